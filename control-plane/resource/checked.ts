@@ -1,0 +1,36 @@
+/** What is wrong with a write or a read, in words that both faces can pass on. */
+export interface Problem {
+  readonly code: ProblemCode;
+  /** Path of the field, dotted, list items by 0-based index (`tags.0`); "" when it is about the whole resource. */
+  readonly field: string;
+  /** One sentence or fragment without trailing full stop, in the words of Kong's Admin API where it has them. */
+  readonly message: string;
+  /** The resource that the problem is about, where it is another one than the written one. */
+  readonly resource?: { readonly kind: Kind; readonly id: string };
+}
+
+export type ProblemCode =
+  /** A field, or a combination of fields (field ""), is not acceptable. */
+  | "invalid"
+  /** The written or read resource, or its parent, is not there. */
+  | "not_found"
+  /** Another resource has this id. */
+  | "duplicate_id"
+  /** Another resource has this name or address. */
+  | "duplicate_key"
+  /** A reference points to nothing. */
+  | "dangling_reference"
+  /** The resource is still referenced and cannot go. */
+  | "still_referenced"
+  /** The etag of the write is not that of the stored resource. */
+  | "stale_etag"
+  /** The store cannot take writes now (disk full, closing, contended after all tries). */
+  | "unavailable";
+
+/** A value, or everything that is wrong with it. Never empty of problems when not ok. */
+export type Checked<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+/** The kinds of resource, as they stand in the store and on the sync stream. */
+export type Kind = "upstream" | "target" | "service" | "route";

@@ -1,0 +1,23 @@
+import type { Route } from "../../proto/gen/penstock/config/v1/route_pb.ts";
+import type { Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
+import type { Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+
+/** The message of each kind. */
+export interface ResourceOf {
+  upstream: Upstream;
+  target: Target;
+  service: Service;
+  route: Route;
+}
+
+/**
+ * What a client asks to write: some fields of a resource.
+ * `paths` names, dotted and in proto spelling, every leaf that the client set ("healthchecks.active.healthy.successes");
+ * lists, maps and references are leaves. A path whose field is absent in `message` is an explicit null.
+ * Paths that are not named keep their stored value (update) or get their default (create, replace).
+ */
+export interface Draft<T> {
+  readonly message: T;
+  readonly paths: readonly string[];
+}

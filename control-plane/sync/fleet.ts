@@ -1,0 +1,50 @@
+/** What the faces may know of the connected nodes. */
+export interface Fleet {
+  /**
+   * Resolves when the nodes serve content of at least `revision`, or when `timeoutMs` is over.
+   * "keeping-up": waits only for nodes that acked their last push within 1 s; "all": for every open stream that has
+   * not refused the revision. `nodeCount` counts the open streams in both cases; without any, resolves at once.
+   */
+  waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied>;
+  /** Every node known, connected or not, ordered by id. */
+  nodes(): readonly NodeStatus[];
+}
+
+export interface Applied {
+  readonly appliedCount: number;
+  readonly nodeCount: number;
+}
+
+export interface NodeStatus {
+  readonly id: string;
+  readonly hostname: string;
+  readonly address: string;
+  readonly build: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly capabilities: readonly string[];
+  readonly workerCount: number;
+  readonly isConnected: boolean;
+  readonly connectedAtUnixMs: number;
+  readonly lastSeenAtUnixMs: number;
+  /** What the node serves; 0 when nothing. */
+  readonly publication: number;
+  readonly revision: number;
+  /** 32 bytes, or empty when the node serves nothing. */
+  readonly stateHash: Uint8Array;
+  /** Publications behind the newest. */
+  readonly lag: number;
+  readonly applyDurationMs: number;
+  readonly lastNack: NodeNackStatus | null;
+}
+
+export interface NodeNackStatus {
+  readonly publication: number;
+  readonly entityKind: string;
+  readonly entityId: string;
+  readonly entityName: string;
+  readonly field: string;
+  readonly message: string;
+  readonly reason: string;
+  readonly keptPublication: number;
+  readonly receivedAtUnixMs: number;
+}

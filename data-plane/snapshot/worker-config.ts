@@ -1,0 +1,82 @@
+/**
+ * A snapshot as the workers get it: plain, structured-clonable data without protobuf, so that a worker
+ * loads no protobuf runtime. Everything here was validated by compile-snapshot before a worker sees it.
+ */
+export interface WorkerConfig {
+  readonly publication: number;
+  readonly revision: number;
+  readonly routes: readonly RouteConfig[];
+  readonly services: readonly ServiceConfig[];
+  readonly pools: readonly PoolConfig[];
+}
+
+export type ProtocolName = "http" | "https" | "grpc" | "grpcs" | "tcp" | "tls" | "udp" | "tls_passthrough";
+
+export interface RouteConfig {
+  readonly id: string;
+  readonly name: string | null;
+  readonly createdAtMs: number;
+  readonly protocols: readonly ProtocolName[];
+  /** null = any. */
+  readonly methods: readonly string[] | null;
+  readonly hosts: readonly string[] | null;
+  /** "/x" prefixes and "~/x" regular expressions. */
+  readonly paths: readonly string[] | null;
+  readonly headers: readonly { readonly name: string; readonly values: readonly string[] }[] | null;
+  readonly regexPriority: number;
+  readonly stripPath: boolean;
+  readonly preserveHost: boolean;
+  readonly httpsRedirectStatus: number;
+  /** Index into services; -1 = a route without service. Routes of disabled services are left out of the config. */
+  readonly serviceIndex: number;
+}
+
+export interface ServiceConfig {
+  readonly id: string;
+  readonly name: string | null;
+  readonly protocol: ProtocolName;
+  /** false: answered with 503 "protocol not supported yet", no connection opened. */
+  readonly isProtocolSupported: boolean;
+  readonly path: string | null;
+  /** Further attempts after a failed one. */
+  readonly retries: number;
+  readonly connectTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+  readonly readTimeoutMs: number;
+  /** Index into pools. */
+  readonly poolIndex: number;
+}
+
+/** The endpoints that a service's requests are balanced over: an upstream, or the service's own host. */
+export interface PoolConfig {
+  /** "upstream:ID" or "host:HOST:PORT": what endpoint sets are addressed by, stable across snapshots. */
+  readonly key: string;
+  /** Upstream name or host, for messages. */
+  readonly name: string;
+  /** Row of the cursor and the availability generation in the shared endpoint table. */
+  readonly poolRow: number;
+  /** Host sent to every endpoint (the upstream's host_header), or null. */
+  readonly hostHeader: string | null;
+  readonly isUpstream: boolean;
+  readonly algorithm: "round-robin" | "least-connections" | "consistent-hashing" | "latency";
+}
+
+/** The resolved endpoints of a pool. Sent whole with a config and again whenever names resolve differently. */
+export interface EndpointSet {
+  readonly poolKey: string;
+  readonly endpoints: readonly EndpointConfig[];
+  /** Why there are none, when there are none: no target (or all weight 0), or names that do not resolve. */
+  readonly emptyBecause: "no_targets" | "unresolved" | null;
+}
+
+export interface EndpointConfig {
+  /** Row in the shared endpoint table; one per (pool, address, port), stable across snapshots. */
+  readonly row: number;
+  /** IPv4 or IPv6 literal, without brackets. */
+  readonly address: string;
+  readonly port: number;
+  /** 1..65535; endpoints of weight 0 are left out. */
+  readonly weight: number;
+  /** Host header for this endpoint when neither preserve_host nor the pool's host_header rules: hostname, ":port" unless 80. */
+  readonly hostHeader: string;
+}

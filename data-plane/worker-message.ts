@@ -1,0 +1,33 @@
+import type { EndpointSet, WorkerConfig } from "./snapshot/worker-config.ts";
+
+/** `workerData` of a traffic worker. */
+export interface WorkerStart {
+  readonly workerIndex: number;
+  readonly proxyHosts: readonly string[];
+  readonly proxyPort: number;
+  /** The shared endpoint table (upstream/endpoint-table.ts). */
+  readonly endpointTable: SharedArrayBuffer;
+  readonly version: string;
+}
+
+/** Main thread to worker. */
+export type ToWorker =
+  | { readonly type: "config"; readonly config: WorkerConfig; readonly endpointSets: readonly EndpointSet[] }
+  | { readonly type: "endpoints"; readonly endpointSets: readonly EndpointSet[] }
+  | { readonly type: "counters"; readonly id: number }
+  /** Stop keeping connections; close the listener when no connection came for 1 s or `timeoutMs` is over; then "drained". */
+  | { readonly type: "drain"; readonly timeoutMs: number };
+
+/** Worker to main thread. */
+export type FromWorker =
+  /** Listening; ports as bound. */
+  | { readonly type: "listening"; readonly port: number }
+  | { readonly type: "listen-failed"; readonly message: string; readonly code: string }
+  /** The config is served by every request that starts from now on. */
+  | { readonly type: "applied"; readonly publication: number }
+  /** The worker could not build the config's tables and keeps the one it had. */
+  | { readonly type: "apply-failed"; readonly publication: number; readonly message: string }
+  /** The worker took an endpoint out; the main thread decides when it comes back. */
+  | { readonly type: "ejected"; readonly poolKey: string; readonly endpointRow: number; readonly cause: string }
+  | { readonly type: "counters"; readonly id: number; readonly counters: Readonly<Record<string, number>> }
+  | { readonly type: "drained" };
