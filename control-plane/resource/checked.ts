@@ -18,12 +18,16 @@ export type ProblemCode =
   | "duplicate_id"
   /** Another resource has this name or address. */
   | "duplicate_key"
-  /** A reference points to nothing. */
+  /** A reference by id points to nothing. */
   | "dangling_reference"
+  /** A reference by name points to nothing; apart from the one by id, as Kong's error code for it is another. */
+  | "unresolved_reference"
   /** The resource is still referenced and cannot go. */
   | "still_referenced"
   /** The etag of the write is not that of the stored resource. */
   | "stale_etag"
+  /** A page token that no list call gave out, or not for this list. */
+  | "invalid_page_token"
   /** The store cannot take writes now (disk full, closing, contended after all tries). */
   | "unavailable";
 
