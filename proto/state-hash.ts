@@ -1,0 +1,116 @@
+import { hash } from "node:crypto";
+
+/** A resource as it travels and as it is hashed: the body's bytes as they came, never re-encoded. */
+export interface HashedEntity {
+  /** "upstream", "target", "service", "route", ...; without NUL. */
+  readonly kind: string;
+  /** The resource's uuid; without NUL. */
+  readonly id: string;
+  /** The penstock.config.v1 message of that kind, without its etag. */
+  readonly body: Uint8Array;
+}
+
+const HASH_BYTES = 32;
+const PAIR_BYTES = 2 * HASH_BYTES;
+const BUCKET_COUNT = 256;
+
+/**
+ * The hash that both planes compute over a whole state, kept up to date change by change.
+ *
+ * key = SHA-256(kind, 0, id); resource hash = SHA-256(kind, 0, id, 0, body). A resource lies in the bucket that
+ * the first byte of its key names. Bucket hash = SHA-256 of its (key, resource hash) pairs, 64 bytes each, sorted
+ * by key. State hash = SHA-256 of the 256 bucket hashes. So it depends on neither the order in which resources
+ * came nor on any re-encoding (protobuf has no canonical bytes), and where two states differ their bucket hashes
+ * say which 256th does.
+ *
+ * Cost: about 2.5 us for each `set`; a digest hashes the changed buckets only (60 us after one change of 20,000).
+ */
+export class StateHash {
+  /** Per bucket: key as a latin1 string (sorts like its bytes) to the 64-byte pair. */
+  readonly #buckets: Map<string, Buffer>[] = Array.from({ length: BUCKET_COUNT }, () => new Map());
+  readonly #bucketHashes = Buffer.alloc(BUCKET_COUNT * HASH_BYTES);
+  readonly #changedBuckets = new Set<number>(Array.from({ length: BUCKET_COUNT }, (_, bucket) => bucket));
+  #size = 0;
+
+  /** Resources in the state. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Adds a resource or replaces the one of the same kind and id; says whether it was new. */
+  set({ kind, id, body }: HashedEntity): boolean {
+    const pair = Buffer.concat([sha256(`${kind}\0${id}`), sha256(resourceBytes(kind, id, body))]);
+    const { bucket, name } = this.#locate(pair);
+    const isNew = !bucket.has(name);
+    bucket.set(name, pair);
+    this.#changedBuckets.add(pair[0]!);
+    if (isNew) this.#size++;
+    return isNew;
+  }
+
+  /** Takes a resource out; says whether it was there. */
+  delete(kind: string, id: string): boolean {
+    const key = sha256(`${kind}\0${id}`);
+    const { bucket, name } = this.#locate(key);
+    if (!bucket.delete(name)) return false;
+    this.#changedBuckets.add(key[0]!);
+    this.#size--;
+    return true;
+  }
+
+  /** The state hash, 32 bytes. */
+  digest(): Uint8Array {
+    return plainBytes(sha256(this.#refreshedBucketHashes()));
+  }
+
+  /** The 256 bucket hashes, one after the other, 32 bytes each. */
+  bucketHashes(): Uint8Array {
+    return plainBytes(Buffer.from(this.#refreshedBucketHashes()));
+  }
+
+  #locate(key: Buffer): { bucket: Map<string, Buffer>; name: string } {
+    return { bucket: this.#buckets[key[0]!]!, name: key.toString("latin1", 0, HASH_BYTES) };
+  }
+
+  #refreshedBucketHashes(): Buffer {
+    for (const index of this.#changedBuckets) {
+      const bucket = this.#buckets[index]!;
+      const pairs = Buffer.alloc(bucket.size * PAIR_BYTES);
+      let offset = 0;
+      for (const name of [...bucket.keys()].sort()) offset += bucket.get(name)!.copy(pairs, offset);
+      sha256(pairs).copy(this.#bucketHashes, index * HASH_BYTES);
+    }
+    this.#changedBuckets.clear();
+    return this.#bucketHashes;
+  }
+}
+
+/** The state hash of whole content, 32 bytes; the order of the entities does not matter. */
+export function stateHashOf(entities: Iterable<HashedEntity>): Uint8Array {
+  const state = new StateHash();
+  for (const entity of entities) state.set(entity);
+  return state.digest();
+}
+
+/** Whether two hashes are equal; an absent one (empty) equals only another absent one. */
+export function isSameHash(left: Uint8Array, right: Uint8Array): boolean {
+  return Buffer.compare(left, right) === 0;
+}
+
+function sha256(bytes: string | Uint8Array): Buffer {
+  return hash("sha256", bytes, "buffer");
+}
+
+function resourceBytes(kind: string, id: string, body: Uint8Array): Buffer {
+  const prefix = `${kind}\0${id}\0`;
+  const prefixBytes = Buffer.byteLength(prefix);
+  const bytes = Buffer.allocUnsafe(prefixBytes + body.length);
+  bytes.write(prefix);
+  bytes.set(body, prefixBytes);
+  return bytes;
+}
+
+/** A view without Buffer's methods, so that callers compare and clone it as what the type says. */
+function plainBytes(bytes: Buffer): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
