@@ -1,10 +1,10 @@
 "use strict";
-// Runs before `npm start` and `npm test`, maybe under an old Node (10 and later parse this file): installs the
+// Runs before `npm start` and `npm test`, maybe under an old Node (14.18 and later run this file): installs the
 // dependencies when they are missing or older than the lockfile, among them the Node that the rest runs on, and with
 // the word "build" compiles the planes into dist.
-const fs = require("fs");
-const path = require("path");
-const childProcess = require("child_process");
+const fs = require("node:fs");
+const path = require("node:path");
+const childProcess = require("node:child_process");
 
 const root = path.join(__dirname, "..");
 const modules = path.join(root, "node_modules");
