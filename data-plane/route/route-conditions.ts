@@ -1,0 +1,78 @@
+import type { RouteConfig } from "../snapshot/worker-config.ts";
+import { compileHeaderPattern, isHeaderPattern } from "./path-pattern.ts";
+import type { HeaderLookup, RouteInput } from "./route-input.ts";
+
+/** What a route asks of a request besides host and path, which the indexes have answered. */
+export interface RouteConditions {
+  /** An http-only route has no business with https. The other way round the route matches, and redirects. */
+  readonly isPlainOnly: boolean;
+  /** null = any. */
+  readonly methods: readonly string[] | null;
+  /** All must hold; null = none. */
+  readonly headers: readonly HeaderCondition[] | null;
+}
+
+interface HeaderCondition {
+  /** Spellings of the name, lower case. */
+  readonly names: readonly string[];
+  /** Lower case. */
+  readonly values: readonly string[];
+  readonly patterns: readonly ((value: string) => boolean)[];
+}
+
+/** Throws when a header pattern does not compile: such a snapshot was refused before. */
+export function compileConditions(route: RouteConfig): RouteConditions {
+  return {
+    isPlainOnly: !route.protocols.includes("https") && !route.protocols.includes("grpcs"),
+    methods: hasValues(route.methods) ? route.methods : null,
+    headers: hasValues(route.headers) ? route.headers.map(compileHeaderCondition) : null,
+  };
+}
+
+/** Lists that are empty count as absent. */
+export function hasValues<T>(list: readonly T[] | null): list is readonly T[] {
+  return list !== null && list.length > 0;
+}
+
+export function meetsConditions(conditions: RouteConditions, input: RouteInput): boolean {
+  if (conditions.isPlainOnly && input.protocol === "https") return false;
+  if (conditions.methods !== null && !conditions.methods.includes(input.method)) return false;
+  return conditions.headers === null || meetsHeaders(conditions.headers, input.headers);
+}
+
+function compileHeaderCondition(header: {
+  readonly name: string;
+  readonly values: readonly string[];
+}): HeaderCondition {
+  const name = header.name.toLowerCase();
+  return {
+    // Kong takes "-" and "_" in names for the same.
+    names: [...new Set([name, name.replaceAll("_", "-"), name.replaceAll("-", "_")])],
+    values: header.values.filter((value) => !isHeaderPattern(value)).map((value) => value.toLowerCase()),
+    patterns: header.values.filter(isHeaderPattern).map(compileHeaderPattern),
+  };
+}
+
+function meetsHeaders(conditions: readonly HeaderCondition[], headers: HeaderLookup): boolean {
+  for (let i = 0; i < conditions.length; i++) {
+    if (!meetsHeader(conditions[i]!, headers)) return false;
+  }
+  return true;
+}
+
+/** Any value of the field may be any of the wanted ones. */
+function meetsHeader(condition: HeaderCondition, headers: HeaderLookup): boolean {
+  for (let n = 0; n < condition.names.length; n++) {
+    const values = headers.values(condition.names[n]!);
+    for (let v = 0; v < values.length; v++) {
+      if (isWanted(values[v]!, condition)) return true;
+    }
+  }
+  return false;
+}
+
+function isWanted(value: string, condition: HeaderCondition): boolean {
+  if (condition.values.includes(value.toLowerCase())) return true;
+  for (let i = 0; i < condition.patterns.length; i++) if (condition.patterns[i]!(value)) return true;
+  return false;
+}

@@ -1,0 +1,389 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { RouteConfig, ServiceConfig, WorkerConfig } from "../snapshot/worker-config.ts";
+import { buildRouteTable, matchRoute, type RouteInput } from "./route-table.ts";
+
+describe("matchRoute", () => {
+  it.each<{ name: string; routes: Rules[]; request: Partial<Request>; want: string | null }>([
+    { name: "matches nothing in an empty table", routes: [], request: {}, want: null },
+    { name: "matches a prefix textually", routes: [{ paths: ["/foo"] }], request: { path: "/foobar" }, want: "0" },
+    { name: "does not match above a prefix", routes: [{ paths: ["/foo/"] }], request: { path: "/foo" }, want: null },
+    {
+      name: "prefers the longer prefix",
+      routes: [{ paths: ["/a"] }, { paths: ["/a/b"] }, { paths: ["/"] }],
+      request: { path: "/a/b/c" },
+      want: "1",
+    },
+    {
+      name: "falls back to a shorter prefix when the longer one's method differs",
+      routes: [{ paths: ["/a"] }, { paths: ["/a/b"], methods: ["POST"] }],
+      request: { path: "/a/b" },
+      want: "0",
+    },
+    {
+      name: "prefers more kinds of rules to a longer prefix",
+      routes: [{ paths: ["/a/b/c"] }, { paths: ["/a"], methods: ["GET"] }],
+      request: { path: "/a/b/c" },
+      want: "1",
+    },
+    {
+      name: "prefers plain hosts to wildcards",
+      routes: [
+        { hosts: ["*.example.com"], paths: ["/long"] },
+        { hosts: ["a.example.com"], paths: ["/"] },
+      ],
+      request: { host: "a.example.com", path: "/long" },
+      want: "1",
+    },
+    {
+      name: "takes a route with one wildcard among its hosts for a wildcard one",
+      routes: [{ hosts: ["a.example.com", "*.org"] }, { hosts: ["*.example.com"], headers: { x: ["1"] } }],
+      request: { host: "a.example.com", headers: { x: ["1"] } },
+      want: "1",
+    },
+    {
+      name: "matches a leftmost wildcard over several labels",
+      routes: [{ hosts: ["*.example.com"] }],
+      request: { host: "a.b.example.com" },
+      want: "0",
+    },
+    { name: "needs a label for it", routes: [{ hosts: ["*.a.com"] }], request: { host: "a.com" }, want: null },
+    { name: "matches a rightmost wildcard", routes: [{ hosts: ["a.*"] }], request: { host: "a.b.c" }, want: "0" },
+    { name: "folds the case of hosts", routes: [{ hosts: ["A.Com"] }], request: { host: "a.com" }, want: "0" },
+    {
+      name: "matches a host with its port",
+      routes: [{ hosts: ["a.com:81"] }, { hosts: ["*.com:80"] }],
+      request: { host: "a.com", port: 80 },
+      want: "1",
+    },
+    {
+      name: "matches a host without port on every port",
+      routes: [{ hosts: ["a.com"] }],
+      request: { host: "a.com", port: 8000 },
+      want: "0",
+    },
+    {
+      name: "takes an IPv6 literal's colons for no port",
+      routes: [{ hosts: ["[::1]"] }, { hosts: ["[::1]:81"] }],
+      request: { host: "[::1]", port: 80 },
+      want: "0",
+    },
+    {
+      name: "prefers a regular expression to a longer prefix",
+      routes: [{ paths: ["/user/1"] }, { paths: ["~/u"] }],
+      request: { path: "/user/1" },
+      want: "1",
+    },
+    {
+      name: "prefers the higher regex_priority",
+      routes: [{ paths: ["~/user/\\d+"] }, { paths: ["~/u.*"], regexPriority: 5 }],
+      request: { path: "/user/1" },
+      want: "1",
+    },
+    {
+      name: "gives regex_priority no say over prefixes",
+      routes: [{ paths: ["/user"] }, { paths: ["/"], regexPriority: 9 }],
+      request: { path: "/user" },
+      want: "0",
+    },
+    {
+      name: "prefers more header names to a regular expression",
+      routes: [
+        { paths: ["~/x"], headers: { a: ["1"] } },
+        { paths: ["/x"], headers: { a: ["1"], b: ["2"] } },
+      ],
+      request: { path: "/x", headers: { a: ["1"], b: ["2"] } },
+      want: "1",
+    },
+    {
+      name: "needs every header name and any value of each",
+      routes: [{ headers: { a: ["1", "2"], b: ["3"] } }],
+      request: { headers: { a: ["9", "2"], b: ["3"] } },
+      want: "0",
+    },
+    { name: "misses a header", routes: [{ headers: { a: ["1"] } }], request: { headers: {} }, want: null },
+    {
+      name: "folds the case of header names and values",
+      routes: [{ headers: { "X-Tier": ["GOLD"] } }],
+      request: { headers: { "x-tier": ["Gold"] } },
+      want: "0",
+    },
+    {
+      name: "takes - and _ in header names for the same",
+      routes: [{ headers: { "X-Tier": ["a"] } }],
+      request: { headers: { x_tier: ["a"] } },
+      want: "0",
+    },
+    {
+      name: "matches a header value by regular expression, in either case",
+      routes: [{ headers: { "user-agent": ["~*^curl/\\d"] } }],
+      request: { headers: { "user-agent": ["CURL/8"] } },
+      want: "0",
+    },
+    {
+      name: "compares methods exactly",
+      routes: [{ methods: ["GET"] }],
+      request: { method: "get" },
+      want: null,
+    },
+    {
+      name: "ranks each path of a route alone",
+      routes: [{ paths: ["/a", "/b/b/b"] }, { paths: ["/a/a"] }],
+      request: { path: "/a/a" },
+      want: "1",
+    },
+    {
+      name: "gives equals to the oldest route",
+      routes: [
+        { paths: ["/a"], createdAtMs: 2 },
+        { paths: ["/a"], createdAtMs: 1 },
+      ],
+      request: { path: "/a" },
+      want: "1",
+    },
+    {
+      name: "gives equals of one age to the smallest id",
+      routes: [
+        { paths: ["/a"], id: "b" },
+        { paths: ["/a"], id: "a" },
+      ],
+      request: { path: "/a" },
+      want: "a",
+    },
+    { name: "matches https on plain http", routes: [{ protocols: ["https"], paths: ["/"] }], request: {}, want: "0" },
+    {
+      name: "does not match an http-only route on https",
+      routes: [{ protocols: ["http"], paths: ["/"] }],
+      request: { protocol: "https" },
+      want: null,
+    },
+    { name: "leaves out tcp routes", routes: [{ protocols: ["tcp"], paths: ["/"] }], request: {}, want: null },
+    { name: "takes empty lists for absent", routes: [{ methods: [], hosts: [], paths: [] }], request: {}, want: "0" },
+  ])("$name", ({ routes, request, want }) => {
+    const match = matchRoute(buildRouteTable(configOf(routes)), inputOf(request));
+    expect(match?.route.id ?? null).toBe(want);
+  });
+
+  it.each([
+    { paths: ["/mock"], path: "/mock/headers", hasPath: true, matchedChars: 5 },
+    { paths: ["~/m\\w+"], path: "/mock/headers", hasPath: true, matchedChars: 5 },
+    { paths: null, path: "/mock/headers", hasPath: false, matchedChars: 0 },
+  ])("tells how much of the path $paths matched", ({ paths, path, hasPath, matchedChars }) => {
+    const match = matchRoute(buildRouteTable(configOf([{ paths, methods: ["GET"] }])), inputOf({ path }));
+    expect(match).toMatchObject({ hasPath, matchedChars });
+  });
+
+  it("gives the service and its pool, or -1 without service", () => {
+    const config = configOf([{ paths: ["/with"], serviceIndex: 1 }, { paths: ["/none"] }], [service(4), service(7)]);
+    const table = buildRouteTable(config);
+    const withService = matchRoute(table, inputOf({ path: "/with" }));
+    expect(withService).toMatchObject({ routeIndex: 0, serviceIndex: 1, poolIndex: 7 });
+    expect(withService?.service).toBe(config.services[1]);
+    expect(matchRoute(table, inputOf({ path: "/none" }))).toMatchObject({
+      service: null,
+      serviceIndex: -1,
+      poolIndex: -1,
+    });
+  });
+
+  it("does not ask for headers unless a route that could match has header rules", () => {
+    const table = buildRouteTable(configOf([{ paths: ["/a"] }, { paths: ["/b"], headers: { x: ["1"] } }]));
+    const headers = {
+      values: (): readonly string[] => {
+        throw new Error("asked");
+      },
+    };
+    expect(matchRoute(table, { ...inputOf({ path: "/a" }), headers })?.routeIndex).toBe(0);
+    expect(() => matchRoute(table, { ...inputOf({ path: "/b" }), headers })).toThrow("asked");
+  });
+
+  it("finds each of 10,000 routes", () => {
+    const table = buildRouteTable(configOf(Array.from({ length: 10_000 }, (_, i) => ({ paths: [`/team-${i}/api`] }))));
+    for (let i = 0; i < 10_000; i++) {
+      expect(matchRoute(table, inputOf({ path: `/team-${i}/api/x` }))?.routeIndex).toBe(i);
+    }
+  });
+
+  it("agrees with a matcher that looks at every route", () => {
+    fc.assert(
+      fc.property(
+        fc.array(rulesArbitrary, { maxLength: 12 }),
+        fc.array(requestArbitrary, { maxLength: 8 }),
+        (rules, requests) => {
+          const config = configOf(rules);
+          const table = buildRouteTable(config);
+          for (const request of requests) {
+            const input = inputOf(request);
+            const match = matchRoute(table, input);
+            const got = match === null ? null : [match.route.id, match.matchedChars];
+            expect(got).toEqual(naiveMatch(config.routes, input, request.headers));
+          }
+        },
+      ),
+      { numRuns: 3_000 },
+    );
+  });
+});
+
+describe("buildRouteTable", () => {
+  it("throws on a regular expression that does not compile", () => {
+    expect(() => buildRouteTable(configOf([{ paths: ["~/("] }]))).toThrow();
+  });
+});
+
+type Headers = Record<string, readonly string[]>;
+type Rules = Partial<Omit<RouteConfig, "headers">> & { readonly headers?: Headers };
+interface Request extends Omit<RouteInput, "headers"> {
+  readonly headers: Headers;
+}
+
+function configOf(rules: readonly Rules[], services: ServiceConfig[] = []): WorkerConfig {
+  const routes = rules.map(
+    ({ headers, ...rule }, i): RouteConfig => ({
+      id: String(i),
+      name: null,
+      createdAtMs: 0,
+      protocols: ["http", "https"],
+      methods: null,
+      hosts: null,
+      paths: null,
+      headers: headers ? Object.entries(headers).map(([name, values]) => ({ name, values })) : null,
+      regexPriority: 0,
+      stripPath: true,
+      preserveHost: false,
+      httpsRedirectStatus: 426,
+      serviceIndex: -1,
+      ...rule,
+    }),
+  );
+  return { publication: 1, revision: 1, routes, services, pools: [] };
+}
+
+function service(poolIndex: number): ServiceConfig {
+  return {
+    id: `service-${poolIndex}`,
+    name: null,
+    protocol: "http",
+    isProtocolSupported: true,
+    path: null,
+    retries: 5,
+    connectTimeoutMs: 1,
+    writeTimeoutMs: 1,
+    readTimeoutMs: 1,
+    poolIndex,
+  };
+}
+
+function inputOf(request: Partial<Request>): RouteInput {
+  const { headers = {}, ...rest } = request;
+  return {
+    protocol: "http",
+    method: "GET",
+    host: "a.com",
+    port: 80,
+    path: "/",
+    headers: { values: (name) => headers[name] ?? [] },
+    ...rest,
+  };
+}
+
+// Few and overlapping values, so that most requests have several candidates.
+const hostRules = ["a.com", "a.com:81", "b.a.com", "*.com", "*.a.com", "*.a.com:81", "a.*", "b.*:80", "*"];
+const pathRules = [
+  "/",
+  "/a",
+  "/a/",
+  "/ab",
+  "/a/b",
+  "/a/bc",
+  "/b",
+  "~/a",
+  "~/a/\\w",
+  "~/.*c",
+  "~/a|/b",
+  "~/ab?c",
+  "~/[ab]+$",
+];
+const someOf = (values: readonly string[]) =>
+  fc.option(fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: 3 }), { nil: null });
+const rulesArbitrary: fc.Arbitrary<Rules> = fc.record({
+  hosts: someOf(hostRules),
+  paths: someOf(pathRules),
+  methods: someOf(["GET", "POST"]),
+  headers: fc.constantFrom<Headers>({}, { x: ["1"] }, { x: ["1", "~*2$"], y: ["Z"] }),
+  protocols: fc.constantFrom<RouteConfig["protocols"]>(["http"], ["https"], ["http", "https"]),
+  regexPriority: fc.nat(2),
+  createdAtMs: fc.nat(2),
+});
+const requestArbitrary: fc.Arbitrary<Request> = fc.record({
+  protocol: fc.constantFrom("http", "https"),
+  method: fc.constantFrom("GET", "POST", "PUT"),
+  host: fc.constantFrom("a.com", "b.a.com", "c.b.a.com", "a.org", "b.x", ""),
+  port: fc.constantFrom(80, 81),
+  path: fc.constantFrom("/", "/a", "/a/", "/a/b", "/a/bcd", "/abc", "/ac", "/b", "/c/b"),
+  headers: fc.constantFrom<Headers>({}, { x: ["1"] }, { x: ["0", "12"], y: ["z"] }),
+});
+
+/** The rules of the router, word by word, over every path of every route. */
+function naiveMatch(routes: readonly RouteConfig[], input: RouteInput, headers: Headers): [string, number] | null {
+  const found = routes
+    .filter((route) => route.protocols.includes("https") || input.protocol === "http")
+    .filter((route) => route.methods === null || route.methods.includes(input.method))
+    .filter((route) => route.hosts === null || route.hosts.some((rule) => naiveHost(rule, input)))
+    .filter((route) =>
+      (route.headers ?? []).every((rule) => (headers[rule.name] ?? []).some((v) => naiveHeader(rule, v))),
+    )
+    .flatMap((route) => (route.paths ?? [null]).map((path) => ({ route, path, chars: naivePath(path, input.path) })))
+    .filter(({ chars }) => chars !== -1)
+    .map((candidate) => ({ ...candidate, order: naiveOrder(candidate.route, candidate.path) }))
+    .sort((a, b) => compareLists(a.order, b.order));
+  return found[0] ? [found[0].route.id, found[0].chars] : null;
+}
+
+function naiveHost(rule: string, { host, port }: RouteInput): boolean {
+  const [name, rulePort] = rule.split(":") as [string, string?];
+  if (rulePort !== undefined && Number(rulePort) !== port) return false;
+  if (name === "*") return true;
+  if (name.startsWith("*")) return host.endsWith(name.slice(1));
+  return name.endsWith("*") ? host.startsWith(name.slice(0, -1)) : host === name;
+}
+
+function naiveHeader(rule: { values: readonly string[] }, value: string): boolean {
+  return rule.values.some((wanted) =>
+    wanted.startsWith("~*")
+      ? new RegExp(wanted.slice(2), "i").test(value)
+      : wanted.toLowerCase() === value.toLowerCase(),
+  );
+}
+
+function naivePath(rule: string | null, path: string): number {
+  if (rule === null) return 0;
+  if (!rule.startsWith("~")) return path.startsWith(rule) ? rule.length : -1;
+  return new RegExp(`^(?:${rule.slice(1)})`).exec(path)?.[0].length ?? -1;
+}
+
+/** Smaller is better, first difference decides. */
+function naiveOrder(route: RouteConfig, path: string | null): (number | string)[] {
+  const kinds = [route.methods, route.hosts, route.paths].filter((kind) => kind !== null).length;
+  const headerCount = route.headers?.length ?? 0;
+  const isRegex = path?.startsWith("~") ?? false;
+  return [
+    -(kinds + (headerCount > 0 ? 1 : 0)),
+    route.hosts?.every((host) => !host.includes("*")) ? 0 : 1,
+    -headerCount,
+    isRegex ? 0 : 1,
+    isRegex ? -route.regexPriority : 0,
+    isRegex ? 0 : -(path?.length ?? 0),
+    route.createdAtMs,
+    route.id,
+    path === null ? 0 : (route.paths?.indexOf(path) ?? 0),
+  ];
+}
+
+function compareLists(a: (number | string)[], b: (number | string)[]): number {
+  for (const [i, left] of a.entries()) {
+    const right = b[i]!;
+    if (left !== right) return left < right ? -1 : 1;
+  }
+  return 0;
+}

@@ -1,0 +1,124 @@
+import type { RouteConfig, WorkerConfig } from "../snapshot/worker-config.ts";
+import { HostIndex } from "./host-index.ts";
+import type { Candidate } from "./path-index.ts";
+import { compilePathPattern, isPathPattern, literalPrefix } from "./path-pattern.ts";
+import { compileConditions, hasValues, type RouteConditions } from "./route-conditions.ts";
+import type { RouteInput, RouteMatch } from "./route-input.ts";
+
+export type { HeaderLookup, RouteInput, RouteMatch } from "./route-input.ts";
+
+/** The routes of one config, indexed. Immutable. */
+export interface RouteTable {
+  readonly routeCount: number;
+  readonly hosts: HostIndex;
+}
+
+/**
+ * Indexes the config's routes by host and path. Routes of other protocols than http(s) and grpc(s) stay out.
+ * Throws when a regular expression does not compile: whoever made the config has checked them.
+ *
+ * Cost: about 5 us per path, once per config.
+ */
+export function buildRouteTable(config: WorkerConfig): RouteTable {
+  const hosts = new HostIndex();
+  const rankedPaths = config.routes.flatMap(pathsToRank).sort(comparePaths);
+  const conditions = new Map<RouteConfig, RouteConditions>();
+  for (const [rank, ranked] of rankedPaths.entries()) {
+    const { route, path } = ranked;
+    let routeConditions = conditions.get(route);
+    if (routeConditions === undefined) {
+      routeConditions = compileConditions(route);
+      conditions.set(route, routeConditions);
+    }
+    const isPattern = path !== null && isPathPattern(path);
+    const candidate: Candidate = {
+      rank,
+      match: matchOf(config, ranked),
+      conditions: routeConditions,
+      pattern: isPattern ? compilePathPattern(path) : null,
+    };
+    const prefix = isPattern ? literalPrefix(path) : (path ?? "");
+    for (const host of hasValues(route.hosts) ? route.hosts : [null]) hosts.pathsOf(host).add(prefix, candidate);
+  }
+  hosts.link();
+  return { routeCount: config.routes.length, hosts };
+}
+
+/**
+ * The route of a request: of all routes that match, the one that Kong's `traditional_compatible` router would
+ * take. A route with https alone also matches plain http, so that the caller can redirect.
+ *
+ * Cost: at most 1 us with 1,000 prefix routes; no allocation unless a regular expression matched or hosts have
+ * wildcards or ports.
+ */
+export function matchRoute(table: RouteTable, input: RouteInput): RouteMatch | null {
+  const best = table.hosts.search(input);
+  return best === null ? null : best.match;
+}
+
+/** One path of a route (or the route, when it has none), with all that decides its place. */
+interface PathToRank {
+  readonly route: RouteConfig;
+  readonly routeIndex: number;
+  readonly path: string | null;
+  /** How many of methods, hosts, headers and paths the route asks for. */
+  readonly kindCount: number;
+  readonly hasPlainHosts: boolean;
+  readonly headerCount: number;
+  readonly isPattern: boolean;
+  readonly regexPriority: number;
+  readonly plainChars: number;
+}
+
+const httpProtocols: ReadonlySet<string> = new Set(["http", "https", "grpc", "grpcs"]);
+
+function pathsToRank(route: RouteConfig, routeIndex: number): PathToRank[] {
+  if (!route.protocols.some((protocol) => httpProtocols.has(protocol))) return [];
+  const kinds = [route.methods, route.hosts, route.headers, route.paths];
+  const kindCount = kinds.filter((kind) => hasValues<unknown>(kind)).length;
+  const hasPlainHosts = hasValues(route.hosts) && !route.hosts.some((host) => host.includes("*"));
+  const paths: readonly (string | null)[] = hasValues(route.paths) ? route.paths : [null];
+  return paths.map((path) => {
+    const isPattern = path !== null && isPathPattern(path);
+    return {
+      route,
+      routeIndex,
+      path,
+      kindCount,
+      hasPlainHosts,
+      headerCount: Math.min(route.headers?.length ?? 0, 255),
+      isPattern,
+      regexPriority: isPattern ? route.regexPriority : 0,
+      plainChars: isPattern || path === null ? 0 : path.length,
+    };
+  });
+}
+
+/** Best first. Kong leaves the order of equals open; here the oldest route wins, then the smallest id. */
+function comparePaths(a: PathToRank, b: PathToRank): number {
+  return (
+    b.kindCount - a.kindCount ||
+    Number(b.hasPlainHosts) - Number(a.hasPlainHosts) ||
+    b.headerCount - a.headerCount ||
+    Number(b.isPattern) - Number(a.isPattern) ||
+    b.regexPriority - a.regexPriority ||
+    b.plainChars - a.plainChars ||
+    a.route.createdAtMs - b.route.createdAtMs ||
+    (a.route.id < b.route.id ? -1 : a.route.id > b.route.id ? 1 : 0)
+  );
+}
+
+/** For a regular expression the characters it matched are filled in by each match. */
+function matchOf(config: WorkerConfig, ranked: PathToRank): RouteMatch {
+  const { route, routeIndex, path, plainChars } = ranked;
+  const service = config.services[route.serviceIndex] ?? null;
+  return {
+    route,
+    service,
+    routeIndex,
+    serviceIndex: service === null ? -1 : route.serviceIndex,
+    poolIndex: service === null ? -1 : service.poolIndex,
+    hasPath: path !== null,
+    matchedChars: plainChars,
+  };
+}
