@@ -1,0 +1,14 @@
+/**
+ * What the pure pickers need from the endpoint table that all workers share. Rows are the
+ * numbers in PoolConfig.poolRow and EndpointConfig.row.
+ */
+export interface EndpointState {
+  /** Whether the endpoint is out of the rotation. */
+  isEjected(row: number): boolean;
+  /** Changes whenever an endpoint of the pool is ejected or readmitted. */
+  generation(poolRow: number): number;
+  /** Moves the pool's cursor one turn on; returns where it stood, 0..2^32-1. One cursor for all workers. */
+  advanceCursor(poolRow: number): number;
+  /** Takes the endpoint out; true for the one caller, of all threads, that did it. */
+  eject(poolRow: number, row: number): boolean;
+}

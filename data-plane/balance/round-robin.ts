@@ -1,0 +1,69 @@
+import type { EndpointConfig } from "../snapshot/worker-config.ts";
+import type { EndpointState } from "./endpoint-state.ts";
+import type { Picker } from "./picker.ts";
+import { weightedWheel } from "./weighted-wheel.ts";
+
+/**
+ * Weighted round-robin over the available endpoints. All workers of a node build the same wheel and share one
+ * cursor, so weights are exact over the whole node, whichever endpoints are out.
+ */
+export function roundRobin(poolRow: number, endpoints: readonly EndpointConfig[], state: EndpointState): Picker {
+  return new RoundRobin(poolRow, endpoints, state);
+}
+
+/** A class, not a closure: `pick` is on the path of every request and its fields stay monomorphic. */
+class RoundRobin implements Picker {
+  readonly #poolRow: number;
+  readonly #endpoints: readonly EndpointConfig[];
+  readonly #state: EndpointState;
+  /** What the wheel turns over: the available endpoints, or all when none is. */
+  #turning: readonly EndpointConfig[] = [];
+  #wheel: Uint16Array = new Uint16Array(0);
+  /** The pool's generation that the wheel was built at. */
+  #builtAt = 0;
+  #isBuilt = false;
+
+  constructor(poolRow: number, endpoints: readonly EndpointConfig[], state: EndpointState) {
+    this.#poolRow = poolRow;
+    this.#endpoints = endpoints;
+    this.#state = state;
+  }
+
+  pick(tried: readonly EndpointConfig[]): EndpointConfig | null {
+    if (this.#endpoints.length === 0) return null;
+    const generation = this.#state.generation(this.#poolRow);
+    // Built at the first pick, not with the config: most pools of a large state see no traffic in a worker.
+    if (generation !== this.#builtAt || !this.#isBuilt) this.#rebuild(generation);
+    const turn = this.#wheel[this.#state.advanceCursor(this.#poolRow) % this.#wheel.length]!;
+    if (tried.length === 0) return this.#turning[turn]!;
+    return firstUntried(this.#turning, turn, tried) ?? firstUntried(this.#endpoints, 0, tried) ?? this.#turning[turn]!;
+  }
+
+  /** `generation` was read before the flags: a change in between makes the next pick rebuild once more. */
+  #rebuild(generation: number): void {
+    const available = this.#endpoints.filter((endpoint) => !this.#state.isEjected(endpoint.row));
+    this.#turning = available.length > 0 ? available : this.#endpoints;
+    this.#wheel = weightedWheel(this.#turning.map((endpoint) => endpoint.weight));
+    this.#builtAt = generation;
+    this.#isBuilt = true;
+  }
+}
+
+/** The first endpoint at or after `start`, going round, that was not tried. Only retries come here. */
+function firstUntried(
+  endpoints: readonly EndpointConfig[],
+  start: number,
+  tried: readonly EndpointConfig[],
+): EndpointConfig | null {
+  for (let i = 0; i < endpoints.length; i++) {
+    const endpoint = endpoints[(start + i) % endpoints.length]!;
+    if (!isTried(endpoint, tried)) return endpoint;
+  }
+  return null;
+}
+
+/** By row: the set may have been sent anew, with new objects, between two attempts of one request. */
+function isTried(endpoint: EndpointConfig, tried: readonly EndpointConfig[]): boolean {
+  for (let i = 0; i < tried.length; i++) if (tried[i]!.row === endpoint.row) return true;
+  return false;
+}
