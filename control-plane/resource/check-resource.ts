@@ -1,0 +1,43 @@
+import type { DescMessage, Message } from "@bufbuild/protobuf";
+import type { Kind, Problem } from "./checked.ts";
+import type { ResourceOf } from "./draft.ts";
+import { fieldRuleProblems } from "./field-rules.ts";
+import { leafFields, valueAt } from "./message-fields.ts";
+import { firstPerField, invalid } from "./problems.ts";
+import type { ResourceRules } from "./resource-rules.ts";
+
+/**
+ * Everything that is wrong with a resource by itself: required fields, the proto's rules, and the kind's own. Whether
+ * its references point somewhere and its unique keys are free takes the other resources, and is not asked here.
+ */
+export function checkResource<K extends Kind>(rules: ResourceRules<K>, message: ResourceOf[K]): readonly Problem[] {
+  return firstPerField([
+    ...missingFields(rules, message),
+    ...brokenTexts(rules.schema, message),
+    ...fieldRuleProblems(rules.schema, message),
+    ...rules.check(message),
+  ]);
+}
+
+function missingFields<K extends Kind>(rules: ResourceRules<K>, message: ResourceOf[K]): readonly Problem[] {
+  const missing: string[] = [];
+  for (const path of rules.required) {
+    const value = valueAt(rules.schema, message, path);
+    const isMissing = value === undefined || value === "" || (Array.isArray(value) && value.length === 0);
+    // A record that is missing is told once, not again for all that is in it.
+    if (isMissing && !missing.some((parent) => path.startsWith(`${parent}.`))) missing.push(path);
+  }
+  return missing.map((path) => invalid(path, "required field missing"));
+}
+
+/** JSON can carry half a surrogate pair, which UTF-8, and so the store, cannot. */
+function brokenTexts(schema: DescMessage, message: Message): readonly Problem[] {
+  const isBroken = (value: unknown): boolean => {
+    if (typeof value === "string") return !value.isWellFormed();
+    if (typeof value !== "object" || value === null) return false;
+    return Object.entries(value).some(([key, inner]) => !key.isWellFormed() || isBroken(inner));
+  };
+  return leafFields(schema)
+    .filter(({ path }) => isBroken(valueAt(schema, message, path)))
+    .map(({ path }) => invalid(path, "invalid utf-8 character sequence"));
+}

@@ -1,0 +1,160 @@
+import { Protocol, ProtocolSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { Algorithm, AlgorithmSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import type { Kind } from "./checked.ts";
+import { enumSpelling } from "./enum-spelling.ts";
+
+/** Whether the nodes act on a field, or the control plane only stores it. */
+export type FieldUse =
+  | { readonly use: "acted on"; readonly by: string }
+  | { readonly use: "stored only"; readonly why: string }
+  /** Some values are acted on; `warn` tells of the others, and is null for those that are. */
+  | { readonly use: "depends on value"; readonly warn: (value: unknown) => string | null };
+
+const actedOn = (by: string): FieldUse => ({ use: "acted on", by });
+const storedOnly = (why: string): FieldUse => ({ use: "stored only", why });
+
+const identity = actedOn("the control plane: says which resource it is, and is shown in logs and statuses");
+const labels = actedOn("the control plane: filters lists");
+const bookkeeping = actedOn("the control plane: set at each write");
+const etag = actedOn("the control plane: guards updates and deletes; never stored");
+
+const noHashing = storedOnly("consistent hashing is not built yet");
+const noActiveChecks = storedOnly("active health checks are not built yet");
+const noPassiveChecks = storedOnly(
+  "passive health checks with counters are not built yet; an endpoint that refuses connections is taken out anyway",
+);
+const noTlsToTargets = storedOnly("TLS to targets is not built yet");
+const noStreams = storedOnly("routing of TCP, TLS and UDP is not built yet");
+const noBuffering = storedOnly("bodies are always streamed, never buffered");
+
+const upstreamFields: Readonly<Record<string, FieldUse>> = {
+  id: identity,
+  name: actedOn("routing: a service whose host it is sends its requests to the upstream"),
+  algorithm: { use: "depends on value", warn: warnOfAlgorithm },
+  hash_on: noHashing,
+  hash_fallback: noHashing,
+  hash_on_header: noHashing,
+  hash_fallback_header: noHashing,
+  hash_on_cookie: noHashing,
+  hash_on_cookie_path: noHashing,
+  hash_on_query_arg: noHashing,
+  hash_fallback_query_arg: noHashing,
+  hash_on_uri_capture: noHashing,
+  hash_fallback_uri_capture: noHashing,
+  slots: noHashing,
+  host_header: actedOn("forwarding: Host sent to the targets"),
+  client_certificate: noTlsToTargets,
+  use_srv_name: storedOnly("SRV records are not looked up yet"),
+  "healthchecks.threshold": storedOnly("the health of a whole upstream is not judged yet"),
+  "healthchecks.active.type": noActiveChecks,
+  "healthchecks.active.timeout": noActiveChecks,
+  "healthchecks.active.concurrency": noActiveChecks,
+  "healthchecks.active.http_path": noActiveChecks,
+  "healthchecks.active.headers": noActiveChecks,
+  "healthchecks.active.https_sni": noActiveChecks,
+  "healthchecks.active.https_verify_certificate": noActiveChecks,
+  "healthchecks.active.healthy.interval": noActiveChecks,
+  "healthchecks.active.healthy.http_statuses": noActiveChecks,
+  "healthchecks.active.healthy.successes": noActiveChecks,
+  "healthchecks.active.unhealthy.interval": noActiveChecks,
+  "healthchecks.active.unhealthy.http_statuses": noActiveChecks,
+  "healthchecks.active.unhealthy.tcp_failures": noActiveChecks,
+  "healthchecks.active.unhealthy.timeouts": noActiveChecks,
+  "healthchecks.active.unhealthy.http_failures": noActiveChecks,
+  "healthchecks.passive.type": noPassiveChecks,
+  "healthchecks.passive.healthy.http_statuses": noPassiveChecks,
+  "healthchecks.passive.healthy.successes": noPassiveChecks,
+  "healthchecks.passive.unhealthy.http_statuses": noPassiveChecks,
+  "healthchecks.passive.unhealthy.tcp_failures": noPassiveChecks,
+  "healthchecks.passive.unhealthy.timeouts": noPassiveChecks,
+  "healthchecks.passive.unhealthy.http_failures": noPassiveChecks,
+  tags: labels,
+  created_at: bookkeeping,
+  updated_at: bookkeeping,
+  etag,
+};
+
+const targetFields: Readonly<Record<string, FieldUse>> = {
+  id: identity,
+  target: actedOn("balancing: where requests go"),
+  weight: actedOn("balancing: share of the requests"),
+  upstream: actedOn("balancing: the upstream that the target belongs to"),
+  tags: labels,
+  created_at: bookkeeping,
+  updated_at: bookkeeping,
+  etag,
+};
+
+const serviceFields: Readonly<Record<string, FieldUse>> = {
+  id: identity,
+  name: identity,
+  protocol: { use: "depends on value", warn: warnOfServiceProtocol },
+  host: actedOn("balancing: the upstream, or the host, that requests go to"),
+  port: actedOn("forwarding: port of a host that is no upstream"),
+  path: actedOn("forwarding: put before the request's path"),
+  retries: actedOn("forwarding: further attempts"),
+  connect_timeout: actedOn("forwarding: patience with connecting"),
+  write_timeout: actedOn("forwarding: patience between two writes"),
+  read_timeout: actedOn("forwarding: patience between two reads"),
+  enabled: actedOn("routing: a disabled service leaves it with its routes"),
+  client_certificate: noTlsToTargets,
+  tls_verify: noTlsToTargets,
+  tls_verify_depth: noTlsToTargets,
+  ca_certificates: noTlsToTargets,
+  tags: labels,
+  created_at: bookkeeping,
+  updated_at: bookkeeping,
+  etag,
+};
+
+const routeFields: Readonly<Record<string, FieldUse>> = {
+  id: identity,
+  name: identity,
+  protocols: { use: "depends on value", warn: warnOfRouteProtocols },
+  methods: actedOn("routing"),
+  hosts: actedOn("routing"),
+  paths: actedOn("routing"),
+  headers: actedOn("routing"),
+  snis: storedOnly("the nodes do not take TLS connections yet"),
+  sources: noStreams,
+  destinations: noStreams,
+  regex_priority: actedOn("routing: rank among regular expressions that match"),
+  strip_path: actedOn("forwarding: takes the matched prefix off the path"),
+  path_handling: storedOnly("v1 is treated as v0"),
+  preserve_host: actedOn("forwarding: Host sent to the targets"),
+  https_redirect_status_code: storedOnly("the nodes do not take TLS connections yet"),
+  request_buffering: noBuffering,
+  response_buffering: noBuffering,
+  service: actedOn("routing: the service that requests go to"),
+  tags: labels,
+  created_at: bookkeeping,
+  updated_at: bookkeeping,
+  etag,
+};
+
+/** What becomes of every leaf field, by kind and dotted path. A test holds it against the protos. */
+export const fieldTable: { readonly [K in Kind]: Readonly<Record<string, FieldUse>> } = {
+  upstream: upstreamFields,
+  target: targetFields,
+  service: serviceFields,
+  route: routeFields,
+};
+
+function warnOfAlgorithm(value: unknown): string | null {
+  if (value === Algorithm.ROUND_ROBIN) return null;
+  return `${enumSpelling(AlgorithmSchema, value as number)} is not built yet: requests are balanced as with round-robin`;
+}
+
+function warnOfServiceProtocol(value: unknown): string | null {
+  if (value === Protocol.HTTP) return null;
+  const spelling = enumSpelling(ProtocolSchema, value as number);
+  return `${spelling} is not built yet: requests are answered with 503 "protocol not supported yet"`;
+}
+
+/** The default, http with https, is served in its http half and needs no warning on every route. */
+function warnOfRouteProtocols(value: unknown): string | null {
+  const protocols = value as readonly Protocol[];
+  if (protocols.includes(Protocol.HTTP)) return null;
+  const spelled = protocols.map((protocol) => enumSpelling(ProtocolSchema, protocol)).join(", ");
+  return `${spelled} is not built yet: the nodes serve plain HTTP only`;
+}

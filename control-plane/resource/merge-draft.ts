@@ -1,0 +1,62 @@
+import { clone, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
+import type { Problem } from "./checked.ts";
+import type { Draft } from "./draft.ts";
+import { isLeaf } from "./message-fields.ts";
+
+/** A message whose fields are read and set by their local names, which come from descriptors only. */
+type Fields = Record<string, unknown>;
+
+export interface Merged<T> {
+  readonly message: T;
+  /** One for each path that names no field. */
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * A copy of `base` with the draft's paths set from the draft's message. A path whose field is absent there clears the
+ * field; one that names a record (not a leaf) replaces the whole record.
+ *
+ * Values are set as they are, in range or not: the field rules run on the result and report all of them at once.
+ */
+export function mergeDraft<T extends Message>(schema: DescMessage, base: T, draft: Draft<T>): Merged<T> {
+  const message = clone(schema, base) as T;
+  const problems: Problem[] = [];
+  for (const path of draft.paths) {
+    const steps = resolvePath(schema, path);
+    if (steps === null) problems.push({ code: "invalid", field: path, message: "unknown field" });
+    else setAt(schema, message as unknown as Fields, draft.message as unknown as Fields, steps);
+  }
+  return { message, problems };
+}
+
+/** The fields that a dotted path goes through; null when it names nothing, or goes on below a leaf. */
+function resolvePath(schema: DescMessage, path: string): readonly DescField[] | null {
+  const steps: DescField[] = [];
+  let inside: DescMessage | null = schema;
+  for (const name of path.split(".")) {
+    const field: DescField | undefined = inside?.fields.find((candidate) => candidate.name === name);
+    if (field === undefined) return null;
+    steps.push(field);
+    inside = isLeaf(field) ? null : (field.message ?? null);
+  }
+  return steps;
+}
+
+function setAt(schema: DescMessage, into: Fields, from: Fields, steps: readonly DescField[]): void {
+  let target = into;
+  let source: Fields | undefined = from;
+  let desc = schema;
+  for (const step of steps.slice(0, -1)) {
+    const name = step.localName;
+    source = source?.[name] as Fields | undefined;
+    // A record that is null in the base comes back with only the leaves that the draft names.
+    if (target[name] === undefined) reflect(desc, target as never).set(step, reflect(step.message!));
+    target = target[name] as Fields;
+    desc = step.message!;
+  }
+  const last = steps.at(-1)!;
+  const value = source?.[last.localName];
+  if (value === undefined) reflect(desc, target as never).clear(last);
+  else target[last.localName] = value;
+}

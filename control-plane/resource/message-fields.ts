@@ -1,0 +1,47 @@
+import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { ReferenceSchema } from "../../proto/gen/penstock/config/v1/reference_pb.ts";
+
+/** Messages that are one value each, not records with fields of their own. */
+const leafMessages: ReadonlySet<string> = new Set([
+  ReferenceSchema.typeName,
+  DurationSchema.typeName,
+  TimestampSchema.typeName,
+]);
+
+/** Whether a field is one value for writes and warnings: all but records such as healthchecks. */
+export function isLeaf(field: DescField): boolean {
+  return field.fieldKind !== "message" || leafMessages.has(field.message.typeName);
+}
+
+/** A field of a message or of a record in it. */
+export interface FieldAt {
+  /** Dotted, in proto spelling. */
+  readonly path: string;
+  readonly field: DescField;
+}
+
+/** Every leaf of a message, in the order of the proto. */
+export function leafFields(schema: DescMessage, prefix = ""): readonly FieldAt[] {
+  return schema.fields.flatMap((field) => {
+    const path = prefix + field.name;
+    return isLeaf(field) ? [{ path, field }] : leafFields(field.message!, `${path}.`);
+  });
+}
+
+/**
+ * What a message holds at a dotted path; undefined when it, or a record on the way, is null.
+ * The path must be one that the descriptor has.
+ */
+export function valueAt(schema: DescMessage, message: object, path: string): unknown {
+  let inside: DescMessage | undefined = schema;
+  let value: unknown = message;
+  for (const name of path.split(".")) {
+    const field: DescField | undefined = inside?.fields.find((candidate) => candidate.name === name);
+    if (field === undefined) throw new Error(`${schema.typeName} has no field ${path}`);
+    if (value === undefined) return undefined;
+    value = (value as Record<string, unknown>)[field.localName];
+    inside = field.message;
+  }
+  return value;
+}

@@ -1,0 +1,32 @@
+import type { Problem } from "./checked.ts";
+import type { TextRule } from "./text-rules.ts";
+
+/** A field, or with field "" a combination of fields, that is not acceptable. */
+export function invalid(field: string, message: string): Problem {
+  return { code: "invalid", field, message };
+}
+
+/** The problem that a rule finds with a text; none with null. */
+export function checkText(field: string, text: string | undefined, rule: TextRule): readonly Problem[] {
+  const fault = text === undefined ? null : rule(text);
+  return fault === null ? [] : [invalid(field, fault)];
+}
+
+/** The problems that a rule finds with the texts of a list, each under its index. */
+export function checkTexts(field: string, texts: readonly string[], rule: TextRule): readonly Problem[] {
+  return texts.flatMap((text, i) => checkText(`${field}.${i}`, text, rule));
+}
+
+/**
+ * The first problem of each field: a name that is too short is not also told that its characters are wrong. Problems
+ * of the whole resource (field "") are all kept, each once.
+ */
+export function firstPerField(problems: readonly Problem[]): readonly Problem[] {
+  const seen = new Set<string>();
+  return problems.filter(({ field, message }) => {
+    const key = field === "" ? `:${message}` : field;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
+}

@@ -1,0 +1,75 @@
+import { create, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { PathHandling, RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
+import { Protocol, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { Algorithm, HashInput, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import type { Kind } from "./checked.ts";
+import { leafFields } from "./message-fields.ts";
+import { routeRules } from "./route.ts";
+import { serviceRules } from "./service.ts";
+import { storedOnlyWarnings } from "./stored-only-warnings.ts";
+import { targetRules } from "./target.ts";
+import { upstreamRules } from "./upstream.ts";
+
+const rulesOf = { upstream: upstreamRules, target: targetRules, service: serviceRules, route: routeRules };
+
+function warned(kind: Kind, message: Message, paths: readonly string[]): string[] {
+  const { schema, defaults } = rulesOf[kind];
+  return storedOnlyWarnings(kind, schema as DescMessage, { message, paths }, defaults).map(({ field }) => field);
+}
+
+describe("storedOnlyWarnings", () => {
+  it.each([
+    { kind: "upstream", field: "algorithm", message: create(UpstreamSchema, { algorithm: Algorithm.LATENCY }) },
+    { kind: "upstream", field: "hash_on", message: create(UpstreamSchema, { hashOn: HashInput.IP }) },
+    { kind: "upstream", field: "slots", message: create(UpstreamSchema, { slots: 100 }) },
+    {
+      kind: "upstream",
+      field: "healthchecks.active.healthy.interval",
+      message: create(UpstreamSchema, { healthchecks: { active: { healthy: { interval: { seconds: 5n } } } } }),
+    },
+    {
+      kind: "upstream",
+      field: "healthchecks.passive.unhealthy.http_statuses",
+      message: create(UpstreamSchema, { healthchecks: { passive: { unhealthy: { httpStatuses: [500] } } } }),
+    },
+    { kind: "service", field: "protocol", message: create(ServiceSchema, { protocol: Protocol.GRPC }) },
+    { kind: "service", field: "tls_verify", message: create(ServiceSchema, { tlsVerify: false }) },
+    { kind: "route", field: "protocols", message: create(RouteSchema, { protocols: [Protocol.GRPC] }) },
+    { kind: "route", field: "protocols", message: create(RouteSchema, { protocols: [Protocol.HTTPS] }) },
+    { kind: "route", field: "path_handling", message: create(RouteSchema, { pathHandling: PathHandling.V1 }) },
+    { kind: "route", field: "request_buffering", message: create(RouteSchema, { requestBuffering: false }) },
+    { kind: "route", field: "snis", message: create(RouteSchema, { snis: ["a.test"] }) },
+  ] as const)("warns of $field of a $kind", ({ kind, field, message }) => {
+    expect(warned(kind, message, [field])).toEqual([field]);
+  });
+
+  it.each(["upstream", "target", "service", "route"] as const)("is silent about every default of a %s", (kind) => {
+    const { schema, defaults } = rulesOf[kind];
+    const paths = leafFields(schema as DescMessage).map(({ path }) => path);
+    expect(warned(kind, defaults, paths)).toEqual([]);
+  });
+
+  it("is silent about null, about http alone, and about what the write does not set", () => {
+    expect(warned("upstream", create(UpstreamSchema), ["slots", "hash_on", "algorithm"])).toEqual([]);
+    expect(warned("route", create(RouteSchema, { protocols: [Protocol.HTTP] }), ["protocols"])).toEqual([]);
+    expect(warned("upstream", create(UpstreamSchema, { slots: 100 }), ["name"])).toEqual([]);
+  });
+
+  it("takes a record that is named itself for all that is in it", () => {
+    const message = create(UpstreamSchema, { healthchecks: { threshold: 50 } });
+    expect(warned("upstream", message, ["healthchecks"])).toEqual(["healthchecks.threshold"]);
+  });
+
+  it("says why", () => {
+    const message = create(ServiceSchema, { protocol: Protocol.HTTPS });
+    expect(
+      storedOnlyWarnings("service", ServiceSchema, { message, paths: ["protocol"] }, serviceRules.defaults),
+    ).toEqual([
+      {
+        field: "protocol",
+        message: 'https is not built yet: requests are answered with 503 "protocol not supported yet"',
+      },
+    ]);
+  });
+});

@@ -1,0 +1,54 @@
+import { create } from "@bufbuild/protobuf";
+import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
+import { formatHostAddress, readHostAddress } from "./host-address.ts";
+import { checkTexts, invalid } from "./problems.ts";
+import { distinct, type ResourceRules, type UniqueKey } from "./resource-rules.ts";
+import { checkTag } from "./text-rules.ts";
+
+/** Kong's port for a target that names none. */
+const defaultPort = 8000;
+
+/** The address of a target as it is stored: `host:port`, IPv6 in full and in brackets; null when it is none. */
+export function normalizeTarget(target: string): string | null {
+  const read = readHostAddress(target);
+  return typeof read === "string" ? null : formatHostAddress(read, defaultPort);
+}
+
+/** The unique key of a target: its address, as stored, within its upstream. */
+export function targetKey(upstreamId: string, address: string): string {
+  return `address:${upstreamId}:${address}`;
+}
+
+function uniqueKeys(target: Target): readonly UniqueKey[] {
+  const upstreamId = target.upstream?.id ?? "";
+  return [
+    {
+      key: targetKey(upstreamId, target.target),
+      field: "target",
+      duplicateMessage: `UNIQUE violation detected on '{target="${target.target}",upstream={id="${upstreamId}"}}'`,
+    },
+  ];
+}
+
+/** Rules of targets. */
+export const targetRules: ResourceRules<"target"> = {
+  kind: "target",
+  collection: "targets",
+  schema: TargetSchema,
+  defaults: create(TargetSchema, { weight: 100 }),
+  required: ["target", "upstream"],
+  references: [{ path: "upstream", toKind: "upstream", toCollection: "upstreams" }],
+  withImplied: (draft) => draft,
+  normalize: (target) => ({
+    ...target,
+    target: normalizeTarget(target.target) ?? target.target,
+    tags: distinct(target.tags),
+  }),
+  check: (target) => [
+    ...(normalizeTarget(target.target) === null
+      ? [invalid("target", "Invalid target; not a valid hostname or ip address")]
+      : []),
+    ...checkTexts("tags", target.tags, checkTag),
+  ],
+  uniqueKeys,
+};
