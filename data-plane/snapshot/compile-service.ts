@@ -1,0 +1,75 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { Protocol, type Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import type { PoolPlan } from "../upstream/pool-plan.ts";
+import { type Compiled, compiled, invalid } from "./entity-problem.ts";
+import { hostHeaderFor, parseHost } from "./host-and-port.ts";
+import { protocolName } from "./protocol-name.ts";
+import type { ProtocolName, ServiceConfig } from "./worker-config.ts";
+
+/** A service whose pool is not yet placed among the pools. */
+export interface ServicePlan extends Omit<ServiceConfig, "poolIndex"> {
+  /** The pool of the service's own host, for when no upstream has that name. */
+  readonly hostPool: PoolPlan;
+}
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+const TIMEOUT_MAX_MS = 2_147_483_646;
+const RETRIES_MAX = 32_767;
+/** Among equals any weight will do; this is the one that targets have by default. */
+const HOST_WEIGHT = 100;
+
+/** A service as workers get it, or the first thing in it that they could not work with. */
+export function compileService(service: Service): Compiled<ServicePlan> {
+  const protocol = protocolName(service.protocol ?? Protocol.HTTP);
+  if (protocol === null) return invalid("protocol", `unknown protocol number ${service.protocol}`);
+  const host = parseHost(service.host);
+  if (host === null) return invalid("host", `not a hostname or an IP address: ${JSON.stringify(service.host)}`);
+  const port = service.port ?? 80;
+  if (port < 0 || port > 65_535) return invalid("port", `${port} is not between 0 and 65535`);
+  if (service.path !== undefined && !/^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/.test(service.path)) {
+    return invalid("path", 'must begin with "/" and hold visible ASCII without "?" and "#"');
+  }
+  const retries = service.retries ?? 5;
+  if (retries < 0 || retries > RETRIES_MAX) return invalid("retries", `${retries} is not between 0 and ${RETRIES_MAX}`);
+  const connectTimeoutMs = wholeMs(service.connectTimeout);
+  const writeTimeoutMs = wholeMs(service.writeTimeout);
+  const readTimeoutMs = wholeMs(service.readTimeout);
+  if (connectTimeoutMs === null) return invalid("connect_timeout", TIMEOUT_MESSAGE);
+  if (writeTimeoutMs === null) return invalid("write_timeout", TIMEOUT_MESSAGE);
+  if (readTimeoutMs === null) return invalid("read_timeout", TIMEOUT_MESSAGE);
+  return compiled({
+    id: service.id,
+    name: service.name ?? null,
+    protocol,
+    // Only plain HTTP is spoken to targets so far.
+    isProtocolSupported: protocol === "http",
+    path: service.path ?? null,
+    retries,
+    connectTimeoutMs,
+    writeTimeoutMs,
+    readTimeoutMs,
+    hostPool: hostPool(host, port, protocol),
+  });
+}
+
+const TIMEOUT_MESSAGE = `must be between 1 ms and ${TIMEOUT_MAX_MS} ms`;
+
+function wholeMs(duration: Duration | undefined): number | null {
+  if (duration === undefined) return DEFAULT_TIMEOUT_MS;
+  const ms = Number(duration.seconds) * 1000 + Math.ceil(duration.nanos / 1e6);
+  return ms >= 1 && ms <= TIMEOUT_MAX_MS ? ms : null;
+}
+
+function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan {
+  const impliedPort = protocol === "https" || protocol === "grpcs" ? 443 : 80;
+  const hostHeader = hostHeaderFor(host, port, impliedPort);
+  return {
+    // Services of another implied port send another Host, so they may share a pool only where that is the same.
+    key: impliedPort === 80 ? `host:${host}:${port}` : `host:${host}:${port}:tls`,
+    name: host,
+    hostHeader: null,
+    isUpstream: false,
+    algorithm: "round-robin",
+    members: [{ host, port, weight: HOST_WEIGHT, hostHeader }],
+  };
+}

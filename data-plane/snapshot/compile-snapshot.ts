@@ -1,0 +1,226 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { type Route, RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
+import { type Service, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
+import { type Upstream, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
+import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
+import { compileRoute } from "./compile-route.ts";
+import { compileService, type ServicePlan } from "./compile-service.ts";
+import { compileTarget, compileUpstream } from "./compile-upstream.ts";
+import { type Compiled, compiled, dangling, type EntityProblem, invalid } from "./entity-problem.ts";
+import type { RouteConfig, ServiceConfig } from "./worker-config.ts";
+
+/** How many entities of each kind a node takes. */
+export interface SnapshotLimits {
+  readonly routesMax: number;
+  readonly servicesMax: number;
+  readonly upstreamsMax: number;
+  readonly targetsMax: number;
+}
+
+/** A snapshot ready to be served once the hosts of its pools are resolved. */
+export interface SnapshotPlan {
+  readonly publication: number;
+  readonly revision: number;
+  readonly routes: readonly RouteConfig[];
+  readonly services: readonly ServiceConfig[];
+  readonly pools: readonly PoolPlan[];
+}
+
+export type CompileOutcome =
+  | { readonly ok: true; readonly plan: SnapshotPlan }
+  | { readonly ok: false; readonly refusal: Refusal };
+
+/**
+ * Decodes a snapshot and checks everything that workers rely on: what passes here, a worker can serve.
+ * The control plane has validated all of it; a node checks again since it may meet one of another version.
+ * It refuses the whole at the first problem, and refuses nothing that the control plane lets through.
+ */
+export function compileSnapshot(snapshot: ReceivedSnapshot, limits: SnapshotLimits): CompileOutcome {
+  const compilation = new Compilation(limits);
+  const outcome = compilation.run(snapshot.entities);
+  if (!outcome.ok) return { ok: false, refusal: outcome.refusal };
+  const { publication, revision } = snapshot;
+  return { ok: true, plan: { publication, revision, ...outcome.parts } };
+}
+
+type Parts = Pick<SnapshotPlan, "routes" | "services" | "pools">;
+
+/** Entities of a kind, by id, in the order in which they came. */
+interface Decoded {
+  readonly upstream: Map<string, Upstream>;
+  readonly target: Map<string, Target>;
+  readonly service: Map<string, Service>;
+  readonly route: Map<string, Route>;
+}
+type KnownKind = keyof Decoded;
+
+const DECODERS: { readonly [K in KnownKind]: (body: Uint8Array) => MessageOf[K] } = {
+  upstream: (body) => fromBinary(UpstreamSchema, body),
+  target: (body) => fromBinary(TargetSchema, body),
+  service: (body) => fromBinary(ServiceSchema, body),
+  route: (body) => fromBinary(RouteSchema, body),
+};
+interface MessageOf {
+  upstream: Upstream;
+  target: Target;
+  service: Service;
+  route: Route;
+}
+
+/** One run over one snapshot. Kinds are compiled in the order of their references: upstreams, targets, services, routes. */
+class Compilation {
+  readonly #limits: SnapshotLimits;
+  readonly #decoded: Decoded = { upstream: new Map(), target: new Map(), service: new Map(), route: new Map() };
+  readonly #upstreamPools = new Map<string, { plan: PoolPlan; targets: { target: Target; member: PoolMember }[] }>();
+  readonly #upstreamIdByName = new Map<string, string>();
+  readonly #services: ServicePlan[] = [];
+  readonly #serviceIndexById = new Map<string, number>();
+  readonly #routes: RouteConfig[] = [];
+
+  constructor(limits: SnapshotLimits) {
+    this.#limits = limits;
+  }
+
+  run(entities: readonly SnapshotEntity[]): { ok: true; parts: Parts } | { ok: false; refusal: Refusal } {
+    for (const entity of entities) {
+      const problem = this.#decode(entity);
+      if (problem !== null) return { ok: false, refusal: refusalOf(problem, entity.kind, entity.id, "") };
+    }
+    const refusal =
+      this.#compileEach("upstream", (upstream) => this.#addUpstream(upstream), nameOf) ??
+      this.#compileEach(
+        "target",
+        (target) => this.#addTarget(target),
+        (target) => target.target,
+      ) ??
+      this.#compileEach("service", (service) => this.#addService(service), nameOf) ??
+      this.#compileEach("route", (route) => this.#addRoute(route), nameOf);
+    return refusal === null ? { ok: true, parts: this.#parts() } : { ok: false, refusal };
+  }
+
+  #decode(entity: SnapshotEntity): EntityProblem | null {
+    if (!isKnownKind(entity.kind)) {
+      const message = `this version knows no kind ${JSON.stringify(entity.kind)}`;
+      return { reason: "unknown_kind", field: "", message };
+    }
+    const decoded: Map<string, MessageOf[KnownKind]> = this.#decoded[entity.kind];
+    const limit = this.#limitOf(entity.kind);
+    if (decoded.size >= limit) {
+      return { reason: "limit_exceeded", field: "", message: `more than ${limit} of kind ${entity.kind}` };
+    }
+    if (entity.id === "") return { reason: "invalid_entity", field: "id", message: "is missing" };
+    if (decoded.has(entity.id)) return { reason: "duplicate_entity", field: "id", message: "comes twice" };
+    let message: MessageOf[KnownKind];
+    try {
+      message = DECODERS[entity.kind](entity.body);
+    } catch (cause) {
+      return { reason: "undecodable_entity", field: "", message: `cannot be decoded: ${(cause as Error).message}` };
+    }
+    if (message.id !== entity.id) {
+      return { reason: "invalid_entity", field: "id", message: `differs from the one in the body, ${message.id}` };
+    }
+    decoded.set(entity.id, message);
+    return null;
+  }
+
+  #limitOf(kind: KnownKind): number {
+    const { routesMax, servicesMax, upstreamsMax, targetsMax } = this.#limits;
+    return { route: routesMax, service: servicesMax, upstream: upstreamsMax, target: targetsMax }[kind];
+  }
+
+  #compileEach<K extends KnownKind>(
+    kind: K,
+    add: (message: MessageOf[K]) => Compiled<unknown>,
+    name: (message: MessageOf[K]) => string,
+  ): Refusal | null {
+    const messages = this.#decoded[kind] as unknown as Map<string, MessageOf[K]>;
+    for (const [id, message] of messages) {
+      const added = add(message);
+      if (!added.ok) return refusalOf(added.problem, kind, id, name(message));
+    }
+    return null;
+  }
+
+  #addUpstream(upstream: Upstream): Compiled<unknown> {
+    const pool = compileUpstream(upstream);
+    if (!pool.ok) return pool;
+    if (this.#upstreamIdByName.has(upstream.name)) return invalid("name", "another upstream has it");
+    this.#upstreamIdByName.set(upstream.name, upstream.id);
+    this.#upstreamPools.set(upstream.id, { plan: pool.value, targets: [] });
+    return pool;
+  }
+
+  #addTarget(target: Target): Compiled<unknown> {
+    const upstreamId = target.upstream?.id ?? "";
+    const pool = this.#upstreamPools.get(upstreamId);
+    if (upstreamId === "") return invalid("upstream", "is missing");
+    if (pool === undefined) return dangling("upstream", `there is no upstream ${upstreamId}`);
+    const member = compileTarget(target);
+    if (member.ok && member.value !== null) pool.targets.push({ target, member: member.value });
+    return member;
+  }
+
+  #addService(service: Service): Compiled<unknown> {
+    const plan = compileService(service);
+    // A disabled service is checked like any other, then left out with its routes.
+    if (!plan.ok || service.enabled === false) return plan;
+    this.#serviceIndexById.set(service.id, this.#services.length);
+    this.#services.push(plan.value);
+    return plan;
+  }
+
+  #addRoute(route: Route): Compiled<unknown> {
+    const serviceId = route.service === undefined ? null : route.service.id;
+    if (serviceId !== null && !this.#decoded.service.has(serviceId)) {
+      return dangling("service", `there is no service ${serviceId}`);
+    }
+    const config = compileRoute(route);
+    if (!config.ok) return config;
+    const serviceIndex = serviceId === null ? -1 : this.#serviceIndexById.get(serviceId);
+    if (serviceIndex !== undefined) this.#routes.push({ ...config.value, serviceIndex });
+    return compiled(null);
+  }
+
+  /** All upstreams, also those that no service names yet: so a service that comes to name one finds it resolved. */
+  #parts(): Parts {
+    const pools: PoolPlan[] = [];
+    const poolIndexByKey = new Map<string, number>();
+    const place = (pool: PoolPlan): number => {
+      const index = poolIndexByKey.get(pool.key) ?? pools.push(pool) - 1;
+      poolIndexByKey.set(pool.key, index);
+      return index;
+    };
+    for (const { plan, targets } of this.#upstreamPools.values()) {
+      place({ ...plan, members: targets.sort(byAge).map(({ member }) => member) });
+    }
+    const services = this.#services.map(({ hostPool, ...service }): ServiceConfig => {
+      const upstreamId = this.#upstreamIdByName.get(hostPool.name);
+      // An upstream's name is virtual: it is never looked up in DNS.
+      const poolIndex = upstreamId === undefined ? place(hostPool) : poolIndexByKey.get(`upstream:${upstreamId}`)!;
+      return { ...service, poolIndex };
+    });
+    return { routes: this.#routes, services, pools };
+  }
+}
+
+/** Oldest first, so that round-robin goes in the order in which the targets were added, on every node. */
+function byAge(a: { target: Target }, b: { target: Target }): number {
+  const [first, second] = [a.target.createdAt, b.target.createdAt];
+  const seconds = Number((first?.seconds ?? 0n) - (second?.seconds ?? 0n));
+  return seconds || (first?.nanos ?? 0) - (second?.nanos ?? 0) || (a.target.id < b.target.id ? -1 : 1);
+}
+
+function isKnownKind(kind: string): kind is KnownKind {
+  return Object.hasOwn(DECODERS, kind);
+}
+
+function nameOf(message: { readonly name?: string | undefined }): string {
+  return message.name ?? "";
+}
+
+function refusalOf(problem: EntityProblem, kind: string, id: string, name: string): Refusal {
+  const { reason, field, message } = problem;
+  return { reason, entityKind: kind, entityId: id, entityName: name, field, message };
+}
