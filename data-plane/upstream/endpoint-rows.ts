@@ -1,0 +1,112 @@
+import type { EndpointTable } from "./endpoint-table.ts";
+
+/** What makes an endpoint the same one as before, so that it keeps its row and with it what is known of it. */
+export interface EndpointIdentity {
+  readonly poolKey: string;
+  readonly address: string;
+  readonly port: number;
+  /** One address may serve several hosts; each is an endpoint of its own. */
+  readonly hostHeader: string;
+}
+
+/** A row that is taken. */
+export interface EndpointRow extends EndpointIdentity {
+  readonly row: number;
+  readonly poolRow: number;
+}
+
+interface Taken<T> {
+  readonly value: T;
+  /** What was sent when the workers were last told of it less, or null while the newest message names it. */
+  retired: { readonly sequence: number; readonly atMs: number; isConfirmed: boolean } | null;
+}
+
+/**
+ * Who has which row of the shared table. A row outlives the message that no longer names it by `keepMs`: requests
+ * may still be under way on it, and an endpoint that comes back soon is known as it was. It is freed only when
+ * every worker is known to have taken in a message without it.
+ */
+export class EndpointRows {
+  readonly #table: EndpointTable;
+  readonly #keepMs: number;
+  readonly #pools = new Map<string, Taken<number>>();
+  readonly #endpoints = new Map<string, Taken<EndpointRow>>();
+  readonly #endpointByRow = new Map<number, Taken<EndpointRow>>();
+
+  constructor(table: EndpointTable, keepMs: number) {
+    this.#table = table;
+    this.#keepMs = keepMs;
+  }
+
+  /** The pool's row, a new one when it has none; null when the table is full. */
+  poolRow(poolKey: string): number | null {
+    const taken = this.#pools.get(poolKey);
+    if (taken !== undefined) return taken.value;
+    const row = this.#table.allocatePoolRow();
+    if (row !== null) this.#pools.set(poolKey, { value: row, retired: null });
+    return row;
+  }
+
+  /** The endpoint's row, a new one when it has none; null when the table is full. Its pool must have its row. */
+  endpointRow(endpoint: EndpointIdentity): number | null {
+    const key = `${endpoint.poolKey} ${endpoint.address} ${endpoint.port} ${endpoint.hostHeader}`;
+    const taken = this.#endpoints.get(key);
+    if (taken !== undefined) return taken.value.row;
+    const row = this.#table.allocateEndpointRow();
+    if (row === null) return null;
+    const value = { ...endpoint, row, poolRow: this.#pools.get(endpoint.poolKey)!.value };
+    const fresh = { value, retired: null };
+    this.#endpoints.set(key, fresh);
+    this.#endpointByRow.set(row, fresh);
+    return row;
+  }
+
+  /** Who has a row; null for a free one, and for one that the newest message no longer names. */
+  endpointAt(row: number): EndpointRow | null {
+    const taken = this.#endpointByRow.get(row);
+    return taken === undefined || taken.retired !== null ? null : taken.value;
+  }
+
+  /** The rows in use that are out of the rotation. */
+  ejectedRows(): number[] {
+    return [...this.#endpointByRow.keys()].filter((row) => this.endpointAt(row) !== null && this.#table.isEjected(row));
+  }
+
+  /** The message with this sequence number names these rows; all others are to go. */
+  sent(sequence: number, poolKeys: ReadonlySet<string>, rows: ReadonlySet<number>, nowMs: number): void {
+    for (const [key, taken] of this.#pools) retireUnless(taken, poolKeys.has(key), sequence, nowMs);
+    for (const taken of this.#endpoints.values()) retireUnless(taken, rows.has(taken.value.row), sequence, nowMs);
+  }
+
+  /** Every worker has taken in the messages up to this one. */
+  confirmed(sequence: number): void {
+    for (const taken of [...this.#pools.values(), ...this.#endpoints.values()]) {
+      if (taken.retired !== null && taken.retired.sequence <= sequence) taken.retired.isConfirmed = true;
+    }
+  }
+
+  /** Frees what may go. Returns the freed endpoint rows. */
+  sweep(nowMs: number): number[] {
+    const isDue = ({ retired }: Taken<unknown>) =>
+      retired?.isConfirmed === true && nowMs - retired.atMs >= this.#keepMs;
+    const freed: number[] = [];
+    for (const [key, taken] of this.#endpoints) {
+      if (!isDue(taken)) continue;
+      this.#endpoints.delete(key);
+      this.#endpointByRow.delete(taken.value.row);
+      this.#table.freeEndpointRow(taken.value.row);
+      freed.push(taken.value.row);
+    }
+    for (const [key, taken] of this.#pools) {
+      if (!isDue(taken)) continue;
+      this.#pools.delete(key);
+      this.#table.freePoolRow(taken.value);
+    }
+    return freed;
+  }
+}
+
+function retireUnless(taken: Taken<unknown>, isNamed: boolean, sequence: number, nowMs: number): void {
+  if (isNamed) taken.retired = null;
+  else taken.retired ??= { sequence, atMs: nowMs, isConfirmed: false };
+}
