@@ -1,0 +1,121 @@
+import type { EndpointResolver, ResolvedPools } from "../upstream/endpoint-resolver.ts";
+import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./apply-snapshot.ts";
+import { compileSnapshot, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
+import type { EndpointSet, WorkerConfig } from "./worker-config.ts";
+
+/** The workers, as far as applying a snapshot needs them. */
+export interface ConfigDelivery {
+  /** Resolves when every worker serves the config, or when it is clear that they will not all. */
+  deliver(
+    config: WorkerConfig,
+    endpointSets: readonly EndpointSet[],
+  ): Promise<{ readonly ok: true } | { readonly ok: false; readonly message: string }>;
+  /** Leaves every worker without a config. */
+  withdraw(): void;
+}
+
+export interface SnapshotApplierOptions {
+  readonly limits: SnapshotLimits;
+  readonly endpoints: EndpointResolver;
+  readonly workers: ConfigDelivery;
+  readonly onApplied: (snapshot: ReceivedSnapshot) => void;
+  readonly onRefused: (snapshot: ReceivedSnapshot, refusal: Refusal) => void;
+  /** The workers would not even take back what they served before; those that are replaced will. */
+  readonly onRollbackFailed: (message: string) => void;
+}
+
+/** Which snapshot the workers serve. */
+export type AppliedSnapshot = Omit<ReceivedSnapshot, "entities">;
+
+/**
+ * Takes snapshots to the workers, one after the other: compile, resolve, deliver. What cannot be served is refused
+ * whole, the workers get back what they served before, and the next snapshot begins from there.
+ */
+export class SnapshotApplier {
+  readonly #options: SnapshotApplierOptions;
+  #served: { readonly snapshot: AppliedSnapshot; readonly plan: SnapshotPlan } | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: SnapshotApplierOptions) {
+    this.#options = options;
+  }
+
+  /** What every worker serves; null before the first snapshot. */
+  get served(): AppliedSnapshot | null {
+    return this.#served?.snapshot ?? null;
+  }
+
+  readonly apply: ApplySnapshot = (snapshot) => this.begin(snapshot).outcome;
+
+  /**
+   * Like `apply`; `isUnderWay` resolves before the outcome, when the config is with the workers or has been refused.
+   * So a node that starts can have its config in the first message to workers that are yet to come.
+   */
+  begin(snapshot: ReceivedSnapshot): { readonly isUnderWay: Promise<void>; readonly outcome: Promise<ApplyOutcome> } {
+    let nowUnderWay = () => {};
+    const isUnderWay = new Promise<void>((resolve) => {
+      nowUnderWay = resolve;
+    });
+    const outcome = this.#last.then(() => this.#run(snapshot, nowUnderWay)).catch(internalError);
+    this.#last = outcome.then(nowUnderWay);
+    return { isUnderWay, outcome };
+  }
+
+  async #run(snapshot: ReceivedSnapshot, nowUnderWay: () => void): Promise<ApplyOutcome> {
+    const { endpoints, workers, limits, onApplied } = this.#options;
+    const compiled = compileSnapshot(snapshot, limits);
+    if (!compiled.ok) return this.#refuse(snapshot, compiled.refusal);
+    const { plan } = compiled;
+    await endpoints.prepare(plan.pools);
+    const resolved = endpoints.use(plan.pools);
+    if (resolved === null) {
+      return this.#refuse(snapshot, wholeRefusal("limit_exceeded", "more endpoints or pools than this node takes"));
+    }
+    const delivery = workers.deliver(toConfig(plan, resolved), resolved.sets);
+    nowUnderWay();
+    const delivered = await delivery;
+    if (!delivered.ok) {
+      await this.#rollBack();
+      return this.#refuse(snapshot, wholeRefusal("worker_failed", delivered.message));
+    }
+    const { epoch, publication, revision, stateHash } = snapshot;
+    this.#served = { snapshot: { epoch, publication, revision, stateHash }, plan };
+    onApplied(snapshot);
+    return { ok: true };
+  }
+
+  async #rollBack(): Promise<void> {
+    const { endpoints, workers, onRollbackFailed } = this.#options;
+    const resolved = endpoints.use(this.#served?.plan.pools ?? []);
+    if (this.#served === null) return workers.withdraw();
+    // Fewer rows may be free than before; then the workers keep the endpoints that they have.
+    if (resolved === null) return onRollbackFailed("no rows left for its endpoints");
+    const delivered = await workers.deliver(toConfig(this.#served.plan, resolved), resolved.sets);
+    if (!delivered.ok) onRollbackFailed(delivered.message);
+  }
+
+  #refuse(snapshot: ReceivedSnapshot, refusal: Refusal): ApplyOutcome {
+    this.#options.onRefused(snapshot, refusal);
+    return { ok: false, refusal };
+  }
+}
+
+function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): WorkerConfig {
+  const pools = plan.pools.map(({ members: _, ...pool }, i) => ({ ...pool, poolRow: poolRows[i]! }));
+  return {
+    publication: plan.publication,
+    revision: plan.revision,
+    routes: plan.routes,
+    services: plan.services,
+    pools,
+  };
+}
+
+/** A bug of ours: the snapshot is refused, and the node goes on serving what it has. */
+function internalError(cause: unknown): ApplyOutcome {
+  return { ok: false, refusal: wholeRefusal("internal_error", String((cause as Error)?.message ?? cause)) };
+}
+
+function wholeRefusal(reason: string, message: string): Refusal {
+  return { reason, entityKind: "", entityId: "", entityName: "", field: "", message };
+}
