@@ -1,0 +1,220 @@
+import {
+  type Read,
+  readAddress,
+  readAddresses,
+  readCount,
+  readDuration,
+  readLabels,
+  readOneOf,
+  readSwitch,
+  readText,
+  readUnlessEmpty,
+  readUuid,
+} from "./option-readers.ts";
+import { type LogLevel, logLevels } from "./telemetry/log.ts";
+
+interface Setting<T> {
+  /** Without dashes. The environment's name is made of it: "proxy-listen" is PENSTOCK_PROXY_LISTEN. */
+  readonly flag: string;
+  /** What its value looks like in the help; "" for a switch. */
+  readonly form: string;
+  readonly defaultText: string;
+  readonly meaning: string;
+  readonly read: Read<T>;
+  /** The default in the help, where the text would say nothing. */
+  readonly defaultMeaning?: string;
+}
+
+function setting<T>(setting: Setting<T>): Setting<T> {
+  return setting;
+}
+
+/** A limit on the state or on resources: all of them are whole numbers. */
+function limit(flag: string, defaultCount: number, max: number, meaning: string): Setting<number> {
+  return setting({ flag, form: "COUNT", defaultText: String(defaultCount), meaning, read: readCount(1, max) });
+}
+
+/** Every option of a data plane, in the order of the help. */
+const SETTINGS = {
+  controlPlanes: setting({
+    flag: "control-plane",
+    form: "HOST:PORT,...",
+    defaultText: "127.0.0.1:8005",
+    meaning: "control planes to take the configuration from; any of them will do",
+    read: readAddresses,
+  }),
+  proxyListen: setting({
+    flag: "proxy-listen",
+    form: "HOST:PORT",
+    defaultText: "0.0.0.0:8000",
+    meaning: "where clients connect; the default also takes [::]:8000 where there is IPv6",
+    read: readAddress,
+  }),
+  proxyTlsListen: setting({
+    flag: "proxy-tls-listen",
+    form: "HOST:PORT",
+    defaultText: "0.0.0.0:8443",
+    meaning: "where clients connect with TLS (not opened yet)",
+    read: readAddress,
+  }),
+  statusListen: setting({
+    flag: "status-listen",
+    form: "HOST:PORT",
+    defaultText: "127.0.0.1:8100",
+    meaning: "/status, /status/ready and /metrics",
+    read: readAddress,
+  }),
+  stateDir: setting({
+    flag: "state-dir",
+    form: "FOLDER",
+    defaultText: "./.penstock",
+    meaning: "where state is kept, in its subfolder data-plane",
+    read: readText,
+  }),
+  nodeId: setting({
+    flag: "node-id",
+    form: "UUID",
+    defaultText: "",
+    defaultMeaning: "the one kept in the state folder, at first a new one",
+    meaning: "identity of this node",
+    read: readUnlessEmpty(readUuid),
+  }),
+  labels: setting({
+    flag: "labels",
+    form: "KEY=VALUE,...",
+    defaultText: "",
+    defaultMeaning: "none",
+    meaning: "shown beside the node; what it may read never depends on them",
+    read: readLabels,
+  }),
+  workers: setting({
+    flag: "workers",
+    form: "COUNT",
+    defaultText: "",
+    defaultMeaning: "one per core",
+    meaning: "threads that carry traffic",
+    read: readUnlessEmpty(readCount(1, 256)),
+  }),
+  workerMemoryMb: limit("worker-memory-mb", 1_024, 65_536, "heap of one worker, in MiB; over it, it is replaced"),
+  accept: setting({
+    flag: "accept",
+    form: "worker|main",
+    defaultText: "worker",
+    meaning: "the thread that accepts connections",
+    read: readOneOf(["worker", "main"]),
+  }),
+  hostsFile: setting({
+    flag: "hosts-file",
+    form: "FILE",
+    defaultText: "/etc/hosts",
+    meaning: "names that are not asked of the DNS; read again when it changes",
+    read: readText,
+  }),
+  drainTimeoutMs: setting({
+    flag: "drain-timeout",
+    form: "TIME",
+    defaultText: "30s",
+    meaning: "how long requests may go on after SIGTERM",
+    read: readDuration,
+  }),
+  isTakeOver: setting({
+    flag: "take-over",
+    form: "",
+    defaultText: "false",
+    meaning: "share the proxy port with the process that has it, which is about to end",
+    read: readSwitch,
+  }),
+  logLevel: setting<LogLevel>({
+    flag: "log-level",
+    form: logLevels.join("|"),
+    defaultText: "info",
+    meaning: "the least level that is logged",
+    read: readOneOf(logLevels),
+  }),
+  routesMax: limit("routes-max", 100_000, 10_000_000, "routes in a configuration; with more, it is refused"),
+  servicesMax: limit("services-max", 100_000, 10_000_000, "services in a configuration"),
+  upstreamsMax: limit("upstreams-max", 16_384, 1_000_000, "upstreams in a configuration"),
+  targetsMax: limit("targets-max", 200_000, 10_000_000, "targets in a configuration"),
+  endpointsMax: limit("endpoints-max", 65_536, 4_000_000, "addresses that all targets together resolve to"),
+};
+
+type Settings = typeof SETTINGS;
+type SettingName = keyof Settings;
+
+/** The value of every option. */
+export type DataPlaneOptions = {
+  readonly [K in SettingName]: Settings[K] extends Setting<infer T> ? T : never;
+} & {
+  /** Options that the user set, in either way. */
+  readonly given: ReadonlySet<SettingName>;
+};
+
+export type ParsedOptions =
+  | { readonly type: "options"; readonly options: DataPlaneOptions }
+  | { readonly type: "help"; readonly text: string }
+  /** Everything that is wrong, a line each. */
+  | { readonly type: "problems"; readonly lines: readonly string[] };
+
+/** Reads the command line and, where it is silent, the environment. */
+export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedOptions {
+  const { texts, wantsHelp, problems } = readArguments(argv);
+  if (wantsHelp) return { type: "help", text: helpText() };
+  const values: Record<string, unknown> = {};
+  const given = new Set<SettingName>();
+  for (const [name, { flag, defaultText, read }] of Object.entries(SETTINGS)) {
+    const fromFlag = texts.get(flag);
+    // An empty variable is how scripts and compose files leave one out.
+    const fromEnv = env[envName(flag)] || undefined;
+    const text = fromFlag ?? fromEnv ?? defaultText;
+    if (fromFlag !== undefined || fromEnv !== undefined) given.add(name as SettingName);
+    const reading = read(text);
+    if (reading.ok) values[name] = reading.value;
+    else problems.push(`${fromFlag === undefined ? envName(flag) : `--${flag}`}: "${text}" ${reading.problem}`);
+  }
+  if (values["accept"] === "main") problems.push('--accept: "main" is not built yet; only "worker" is');
+  if (problems.length > 0) return { type: "problems", lines: problems };
+  return { type: "options", options: { ...(values as Omit<DataPlaneOptions, "given">), given } };
+}
+
+function readArguments(argv: readonly string[]) {
+  const byFlag = new Map<string, { readonly flag: string; readonly form: string }>(
+    Object.values(SETTINGS).map((one) => [one.flag, one]),
+  );
+  const texts = new Map<string, string>();
+  const problems: string[] = [];
+  const rest = [...argv];
+  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
+    if (argument === "--help" || argument === "-h") return { texts, problems, wantsHelp: true };
+    const match = /^--([a-z-]+)(?:=(.*))?$/s.exec(argument);
+    const known = byFlag.get(match?.[1] ?? "");
+    if (known === undefined) {
+      problems.push(`unknown option ${JSON.stringify(argument)}; see --help`);
+      continue;
+    }
+    const hasOwnText = known.form !== "" && rest[0] !== undefined && !rest[0].startsWith("--");
+    const text = match?.[2] ?? (known.form === "" ? "true" : hasOwnText ? rest.shift() : undefined);
+    if (text === undefined) problems.push(`--${known.flag}: needs a value, ${known.form}`);
+    else texts.set(known.flag, text);
+  }
+  return { texts, problems, wantsHelp: false };
+}
+
+function envName(flag: string): string {
+  return `PENSTOCK_${flag.toUpperCase().replaceAll("-", "_")}`;
+}
+
+function helpText(): string {
+  const lines = [
+    "Usage: penstock data-plane [options]",
+    "",
+    "Carries traffic by the configuration of a control plane.",
+    "",
+  ];
+  for (const { flag, form, meaning, defaultText, defaultMeaning } of Object.values(SETTINGS)) {
+    lines.push(`  --${flag}${form === "" ? "" : ` ${form}`}`);
+    lines.push(`      ${meaning}`);
+    lines.push(`      environment: ${envName(flag)}; default: ${defaultMeaning ?? defaultText}`);
+  }
+  lines.push("  --help", "      this text", "");
+  return lines.join("\n");
+}

@@ -1,0 +1,32 @@
+import { createServer } from "node:net";
+
+/** What became of an attempt to listen, the listener closed again. */
+export type PortProbe =
+  | { readonly type: "free" }
+  /** This machine has no such address or no such family, IPv6 mostly. */
+  | { readonly type: "no_address"; readonly message: string }
+  | { readonly type: "refused"; readonly message: string };
+
+/**
+ * Listens for a moment without sharing the port. Workers share it (`reusePort`), and so would silently share it with
+ * any other program that does the same.
+ */
+export function probePort(host: string, port: number): Promise<PortProbe> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const isAbsent = error.code === "EAFNOSUPPORT" || error.code === "EADDRNOTAVAIL" || error.code === "EINVAL";
+      const message = `cannot listen on ${host}:${port}: ${reasonOf(error)}`;
+      resolve({ type: isAbsent ? "no_address" : "refused", message });
+    });
+    server.listen({ host, port, ipv6Only: host === "::", exclusive: true }, () => {
+      server.close(() => resolve({ type: "free" }));
+    });
+  });
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error.code === "EADDRINUSE") return "the port is in use";
+  if (error.code === "EACCES") return "permission denied";
+  return error.message;
+}
