@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { LoadOrder, LoadResult } from "./loader.ts";
+import { cpuTimeMs, residentMb } from "./process-tree.ts";
+import { pinned, type RunningSubject } from "./subject.ts";
+import type { FromTargets, TargetCounts, ToTargets } from "./targets.ts";
+import type { Workload } from "./workload.ts";
+
+/** One measurement of one subject. */
+export interface Measurement {
+  readonly cpuUsPerRequest: number;
+  readonly requestsPerSecond: number;
+  readonly residentMb: number;
+  readonly failed: number;
+  /** Connections that the subject opened to the targets during the measurement. */
+  readonly targetConnections: number;
+  /** Share of the requests that the first target got. */
+  readonly firstTargetShare: number;
+  /** Heads as the targets got them. */
+  readonly forwardedHeads: readonly string[];
+}
+
+/** The targets and the load: child processes on a core of their own. */
+export class Rig {
+  readonly targetPorts: readonly [number, number];
+  readonly #targets: ChildProcess;
+  readonly #loader: ChildProcess;
+
+  private constructor(targets: ChildProcess, loader: ChildProcess, targetPorts: readonly [number, number]) {
+    this.#targets = targets;
+    this.#loader = loader;
+    this.targetPorts = targetPorts;
+  }
+
+  static async start(core: number | null): Promise<Rig> {
+    const targets = startChild(core, "./targets.ts");
+    const [listening] = (await once(targets, "message")) as [FromTargets];
+    if (listening.type !== "listening") throw new Error("the targets did not say their ports");
+    return new Rig(targets, startChild(core, "./loader.ts"), listening.ports);
+  }
+
+  /** Warms the subject up, then measures it. */
+  async measure(subject: RunningSubject, workload: Workload, requestCount: number): Promise<Measurement> {
+    const order: LoadOrder = { port: subject.port, requestCount, ...workload };
+    this.#targets.send({ type: "answer", bytes: workload.answerBytes } satisfies ToTargets);
+    await this.#load({ ...order, requestCount: Math.ceil(requestCount / 4) });
+    await this.#targetCounts();
+    const cpuBeforeMs = cpuTimeMs(subject.pid);
+    const { completed, failed, elapsedMs } = await this.#load(order);
+    const cpuMs = cpuTimeMs(subject.pid) - cpuBeforeMs;
+    const counts = await this.#targetCounts();
+    const requests = counts[0].requests + counts[1].requests;
+    return {
+      cpuUsPerRequest: (cpuMs * 1000) / completed,
+      requestsPerSecond: (completed * 1000) / elapsedMs,
+      residentMb: residentMb(subject.pid),
+      failed,
+      targetConnections: counts[0].connections + counts[1].connections,
+      firstTargetShare: counts[0].requests / requests,
+      forwardedHeads: counts.map(({ lastHead }) => lastHead),
+    };
+  }
+
+  stop(): void {
+    this.#targets.disconnect();
+    this.#loader.disconnect();
+  }
+
+  async #load(order: LoadOrder): Promise<LoadResult> {
+    this.#loader.send(order);
+    const [result] = (await once(this.#loader, "message")) as [LoadResult];
+    return result;
+  }
+
+  /** What the targets saw since the last call. */
+  async #targetCounts(): Promise<readonly [TargetCounts, TargetCounts]> {
+    this.#targets.send({ type: "counts" } satisfies ToTargets);
+    const [message] = (await once(this.#targets, "message")) as [FromTargets];
+    if (message.type !== "counts") throw new Error("the targets did not answer with their counts");
+    return message.counts;
+  }
+}
+
+function startChild(core: number | null, file: string): ChildProcess {
+  const [command, args] = pinned(core, [process.execPath, fileURLToPath(new URL(file, import.meta.url))]);
+  const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  child.once("exit", (code) => {
+    // Disconnected children leave with 0; any other end would leave the bench waiting for ever.
+    if (code !== 0) throw new Error(`${file} ended with ${code}`);
+  });
+  return child;
+}
