@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { checkHeaderPattern, checkPathPattern, compilePathPattern, literalPrefix } from "./path-pattern.ts";
 
@@ -17,6 +18,27 @@ describe("compilePathPattern", () => {
   it("takes linear time for a pattern that a backtracking matcher drowns in", () => {
     // 2^40 steps for a backtracking matcher: the test would never end.
     expect(compilePathPattern("~/(a+)+$").matchedChars(`/${"a".repeat(40)}!`)).toBe(-1);
+  });
+});
+
+describe("path-pattern", () => {
+  it("loads the expression engine with the first regular expression, not before", () => {
+    const program = `
+      import { createRequire } from "node:module";
+      import { checkPathPattern } from ${JSON.stringify(new URL("./path-pattern.ts", import.meta.url).href)};
+      const isLoaded = () => Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes("re2js"));
+      const seen = [];
+      for (const path of ["/plain", "~/a+"]) {
+        checkPathPattern(path);
+        seen.push(isLoaded());
+      }
+      console.log(JSON.stringify(seen));
+    `;
+    const output = execFileSync(process.execPath, ["--input-type=module", "-e", program], {
+      cwd: new URL(".", import.meta.url),
+      encoding: "utf8",
+    });
+    expect(JSON.parse(output)).toEqual([false, true]);
   });
 });
 
