@@ -75,5 +75,7 @@ export class EngineThread {
 
 function startSqliteWorker(): Worker {
   const entry = import.meta.url.endsWith(".ts") ? "./sqlite-worker.ts" : "./sqlite-worker.js";
-  return new Worker(new URL(entry, import.meta.url), { name: "store" });
+  // A small young generation: the thread handles bytes, not objects, and would keep 5 MB and more of it for nothing.
+  const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+  return new Worker(new URL(entry, import.meta.url), { name: "store", resourceLimits });
 }

@@ -49,8 +49,9 @@ export class SqliteEngine {
       if (database === null) {
         return { result: { status: "locked", ownerPid: readOwnerPid(options.path) }, engine: null };
       }
-      const durability = configure(database, options);
+      // Before anything is written: a file that is not ours stays as it is.
       checkFile(database);
+      const durability = configure(database, options);
       const db = new Kysely<StoreSchema>({ dialect: nodeSqliteDialect(database) });
       await migrate(db);
       const { epoch_counter, epoch_id, revision, publication } = await readOrCreateMeta(db, options.nowUnixMs);

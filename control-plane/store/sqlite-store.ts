@@ -32,6 +32,9 @@ type CompleteOptions = SqliteStoreOptions & Required<Omit<SqliteStoreOptions, "s
 /** Transacts that share one sync of the disk. */
 const batchMaxCount = 200;
 
+/** More changes than one batch can have made: what a lost answer can have been about. */
+const missedMaxCount = 1_000_000;
+
 /** Commits after which history is looked through, and the time after which it is where there are none. */
 const pruneEveryCommits = 1_000;
 const pruneIntervalMs = 60 * 60 * 1_000;
@@ -241,16 +244,21 @@ class SqliteStore implements Store {
 
   async #restart(lostBy: Error): Promise<void> {
     this.#options.logError(lostBy);
+    // Gone for good, or its lock would keep the next one out.
+    await this.#thread.end();
     const { thread, opened, image } = await startEngine(engineOptions(this.#options), this.#options.startWorker?.());
     this.#logWarnings(opened);
-    if (Buffer.compare(opened.epoch.id, this.epoch.id) !== 0) {
-      await thread.close();
-      throw new Error(`${this.#options.path} was replaced by another store`);
+    try {
+      const isSame = Buffer.compare(opened.epoch.id, this.epoch.id) === 0 && opened.revision >= this.image.revision;
+      if (!isSame) throw new Error(`${this.#options.path} was replaced by another store`);
+      const missed = await thread.call("readChanges", { afterRevision: this.image.revision, maxCount: missedMaxCount });
+      this.#thread = thread;
+      this.image.replaceWith(image);
+      for (const commit of groupByCommit(missed ?? [])) this.#deliver(commit);
+    } catch (error) {
+      await thread.end();
+      throw error;
     }
-    const missed = await thread.call("readChanges", { afterRevision: this.image.revision, maxCount: 1_000_000 });
-    this.#thread = thread;
-    this.image.replaceWith(image);
-    for (const commit of groupByCommit(missed ?? [])) this.#deliver(commit);
   }
 
   #startPruning(): void {
