@@ -1,0 +1,199 @@
+import { describe, expect, it } from "vitest";
+import {
+  type AckContext,
+  type AckState,
+  greet,
+  isWorthWaiting,
+  markMissed,
+  markPushed,
+  nextStep,
+  servesRevision,
+  takeAck,
+  takeHeartbeat,
+  takeNack,
+} from "./ack-state.ts";
+
+const epoch = { counter: 5, id: Buffer.alloc(16, 1) };
+const hashA = Buffer.alloc(32, 0xaa);
+const hashB = Buffer.alloc(32, 0xbb);
+const noHash = new Uint8Array();
+
+const state7 = { publication: 7, revision: 17, stateHash: hashA };
+const state8 = { publication: 8, revision: 18, stateHash: hashB };
+const none = greet(epoch, null, undefined);
+const serving7 = greet(epoch, { epoch, publication: 7, stateHash: hashA }, state7);
+
+const context = (changes: Partial<AckContext> = {}): AckContext => ({
+  nowMs: 100,
+  keepUpMs: 1_000,
+  newest: state8,
+  known: undefined,
+  ...changes,
+});
+const ackOf = (published: { publication: number; stateHash: Uint8Array }, applyDurationMs = 3) => ({
+  publication: published.publication,
+  stateHash: published.stateHash,
+  applyDurationMs,
+});
+const nackOf = (publication: number, keptPublication = 7, reason = "invalid_entity") => ({
+  publication,
+  keptPublication,
+  reason,
+});
+
+describe("greet", () => {
+  const held = (counter: number, id: Buffer, publication: number, stateHash: Buffer) => ({
+    epoch: { counter, id },
+    publication,
+    stateHash,
+  });
+  const otherId = Buffer.alloc(16, 2);
+
+  it.each([
+    { name: "pushes to a node that serves nothing", have: null, step: "push", stop: null },
+    {
+      name: "leaves a node that serves the newest",
+      have: held(5, epoch.id, 8, hashB),
+      step: "serves-newest",
+      stop: null,
+    },
+    { name: "pushes to a node that is behind", have: held(5, epoch.id, 7, hashA), step: "push", stop: null },
+    {
+      name: "pushes over a higher number of an earlier epoch",
+      have: held(4, otherId, 900, hashA),
+      step: "push",
+      stop: null,
+    },
+    { name: "stops at a foreign store", have: held(5, otherId, 3, hashA), step: "wait", stop: "foreign_store" },
+    { name: "stops at a later epoch", have: held(6, epoch.id, 3, hashA), step: "wait", stop: "newer_epoch" },
+    { name: "does not push to a node that is ahead", have: held(5, epoch.id, 9, hashA), step: "ahead", stop: null },
+    { name: "finds other content under its number", have: held(5, epoch.id, 8, hashA), step: "diverged", stop: null },
+  ])("$name", ({ have, step, stop }) => {
+    const state = greet(epoch, have, undefined);
+    expect(state.stop).toBe(stop);
+    expect(nextStep(state, state8)).toBe(step);
+  });
+
+  it("knows the revision of a publication that it knows by number and hash only", () => {
+    expect(serving7.served?.revision).toBe(17);
+    expect(greet(epoch, { epoch, publication: 7, stateHash: hashB }, state7).served?.revision).toBe(0);
+  });
+});
+
+describe("takeAck", () => {
+  const pushed8 = markPushed(serving7, state8, 0);
+
+  it("counts a publication as served with the right hash only", () => {
+    const { state, type } = takeAck(pushed8, ackOf(state8), context());
+    expect(type).toBe("applied");
+    expect(state.served).toMatchObject(state8);
+    expect(nextStep(state, state8)).toBe("serves-newest");
+  });
+
+  it("pushes nothing while a push is unanswered, and the newest after its ack", () => {
+    const state9 = { publication: 9, revision: 19, stateHash: hashA };
+    expect(nextStep(pushed8, state9)).toBe("wait");
+    expect(nextStep(takeAck(pushed8, ackOf(state8), context()).state, state9)).toBe("push");
+  });
+
+  it("sends again after one wrong hash and gives the publication up after two", () => {
+    const once = takeAck(pushed8, ackOf({ publication: 8, stateHash: hashA }), context());
+    expect(once.type).toBe("wrong_hash_once");
+    expect(nextStep(once.state, state8)).toBe("push");
+    expect(once.state.served?.publication).toBe(7);
+    const again = takeAck(markPushed(once.state, state8, 0), ackOf({ publication: 8, stateHash: hashA }), context());
+    expect(again.type).toBe("wrong_hash_again");
+    expect(nextStep(again.state, state8)).toBe("wait");
+    expect(nextStep(again.state, { ...state8, publication: 9 })).toBe("push");
+  });
+
+  it("takes an ack for what an earlier stream pushed when number and hash are known", () => {
+    const acked = takeAck(serving7, ackOf(state8), context({ known: state8 }));
+    expect(acked).toMatchObject({ type: "applied", state: { served: state8 } });
+    expect(takeAck(serving7, ackOf(state8), context()).type).toBe("ignored");
+    expect(takeAck(serving7, ackOf(state7), context({ known: state7 })).type).toBe("ignored");
+  });
+
+  it.each([
+    { name: "keeps up when acked in time", nowMs: 900, applyMs: 800, newest: state8, hasMissed: false },
+    {
+      name: "keeps up again when late, quick and at the newest",
+      nowMs: 9_000,
+      applyMs: 5,
+      newest: state8,
+      hasMissed: false,
+    },
+    { name: "does not keep up when late because slow", nowMs: 3_000, applyMs: 2_900, newest: state8, hasMissed: true },
+    {
+      name: "does not keep up when late and still behind",
+      nowMs: 9_000,
+      applyMs: 5,
+      newest: { ...state8, publication: 9 },
+      hasMissed: true,
+    },
+  ])("$name", ({ nowMs, applyMs, newest, hasMissed }) => {
+    const missed = nowMs > 1_000 ? markMissed(pushed8) : pushed8;
+    expect(takeAck(missed, ackOf(state8, applyMs), context({ nowMs, newest })).state.hasMissed).toBe(hasMissed);
+  });
+});
+
+describe("takeNack", () => {
+  it("does not push the refused publication again, but the next one", () => {
+    const state = takeNack(markPushed(serving7, state8, 0), nackOf(8), state7);
+    expect(nextStep(state, state8)).toBe("wait");
+    expect(nextStep(state, { ...state8, publication: 9 })).toBe("push");
+    expect(state.served?.publication).toBe(7);
+  });
+
+  it("follows a node that went back from what it had acked", () => {
+    const serving8 = takeAck(markPushed(serving7, state8, 0), ackOf(state8), context()).state;
+    const state = takeNack(serving8, nackOf(8), state7);
+    expect(state.served).toMatchObject(state7);
+    expect(nextStep(state, state8)).toBe("wait");
+    expect(takeNack(serving8, nackOf(8, 3), undefined).served).toMatchObject({ publication: 3, revision: 0 });
+    expect(takeNack(serving8, nackOf(8, 0), undefined).served).toBeNull();
+  });
+
+  it("stops when the node sees a foreign store", () => {
+    const state = takeNack(markPushed(none, state8, 0), nackOf(8, 0, "foreign_store"), undefined);
+    expect(nextStep(state, { ...state8, publication: 9 })).toBe("wait");
+  });
+});
+
+describe("takeHeartbeat", () => {
+  it("notices that a node serves something else than thought", () => {
+    expect(takeHeartbeat(serving7, { publication: 7, stateHash: hashA }, state7)).toBe(serving7);
+    const back = takeHeartbeat(serving7, { publication: 6, stateHash: hashB }, undefined);
+    expect(back.served).toMatchObject({ publication: 6, revision: 0 });
+  });
+
+  it("leaves the answer to a push to its ack", () => {
+    const pushed = markPushed(serving7, state8, 0);
+    expect(takeHeartbeat(pushed, { publication: 8, stateHash: hashB }, state8)).toBe(pushed);
+    expect(takeHeartbeat(serving7, { publication: 0, stateHash: noHash }, undefined)).toBe(serving7);
+  });
+});
+
+describe("isWorthWaiting", () => {
+  const pushed = markPushed(serving7, state8, 0);
+  it.each<{ name: string; state: AckState; keepingUp: boolean; all: boolean }>([
+    { name: "a push under way", state: pushed, keepingUp: true, all: true },
+    { name: "a node that missed", state: markMissed(pushed), keepingUp: false, all: true },
+    {
+      name: "a node that refused the revision",
+      state: takeNack(pushed, nackOf(8), state7),
+      keepingUp: false,
+      all: false,
+    },
+    { name: "a stopped node", state: { ...pushed, stop: "foreign_store" }, keepingUp: false, all: false },
+    { name: "a node that is ahead", state: { ...serving7, isAhead: true }, keepingUp: false, all: false },
+  ])("judges $name", ({ state, keepingUp, all }) => {
+    expect(isWorthWaiting(state, 18, "keeping-up")).toBe(keepingUp);
+    expect(isWorthWaiting(state, 18, "all")).toBe(all);
+  });
+
+  it("waits for nobody who serves the revision", () => {
+    expect(servesRevision(serving7, 17)).toBe(true);
+    expect(isWorthWaiting(serving7, 17, "all")).toBe(false);
+  });
+});

@@ -1,0 +1,214 @@
+import { isSameHash } from "../../proto/state-hash.ts";
+import type { PublishedState } from "../snapshot/snapshot-cache.ts";
+import type { NodeHolding } from "./read-hello.ts";
+
+/**
+ * What a control plane knows of one node's stream: what the node serves, what was pushed and is not yet answered,
+ * what it refused. Every function takes a state and returns the next; the session keeps the current one.
+ *
+ *   greet ─► [serves nothing / older] ──push──► [pushed] ──ack──► [serves newest]
+ *                     ▲                            │ wrong hash: once more, then refused
+ *                     └──── next publication ◄── nack
+ *   stopped (foreign store, newer epoch, diverged) is for the rest of the stream: pushing would not help.
+ */
+export interface AckState {
+  /** null: the node serves nothing. */
+  readonly served: ServedState | null;
+  /** Sent, or about to be, and neither acked nor nacked; at most one. */
+  readonly pushed: PushedState | null;
+  /** The last publication that the node would not take; it is not pushed again on this stream. */
+  readonly refused: PublishedState | null;
+  /** The publication that was acked with a wrong hash once and is therefore sent a second time. */
+  readonly secondTry: number | null;
+  readonly stop: StopReason | null;
+  /** The node holds a later publication than our newest; not lasting. */
+  readonly isAhead: boolean;
+  /** A push was not acked in time since the node last kept up: it is not waited for. */
+  readonly hasMissed: boolean;
+}
+
+export interface ServedState extends PublishedState {
+  /** The numbers are those of an earlier store: not comparable with ours. */
+  readonly isOfEarlierEpoch: boolean;
+}
+
+export interface PushedState extends PublishedState {
+  /** When the node could have had it, by the monotonic clock: waiting for a free sender counts as the node's time. */
+  readonly dueAtMs: number;
+}
+
+/** Why nothing more is pushed on a stream. */
+export type StopReason =
+  /** The same epoch counter of another store. */
+  | "foreign_store"
+  /** The node has seen a later incarnation of the store than ours. */
+  | "newer_epoch"
+  /** The node holds other content under our publication's number. */
+  | "diverged";
+
+/** What to do with a node now. "ahead" is not lasting: another control plane of the same store may be faster. */
+export type Step = "push" | "wait" | "serves-newest" | "ahead" | "diverged";
+
+/** The state of a stream after its hello. `known` is what we know of the held publication, if anything. */
+export function greet(
+  epoch: NodeHolding["epoch"],
+  have: NodeHolding | null,
+  known: PublishedState | undefined,
+): AckState {
+  const fresh: AckState = {
+    served: null,
+    pushed: null,
+    refused: null,
+    secondTry: null,
+    stop: null,
+    isAhead: false,
+    hasMissed: false,
+  };
+  if (have === null) return fresh;
+  const served = servedState(have, known, have.epoch.counter < epoch.counter);
+  if (have.epoch.counter > epoch.counter) return { ...fresh, served, stop: "newer_epoch" };
+  if (have.epoch.counter === epoch.counter && !isSameHash(have.epoch.id, epoch.id)) {
+    return { ...fresh, served, stop: "foreign_store" };
+  }
+  return { ...fresh, served };
+}
+
+/** What is to be done, given the newest publication. */
+export function nextStep(state: AckState, newest: PublishedState): Step {
+  const { served, pushed, refused, stop } = state;
+  if (stop !== null || pushed !== null) return "wait";
+  if (refused !== null && refused.publication >= newest.publication) return "wait";
+  if (served === null || served.isOfEarlierEpoch || served.publication < newest.publication) return "push";
+  if (served.publication > newest.publication) return "ahead";
+  return isSameHash(served.stateHash, newest.stateHash) ? "serves-newest" : "diverged";
+}
+
+/** A push begins, or waits for its turn to begin. */
+export function markPushed(state: AckState, snapshot: PublishedState, dueAtMs: number): AckState {
+  return { ...state, pushed: { ...publishedState(snapshot), dueAtMs }, isAhead: false };
+}
+
+/** The node serves the newest already, so its revision is known. */
+export function markServing(state: AckState, newest: PublishedState): AckState {
+  return { ...state, served: { ...publishedState(newest), isOfEarlierEpoch: false }, isAhead: false };
+}
+
+export function markAhead(state: AckState): AckState {
+  return { ...state, isAhead: true };
+}
+
+/** A push was not answered in the time of a node that keeps up. */
+export function markMissed(state: AckState): AckState {
+  return state.pushed === null ? state : { ...state, hasMissed: true };
+}
+
+export interface AckedState {
+  readonly publication: number;
+  readonly stateHash: Uint8Array;
+  readonly applyDurationMs: number;
+}
+
+export interface AckContext {
+  readonly nowMs: number;
+  /** Within this a push must be acked for the node to keep up. */
+  readonly keepUpMs: number;
+  readonly newest: PublishedState;
+  /** What we know of the acked publication, if anything. */
+  readonly known: PublishedState | undefined;
+}
+
+export interface AckOutcome {
+  readonly state: AckState;
+  readonly type: "applied" | "wrong_hash_once" | "wrong_hash_again" | "ignored";
+}
+
+/**
+ * Takes an ack. It counts as applied only with the hash that we computed; with another one the whole snapshot is
+ * sent once more, and after the second time the publication counts as refused.
+ */
+export function takeAck(state: AckState, ack: AckedState, context: AckContext): AckOutcome {
+  const { pushed } = state;
+  if (pushed === null || pushed.publication !== ack.publication) return takeUnaskedAck(state, ack, context);
+  if (!isSameHash(pushed.stateHash, ack.stateHash)) {
+    if (state.secondTry !== ack.publication) {
+      return { state: { ...state, pushed: null, secondTry: ack.publication }, type: "wrong_hash_once" };
+    }
+    return { state: { ...state, pushed: null, secondTry: null, refused: pushed }, type: "wrong_hash_again" };
+  }
+  const { dueAtMs, ...published } = pushed;
+  const served = { ...published, isOfEarlierEpoch: false };
+  // A node that was stopped for a while and went on has caught up once it serves the newest, if applying itself
+  // is quick; one that always takes long stays unwaited for, or every write would wait for it in vain.
+  const hasCaughtUp = served.publication >= context.newest.publication && ack.applyDurationMs <= context.keepUpMs;
+  const hasMissed = context.nowMs - dueAtMs > context.keepUpMs && !hasCaughtUp;
+  return { state: { ...state, served, pushed: null, secondTry: null, hasMissed }, type: "applied" };
+}
+
+/** A node that reconnected while applying acks on the new stream what the old one had pushed. */
+function takeUnaskedAck(state: AckState, ack: AckedState, { known }: AckContext): AckOutcome {
+  const isKnown = known !== undefined && isSameHash(known.stateHash, ack.stateHash);
+  const isNews = state.served === null || state.served.isOfEarlierEpoch || ack.publication > state.served.publication;
+  if (state.stop !== null || !isKnown || !isNews) return { state, type: "ignored" };
+  return { state: { ...state, served: { ...known, isOfEarlierEpoch: false } }, type: "applied" };
+}
+
+export interface NackedState {
+  readonly publication: number;
+  readonly keptPublication: number;
+  readonly reason: string;
+}
+
+/** Takes a nack. `kept` is what we know of the publication that the node kept, if anything. */
+export function takeNack(state: AckState, nack: NackedState, kept: PublishedState | undefined): AckState {
+  const stop = nack.reason === "foreign_store" ? "foreign_store" : state.stop;
+  if (state.pushed?.publication === nack.publication) {
+    return { ...state, stop, refused: state.pushed, pushed: null, secondTry: null };
+  }
+  if (state.served !== null && !state.served.isOfEarlierEpoch && state.served.publication === nack.publication) {
+    // The node served it and went back: its workers did not live with it.
+    const content = kept ?? { publication: nack.keptPublication, revision: 0, stateHash: new Uint8Array() };
+    const served = nack.keptPublication === 0 ? null : { ...content, isOfEarlierEpoch: false };
+    return { ...state, stop, refused: state.served, served };
+  }
+  return { ...state, stop };
+}
+
+/** Takes what a node says it serves between pushes; an answer to a push is left to its ack or nack. */
+export function takeHeartbeat(
+  state: AckState,
+  heartbeat: { readonly publication: number; readonly stateHash: Uint8Array },
+  known: PublishedState | undefined,
+): AckState {
+  const { served, pushed, stop } = state;
+  if (pushed !== null || stop !== null || heartbeat.stateHash.length !== 32) return state;
+  const isUnchanged =
+    served?.publication === heartbeat.publication && isSameHash(served.stateHash, heartbeat.stateHash);
+  return isUnchanged ? state : { ...state, served: servedState(heartbeat, known, served?.isOfEarlierEpoch ?? false) };
+}
+
+/** Whether the node serves content of at least the revision. */
+export function servesRevision(state: AckState, revision: number): boolean {
+  return state.stop === null && state.served !== null && state.served.revision >= revision;
+}
+
+/** Whether a write at the revision may hope for this node. */
+export function isWorthWaiting(state: AckState, revision: number, who: "keeping-up" | "all"): boolean {
+  if (state.stop !== null || state.isAhead || servesRevision(state, revision)) return false;
+  if (state.refused !== null && state.refused.revision >= revision) return false;
+  return who === "all" || !state.hasMissed;
+}
+
+function servedState(
+  held: { readonly publication: number; readonly stateHash: Uint8Array },
+  known: PublishedState | undefined,
+  isOfEarlierEpoch: boolean,
+): ServedState {
+  const isKnown = !isOfEarlierEpoch && known !== undefined && isSameHash(known.stateHash, held.stateHash);
+  const revision = isKnown ? known.revision : 0;
+  return { publication: held.publication, revision, stateHash: held.stateHash, isOfEarlierEpoch };
+}
+
+/** Without the bytes that a snapshot brings along: a state is kept for as long as its stream is open. */
+function publishedState({ publication, revision, stateHash }: PublishedState): PublishedState {
+  return { publication, revision, stateHash };
+}

@@ -1,0 +1,76 @@
+import { type AckState, isWorthWaiting, servesRevision } from "./ack-state.ts";
+import type { Clock } from "./clock.ts";
+import type { Applied } from "./fleet.ts";
+
+interface Wait {
+  readonly revision: number;
+  readonly who: "keeping-up" | "all";
+  readonly resolve: (applied: Applied) => void;
+  readonly stopTimer: () => void;
+}
+
+/** Those who wait until the nodes serve what they wrote. */
+export class AppliedWaits {
+  readonly #streams: () => readonly AckState[];
+  readonly #clock: Clock;
+  readonly #maxCount: number;
+  readonly #waits = new Set<Wait>();
+  #isCheckDue = false;
+
+  /**
+   * @param streams the state of every open stream
+   * @param maxCount of waits at a time; one more gets its answer at once
+   */
+  constructor(streams: () => readonly AckState[], clock: Clock, maxCount: number) {
+    this.#streams = streams;
+    this.#clock = clock;
+    this.#maxCount = maxCount;
+  }
+
+  /** Resolves with how many nodes serve the revision, once no other is worth waiting for or the time is over. */
+  wait(revision: number, who: "keeping-up" | "all", timeoutMs: number): Promise<Applied> {
+    const streams = this.#streams();
+    if (timeoutMs <= 0 || this.#waits.size >= this.#maxCount || !isAnyWorthWaiting(streams, revision, who)) {
+      return Promise.resolve(countApplied(streams, revision));
+    }
+    return new Promise((resolve) => {
+      const stopTimer = this.#clock.after(timeoutMs, () => this.#finish(wait, this.#streams()));
+      const wait: Wait = { revision, who, resolve, stopTimer };
+      this.#waits.add(wait);
+    });
+  }
+
+  /** To be called when a stream changed. One look serves all changes of a turn: a fleet acks in bursts. */
+  check(): void {
+    if (this.#isCheckDue || this.#waits.size === 0) return;
+    this.#isCheckDue = true;
+    setImmediate(() => {
+      this.#isCheckDue = false;
+      const streams = this.#streams();
+      for (const wait of this.#waits) {
+        if (!isAnyWorthWaiting(streams, wait.revision, wait.who)) this.#finish(wait, streams);
+      }
+    });
+  }
+
+  /** Answers everybody with how it stands. */
+  close(): void {
+    const streams = this.#streams();
+    for (const wait of this.#waits) this.#finish(wait, streams);
+  }
+
+  #finish(wait: Wait, streams: readonly AckState[]): void {
+    if (!this.#waits.delete(wait)) return;
+    wait.stopTimer();
+    wait.resolve(countApplied(streams, wait.revision));
+  }
+}
+
+function isAnyWorthWaiting(streams: readonly AckState[], revision: number, who: "keeping-up" | "all"): boolean {
+  return streams.some((state) => isWorthWaiting(state, revision, who));
+}
+
+function countApplied(streams: readonly AckState[], revision: number): Applied {
+  const appliedCount = streams.filter((state) => servesRevision(state, revision)).length;
+  return { appliedCount, nodeCount: streams.length };
+}

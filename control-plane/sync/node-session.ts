@@ -1,0 +1,301 @@
+import { Metadata, status } from "@grpc/grpc-js";
+import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { type EncodedSnapshot, encodeMessage } from "../snapshot/encode-snapshot.ts";
+import type { SnapshotCache } from "../snapshot/snapshot-cache.ts";
+import type { StoreEpoch } from "../store/store.ts";
+import type { Log } from "../telemetry/log.ts";
+import {
+  type AckState,
+  greet,
+  markAhead,
+  markMissed,
+  markPushed,
+  markServing,
+  nextStep,
+  takeAck,
+  takeHeartbeat,
+  takeNack,
+} from "./ack-state.ts";
+import type { Clock } from "./clock.ts";
+import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
+import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
+import { readHello } from "./read-hello.ts";
+import type { SenderSlots } from "./sender-slots.ts";
+import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
+
+/** What a session needs of the hub that it belongs to. */
+export interface SessionContext {
+  readonly epoch: StoreEpoch;
+  readonly cache: SnapshotCache;
+  readonly registry: NodeRegistry;
+  readonly slots: SenderSlots;
+  readonly clock: Clock;
+  /** 0 <= random() < 1. */
+  readonly random: () => number;
+  readonly log: Log;
+  readonly timing: SessionTiming;
+  /** The newest publication that is meant to be served; null before there is one. */
+  newest(): EncodedSnapshot | null;
+  /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
+  onHello(session: NodeSession, nodeId: string): void;
+  /** What the node serves, or whether it is worth waiting for, may have changed. */
+  onChange(): void;
+  onClose(session: NodeSession): void;
+}
+
+export interface SessionTiming {
+  /** A stream without a hello is ended after this. */
+  readonly helloTimeoutMs: number;
+  readonly heartbeatMs: number;
+  /** A node that acks within this keeps up. */
+  readonly keepUpMs: number;
+  /** A reader that takes nothing for this long lets others send. */
+  readonly stallMs: number;
+}
+
+/** One stream of one node: reads what it says, tells it what it lacks. */
+export class NodeSession {
+  readonly #call: NodeCall;
+  readonly #context: SessionContext;
+  readonly #sender: SnapshotSender;
+  #record: NodeRecord | null = null;
+  #state: AckState | null = null;
+  #isSending = false;
+  #isClosed = false;
+  #stopHelloTimer: () => void;
+  #stopHeartbeat: () => void = () => {};
+  #stopMissedTimer: () => void = () => {};
+
+  constructor(call: NodeCall, context: SessionContext) {
+    const { slots, clock, timing } = context;
+    this.#call = call;
+    this.#context = context;
+    this.#sender = new SnapshotSender({ call, slots, clock, stallMs: timing.stallMs });
+    this.#stopHelloTimer = clock.after(timing.helloTimeoutMs, () =>
+      this.end(status.INVALID_ARGUMENT, "no hello within the time allowed"),
+    );
+    call.on("data", (request: ConnectRequest) => this.#receive(request));
+    call.on("end", () => this.end(status.OK, ""));
+    call.on("cancelled", () => this.#close());
+    call.on("close", () => this.#close());
+    call.on("error", () => this.#close());
+    // Headers at once: the node then knows that it was answered, before there is anything to send.
+    call.sendMetadata(new Metadata());
+  }
+
+  /** The node's id; empty before its hello. */
+  get nodeId(): string {
+    return this.#record?.facts.id ?? "";
+  }
+
+  /** null before the hello. */
+  get state(): AckState | null {
+    return this.#state;
+  }
+
+  /** Whether the last push is under way or unanswered, of a node that is worth waiting for. */
+  get isAnswerAwaited(): boolean {
+    return this.#state !== null && this.#state.pushed !== null && !this.#state.hasMissed;
+  }
+
+  /** Sends what the node lacks, unless it has a push to answer first. */
+  advance(): void {
+    const newest = this.#context.newest();
+    if (this.#state === null || newest === null || this.#isClosed || this.#isSending) return;
+    const step = nextStep(this.#state, newest);
+    if (step === "push") {
+      this.#push(newest).catch((error) => this.#fail(error));
+    } else if (step === "serves-newest") this.#setState(markServing(this.#state, newest));
+    else if (step === "diverged") this.#stop("diverged");
+    else if (step === "ahead" && !this.#state.isAhead) {
+      this.#setState(markAhead(this.#state));
+      this.#report("ahead");
+    }
+  }
+
+  /** Ends the stream with a status. */
+  end(code: status, details: string): void {
+    if (this.#isClosed) return;
+    this.#close();
+    // The way in which grpc-js ends a stream with a status; OK ends it plainly.
+    if (code === status.OK) this.#call.end();
+    else this.#call.emit("error", { code, details });
+  }
+
+  #receive({ message }: ConnectRequest): void {
+    if (this.#isClosed) return;
+    try {
+      if (this.#record === null || this.#state === null) {
+        if (message.case === "hello") this.#greet(message.value);
+        else this.end(status.INVALID_ARGUMENT, "the first message must be a hello");
+        return;
+      }
+      this.#record.lastSeenAtUnixMs = this.#context.clock.unixMs();
+      if (message.case === "hello") this.end(status.INVALID_ARGUMENT, "a second hello on one stream");
+      else if (message.case === "ack") this.#takeAck(this.#state, message.value);
+      else if (message.case === "nack") this.#takeNack(this.#state, message.value);
+      else if (message.case === "heartbeat") this.#takeHeartbeat(this.#state, message.value);
+      // Anything else is of a later version of the protocol, or of no concern here.
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** A fault of ours costs this stream, nothing else. */
+  #fail(error: unknown): void {
+    this.#context.log.error({ err: error, node: this.nodeId }, "a node's stream failed");
+    this.end(status.INTERNAL, "the control plane failed on this stream");
+  }
+
+  #greet(hello: Hello): void {
+    const { cache, clock, epoch, log, registry } = this.#context;
+    const read = readHello(hello);
+    if (!read.ok) {
+      this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
+      return;
+    }
+    this.#stopHelloTimer();
+    this.#context.onHello(this, read.facts.id);
+    this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
+    this.#setState(greet(epoch, read.have, read.have === null ? undefined : cache.recent(read.have.publication)));
+    log.info({ node: this.nodeId, address: this.#record.address, have: read.have?.publication ?? 0 }, "node connected");
+    this.#answerHello(this.#state!);
+  }
+
+  #answerHello(state: AckState): void {
+    const newest = this.#context.newest();
+    this.#scheduleHeartbeat();
+    if (newest === null) return;
+    if (nextStep(state, newest) === "serves-newest") {
+      const { publication, stateHash } = newest;
+      this.#call.write(encodeMessage({ case: "upToDate", value: { publication: BigInt(publication), stateHash } }));
+    } else {
+      // Also what gets nothing pushed learns what this control plane has, and can say so on its own side.
+      this.#sendHeartbeat(newest);
+    }
+    if (state.stop !== null) this.#stop(state.stop);
+    else this.advance();
+    this.#context.onChange();
+  }
+
+  async #push(newest: EncodedSnapshot): Promise<void> {
+    const { clock, timing } = this.#context;
+    const dueAtMs = clock.monotonicMs();
+    this.#isSending = true;
+    this.#setState(markPushed(this.#state!, newest, dueAtMs));
+    this.#stopMissedTimer();
+    this.#stopMissedTimer = clock.after(timing.keepUpMs, () => {
+      this.#setState(markMissed(this.#state!));
+      this.#context.onChange();
+    });
+    await this.#sender.send(
+      () => {
+        const snapshot = this.#context.newest();
+        // Answered while it waited for its turn: the node knew the publication from an earlier stream.
+        if (snapshot === null || this.#state?.pushed === null) return null;
+        this.#setState(markPushed(this.#state!, snapshot, dueAtMs));
+        return snapshot;
+      },
+      ({ publication }) => this.#state?.pushed?.publication === publication,
+    );
+    this.#isSending = false;
+    this.advance();
+  }
+
+  #takeAck(state: AckState, ack: Ack): void {
+    const { cache, clock, timing } = this.#context;
+    const newest = this.#context.newest();
+    if (newest === null) return;
+    const publication = Number(ack.publication);
+    const applyDurationMs = durationMs(ack.applyDuration);
+    const outcome = takeAck(
+      state,
+      { publication, stateHash: ack.stateHash, applyDurationMs },
+      { nowMs: clock.monotonicMs(), keepUpMs: timing.keepUpMs, newest, known: cache.recent(publication) },
+    );
+    this.#setState(outcome.state);
+    if (outcome.type === "applied") this.#record!.applyDurationMs = applyDurationMs;
+    if (outcome.type === "wrong_hash_once") {
+      this.#context.log.warn({ node: this.nodeId, publication }, "node acked with a wrong state hash: sending again");
+    }
+    if (outcome.type === "wrong_hash_again") this.#report("hash_mismatch");
+    this.#answered();
+  }
+
+  #takeNack(state: AckState, nack: Nack): void {
+    const nackRecord = nackStatus(nack, this.#context.clock.unixMs());
+    this.#record!.lastNack = nackRecord;
+    this.#context.log.warn({ node: this.nodeId, nack: nackRecord }, "node refused a publication");
+    this.#setState(takeNack(state, nackRecord, this.#context.cache.recent(nackRecord.keptPublication)));
+    this.#answered();
+  }
+
+  #takeHeartbeat(state: AckState, heartbeat: Heartbeat): void {
+    const publication = Number(heartbeat.publication);
+    const { stateHash } = heartbeat;
+    const next = takeHeartbeat(state, { publication, stateHash }, this.#context.cache.recent(publication));
+    if (next === state) return;
+    this.#setState(next);
+    this.advance();
+    this.#context.onChange();
+  }
+
+  /** Goes on after an ack or a nack, with the newest that came meanwhile. */
+  #answered(): void {
+    if (this.#state?.pushed === null) this.#stopMissedTimer();
+    this.advance();
+    this.#context.onChange();
+  }
+
+  #stop(reason: "foreign_store" | "newer_epoch" | "diverged"): void {
+    this.#setState({ ...this.#state!, stop: reason });
+    this.#report(reason);
+    this.#context.onChange();
+  }
+
+  /** Makes a reason why nothing is pushed visible where a nack would be. */
+  #report(reason: NackReason): void {
+    const report = stopStatus(reason, {
+      newestPublication: this.#context.newest()?.publication ?? 0,
+      servedPublication: this.#state?.served?.publication ?? 0,
+      nowUnixMs: this.#context.clock.unixMs(),
+    });
+    this.#record!.lastNack = report;
+    this.#context.log.warn({ node: this.nodeId, reason }, `nothing is pushed to a node: ${report.message}`);
+  }
+
+  #setState(state: AckState): void {
+    this.#state = state;
+    if (!this.#isClosed && this.#record !== null) this.#record.served = state.served;
+  }
+
+  #scheduleHeartbeat(): void {
+    const { clock, random, timing } = this.#context;
+    // Between 0.8 and 1.2 of the interval, so that a fleet that connected at once does not beat at once.
+    this.#stopHeartbeat = clock.after(timing.heartbeatMs * (0.8 + 0.4 * random()), () => {
+      const newest = this.#context.newest();
+      if (newest !== null) this.#sendHeartbeat(newest);
+      this.#scheduleHeartbeat();
+    });
+  }
+
+  #sendHeartbeat({ publication, stateHash }: EncodedSnapshot): void {
+    // A node that does not read needs no heap of them.
+    if (this.#isClosed || this.#call.writableLength > 0) return;
+    this.#call.write(encodeMessage({ case: "heartbeat", value: { publication: BigInt(publication), stateHash } }));
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#stopHelloTimer();
+    this.#stopHeartbeat();
+    this.#stopMissedTimer();
+    this.#sender.close();
+    if (this.#record !== null && this.#state !== null) {
+      this.#context.registry.disconnect(this.#record);
+      this.#context.log.info({ node: this.nodeId }, "node disconnected");
+    }
+    this.#context.onClose(this);
+  }
+}

@@ -1,0 +1,58 @@
+import type { Clock } from "./clock.ts";
+
+export interface PushScheduleOptions {
+  readonly clock: Clock;
+  /** A change goes out once none followed for this long. */
+  readonly coalesceMs: number;
+  /** ... but not later than this after the first that waits. */
+  readonly coalesceMaxMs: number;
+  /** Whether every node that keeps up has answered its last push. */
+  readonly isQuiet: () => boolean;
+  /** Publishes the newest state; must not throw. */
+  readonly push: () => void;
+}
+
+/**
+ * Decides when changes are published: the first after a quiet time at once and without a timer, so that a single
+ * write is live within a round trip; those that follow together, so that a burst does not make a snapshot each.
+ */
+export class PushSchedule {
+  readonly #options: PushScheduleOptions;
+  #lastPushAtMs = Number.NEGATIVE_INFINITY;
+  #firstWaitingAtMs: number | null = null;
+  #stopTimer: () => void = () => {};
+
+  constructor(options: PushScheduleOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a change waits to be published. */
+  get isWaiting(): boolean {
+    return this.#firstWaitingAtMs !== null;
+  }
+
+  /** Takes note of a change; returns after publishing it when it need not wait. */
+  changed(): void {
+    const { clock, coalesceMs, coalesceMaxMs, isQuiet } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (this.#firstWaitingAtMs === null && nowMs - this.#lastPushAtMs >= coalesceMs && isQuiet()) {
+      this.#push();
+      return;
+    }
+    this.#firstWaitingAtMs ??= nowMs;
+    const dueAtMs = Math.min(nowMs + coalesceMs, this.#firstWaitingAtMs + coalesceMaxMs);
+    this.#stopTimer();
+    this.#stopTimer = clock.after(Math.max(0, dueAtMs - nowMs), () => this.#push());
+  }
+
+  close(): void {
+    this.#stopTimer();
+    this.#firstWaitingAtMs = null;
+  }
+
+  #push(): void {
+    this.close();
+    this.#lastPushAtMs = this.#options.clock.monotonicMs();
+    this.#options.push();
+  }
+}

@@ -1,0 +1,113 @@
+import net from "node:net";
+import { promisify } from "node:util";
+import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
+import { SyncAPI } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { grpcDefinition } from "./grpc-definition.ts";
+import type { NodeCall } from "./snapshot-sender.ts";
+
+/** Where to listen; port 0 takes a free one. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface SyncListenerOptions {
+  /** The first must be bindable; further ones are its twins and take its port where theirs is 0. */
+  readonly listen: readonly ListenAddress[];
+  /** Connections at a time and address; more are closed as they come. */
+  readonly connectionMaxCount: number;
+  /** Of one message from a node. */
+  readonly messageMaxBytes: number;
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
+  /** Time for streams to end by themselves when closing. */
+  readonly closeGraceMs: number;
+  readonly onConnect: (call: NodeCall) => void;
+}
+
+export interface SyncListener {
+  /** As bound. */
+  readonly addresses: readonly ListenAddress[];
+  close(): Promise<void>;
+}
+
+/** One stream per connection is the rule; a node that replaces its stream may have two for a moment. */
+const STREAMS_PER_CONNECTION = 4;
+
+/**
+ * Serves SyncAPI. The sockets are ours and are handed to grpc-js: its own binding says neither why a port could not
+ * be bound in a form to act on, nor limits connections.
+ * Errors: rejects with the error of `listen` (EADDRINUSE, EACCES, ...).
+ */
+export async function openSyncListener(options: SyncListenerOptions): Promise<SyncListener> {
+  const server = new Server({
+    "grpc.max_receive_message_length": options.messageMaxBytes,
+    // What we send is cut into chunks by ourselves; a single entity may be larger than a chunk.
+    "grpc.max_send_message_length": -1,
+    "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION,
+    "grpc.keepalive_time_ms": options.keepaliveMs,
+    "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
+    "grpc.enable_channelz": 0,
+  });
+  server.addService(grpcDefinition(SyncAPI), { connect: (call: NodeCall) => options.onConnect(call) });
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets: net.Server[] = [];
+  try {
+    await bindAll(options, injector, sockets);
+  } catch (error) {
+    await closeListener(server, sockets, 0);
+    throw error;
+  }
+  return {
+    addresses: sockets.map(boundAddress),
+    close: () => closeListener(server, sockets, options.closeGraceMs),
+  };
+}
+
+async function bindAll(options: SyncListenerOptions, injector: ConnectionInjector, sockets: net.Server[]) {
+  for (const { host, port } of options.listen) {
+    const socket = net.createServer({ noDelay: true }, (connection) => injector.injectConnection(connection));
+    socket.maxConnections = options.connectionMaxCount;
+    const firstPort = sockets[0] === undefined ? 0 : boundAddress(sockets[0]).port;
+    try {
+      await listening(socket, { host, port: port === 0 ? firstPort : port, ipv6Only: options.listen.length > 1 });
+      sockets.push(socket);
+    } catch (error) {
+      // A machine without the twin's address family is no fault.
+      const code = (error as NodeJS.ErrnoException).code;
+      if (sockets.length === 0 || (code !== "EADDRNOTAVAIL" && code !== "EAFNOSUPPORT")) throw error;
+    }
+  }
+}
+
+function listening(socket: net.Server, options: net.ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.listen(options, () => {
+      socket.off("error", reject);
+      // Such as EMFILE when accepting: the connection is lost, the listener is not.
+      socket.on("error", () => {});
+      resolve();
+    });
+  });
+}
+
+function boundAddress(socket: net.Server): ListenAddress {
+  const address = socket.address();
+  if (address === null || typeof address === "string") throw new Error("a TCP listener without an address");
+  return { host: address.address, port: address.port };
+}
+
+async function closeListener(server: Server, sockets: readonly net.Server[], graceMs: number): Promise<void> {
+  const closed = sockets.map((socket) => promisify(socket.close.bind(socket))());
+  if (graceMs > 0) {
+    let timer: NodeJS.Timeout | undefined;
+    const graceOver = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([new Promise<void>((resolve) => server.tryShutdown(() => resolve())), graceOver]);
+    clearTimeout(timer);
+  }
+  server.forceShutdown();
+  await Promise.all(closed);
+}
