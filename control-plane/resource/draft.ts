@@ -2,6 +2,7 @@ import type { Route } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import type { Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import type { Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import type { Problem } from "./checked.ts";
 
 /** The message of each kind. */
 export interface ResourceOf {
@@ -20,4 +21,6 @@ export interface ResourceOf {
 export interface Draft<T> {
   readonly message: T;
   readonly paths: readonly string[];
+  /** What the face already found wrong, such as a text for a number; told with all other problems, and not written. */
+  readonly problems?: readonly Problem[];
 }

@@ -5,6 +5,10 @@ import { normalizePath } from "./normalize-path.ts";
 /** What is wrong with a text, in Kong's words; null when it is fine. */
 export type TextRule = (text: string) => string | null;
 
+/** Strictly lower-case; anything else is a name. */
+export const isUuid = (text: string): boolean =>
+  /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(text);
+
 /** Names of services and routes. */
 export const checkName: TextRule = (name) =>
   /^[A-Za-z0-9.\-_~\u{80}-\u{d7ff}\u{e000}-\u{10ffff}]+$/u.test(name)
