@@ -1,0 +1,46 @@
+import type { Kind } from "../resource/checked.ts";
+import type { Store } from "../store/store.ts";
+import { findResource } from "./find-resource.ts";
+import { KeyQueue } from "./key-queue.ts";
+import { ResourceLists, withEtag } from "./list-resources.ts";
+import { removeResource } from "./remove-resource.ts";
+import type { Admin, ResourceAdmin } from "./resource-admin.ts";
+import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
+import { routes } from "./routes.ts";
+import { services } from "./services.ts";
+import { targets } from "./targets.ts";
+import { upstreams } from "./upstreams.ts";
+import { createResource, replaceResource, updateResource } from "./write-resource.ts";
+
+/** Writes of all resources that may wait for their turn; beyond it they are refused at once. */
+const waitingMaxCount = 50_000;
+
+/**
+ * What a change means: the one place where resources are read and written, for every face alike.
+ *
+ * @param clock unix time in milliseconds, for created_at and updated_at
+ */
+export function openAdmin(store: Store, clock: () => number): Admin {
+  const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount) };
+  return {
+    upstream: openResourceAdmin(context, upstreams),
+    target: openResourceAdmin(context, targets),
+    service: openResourceAdmin(context, services),
+    route: openResourceAdmin(context, routes),
+  };
+}
+
+function openResourceAdmin<K extends Kind>(context: AdminContext, definition: ResourceDefinition<K>): ResourceAdmin<K> {
+  const lists = new ResourceLists(definition);
+  return {
+    get(key) {
+      const found = findResource(context.store.image, definition, key);
+      return found.ok ? { ok: true, value: withEtag(found.value) } : found;
+    },
+    list: (query) => lists.list(context.store.image, query),
+    create: (draft, parent) => createResource(context, definition, draft, parent),
+    replace: (key, draft) => replaceResource(context, definition, key, draft),
+    update: (key, draft) => updateResource(context, definition, key, draft),
+    remove: (key, etag) => removeResource(context, definition, key, etag),
+  };
+}

@@ -1,0 +1,14 @@
+import { routeRules } from "../resource/route.ts";
+import { isUuid } from "../resource/text-rules.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
+
+/** Routes: found by id or name, and also within their service. */
+export const routes: ResourceDefinition<"route"> = {
+  rules: routeRules,
+  parent: { kind: "service", field: "service", isRequired: false },
+  referrer: null,
+  listOrder: "by id",
+  isCreatedByReplace: true,
+  uniqueKeyOf: (name) => `name:${name}`,
+  keptByReplace: ({ address }) => (isUuid(address) ? {} : { name: address }),
+};
