@@ -1,0 +1,88 @@
+import { foldedName } from "./byte-class.ts";
+
+/**
+ * The header fields that the engine itself must know. Everything else is `Other` and travels as it came.
+ * Which kinds are forwarded is decided where heads are written, not here.
+ */
+export const Field = {
+  Other: 0,
+  /** Nominated by Connection, or the underscore alias of a field that the engine manages: never forwarded. */
+  Dropped: 1,
+  Host: 2,
+  Connection: 3,
+  ContentLength: 4,
+  TransferEncoding: 5,
+  Expect: 6,
+  Upgrade: 7,
+  Te: 8,
+  /** Keep-Alive, Proxy-Connection, Proxy, HTTP2-Settings: between two neighbours only, or harmful ("httpoxy"). */
+  HopByHop: 9,
+  XForwardedFor: 10,
+  /** Fields that we set ourselves; what came under the name is replaced. */
+  Replaced: 11,
+  Accept: 12,
+  Trailer: 13,
+} as const;
+export type Field = (typeof Field)[keyof typeof Field];
+
+const kinds: readonly (readonly [name: string, kind: Field])[] = [
+  ["host", Field.Host],
+  ["connection", Field.Connection],
+  ["content-length", Field.ContentLength],
+  ["transfer-encoding", Field.TransferEncoding],
+  ["expect", Field.Expect],
+  ["upgrade", Field.Upgrade],
+  ["te", Field.Te],
+  ["keep-alive", Field.HopByHop],
+  ["proxy-connection", Field.HopByHop],
+  ["proxy", Field.HopByHop],
+  ["http2-settings", Field.HopByHop],
+  ["x-forwarded-for", Field.XForwardedFor],
+  ["x-forwarded-proto", Field.Replaced],
+  ["x-forwarded-host", Field.Replaced],
+  ["x-forwarded-port", Field.Replaced],
+  ["x-forwarded-path", Field.Replaced],
+  ["x-forwarded-prefix", Field.Replaced],
+  ["x-real-ip", Field.Replaced],
+  ["x-kong-request-id", Field.Replaced],
+  ["x-kong-upstream-latency", Field.Replaced],
+  ["x-kong-proxy-latency", Field.Replaced],
+  ["accept", Field.Accept],
+  ["trailer", Field.Trailer],
+];
+
+interface Candidate {
+  readonly bytes: Uint8Array;
+  readonly kind: Field;
+}
+
+/** Known names by length: most names of a request have a length that no, or one, known name has. */
+const candidatesByLength: (readonly Candidate[] | undefined)[] = [];
+for (const [name, kind] of kinds) {
+  const bytes = Uint8Array.from(name, (char) => char.charCodeAt(0));
+  candidatesByLength[name.length] = [...(candidatesByLength[name.length] ?? []), { bytes, kind }];
+}
+const longestName = candidatesByLength.length - 1;
+
+/**
+ * The kind of the field name at [start, end). A name that differs from a known one only by "_" for "-" is
+ * `Dropped`: servers of the CGI family would take it for the real one.
+ */
+export function fieldKind(bytes: Uint8Array, start: number, end: number): Field {
+  const length = end - start;
+  if (length > longestName) return Field.Other;
+  const candidates = candidatesByLength[length];
+  if (candidates === undefined) return Field.Other;
+  for (let c = 0; c < candidates.length; c++) {
+    const name = candidates[c]!.bytes;
+    let i = 0;
+    while (i < length && foldedName[bytes[start + i]!] === name[i]) i++;
+    if (i === length) return hasUnderscore(bytes, start, end) ? Field.Dropped : candidates[c]!.kind;
+  }
+  return Field.Other;
+}
+
+function hasUnderscore(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at] === 0x5f) return true;
+  return false;
+}

@@ -1,0 +1,105 @@
+import { byteClass, COLON, CR, FIELD_VALUE, HTAB, LF, SP, TOKEN } from "./byte-class.ts";
+import { type Field, fieldKind } from "./field-kind.ts";
+import { Problem } from "./head-problem.ts";
+
+export interface HeadLimits {
+  /** Start line and fields together. A longer request head is answered with 431. */
+  readonly headMaxBytes: number;
+  /** A longer request target is answered with 414. */
+  readonly targetMaxBytes: number;
+  readonly fieldMaxCount: number;
+}
+
+export const defaultRequestLimits: HeadLimits = { headMaxBytes: 32_768, targetMaxBytes: 8_192, fieldMaxCount: 100 };
+/** Answers come from servers that the operator chose: more room, but still bounded. */
+export const defaultResponseLimits: HeadLimits = { headMaxBytes: 65_536, targetMaxBytes: 0, fieldMaxCount: 200 };
+
+/**
+ * Where the fields of one head lie in its bytes. Preallocated and used again for every head: positions in
+ * integer arrays instead of an object per field are most of what makes parsing cheap.
+ */
+export class FieldLines {
+  count = 0;
+  readonly nameStart: Int32Array;
+  readonly nameEnd: Int32Array;
+  readonly valueStart: Int32Array;
+  /** Without trailing white space. */
+  readonly valueEnd: Int32Array;
+  /** After the line's CRLF. */
+  readonly lineEnd: Int32Array;
+  readonly kind: Uint8Array;
+  readonly maxCount: number;
+
+  constructor(maxCount: number) {
+    this.maxCount = maxCount;
+    this.nameStart = new Int32Array(maxCount);
+    this.nameEnd = new Int32Array(maxCount);
+    this.valueStart = new Int32Array(maxCount);
+    this.valueEnd = new Int32Array(maxCount);
+    this.lineEnd = new Int32Array(maxCount);
+    this.kind = new Uint8Array(maxCount);
+  }
+
+  kindAt(index: number): Field {
+    return this.kind[index] as Field;
+  }
+
+  valueAt(index: number, bytes: Buffer): string {
+    return bytes.toString("latin1", this.valueStart[index]!, this.valueEnd[index]!);
+  }
+}
+
+/**
+ * Reads the field lines from `at` to the empty line, in one pass.
+ *
+ * Source: RFC 9112 section 5. Stricter than it allows: no obs-fold, no bare LF or CR anywhere.
+ * @returns position after the empty line's CRLF; 0 when `end` comes first; a Problem, negated
+ */
+export function scanFieldLines(lines: FieldLines, bytes: Uint8Array, from: number, end: number): number {
+  let at = from;
+  let count = 0;
+  for (;;) {
+    if (at >= end) return 0;
+    if (bytes[at] === CR) {
+      if (at + 1 >= end) return 0;
+      if (bytes[at + 1] !== LF) return -Problem.LineEnd;
+      lines.count = count;
+      return at + 2;
+    }
+    if (count === lines.maxCount) return -Problem.TooManyFields;
+    const nameStart = at;
+    while (at < end && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
+    if (at === end) return 0;
+    if (bytes[at] !== COLON || at === nameStart) return nameProblem(bytes[at]!, at === nameStart);
+    lines.nameStart[count] = nameStart;
+    lines.nameEnd[count] = at;
+    lines.kind[count] = fieldKind(bytes, nameStart, at);
+    at++;
+    while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;
+    lines.valueStart[count] = at;
+    while (at < end && (byteClass[bytes[at]!]! & FIELD_VALUE) !== 0) at++;
+    if (at + 1 >= end) return at < end && bytes[at] !== CR ? valueProblem(bytes[at]!) : 0;
+    if (bytes[at] !== CR) return valueProblem(bytes[at]!);
+    if (bytes[at + 1] !== LF) return -Problem.LineEnd;
+    lines.valueEnd[count] = trimmedEnd(bytes, lines.valueStart[count]!, at);
+    at += 2;
+    lines.lineEnd[count] = at;
+    count++;
+  }
+}
+
+function trimmedEnd(bytes: Uint8Array, start: number, end: number): number {
+  let at = end;
+  while (at > start && (bytes[at - 1] === SP || bytes[at - 1] === HTAB)) at--;
+  return at;
+}
+
+/** White space at a line's start is obs-fold, or a first line that pretends to be one (RFC 9112 sections 2.2, 5.2). */
+function nameProblem(byte: number, isLineStart: boolean): number {
+  if (isLineStart && (byte === SP || byte === HTAB)) return -Problem.FoldedLine;
+  return byte === LF ? -Problem.LineEnd : -Problem.FieldName;
+}
+
+function valueProblem(byte: number): number {
+  return byte === LF ? -Problem.LineEnd : -Problem.FieldValue;
+}

@@ -1,0 +1,74 @@
+import { equalsIgnoringCase } from "./body-framing.ts";
+import { byteClass, COMMA, HTAB, lowerCase, SP, TOKEN } from "./byte-class.ts";
+import { Field } from "./field-kind.ts";
+import type { FieldLines } from "./field-lines.ts";
+import { Problem } from "./head-problem.ts";
+
+/** What a Connection field asked for, as bits. */
+export const CLOSE = 1;
+export const KEEP_ALIVE = 2;
+export const UPGRADE = 4;
+
+/**
+ * Reads one Connection field and marks every field that it nominates as dropped. Nominating the fields that
+ * say where a message ends or whom it is for is refused: a server behind us would see another message.
+ *
+ * Source: RFC 9110 section 7.6.1.
+ * @returns bits of what was asked, or a Problem, negated
+ */
+export function readConnectionOptions(lines: FieldLines, index: number, bytes: Uint8Array): number {
+  const end = lines.valueEnd[index]!;
+  let at = lines.valueStart[index]!;
+  let asked = 0;
+  while (at < end) {
+    const byte = bytes[at]!;
+    if (byte === COMMA || byte === SP || byte === HTAB) {
+      at++;
+      continue;
+    }
+    const start = at;
+    while (at < end && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
+    if (at === start) return -Problem.ConnectionOption;
+    const optionEnd = at;
+    while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;
+    if (at < end && bytes[at] !== COMMA) return -Problem.ConnectionOption;
+    const option = knownOption(bytes, start, optionEnd);
+    if (option !== 0) asked |= option;
+    else if (!dropNominated(lines, bytes, start, optionEnd)) return -Problem.ConnectionOption;
+  }
+  return asked;
+}
+
+function knownOption(bytes: Uint8Array, start: number, end: number): number {
+  if (equalsIgnoringCase(bytes, start, end, "close")) return CLOSE;
+  if (equalsIgnoringCase(bytes, start, end, "keep-alive")) return KEEP_ALIVE;
+  if (equalsIgnoringCase(bytes, start, end, "upgrade")) return UPGRADE;
+  return 0;
+}
+
+/** False when the nominated field may not be. Only unusual requests nominate any, so this may cost. */
+function dropNominated(lines: FieldLines, bytes: Uint8Array, start: number, end: number): boolean {
+  for (const name of ["host", "content-length", "transfer-encoding"]) {
+    if (equalsIgnoringCase(bytes, start, end, name)) return false;
+  }
+  for (let index = 0; index < lines.count; index++) {
+    if (namesMatch(lines, index, bytes, start, end)) lines.kind[index] = droppedKind(lines.kind[index] as Field);
+  }
+  return true;
+}
+
+/** Fields that steer the engine keep their kind (they are not forwarded raw anyway). */
+function droppedKind(kind: Field): Field {
+  return kind === Field.Other || kind === Field.Accept || kind === Field.Trailer || kind === Field.XForwardedFor
+    ? Field.Dropped
+    : kind;
+}
+
+function namesMatch(lines: FieldLines, index: number, bytes: Uint8Array, start: number, end: number): boolean {
+  const nameStart = lines.nameStart[index]!;
+  if (lines.nameEnd[index]! - nameStart !== end - start) return false;
+  for (let i = 0; i < end - start; i++) {
+    if (lowerCase[bytes[nameStart + i]!] !== lowerCase[bytes[start + i]!]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,225 @@
+import { equalsIgnoringCase, Framing, isChunked, readContentLength } from "./body-framing.ts";
+import { byteClass, CR, LF, SP, TARGET, TOKEN } from "./byte-class.ts";
+import { Field } from "./field-kind.ts";
+import { defaultRequestLimits, FieldLines, type HeadLimits, scanFieldLines } from "./field-lines.ts";
+import { Problem } from "./head-problem.ts";
+import { CLOSE, readConnectionOptions, UPGRADE } from "./hop-by-hop.ts";
+import { hostEnd } from "./host-field.ts";
+import { findMethod, type Method, methodMaxBytes } from "./method.ts";
+
+const SLASH = 0x2f;
+const QUESTION = 0x3f;
+const ASTERISK = 0x2a;
+const HTTP_1 = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e];
+const versionBytes = 8;
+const placeholder: Method = { name: "", isIdempotent: false };
+
+/**
+ * One request head, read in place. The object is used again for the next head: positions refer to the bytes
+ * that `parse` was given and are valid only until those change.
+ */
+export class RequestHead {
+  readonly fields: FieldLines;
+  method: Method = placeholder;
+  /** 0 or 1: HTTP/1.0 or HTTP/1.1. */
+  minorVersion = 1;
+  /** Path and query, without what absolute-form puts before them. Empty when absolute-form names no path. */
+  targetStart = 0;
+  targetEnd = 0;
+  /** Host and port as sent (absolute-form overrides Host); start = end when HTTP/1.0 sent none. */
+  hostStart = 0;
+  /** Where the host's name ends: the port's colon, or authorityEnd. */
+  hostNameEnd = 0;
+  authorityEnd = 0;
+  framing: Framing = Framing.None;
+  contentLength = 0;
+  /** Whether the client allows another request on this connection. */
+  keepsAlive = true;
+  expectsContinue = false;
+  /** The client takes trailers (`TE: trailers`). */
+  hasTrailersOption = false;
+  /** Index of the first such field, or -1. */
+  acceptIndex = -1;
+  readonly #limits: HeadLimits;
+  #hostIndex = -1;
+  #hasLength = false;
+  #connectionOptions = 0;
+  #asksForWebsocket = false;
+
+  constructor(limits: HeadLimits = defaultRequestLimits) {
+    this.#limits = limits;
+    this.fields = new FieldLines(limits.fieldMaxCount);
+  }
+
+  /**
+   * Reads a head from `start`. The first violation ends it.
+   *
+   * Source: RFC 9112 sections 2 to 6.
+   * @returns position after the head; 0 when `end` comes first; a Problem, negated
+   */
+  parse(bytes: Uint8Array, start: number, end: number): number {
+    const stop = Math.min(end, start + this.#limits.headMaxBytes);
+    let at = start;
+    // One empty line before a request is ignored: old clients send it after a body (RFC 9112 section 2.2).
+    if (at < stop && bytes[at] === CR) {
+      if (at + 1 === stop) return 0;
+      if (bytes[at + 1] !== LF) return -Problem.LineEnd;
+      at += 2;
+    }
+    at = this.#parseRequestLine(bytes, at, stop);
+    if (at > 0) at = scanFieldLines(this.fields, bytes, at, stop);
+    if (at > 0) return this.#interpret(bytes, at);
+    return at === 0 && stop < end ? -Problem.HeadTooLarge : at;
+  }
+
+  #parseRequestLine(bytes: Uint8Array, start: number, stop: number): number {
+    let at = start;
+    while (at < stop && (byteClass[bytes[at]!]! & TOKEN) !== 0) at++;
+    if (at === stop) return at - start > methodMaxBytes ? -Problem.UnknownMethod : 0;
+    if (bytes[at] !== SP || at === start) return -Problem.Method;
+    const method = findMethod(bytes, start, at);
+    if (method === null) return -Problem.UnknownMethod;
+    this.method = method;
+    at++;
+    const targetStart = at;
+    const targetStop = Math.min(stop, targetStart + this.#limits.targetMaxBytes + 1);
+    while (at < targetStop && (byteClass[bytes[at]!]! & TARGET) !== 0) at++;
+    if (at - targetStart > this.#limits.targetMaxBytes) return -Problem.TargetTooLong;
+    if (at === stop) return 0;
+    if (bytes[at] !== SP || at === targetStart) return -Problem.Target;
+    this.targetStart = targetStart;
+    this.targetEnd = at;
+    return this.#parseVersion(bytes, at + 1, stop);
+  }
+
+  #parseVersion(bytes: Uint8Array, start: number, stop: number): number {
+    for (let i = 0; i < versionBytes + 2; i++) {
+      const at = start + i;
+      if (at === stop) return 0;
+      const byte = bytes[at]!;
+      if (i < HTTP_1.length) {
+        if (byte !== HTTP_1[i]) return i === 5 && isDigit(byte) ? -Problem.UnsupportedVersion : -Problem.Version;
+      } else if (i === HTTP_1.length) {
+        if (byte !== 0x30 && byte !== 0x31) return isDigit(byte) ? -Problem.UnsupportedVersion : -Problem.Version;
+        this.minorVersion = byte - 0x30;
+      } else if (byte !== (i === versionBytes ? CR : LF)) return -Problem.LineEnd;
+    }
+    return start + versionBytes + 2;
+  }
+
+  /** What the fields say together: whom the request is for, how long it is, what follows it. */
+  #interpret(bytes: Uint8Array, headEnd: number): number {
+    this.framing = Framing.None;
+    this.contentLength = 0;
+    this.keepsAlive = this.minorVersion === 1;
+    this.expectsContinue = false;
+    this.hasTrailersOption = false;
+    this.acceptIndex = -1;
+    this.#hostIndex = -1;
+    this.#connectionOptions = 0;
+    this.#asksForWebsocket = false;
+    this.#hasLength = false;
+    const { fields } = this;
+    for (let index = 0; index < fields.count; index++) {
+      if (fields.kind[index] === Field.Other) continue;
+      const problem = this.#interpretField(index, bytes);
+      if (problem !== 0) return problem;
+    }
+    // Other protocols may be ignored (RFC 9110 section 7.8); an ignored websocket would only confuse its client.
+    if (this.#asksForWebsocket && (this.#connectionOptions & UPGRADE) !== 0) return -Problem.Websocket;
+    return this.#checkFraming() || this.#readHost(bytes) || this.#readTarget(bytes) || headEnd;
+  }
+
+  /** Source: RFC 9112 section 6.1. @returns 0 or a Problem, negated, as the following ones do */
+  #checkFraming(): number {
+    if (this.framing !== Framing.Chunked) return 0;
+    if (this.#hasLength) return -Problem.LengthAndEncoding;
+    return this.minorVersion === 0 ? -Problem.EncodingInOldVersion : 0;
+  }
+
+  #interpretField(index: number, bytes: Uint8Array): number {
+    const { fields } = this;
+    const start = fields.valueStart[index]!;
+    const end = fields.valueEnd[index]!;
+    switch (fields.kindAt(index)) {
+      case Field.Host:
+        if (this.#hostIndex >= 0) return -Problem.HostDuplicate;
+        this.#hostIndex = index;
+        return 0;
+      case Field.ContentLength: {
+        if (this.#hasLength) return -Problem.ContentLengthDuplicate;
+        const length = readContentLength(bytes, start, end);
+        if (length < 0) return -Problem.ContentLength;
+        this.#hasLength = true;
+        this.contentLength = length;
+        if (length > 0 && this.framing === Framing.None) this.framing = Framing.Length;
+        return 0;
+      }
+      case Field.TransferEncoding:
+        if (this.framing === Framing.Chunked || !isChunked(bytes, start, end)) return -Problem.TransferEncoding;
+        this.framing = Framing.Chunked;
+        return 0;
+      case Field.Connection: {
+        const asked = readConnectionOptions(fields, index, bytes);
+        if (asked < 0) return asked;
+        // An HTTP/1.0 client that asks for keep-alive is answered all the same and then closed.
+        if ((asked & CLOSE) !== 0) this.keepsAlive = false;
+        this.#connectionOptions |= asked;
+        return 0;
+      }
+      case Field.Upgrade:
+        if (equalsIgnoringCase(bytes, start, end, "websocket")) this.#asksForWebsocket = true;
+        return 0;
+      case Field.Te:
+        if (equalsIgnoringCase(bytes, start, end, "trailers")) this.hasTrailersOption = true;
+        return 0;
+      case Field.Expect:
+        if (!equalsIgnoringCase(bytes, start, end, "100-continue")) return -Problem.Expectation;
+        this.expectsContinue = this.minorVersion === 1;
+        return 0;
+      case Field.Accept:
+        if (this.acceptIndex < 0) this.acceptIndex = index;
+        return 0;
+      default:
+        return 0;
+    }
+  }
+
+  #readHost(bytes: Uint8Array): number {
+    this.hostStart = 0;
+    this.hostNameEnd = 0;
+    this.authorityEnd = 0;
+    if (this.#hostIndex < 0) return this.minorVersion === 1 ? -Problem.HostMissing : 0;
+    return this.#takeAuthority(bytes, this.fields.valueStart[this.#hostIndex]!, this.fields.valueEnd[this.#hostIndex]!);
+  }
+
+  #takeAuthority(bytes: Uint8Array, start: number, end: number): number {
+    const nameEnd = hostEnd(bytes, start, end);
+    if (nameEnd < 0) return -Problem.HostInvalid;
+    this.hostStart = start;
+    this.hostNameEnd = nameEnd;
+    this.authorityEnd = end;
+    return 0;
+  }
+
+  /** Origin-form, or absolute-form of "http"; the forms of tunnels and of OPTIONS * are not for a gateway. */
+  #readTarget(bytes: Uint8Array): number {
+    if (this.method.name === "CONNECT") return -Problem.TunnelMethod;
+    if (this.method.name === "TRACE") return -Problem.TraceMethod;
+    const first = bytes[this.targetStart];
+    if (first === SLASH) return 0;
+    if (first === ASTERISK && this.targetEnd - this.targetStart === 1) return -Problem.AsteriskForm;
+    const schemeEnd = this.targetStart + 7;
+    if (schemeEnd > this.targetEnd || !equalsIgnoringCase(bytes, this.targetStart, schemeEnd, "http://")) {
+      return -Problem.Target;
+    }
+    let at = schemeEnd;
+    while (at < this.targetEnd && bytes[at] !== SLASH && bytes[at] !== QUESTION) at++;
+    this.targetStart = at;
+    return this.#takeAuthority(bytes, schemeEnd, at);
+  }
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}

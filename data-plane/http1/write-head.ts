@@ -1,0 +1,44 @@
+import { Field } from "./field-kind.ts";
+import type { FieldLines } from "./field-lines.ts";
+
+/** Which kinds of field travel on as they came, by kind. */
+export type ForwardTable = Uint8Array;
+
+function forwardTable(kinds: readonly Field[]): ForwardTable {
+  const table = new Uint8Array(16);
+  for (const kind of kinds) table[kind] = 1;
+  return table;
+}
+
+/** Content-Length and Transfer-Encoding were held to one spelling, so they can travel raw with the body they frame. */
+export const requestForwards: ForwardTable = forwardTable([
+  Field.Other,
+  Field.Accept,
+  Field.Trailer,
+  Field.ContentLength,
+  Field.TransferEncoding,
+]);
+/** The framing of an answer depends on the client, so those two fields are written anew. */
+export const responseForwards: ForwardTable = forwardTable([Field.Other, Field.Accept, Field.Trailer]);
+
+/**
+ * The lines of a head that travel on, as one string: neighbouring lines are cut out together, so that a usual
+ * head costs one or two slices however many fields it has.
+ *
+ * @param from position of the first byte to take, the first field's name or a start line that is kept
+ */
+export function keptLines(lines: FieldLines, bytes: Buffer, from: number, forwards: ForwardTable): string {
+  let text = "";
+  let runStart = from;
+  let runEnd = lines.count > 0 ? lines.nameStart[0]! : from;
+  for (let index = 0; index < lines.count; index++) {
+    if (forwards[lines.kind[index]!] === 1) {
+      if (runEnd === runStart) runStart = lines.nameStart[index]!;
+      runEnd = lines.lineEnd[index]!;
+    } else if (runEnd > runStart) {
+      text += bytes.toString("latin1", runStart, runEnd);
+      runStart = runEnd;
+    }
+  }
+  return runEnd > runStart ? text + bytes.toString("latin1", runStart, runEnd) : text;
+}

@@ -1,0 +1,366 @@
+import type { Socket } from "node:net";
+import { Framing } from "../http1/body-framing.ts";
+import { ChunkScanner } from "../http1/chunk-scanner.ts";
+import { headProblem } from "../http1/head-problem.ts";
+import { PartialHead } from "../http1/partial-head.ts";
+import { answerByOurselves } from "../proxy/answer.ts";
+import { type ClientConnection, Exchange } from "../proxy/exchange.ts";
+import { Counter } from "../proxy/proxy-counters.ts";
+import type { ProxyEngine } from "../proxy/proxy-engine.ts";
+import { type ProxyError, proxyError, requestError } from "../proxy/proxy-error.ts";
+import { proxyRequest } from "../proxy/proxy-request.ts";
+import { clientDrained, flushRequestHead, relayRequestBytes, relayRequestEnd } from "../proxy/relay-body.ts";
+import type { ByteReader, ByteSocket } from "../upstream/byte-socket.ts";
+import { Deadline, type DeadlineOwner } from "../upstream/deadline-wheel.ts";
+import { ReadBuffer } from "../upstream/read-buffer.ts";
+import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
+
+/**
+ * Idle: between requests. Head: a head has begun to arrive. Exchange: a request is being answered. Ending: the
+ * last answer is written, what still comes is thrown away. Closed: nothing happens any more.
+ */
+const Phase = { Idle: 0, Head: 1, Exchange: 2, Ending: 3, Closed: 4 } as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** Above this a body is worth a read buffer of its own. */
+const largeBodyBytes = 8_192;
+
+/** Who keeps the set of a worker's connections. */
+export interface ConnectionOwner {
+  connectionClosed(connection: Http1Connection): void;
+}
+
+/** A client's HTTP/1.x connection: one exchange at a time, in the order in which the requests came. */
+export class Http1Connection implements ByteReader, ClientConnection, DeadlineOwner {
+  readonly socket: ByteSocket;
+  readonly remoteAddress: string;
+  readonly localPort: number;
+  readonly scheme = "http";
+  readonly #engine: ProxyEngine;
+  readonly #owner: ConnectionOwner;
+  readonly #exchange: Exchange;
+  readonly #deadline: Deadline;
+  /** What arrived and cannot be used yet: half a head, a body nobody takes yet, or the next requests. */
+  readonly #kept = new PartialHead();
+  #phase: Phase = Phase.Idle;
+  #isReading = false;
+  #isPaused = false;
+  #bodyFlows = false;
+  #framing: Framing = Framing.None;
+  #bodyLeft = 0;
+  #scanner: ChunkScanner | null = null;
+  #lingerBytes = 0;
+
+  constructor(engine: ProxyEngine, accepted: Socket, mode: AcceptMode, owner: ConnectionOwner) {
+    this.#engine = engine;
+    this.#owner = owner;
+    this.remoteAddress = plainAddress(accepted.remoteAddress ?? "");
+    this.localPort = accepted.localPort ?? 0;
+    this.#exchange = new Exchange(engine, this);
+    this.#deadline = new Deadline(engine.wheel, this);
+    this.#deadline.set(engine.limits.headTimeoutMs);
+    this.socket = acceptSocket(accepted, mode, engine.buffers, this);
+  }
+
+  get isIdle(): boolean {
+    return this.#phase === Phase.Idle;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  onConnected(): void {}
+
+  onBytes(from: ReadBuffer, length: number): void {
+    switch (this.#phase) {
+      case Phase.Idle:
+        this.#read(from, 0, length);
+        return;
+      case Phase.Head:
+        if (this.#kept.add(from.bytes, 0, length)) this.#readKept();
+        else if (this.#kept.length > headWaitMaxBytes) this.#readKept();
+        return;
+      case Phase.Exchange:
+        if (this.#bodyFlows && this.#framing !== Framing.None) {
+          this.#read(from, 0, length);
+          return;
+        }
+        // The next request, or a body that waits for its connection: one read's worth is kept, no more is read.
+        this.#kept.add(from.bytes, 0, length);
+        this.#pause();
+        return;
+      case Phase.Ending:
+        this.#lingerBytes += length;
+        if (this.#lingerBytes > this.#engine.limits.lingerMaxBytes) this.socket.destroy();
+        return;
+      default:
+    }
+  }
+
+  #readKept(): void {
+    const bytes = this.#kept.bytes;
+    const length = this.#kept.length;
+    this.#kept.clear();
+    this.#read(new ReadBuffer(bytes, false), 0, length);
+  }
+
+  /** Uses [start, end) as far as it can: bodies, and one request after the other. The rest is kept. */
+  #read(from: ReadBuffer, start: number, end: number): void {
+    this.#isReading = true;
+    let at = start;
+    while (at < end) {
+      const before = at;
+      if (this.#phase < Phase.Exchange) at = this.socket.isFull ? at : this.#readHead(from, at, end);
+      else if (this.#phase === Phase.Exchange && this.#bodyFlows) at = this.#readBody(from, at, end);
+      if (at === before) break;
+    }
+    this.#isReading = false;
+    if (this.#phase === Phase.Exchange) flushRequestHead(this.#exchange);
+    if (at < end && this.#phase < Phase.Ending) this.#keep(from, at, end);
+  }
+
+  #keep(from: ReadBuffer, start: number, end: number): void {
+    this.#kept.add(from.bytes, start, end);
+    if (this.#phase === Phase.Exchange || this.socket.isFull) {
+      this.#pause();
+      return;
+    }
+    // The time for a head counts from its first byte: later pieces do not extend it.
+    if (this.#phase === Phase.Idle) this.#deadline.set(this.#engine.limits.headTimeoutMs);
+    this.#phase = Phase.Head;
+  }
+
+  /** @returns position after the head, or `start` when it is not whole or was refused */
+  #readHead(from: ReadBuffer, start: number, end: number): number {
+    const { head } = this.#engine;
+    const headEnd = head.parse(from.bytes, start, end);
+    if (headEnd === 0) return start;
+    if (headEnd < 0) {
+      this.#refuse(headEnd);
+      return start;
+    }
+    this.#deadline.clear();
+    this.#phase = Phase.Exchange;
+    this.#framing = head.framing;
+    this.#bodyLeft = head.contentLength;
+    this.#bodyFlows = false;
+    if (head.framing === Framing.Chunked) {
+      this.#scanner ??= new ChunkScanner();
+      this.#scanner.start(false);
+    }
+    proxyRequest(this.#exchange, head, from.bytes);
+    return headEnd;
+  }
+
+  /** Nothing of a stream that broke a rule is read again: answer, end, and throw away what still comes. */
+  #refuse(code: number): void {
+    const problem = headProblem(code);
+    this.#engine.counters.add(Counter.rejected_requests);
+    const exchange = this.#exchange;
+    if (exchange.isActive && exchange.isAnswered) {
+      this.cut();
+      return;
+    }
+    // Its request was answered already; only the rest of the body was being thrown away.
+    if (this.#phase === Phase.Exchange && !exchange.isActive) {
+      this.#end();
+      return;
+    }
+    this.#answerAndEnd(requestError(problem.status), problem.name);
+  }
+
+  /** An answer of our own to whatever the client is about, and nothing after it. */
+  #answerAndEnd(error: ProxyError, detail: string): void {
+    const exchange = this.#exchange;
+    if (exchange.isActive) exchange.abandon();
+    else exchange.reset();
+    this.#phase = Phase.Exchange;
+    exchange.clientKeepsAlive = false;
+    answerByOurselves(exchange, error, detail);
+  }
+
+  /** @returns position after what was used */
+  #readBody(from: ReadBuffer, start: number, end: number): number {
+    if (this.#framing === Framing.None) return start;
+    if (this.#framing === Framing.Chunked) return this.#readChunks(from, start, end);
+    const taken = Math.min(this.#bodyLeft, end - start);
+    this.#bodyLeft -= taken;
+    this.socket.readsLargeBody = this.#bodyLeft > largeBodyBytes;
+    relayRequestBytes(this.#exchange, from, start, start + taken);
+    if (this.#bodyLeft === 0) this.#bodyEnd();
+    else this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
+    return start + taken;
+  }
+
+  #readChunks(from: ReadBuffer, start: number, end: number): number {
+    const scanner = this.#scanner!;
+    this.socket.readsLargeBody = end - start > largeBodyBytes;
+    const next = scanner.scan(from.bytes, start, end);
+    if (next < 0) {
+      this.#refuse(next);
+      return start;
+    }
+    if (scanner.forwardEnd > start) relayRequestBytes(this.#exchange, from, start, scanner.forwardEnd);
+    if (scanner.isDone) this.#bodyEnd();
+    else this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
+    return next;
+  }
+
+  #bodyEnd(): void {
+    this.#framing = Framing.None;
+    this.#bodyFlows = false;
+    this.socket.readsLargeBody = false;
+    this.#deadline.clear();
+    relayRequestEnd(this.#exchange);
+    // An answer of our own waited for the rest of the body to be thrown away.
+    if (!this.#exchange.isActive) this.#nextRequest();
+  }
+
+  resumeBody(): void {
+    if (this.#framing === Framing.None) return;
+    this.#bodyFlows = true;
+    this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
+    // Inside #read the loop goes on by itself.
+    if (this.#isReading) return;
+    if (this.#kept.length > 0) this.#readKept();
+    else flushRequestHead(this.#exchange);
+    // Requests that follow stay unread until this one is answered; else a client that leaves must be noticed.
+    if (this.#bodyFlows || (this.#isBodyRead() && this.#kept.length === 0)) this.#resume();
+  }
+
+  #isBodyRead(): boolean {
+    return this.#framing === Framing.None;
+  }
+
+  pauseBody(): void {
+    this.#bodyFlows = false;
+    if (this.#framing === Framing.None) return;
+    this.#deadline.clear();
+    this.#pause();
+  }
+
+  canDiscardBody(): boolean {
+    if (this.#framing === Framing.None) return true;
+    // A client that waits for 100 Continue sends its body or does not: nobody can tell.
+    return (
+      this.#framing === Framing.Length &&
+      this.#bodyLeft <= this.#engine.limits.discardMaxBytes &&
+      !this.#exchange.expectsContinue
+    );
+  }
+
+  awaitDrain(): void {
+    this.#deadline.set(this.#engine.limits.writeIdleTimeoutMs);
+  }
+
+  onDrain(): void {
+    if (this.#phase < Phase.Exchange) {
+      this.#readOn();
+      return;
+    }
+    if (this.#exchange.isReadPaused) this.#deadline.clear();
+    clientDrained(this.#exchange);
+  }
+
+  answered(keepAlive: boolean): void {
+    if (!keepAlive) {
+      this.#end();
+      return;
+    }
+    if (this.#framing === Framing.None) {
+      this.#nextRequest();
+      return;
+    }
+    // What is left of the request's body is thrown away on the way to the next head.
+    this.resumeBody();
+  }
+
+  #nextRequest(): void {
+    if (this.#phase !== Phase.Exchange) return;
+    this.#phase = Phase.Idle;
+    this.#deadline.set(this.#engine.limits.keepAliveTimeoutMs);
+    if (!this.#isReading) this.#readOn();
+  }
+
+  #readOn(): void {
+    // A client that sends requests but takes no answers is not read any further: onDrain goes on.
+    if (this.socket.isFull) {
+      this.#pause();
+      return;
+    }
+    if (this.#kept.length > 0) this.#readKept();
+    if (this.#phase < Phase.Exchange) this.#resume();
+  }
+
+  /** FIN, then wait a little: closing with bytes unread would make the kernel throw the last answer away. */
+  #end(): void {
+    if (this.#phase >= Phase.Ending) return;
+    this.#phase = Phase.Ending;
+    this.#kept.clear();
+    this.#deadline.set(this.#engine.limits.lingerTimeoutMs);
+    this.socket.end();
+    this.#resume();
+  }
+
+  cut(): void {
+    if (this.#exchange.isActive) this.#exchange.abandon();
+    this.#phase = Phase.Closed;
+    this.socket.reset();
+  }
+
+  /**
+   * The client sent FIN. With a request under way that nearly always means that it went away, and then the
+   * upstream should not go on working for nobody: a client that only closed its sending half is not told apart.
+   */
+  onEnd(): void {
+    if (this.#phase === Phase.Exchange || this.#phase === Phase.Closed) this.socket.destroy();
+    else this.socket.end();
+  }
+
+  onDeadline(): void {
+    const { isActive, isAnswered } = this.#exchange;
+    if (this.#phase === Phase.Head || (this.#phase === Phase.Exchange && isActive && !isAnswered)) {
+      this.#answerAndEnd(proxyError("request_timeout"), "");
+    } else if (this.#phase === Phase.Exchange) this.cut();
+    else this.socket.destroy();
+  }
+
+  onClosed(): void {
+    const exchange = this.#exchange;
+    if (exchange.isActive) {
+      this.#engine.counters.add(Counter.client_aborts);
+      exchange.abandon();
+    }
+    this.#phase = Phase.Closed;
+    this.#deadline.clear();
+    this.#kept.clear();
+    this.#engine.counters.subtract(Counter.connections_active);
+    this.#owner.connectionClosed(this);
+  }
+
+  onDefect(error: unknown): void {
+    this.#engine.counters.add(Counter.defects);
+    this.#engine.onDefect(error);
+  }
+
+  #pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.socket.resume();
+  }
+}
+
+/** A piece without a line end is parsed again only when the head has become too large: to say so. */
+const headWaitMaxBytes = 32_768;
+
+/** IPv4 clients of a dual-stack listener are known by their IPv4 address. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+}

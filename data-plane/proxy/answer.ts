@@ -1,0 +1,49 @@
+import { errorResponse } from "./error-response.ts";
+import type { Exchange } from "./exchange.ts";
+import { Counter } from "./proxy-counters.ts";
+import type { ProxyError } from "./proxy-error.ts";
+
+/**
+ * Answers an exchange with an error of our own. The connection stays usable only when the request was read
+ * to its end, or the rest of it is short enough to be thrown away.
+ */
+export function answerByOurselves(exchange: Exchange, error: ProxyError, detail = ""): void {
+  writeAnswer(exchange, error, error.status, { extraLines: "", detail });
+}
+
+/** A route that only takes HTTPS, met over HTTP: 426, or the redirect that the route asks for. */
+export function answerHttpsRequired(exchange: Exchange, error: ProxyError, status: number, location: string): void {
+  const extraLines =
+    status === 426
+      ? "Connection: Upgrade\r\nUpgrade: TLS/1.2, HTTP/1.1\r\n"
+      : `Location: https://${exchange.host}${location}\r\n`;
+  writeAnswer(exchange, error, status, { extraLines, detail: "" });
+}
+
+function writeAnswer(
+  exchange: Exchange,
+  error: ProxyError,
+  status: number,
+  more: { readonly extraLines: string; readonly detail: string },
+): void {
+  const { engine, client } = exchange;
+  const keepAlive = exchange.clientKeepsAlive && !engine.isDraining && client.canDiscardBody();
+  exchange.isAnswered = true;
+  const text = errorResponse(error, status, {
+    requestId: exchange.requestId,
+    accept: exchange.accept,
+    version: engine.version,
+    latencyMs: Math.round(performance.now() - exchange.startedAtMs),
+    date: new Date().toUTCString(),
+    closes: !keepAlive,
+    isAnswerToHead: exchange.method.name === "HEAD",
+    extraLines: more.extraLines,
+    detail: more.detail.replaceAll(/[^A-Za-z0-9_ .-]/g, ""),
+  });
+  client.socket.writeText(text);
+  engine.counters.add(
+    status >= 500 ? Counter.responses_5xx : status >= 400 ? Counter.responses_4xx : Counter.responses_3xx,
+  );
+  exchange.isActive = false;
+  client.answered(keepAlive);
+}

@@ -1,0 +1,123 @@
+import type { EndpointConfig } from "../snapshot/worker-config.ts";
+import type { UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
+import { answerByOurselves } from "./answer.ts";
+import type { Exchange } from "./exchange.ts";
+import { Counter } from "./proxy-counters.ts";
+import { proxyError } from "./proxy-error.ts";
+import { errorOfLoss, isConnectFailure, nextStep } from "./retry.ts";
+
+/** The first attempt: an endpoint is picked and the request goes out on an idle connection, or on a new one. */
+export function startAttempts(exchange: Exchange): void {
+  const endpoint = exchange.pool!.picker.pick(exchange.tried);
+  if (endpoint === null) {
+    const isUnresolved = exchange.pool!.set.emptyBecause === "unresolved";
+    answerByOurselves(exchange, proxyError(isUnresolved ? "name_resolution_failed" : "no_peer"));
+    return;
+  }
+  attemptAt(exchange, endpoint, true);
+}
+
+function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boolean): void {
+  const { engine } = exchange;
+  engine.counters.add(Counter.attempts);
+  exchange.endpoint = endpoint;
+  const connections = engine.upstreams.connectionsTo(endpoint);
+  const connection = (mayReuse ? connections.takeIdle() : null) ?? connections.open();
+  exchange.connection = connection;
+  connection.begin(exchange, exchange.method.name === "HEAD");
+  if (connection.isConnected) sendRequest(exchange, connection);
+  else {
+    // The body stays unread until there is someone to send it to: so every method may try elsewhere.
+    exchange.client.pauseBody();
+    connection.expectWithin(exchange.service!.connectTimeoutMs);
+  }
+}
+
+/** The connection that an attempt waited for is there. */
+export function attemptConnected(exchange: Exchange): void {
+  sendRequest(exchange, exchange.connection!);
+}
+
+function sendRequest(exchange: Exchange, connection: UpstreamConnection): void {
+  exchange.sentAtMs = performance.now();
+  const head = `${exchange.method.name} ${exchange.target} HTTP/1.1\r\nHost: ${hostFor(exchange)}\r\n${exchange.fields}`;
+  if (exchange.isBodyComplete) {
+    connection.socket.writeText(exchange.firstBody === "" ? head : head + exchange.firstBody);
+    requestWritten(exchange, connection);
+    return;
+  }
+  exchange.unsentHead = head;
+  connection.expectNothing();
+  exchange.client.resumeBody();
+}
+
+/** The whole request is out: from now on the server has to move. */
+export function requestWritten(exchange: Exchange, connection: UpstreamConnection): void {
+  connection.requestSent();
+  connection.expectWithin(exchange.service!.readTimeoutMs);
+}
+
+/** Source: Kong's order: preserve_host, then the upstream's host_header, then the endpoint's own name. */
+function hostFor(exchange: Exchange): string {
+  if (exchange.preservesHost && exchange.authority !== "") return exchange.authority;
+  return exchange.pool!.config.hostHeader ?? exchange.endpoint!.hostHeader;
+}
+
+/** An attempt ended without a whole answer: another one, an error of our own, or a visibly broken answer. */
+export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: string): void {
+  const { engine } = exchange;
+  const connection = exchange.connection!;
+  const endpoint = exchange.endpoint!;
+  exchange.connection = null;
+  engine.counters.add(isConnectFailure(loss) ? Counter.connect_failures : Counter.attempts_lost);
+  if (loss === "defect") engine.onDefect(detail);
+  if (isConnectFailure(loss)) takeOut(exchange, endpoint, loss);
+  // A head that is still held back was never sent: an answer of our own can take its place.
+  if (exchange.unsentAnswerHead !== "") {
+    exchange.unsentAnswerHead = "";
+    exchange.isAnswered = false;
+  }
+  if (exchange.isAnswered) {
+    // Only a cut tells the client that this is not the whole answer.
+    engine.counters.add(Counter.responses_cut);
+    exchange.client.cut();
+    return;
+  }
+  const step = nextStep({
+    loss,
+    isReused: connection.isReused,
+    hasAnswerBytes: connection.hasAnswerBytes,
+    isIdempotent: exchange.method.isIdempotent,
+    canReplay: exchange.canReplay,
+    extraAttempts: exchange.extraAttempts,
+    retries: exchange.service!.retries,
+  });
+  if (step === "fresh_connection") {
+    attemptAt(exchange, endpoint, false);
+    return;
+  }
+  const next = step === "other_endpoint" ? otherEndpoint(exchange, endpoint) : null;
+  if (next === null) {
+    answerByOurselves(exchange, proxyError(errorOfLoss(loss)), detail);
+    return;
+  }
+  engine.counters.add(Counter.retries);
+  exchange.extraAttempts++;
+  attemptAt(exchange, next, true);
+}
+
+/** An endpoint that this request has not tried yet, or null. */
+function otherEndpoint(exchange: Exchange, failed: EndpointConfig): EndpointConfig | null {
+  exchange.tried.push(failed);
+  const next = exchange.pool!.picker.pick(exchange.tried);
+  return next === null || exchange.tried.some((tried) => tried.row === next.row) ? null : next;
+}
+
+/** An endpoint that cannot be connected to leaves the rotation at once, unless it is all there is. */
+function takeOut(exchange: Exchange, endpoint: EndpointConfig, loss: UpstreamLoss): void {
+  const { config, set } = exchange.pool!;
+  if (set.endpoints.length < 2) return;
+  if (!exchange.engine.endpoints.eject(config.poolRow, endpoint.row)) return;
+  exchange.engine.counters.add(Counter.ejections);
+  exchange.engine.onEjected(config.key, endpoint.row, loss);
+}

@@ -1,0 +1,209 @@
+import { Framing } from "../http1/body-framing.ts";
+import type { Method } from "../http1/method.ts";
+import type { RequestHead } from "../http1/request-head.ts";
+import type { ResponseHead } from "../http1/response-head.ts";
+import type { ServedPool } from "../snapshot/snapshot-holder.ts";
+import type { EndpointConfig, ServiceConfig } from "../snapshot/worker-config.ts";
+import type { ByteSocket } from "../upstream/byte-socket.ts";
+import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
+import type { ReadBuffer } from "../upstream/read-buffer.ts";
+import { attemptConnected, attemptLost } from "./attempt.ts";
+import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
+import type { ProxyEngine } from "./proxy-engine.ts";
+import { flushAnswerHead, relayAnswerBytes, relayAnswerEnd, relayAnswerHead, upstreamDrained } from "./relay-body.ts";
+
+/** The client's side of an exchange, as far as the proxy needs it. */
+export interface ClientConnection {
+  readonly socket: ByteSocket;
+  readonly remoteAddress: string;
+  readonly localPort: number;
+  readonly scheme: "http" | "https";
+  /** Lets the request body flow into `relayRequestBytes`, also what has arrived already. */
+  resumeBody(): void;
+  pauseBody(): void;
+  /** Whether what is left of the request body is so little that it can be read and thrown away. */
+  canDiscardBody(): boolean;
+  /** The client takes no more for now; onDrain will tell. */
+  awaitDrain(): void;
+  /** The answer is written. The connection takes its next request, or ends. */
+  answered(keepAlive: boolean): void;
+  /** Ends the connection so that the client sees that its answer is not whole. */
+  cut(): void;
+}
+
+const noMethod: Method = { name: "", isIdempotent: false };
+
+/**
+ * One request and its answer. A client's connection has one of these for all its requests, one after the
+ * other: between them `begin` sets every field anew, and nothing of a request outlives its exchange.
+ * What happens in which order is told by proxy-request.ts.
+ */
+export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
+  readonly engine: ProxyEngine;
+  readonly client: ClientConnection;
+
+  // The request.
+  /** Between `begin` and the end of the answer. */
+  isActive = false;
+  method: Method = noMethod;
+  minorVersion = 1;
+  requestId = "";
+  startedAtMs = 0;
+  accept = "";
+  host = "";
+  /** Host and port as the client sent them. */
+  authority = "";
+  rawPath = "";
+  strippedPrefix = "";
+  clientKeepsAlive = true;
+  expectsContinue = false;
+  /** The client's body is complete, or there is none. */
+  isBodyComplete = true;
+  /** Pieces of body that were passed on; more than one cannot be sent again. */
+  bodyPieces = 0;
+  /** The body, when it came as one small piece: kept to be sent again. */
+  firstBody = "";
+
+  // Where it goes, and the attempts to get it there.
+  pool: ServedPool | null = null;
+  service: ServiceConfig | null = null;
+  preservesHost = false;
+  /** Path and query for the upstream. */
+  target = "";
+  /** Everything of the upstream's head after Host. */
+  fields = "";
+  connection: UpstreamConnection | null = null;
+  endpoint: EndpointConfig | null = null;
+  readonly tried: EndpointConfig[] = [];
+  extraAttempts = 0;
+  sentAtMs = 0;
+  /** The attempt's head, until the first piece of body goes out with it in one write. */
+  unsentHead = "";
+
+  // The answer.
+  /** A head, ours or the upstream's, was begun: from here on there is no other answer. */
+  isAnswered = false;
+  /** The answer's head, until the first piece of body goes out with it in one write. */
+  unsentAnswerHead = "";
+  /** The answer's end is the server's close: this client gets it in chunks. */
+  wrapsInChunks = false;
+  /** Only closing tells this client where the answer ends. */
+  endsByClose = false;
+  isReadPaused = false;
+  framingLine = "";
+  upstreamLatencyMs = 0;
+  proxyLatencyMs = 0;
+  closes = false;
+
+  constructor(engine: ProxyEngine, client: ClientConnection) {
+    this.engine = engine;
+    this.client = client;
+  }
+
+  get remoteAddress(): string {
+    return this.client.remoteAddress;
+  }
+
+  get localPort(): number {
+    return this.client.localPort;
+  }
+
+  get scheme(): "http" | "https" {
+    return this.client.scheme;
+  }
+
+  /** Takes the facts of a head that was parsed from `bytes`. */
+  begin(head: RequestHead, bytes: Buffer): void {
+    this.reset();
+    this.method = head.method;
+    this.minorVersion = head.minorVersion;
+    this.clientKeepsAlive = head.keepsAlive;
+    this.expectsContinue = head.expectsContinue;
+    this.isBodyComplete = head.framing === Framing.None;
+    if (head.acceptIndex >= 0) this.accept = head.fields.valueAt(head.acceptIndex, bytes);
+    this.authority = bytes.toString("latin1", head.hostStart, head.authorityEnd);
+    const hostLength = head.hostNameEnd - head.hostStart;
+    const host = hostLength === this.authority.length ? this.authority : this.authority.slice(0, hostLength);
+    this.host = host.toLowerCase();
+  }
+
+  /** A fresh state with nothing but an id and a start: also for what is refused before it is a request. */
+  reset(): void {
+    this.isActive = true;
+    this.method = noMethod;
+    this.minorVersion = 1;
+    this.requestId = this.engine.requestIds.next();
+    this.startedAtMs = performance.now();
+    this.accept = "";
+    this.host = "";
+    this.authority = "";
+    this.rawPath = "";
+    this.strippedPrefix = "";
+    this.clientKeepsAlive = false;
+    this.expectsContinue = false;
+    this.isBodyComplete = true;
+    this.bodyPieces = 0;
+    this.firstBody = "";
+    this.pool = null;
+    this.service = null;
+    this.target = "";
+    this.fields = "";
+    this.connection = null;
+    this.endpoint = null;
+    this.tried.length = 0;
+    this.extraAttempts = 0;
+    this.unsentHead = "";
+    this.isAnswered = false;
+    this.unsentAnswerHead = "";
+    this.wrapsInChunks = false;
+    this.endsByClose = false;
+    this.isReadPaused = false;
+    this.closes = false;
+  }
+
+  get canReplay(): boolean {
+    return this.isBodyComplete && (this.bodyPieces === 0 || (this.bodyPieces === 1 && this.firstBody !== ""));
+  }
+
+  /** The client is gone: whatever is still under way for it ends. */
+  abandon(): void {
+    this.isActive = false;
+    const connection = this.connection;
+    this.connection = null;
+    connection?.abandon();
+  }
+
+  onUpstreamConnected(): void {
+    attemptConnected(this);
+  }
+
+  onResponseHead(head: ResponseHead, bytes: Buffer): void {
+    relayAnswerHead(this, head, bytes);
+  }
+
+  onResponseBytes(from: ReadBuffer, start: number, end: number): void {
+    relayAnswerBytes(this, from, start, end);
+  }
+
+  onResponseFlush(): void {
+    flushAnswerHead(this);
+  }
+
+  onResponseEnd(): void {
+    relayAnswerEnd(this);
+  }
+
+  onUpstreamDrain(): void {
+    upstreamDrained(this);
+  }
+
+  onUpstreamLost(loss: UpstreamLoss, detail: string): void {
+    // This call may come from the boundary that catches defects: there is no other one behind it.
+    try {
+      attemptLost(this, loss, detail);
+    } catch (error) {
+      this.engine.onDefect(error);
+      this.client.cut();
+    }
+  }
+}

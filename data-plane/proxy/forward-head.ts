@@ -1,0 +1,71 @@
+import { Field } from "../http1/field-kind.ts";
+import type { FieldLines } from "../http1/field-lines.ts";
+import type { RequestHead } from "../http1/request-head.ts";
+import type { ResponseHead } from "../http1/response-head.ts";
+import { keptLines, requestForwards, responseForwards } from "../http1/write-head.ts";
+
+/** What the forwarded fields say about where a request came from. */
+export interface ForwardFacts {
+  readonly remoteAddress: string;
+  readonly scheme: "http" | "https";
+  /** Lower case, without port; "" when the client sent none. */
+  readonly host: string;
+  /** The port that the client reached us on. */
+  readonly localPort: number;
+  /** Path as sent, without query. */
+  readonly rawPath: string;
+  /** What strip_path took off; "" for nothing. */
+  readonly strippedPrefix: string;
+  readonly requestId: string;
+}
+
+/**
+ * A request's fields as the upstream gets them, with the empty line: what came, without what concerned only
+ * this hop, then ours. Start line and Host are put before it for each attempt, since they depend on the endpoint.
+ */
+export function forwardedFields(head: RequestHead, bytes: Buffer, facts: ForwardFacts): string {
+  const { fields } = head;
+  const kept = fields.count > 0 ? keptLines(fields, bytes, fields.nameStart[0]!, requestForwards) : "";
+  return (
+    kept +
+    (head.hasTrailersOption ? "TE: trailers\r\n" : "") +
+    `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
+    (facts.host === "" ? "" : `X-Forwarded-Host: ${facts.host}\r\n`) +
+    `X-Forwarded-Port: ${facts.localPort}\r\nX-Forwarded-Path: ${facts.rawPath}\r\n` +
+    (facts.strippedPrefix === "" ? "" : `X-Forwarded-Prefix: ${facts.strippedPrefix}\r\n`) +
+    `X-Real-IP: ${facts.remoteAddress}\r\nX-Kong-Request-Id: ${facts.requestId}\r\n` +
+    (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n\r\n" : "Via: 1.0 penstock\r\n\r\n")
+  );
+}
+
+/** What the client said about those before it, ready to be appended to. */
+function forwardedFor(fields: FieldLines, bytes: Buffer): string {
+  let text = "";
+  for (let index = 0; index < fields.count; index++) {
+    if (fields.kind[index] !== Field.XForwardedFor) continue;
+    if (fields.valueEnd[index]! > fields.valueStart[index]!) text += `${fields.valueAt(index, bytes)}, `;
+  }
+  return text;
+}
+
+/** What we add to an answer that passes through. */
+export interface AnswerFacts {
+  /** Header line that frames the body for this client, with CRLF; "" for none. */
+  readonly framingLine: string;
+  readonly upstreamLatencyMs: number;
+  readonly proxyLatencyMs: number;
+  readonly requestId: string;
+  readonly closes: boolean;
+}
+
+/** An answer's head as the client gets it: always HTTP/1.1, with the upstream's reason and fields, then ours. */
+export function answerHead(head: ResponseHead, bytes: Buffer, facts: AnswerFacts): string {
+  return (
+    `HTTP/1.1 ${keptLines(head.fields, bytes, head.statusStart, responseForwards)}${facts.framingLine}` +
+    (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n" : "Via: 1.0 penstock\r\n") +
+    `X-Kong-Upstream-Latency: ${facts.upstreamLatencyMs}\r\nX-Kong-Proxy-Latency: ${facts.proxyLatencyMs}\r\n` +
+    (facts.closes
+      ? `X-Kong-Request-Id: ${facts.requestId}\r\nConnection: close\r\n\r\n`
+      : `X-Kong-Request-Id: ${facts.requestId}\r\n\r\n`)
+  );
+}

@@ -1,0 +1,48 @@
+const names = [
+  "requests",
+  "responses_1xx",
+  "responses_2xx",
+  "responses_3xx",
+  "responses_4xx",
+  "responses_5xx",
+  "rejected_requests",
+  "connections_accepted",
+  "connections_active",
+  "connections_refused",
+  "attempts",
+  "connect_failures",
+  "attempts_lost",
+  "retries",
+  "ejections",
+  "client_aborts",
+  "responses_cut",
+  "defects",
+] as const;
+export type CounterName = (typeof names)[number];
+
+/** Index of each counter, for the hot path. */
+export const Counter = Object.fromEntries(names.map((name, index) => [name, index])) as Readonly<
+  Record<CounterName, number>
+>;
+
+/** What a worker counts, in one typed array: counting is an addition, and nobody is told until somebody asks. */
+export class ProxyCounters {
+  readonly #values = new Float64Array(names.length);
+
+  add(counter: number): void {
+    this.#values[counter]!++;
+  }
+
+  subtract(counter: number): void {
+    this.#values[counter]!--;
+  }
+
+  value(name: CounterName): number {
+    return this.#values[Counter[name]]!;
+  }
+
+  /** All of them by name. */
+  read(): Record<CounterName, number> {
+    return Object.fromEntries(names.map((name, index) => [name, this.#values[index]!])) as Record<CounterName, number>;
+  }
+}

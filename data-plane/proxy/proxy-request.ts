@@ -1,0 +1,92 @@
+import type { RequestHead } from "../http1/request-head.ts";
+import { isPathProblem, type NormalPath, normalizePath } from "../route/normalize-path.ts";
+import { rewritePath } from "../route/rewrite-path.ts";
+import type { RouteMatch } from "../route/route-input.ts";
+import { matchRoute } from "../route/route-table.ts";
+import { answerByOurselves, answerHttpsRequired } from "./answer.ts";
+import { startAttempts } from "./attempt.ts";
+import type { Exchange } from "./exchange.ts";
+import { forwardedFields } from "./forward-head.ts";
+import { Counter } from "./proxy-counters.ts";
+import { proxyError } from "./proxy-error.ts";
+import { requestQuestion } from "./request-question.ts";
+
+/**
+ * A request's way through the proxy, from its head on. Read this first; each phase is a call:
+ *
+ *   head        listener/http1-connection.ts parsed it; the exchange takes what it needs
+ *   path        one normal spelling, which routing and the upstream see
+ *   route       the snapshot is read once; everything of this request comes from it
+ *   service     a route may have none, or one that cannot be served
+ *   fields      what the upstream gets of the head
+ *   attempts    attempt.ts: pick, connect, send; again elsewhere when that fails
+ *   relay       relay-body.ts: the body there and the answer back, with back-pressure
+ *   end         the connection takes its next request
+ *
+ * Each phase may end the exchange with an answer of our own (answer.ts); after the answer's head only a cut
+ * can tell the client that something went wrong.
+ *
+ * @param bytes what `head` was parsed from; read only during the call
+ */
+export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffer): void {
+  const { engine } = exchange;
+  engine.counters.add(Counter.requests);
+  exchange.begin(head, bytes);
+
+  const target = bytes.toString("latin1", head.targetStart, head.targetEnd);
+  const queryAt = target.indexOf("?");
+  const query = queryAt < 0 ? "" : target.slice(queryAt);
+  // Absolute-form may name no path at all (RFC 9112 section 3.2.2).
+  exchange.rawPath = (queryAt < 0 ? target : target.slice(0, queryAt)) || "/";
+  const path = normalizePath(exchange.rawPath);
+  if (isPathProblem(path)) {
+    exchange.clientKeepsAlive = false;
+    answerByOurselves(exchange, proxyError("bad_request"), path);
+    return;
+  }
+
+  const snapshot = engine.snapshots.current;
+  if (snapshot === null) {
+    answerByOurselves(exchange, proxyError("no_configuration"));
+    return;
+  }
+  const match = matchRoute(snapshot.routes, requestQuestion(exchange, path, head, bytes));
+  if (match === null) {
+    answerByOurselves(exchange, proxyError("no_route"));
+    return;
+  }
+  if (exchange.scheme === "http" && !takesPlainHttp(match)) {
+    answerHttpsRequired(exchange, proxyError("https_required"), match.route.httpsRedirectStatus, path + query);
+    return;
+  }
+
+  const { route, service } = match;
+  if (service === null) {
+    answerByOurselves(exchange, proxyError("no_service"));
+    return;
+  }
+  if (!service.isProtocolSupported) {
+    answerByOurselves(exchange, proxyError("protocol_not_supported"));
+    return;
+  }
+  exchange.service = service;
+  exchange.pool = snapshot.pools[match.poolIndex]!;
+  exchange.preservesHost = route.preserveHost;
+  exchange.target = rewritePath(service.path, path, match.matchedChars, route.stripPath, query);
+  exchange.strippedPrefix = strippedPrefix(match, path);
+  exchange.fields = forwardedFields(head, bytes, exchange);
+
+  startAttempts(exchange);
+}
+
+function takesPlainHttp(match: RouteMatch): boolean {
+  const { protocols } = match.route;
+  for (let i = 0; i < protocols.length; i++) if (protocols[i] === "http" || protocols[i] === "grpc") return true;
+  return false;
+}
+
+/** What X-Forwarded-Prefix says: only when a prefix other than "/" was taken off the path. */
+function strippedPrefix(match: RouteMatch, path: NormalPath): string {
+  if (!match.route.stripPath || !match.hasPath || match.matchedChars <= 1) return "";
+  return path.slice(0, match.matchedChars);
+}

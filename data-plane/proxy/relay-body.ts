@@ -1,0 +1,142 @@
+import { Framing } from "../http1/body-framing.ts";
+import type { ResponseHead } from "../http1/response-head.ts";
+import type { ReadBuffer } from "../upstream/read-buffer.ts";
+import { requestWritten } from "./attempt.ts";
+import { continueResponse } from "./error-response.ts";
+import type { Exchange } from "./exchange.ts";
+import { answerHead } from "./forward-head.ts";
+import { Counter } from "./proxy-counters.ts";
+
+/**
+ * Up to this size a body is written as text, in one write with its head: copying it costs less than a second
+ * system call or a Buffer. Longer ones are written as a view of the memory they were read into.
+ */
+const textMaxBytes = 8_192;
+
+/** A piece of the request body, in its framing. */
+export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: number, end: number): void {
+  const connection = exchange.connection;
+  // After an answer of our own the rest of the body is only read to find the next request.
+  if (connection === null) return;
+  const head = exchange.unsentHead;
+  exchange.unsentHead = "";
+  exchange.bodyPieces++;
+  let goesOn: boolean;
+  if (end - start <= textMaxBytes) {
+    const body = from.bytes.toString("latin1", start, end);
+    if (exchange.bodyPieces === 1) exchange.firstBody = body;
+    goesOn = connection.socket.writeText(head === "" ? body : head + body);
+  } else goesOn = connection.socket.writeBytes(head, from, start, end);
+  if (!goesOn) {
+    exchange.client.pauseBody();
+    connection.expectWithin(exchange.service!.writeTimeoutMs);
+  }
+}
+
+/** The request body is complete. */
+export function relayRequestEnd(exchange: Exchange): void {
+  exchange.isBodyComplete = true;
+  const connection = exchange.connection;
+  if (connection === null) return;
+  flushRequestHead(exchange);
+  requestWritten(exchange, connection);
+}
+
+/** No body arrived together with the head: the head goes alone, and a client that waits to be asked is asked. */
+export function flushRequestHead(exchange: Exchange): void {
+  if (exchange.unsentHead === "" || exchange.connection === null) return;
+  const head = exchange.unsentHead;
+  exchange.unsentHead = "";
+  exchange.connection.socket.writeText(head);
+  if (exchange.expectsContinue && exchange.bodyPieces === 0 && !exchange.isBodyComplete && !exchange.isAnswered) {
+    exchange.expectsContinue = false;
+    exchange.client.socket.writeText(continueResponse);
+  }
+}
+
+/** The server has taken what it was sent: the body flows on. */
+export function upstreamDrained(exchange: Exchange): void {
+  if (exchange.isBodyComplete) return;
+  exchange.connection!.expectNothing();
+  exchange.client.resumeBody();
+}
+
+export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: Buffer): void {
+  const { engine } = exchange;
+  const nowMs = performance.now();
+  exchange.isAnswered = true;
+  exchange.upstreamLatencyMs = Math.round(nowMs - exchange.sentAtMs);
+  exchange.proxyLatencyMs = Math.round(exchange.sentAtMs - exchange.startedAtMs);
+  frameAnswer(exchange, head);
+  exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose;
+  exchange.unsentAnswerHead = answerHead(head, bytes, exchange);
+  engine.counters.add(Counter.responses_1xx + Math.trunc(head.status / 100) - 1);
+}
+
+/** How this client is told where the answer's body ends. */
+function frameAnswer(exchange: Exchange, head: ResponseHead): void {
+  const takesChunks = exchange.minorVersion === 1;
+  exchange.framingLine = "";
+  if (head.framing === Framing.Chunked || head.framing === Framing.UntilClose) {
+    if (takesChunks) exchange.framingLine = "Transfer-Encoding: chunked\r\n";
+    exchange.endsByClose = !takesChunks;
+    exchange.wrapsInChunks = takesChunks && head.framing === Framing.UntilClose;
+    exchange.connection!.decodesChunks = !takesChunks;
+  } else if (head.contentLength >= 0 && head.status !== 204) {
+    exchange.framingLine = `Content-Length: ${head.contentLength}\r\n`;
+  }
+}
+
+export function relayAnswerBytes(exchange: Exchange, from: ReadBuffer, start: number, end: number): void {
+  const { client } = exchange;
+  const connection = exchange.connection!;
+  let before = exchange.unsentAnswerHead;
+  exchange.unsentAnswerHead = "";
+  if (exchange.wrapsInChunks) before += `${(end - start).toString(16)}\r\n`;
+  const after = exchange.wrapsInChunks ? "\r\n" : "";
+  let goesOn: boolean;
+  if (end - start <= textMaxBytes) {
+    goesOn = client.socket.writeText(before + from.bytes.toString("latin1", start, end) + after);
+  } else {
+    goesOn = client.socket.writeBytes(before, from, start, end);
+    if (after !== "") goesOn = client.socket.writeText(after);
+  }
+  if (goesOn) {
+    connection.expectWithin(exchange.service!.readTimeoutMs);
+    return;
+  }
+  // A client that reads slowly must not fill our memory: the server is not read until it has taken this.
+  exchange.isReadPaused = true;
+  connection.socket.pause();
+  connection.expectNothing();
+  client.awaitDrain();
+}
+
+/** The body has not begun to arrive: the head goes alone. */
+export function flushAnswerHead(exchange: Exchange): void {
+  if (exchange.unsentAnswerHead === "") return;
+  exchange.client.socket.writeText(exchange.unsentAnswerHead);
+  exchange.unsentAnswerHead = "";
+  exchange.connection!.expectWithin(exchange.service!.readTimeoutMs);
+}
+
+/** The client has taken what it was sent: the answer flows on. */
+export function clientDrained(exchange: Exchange): void {
+  const connection = exchange.connection;
+  if (connection === null || !exchange.isReadPaused) return;
+  exchange.isReadPaused = false;
+  connection.expectWithin(exchange.service!.readTimeoutMs);
+  connection.socket.resume();
+}
+
+export function relayAnswerEnd(exchange: Exchange): void {
+  const { client, connection } = exchange;
+  exchange.connection = null;
+  // The next exchange may take this connection from the pool: it must not find it paused.
+  if (exchange.isReadPaused) connection!.socket.resume();
+  const end = exchange.unsentAnswerHead + (exchange.wrapsInChunks ? "0\r\n\r\n" : "");
+  exchange.unsentAnswerHead = "";
+  if (end !== "") client.socket.writeText(end);
+  exchange.isActive = false;
+  client.answered(!exchange.closes && exchange.isBodyComplete);
+}

@@ -1,0 +1,65 @@
+import type { UpstreamLoss } from "../upstream/http1-client.ts";
+import type { ProxyErrorName } from "./proxy-error.ts";
+
+/** A lost attempt, as far as it decides what happens next. */
+export interface LostAttempt {
+  readonly loss: UpstreamLoss;
+  /** The connection had carried an exchange before. */
+  readonly isReused: boolean;
+  readonly hasAnswerBytes: boolean;
+  readonly isIdempotent: boolean;
+  /** The whole request can be sent again: its body, if any, is still here. */
+  readonly canReplay: boolean;
+  /** Attempts after the first, so far. */
+  readonly extraAttempts: number;
+  /** The service's limit for them. */
+  readonly retries: number;
+}
+
+export type NextStep = "give_up" | "other_endpoint" | "fresh_connection";
+
+/**
+ * What follows a lost attempt. A request whose connection never came about was not sent, so any method goes
+ * elsewhere. Once a byte may have been read by a server only idempotent requests are sent again, and none
+ * after the first byte of an answer.
+ *
+ * Source: RFC 9110 section 9.2.2, RFC 9112 section 9.3.1.
+ */
+export function nextStep(lost: LostAttempt): NextStep {
+  const mayRetry = lost.extraAttempts < lost.retries;
+  switch (lost.loss) {
+    case "refused":
+    case "unreachable":
+    case "connect_timeout":
+      return mayRetry ? "other_endpoint" : "give_up";
+    case "closed":
+    case "timeout":
+      if (lost.hasAnswerBytes || !lost.isIdempotent || !lost.canReplay) return "give_up";
+      // An idle connection that the server closed just then says nothing about the server: not counted.
+      if (lost.loss === "closed" && lost.isReused) return "fresh_connection";
+      return mayRetry ? "other_endpoint" : "give_up";
+    default:
+      return "give_up";
+  }
+}
+
+const errors: Readonly<Record<UpstreamLoss, ProxyErrorName>> = {
+  refused: "connection_refused",
+  unreachable: "destination_unroutable",
+  connect_timeout: "connection_timeout",
+  no_socket: "no_local_socket",
+  closed: "connection_terminated",
+  timeout: "response_timeout",
+  bad_response: "bad_response",
+  defect: "internal_error",
+};
+
+/** What the client is told when no attempt follows. */
+export function errorOfLoss(loss: UpstreamLoss): ProxyErrorName {
+  return errors[loss];
+}
+
+/** Whether connecting failed in a way that speaks against the endpoint, so that it should be taken out. */
+export function isConnectFailure(loss: UpstreamLoss): boolean {
+  return loss === "refused" || loss === "unreachable" || loss === "connect_timeout";
+}

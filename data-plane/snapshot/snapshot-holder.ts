@@ -1,0 +1,78 @@
+import type { EndpointState } from "../balance/endpoint-state.ts";
+import { createPicker, type Picker } from "../balance/picker.ts";
+import { buildRouteTable, type RouteTable } from "../route/route-table.ts";
+import type { EndpointSet, PoolConfig, WorkerConfig } from "./worker-config.ts";
+
+/** What a request reads, from its start to its end: never changed, only replaced as a whole. */
+export interface ServedSnapshot {
+  readonly publication: number;
+  readonly revision: number;
+  readonly routes: RouteTable;
+  /** By ServiceConfig.poolIndex. */
+  readonly pools: readonly ServedPool[];
+}
+
+export interface ServedPool {
+  readonly config: PoolConfig;
+  readonly set: EndpointSet;
+  readonly picker: Picker;
+}
+
+/**
+ * The snapshot that a worker serves. A new one is built beside it and takes its place in one assignment, so a
+ * request sees the state before or the state after, and a config that cannot be built changes nothing.
+ */
+export class SnapshotHolder {
+  readonly #state: EndpointState;
+  #current: ServedSnapshot | null = null;
+
+  constructor(state: EndpointState) {
+    this.#state = state;
+  }
+
+  /** null until the first config. */
+  get current(): ServedSnapshot | null {
+    return this.#current;
+  }
+
+  /** Serves a config; a pool without a set among `sets` keeps the endpoints it has. Throws when it cannot be built. */
+  apply(config: WorkerConfig, sets: readonly EndpointSet[]): void {
+    const known = new Map<string, ServedPool>();
+    for (const pool of this.#current?.pools ?? []) known.set(pool.config.key, pool);
+    const sent = byKey(sets);
+    this.#current = {
+      publication: config.publication,
+      revision: config.revision,
+      routes: buildRouteTable(config),
+      pools: config.pools.map((pool) =>
+        this.#servedPool(pool, sent.get(pool.key) ?? known.get(pool.key)?.set ?? unresolved(pool.key)),
+      ),
+    };
+  }
+
+  /** Serves other endpoints under the same config. Sets of pools that it does not have are ignored. */
+  applyEndpoints(sets: readonly EndpointSet[]): void {
+    const current = this.#current;
+    if (current === null) return;
+    const sent = byKey(sets);
+    this.#current = {
+      ...current,
+      pools: current.pools.map((pool) => {
+        const set = sent.get(pool.config.key);
+        return set === undefined ? pool : this.#servedPool(pool.config, set);
+      }),
+    };
+  }
+
+  #servedPool(config: PoolConfig, set: EndpointSet): ServedPool {
+    return { config, set, picker: createPicker(config, set, this.#state) };
+  }
+}
+
+function byKey(sets: readonly EndpointSet[]): Map<string, EndpointSet> {
+  return new Map(sets.map((set) => [set.poolKey, set]));
+}
+
+function unresolved(poolKey: string): EndpointSet {
+  return { poolKey, endpoints: [], emptyBecause: "unresolved" };
+}

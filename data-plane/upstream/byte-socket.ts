@@ -1,0 +1,185 @@
+import type { Socket } from "node:net";
+import type { ReadBuffer, ReadBuffers } from "./read-buffer.ts";
+
+/** Who gets what happens on a socket. Nothing is called after onClosed. */
+export interface ByteReader {
+  onConnected(): void;
+  /** The first `length` bytes of `from` arrived. They are valid only during the call. */
+  onBytes(from: ReadBuffer, length: number): void;
+  /** The peer sent its last byte (FIN). */
+  onEnd(): void;
+  /** Everything written has left, after a write that returned false. */
+  onDrain(): void;
+  onClosed(error: NodeJS.ErrnoException | null): void;
+  /** One of the calls above threw: a defect. The socket is destroyed already; onClosed follows. */
+  onDefect(error: unknown): void;
+}
+
+/** A byte stream in both directions: plain TCP here, TLS with a class of its own. */
+export interface ByteSocket {
+  /** More is waiting to leave than the writer should add to: onDrain follows. */
+  readonly isFull: boolean;
+  /** Whether what is being read needs memory of its own, because it is passed on without a copy. */
+  readsLargeBody: boolean;
+  /** Writes latin1 text: heads and small bodies. @returns false when the writer should wait for onDrain */
+  writeText(text: string): boolean;
+  /** Writes `text`, then the bytes [start, end) that another socket read. */
+  writeBytes(text: string, from: ReadBuffer, start: number, end: number): boolean;
+  pause(): void;
+  resume(): void;
+  /** Sends FIN after what was written. */
+  end(): void;
+  destroy(): void;
+  /** Ends the connection so that the peer cannot take it for a regular end (RST). */
+  reset(): void;
+}
+
+/** What node:net takes as `onread`. */
+export interface OnRead {
+  buffer(): Uint8Array;
+  callback(length: number): boolean;
+}
+
+/**
+ * A node:net socket that reads into memory we choose (`onread`). That spares a Buffer, two events and a
+ * nextTick per read: 12 of 34 us per proxied request.
+ */
+export class PlainSocket implements ByteSocket {
+  readsLargeBody = false;
+  readonly #buffers: ReadBuffers;
+  readonly #reader: ByteReader;
+  #socket: Socket | null = null;
+  /** What the kernel fills next. */
+  #armed: ReadBuffer;
+  /** Buffers of other sockets with bytes that are still to leave through this one. */
+  readonly #lent: ReadBuffer[] = [];
+  #error: NodeJS.ErrnoException | null = null;
+  #isClosed = false;
+
+  constructor(buffers: ReadBuffers, reader: ByteReader) {
+    this.#buffers = buffers;
+    this.#reader = reader;
+    this.#armed = buffers.shared;
+  }
+
+  /** The hooks for the socket that will be given to `attach`. */
+  onRead(): OnRead {
+    return { buffer: () => this.#arm(), callback: (length) => this.#take(length) };
+  }
+
+  attach(socket: Socket): void {
+    this.#socket = socket;
+    socket.on("connect", () => this.#guard(() => this.#reader.onConnected()));
+    socket.on("end", () => this.#guard(() => this.#reader.onEnd()));
+    socket.on("drain", () => this.#guard(() => this.#reader.onDrain()));
+    socket.on("error", (error) => {
+      this.#error = error;
+    });
+    socket.on("close", () => this.#close());
+  }
+
+  /** Without `onread`: every read comes as a Buffer of its own. Six microseconds more per request. */
+  attachWithEvents(socket: Socket, wrap: (bytes: Buffer) => ReadBuffer): void {
+    this.attach(socket);
+    socket.on("data", (bytes: Buffer) => this.#guard(() => this.#reader.onBytes(wrap(bytes), bytes.length)));
+  }
+
+  get isFull(): boolean {
+    return this.#socket!.writableNeedDrain;
+  }
+
+  writeText(text: string): boolean {
+    return this.#socket!.write(text, "latin1");
+  }
+
+  writeBytes(text: string, from: ReadBuffer, start: number, end: number): boolean {
+    const socket = this.#socket!;
+    // A shared buffer must never reach a write: if the kernel does not take all of it at once, the next read of
+    // any connection would overwrite what is still to be sent.
+    const bytes = from.isShared ? Buffer.from(from.bytes.subarray(start, end)) : from.bytes.subarray(start, end);
+    if (text !== "") {
+      socket.cork();
+      socket.write(text, "latin1");
+    }
+    const goesOn = socket.write(bytes, this.#flushed);
+    if (text !== "") socket.uncork();
+    if (!from.isShared && !from.isLent && socket.writableLength > 0) {
+      from.isLent = true;
+      this.#lent.push(from);
+    }
+    return goesOn;
+  }
+
+  pause(): void {
+    this.#socket!.pause();
+  }
+
+  resume(): void {
+    this.#socket!.resume();
+  }
+
+  end(): void {
+    this.#socket!.end();
+  }
+
+  destroy(): void {
+    this.#socket!.destroy();
+  }
+
+  reset(): void {
+    this.#socket!.resetAndDestroy();
+  }
+
+  readonly #flushed = (): void => {
+    if (this.#lent.length > 0 && this.#socket!.writableLength === 0) this.#returnLent();
+  };
+
+  #returnLent(): void {
+    for (const buffer of this.#lent) this.#buffers.giveBack(buffer);
+    this.#lent.length = 0;
+  }
+
+  /** Called by node:net before the first read and after each one. */
+  #arm(): Uint8Array {
+    const armed = this.#armed;
+    // A lent buffer belongs to the socket that writes it, until that has sent it.
+    const isKept = this.readsLargeBody && !armed.isShared && !armed.isLent;
+    if (!isKept) {
+      if (!armed.isShared && !armed.isLent) this.#buffers.giveBack(armed);
+      this.#armed = (this.readsLargeBody ? this.#buffers.take() : null) ?? this.#buffers.shared;
+    }
+    return this.#armed.bytes;
+  }
+
+  #take(length: number): boolean {
+    try {
+      this.#reader.onBytes(this.#armed, length);
+    } catch (error) {
+      this.#defect(error);
+    }
+    return true;
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#returnLent();
+    if (!this.#armed.isShared && !this.#armed.isLent) this.#buffers.giveBack(this.#armed);
+    this.#armed = this.#buffers.shared;
+    this.#guard(() => this.#reader.onClosed(this.#error));
+  }
+
+  /** Nothing that goes wrong with one connection may reach the others. */
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#defect(error);
+    }
+  }
+
+  #defect(error: unknown): void {
+    this.#socket!.destroy();
+    this.#reader.onDefect(error);
+  }
+}

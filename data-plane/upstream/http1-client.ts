@@ -1,0 +1,303 @@
+import { Framing } from "../http1/body-framing.ts";
+import { ChunkScanner } from "../http1/chunk-scanner.ts";
+import { headProblem, Problem } from "../http1/head-problem.ts";
+import { PartialHead } from "../http1/partial-head.ts";
+import { ResponseHead } from "../http1/response-head.ts";
+import type { ByteReader, ByteSocket } from "./byte-socket.ts";
+import { openUpstreamSocket } from "./connect.ts";
+import { Deadline, type DeadlineOwner } from "./deadline-wheel.ts";
+import { ReadBuffer } from "./read-buffer.ts";
+import type { EndpointConnections } from "./upstream-pool.ts";
+
+/** How an attempt was lost on its connection. */
+export type UpstreamLoss =
+  | "refused"
+  | "unreachable"
+  | "connect_timeout"
+  | "no_socket"
+  | "closed"
+  | "timeout"
+  | "bad_response"
+  | "defect";
+
+/** Who made a request on a connection and gets its answer. */
+export interface ResponseReceiver {
+  onUpstreamConnected(): void;
+  /** The final head; `head` and `bytes` are valid only during the call. Answers 1xx are not told. */
+  onResponseHead(head: ResponseHead, bytes: Buffer): void;
+  /** Bytes of the body in the framing of the head, to be forwarded. */
+  onResponseBytes(from: ReadBuffer, start: number, end: number): void;
+  /** Nothing more of the body came with the head: whatever is held back should go out. */
+  onResponseFlush(): void;
+  /** After the last byte; the connection is no longer the receiver's. */
+  onResponseEnd(): void;
+  /** What was written has left: the request body may flow on. */
+  onUpstreamDrain(): void;
+  /** No (whole) answer will come; the connection is closed and no longer the receiver's. */
+  onUpstreamLost(loss: UpstreamLoss, detail: string): void;
+}
+
+/** A server that sends more interim answers than this is not going to answer. */
+const interimMaxCount = 16;
+/** Above this a body is worth a read buffer of its own. */
+const largeBodyBytes = 8_192;
+
+const Phase = { Connecting: 0, Idle: 1, Head: 2, Body: 3, Closed: 4 } as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** Used by every connection of the thread: a head is read and told within one call. */
+const head = new ResponseHead();
+
+/** One HTTP/1.1 connection to an endpoint: one exchange at a time, checked as strictly as a client's. */
+export class UpstreamConnection implements ByteReader, DeadlineOwner {
+  readonly socket: ByteSocket;
+  /** Has carried an exchange before: the server may have closed it just now. */
+  isReused = false;
+  /** The first byte of the answer is here. */
+  hasAnswerBytes = false;
+  /** For HTTP/1.0 clients: chunked answers are told without their framing. */
+  decodesChunks = false;
+  readonly #connections: EndpointConnections;
+  readonly #deadline: Deadline;
+  readonly #partial = new PartialHead();
+  #scanner: ChunkScanner | null = null;
+  #receiver: ResponseReceiver | null = null;
+  #phase: Phase = Phase.Connecting;
+  #isHeadRequest = false;
+  #isRequestSent = false;
+  #framing: Framing = Framing.None;
+  #bodyLeft = 0;
+  #keepsAlive = true;
+  #interimCount = 0;
+
+  constructor(connections: EndpointConnections) {
+    this.#connections = connections;
+    this.#deadline = new Deadline(connections.pool.wheel, this);
+    this.socket = openUpstreamSocket(connections.pool.buffers, this, connections.address, connections.port);
+  }
+
+  get isConnected(): boolean {
+    return this.#phase !== Phase.Connecting && this.#phase !== Phase.Closed;
+  }
+
+  /** Hands the connection to an exchange. The request may be written once it is connected. */
+  begin(receiver: ResponseReceiver, isHeadRequest: boolean): void {
+    this.#receiver = receiver;
+    this.#isHeadRequest = isHeadRequest;
+    this.#isRequestSent = false;
+    this.#interimCount = 0;
+    this.hasAnswerBytes = false;
+    this.decodesChunks = false;
+    if (this.#phase === Phase.Idle) this.#phase = Phase.Head;
+  }
+
+  /** The whole request was written: until then the connection cannot be used again, whatever is answered. */
+  requestSent(): void {
+    this.#isRequestSent = true;
+  }
+
+  /** The attempt is lost when nothing happens for so long. */
+  expectWithin(delayMs: number): void {
+    this.#deadline.set(delayMs);
+  }
+
+  /** While the exchange waits for its client, the server is not to blame. */
+  expectNothing(): void {
+    this.#deadline.clear();
+  }
+
+  /** The receiver gives up: nothing more is told, the server sees the connection close. */
+  abandon(): void {
+    this.#receiver = null;
+    this.close();
+  }
+
+  /** At once out of the pool: between this and the socket's own close a request could still be given it. */
+  close(): void {
+    if (this.#phase === Phase.Closed) return;
+    this.#phase = Phase.Closed;
+    this.#deadline.clear();
+    this.#connections.closed(this);
+    this.socket.destroy();
+  }
+
+  onConnected(): void {
+    if (this.#phase !== Phase.Connecting) return;
+    this.#phase = Phase.Head;
+    this.#deadline.clear();
+    this.#receiver?.onUpstreamConnected();
+  }
+
+  onBytes(from: ReadBuffer, length: number): void {
+    if (this.#phase === Phase.Body) {
+      this.#readBody(from, 0, length);
+      return;
+    }
+    if (this.#phase === Phase.Head) {
+      this.hasAnswerBytes = true;
+      this.#readHead(from, length);
+      return;
+    }
+    // An answer that nobody asked for would be taken for the next request's: never keep such a connection.
+    if (this.#phase !== Phase.Closed) this.close();
+  }
+
+  #readHead(from: ReadBuffer, length: number): void {
+    let source = from;
+    let at = 0;
+    let end = length;
+    const partial = this.#partial;
+    if (partial.length > 0) {
+      if (!partial.add(from.bytes, 0, length)) return;
+      source = new ReadBuffer(partial.bytes, false);
+      end = partial.length;
+    }
+    while (at < end) {
+      const headEnd = head.parse(source.bytes, at, end, this.#isHeadRequest);
+      if (headEnd < 0) {
+        this.#lose("bad_response", headProblem(headEnd).name);
+        return;
+      }
+      if (headEnd === 0) break;
+      at = headEnd;
+      if (head.status === 101) {
+        this.#lose("bad_response", headProblem(-Problem.UnaskedUpgrade).name);
+        return;
+      }
+      if (head.status >= 200) {
+        this.#answer(source, at, end);
+        return;
+      }
+      if (++this.#interimCount > interimMaxCount) {
+        this.#lose("bad_response", "interim_answers");
+        return;
+      }
+    }
+    this.#keepPartial(source, at, end);
+  }
+
+  /** Keeps what is not yet a whole head, copied once. */
+  #keepPartial(source: ReadBuffer, start: number, end: number): void {
+    if (source.bytes === this.#partial.bytes && start === 0) return;
+    this.#partial.clear();
+    if (start < end) this.#partial.add(source.bytes, start, end);
+  }
+
+  #answer(source: ReadBuffer, bodyStart: number, end: number): void {
+    this.#partial.clear();
+    this.#phase = Phase.Body;
+    this.#framing = head.framing;
+    this.#bodyLeft = head.framing === Framing.Length ? head.contentLength : 0;
+    this.#keepsAlive = head.keepsAlive && head.framing !== Framing.UntilClose;
+    this.#receiver!.onResponseHead(head, source.bytes);
+    if (this.#framing === Framing.Chunked) {
+      this.#scanner ??= new ChunkScanner();
+      this.#scanner.start(this.decodesChunks);
+    }
+    if (this.#isInBody()) this.#readBody(source, bodyStart, end);
+    if (this.#isInBody()) this.#receiver!.onResponseFlush();
+  }
+
+  /** A call to the receiver may have ended the exchange. */
+  #isInBody(): boolean {
+    return this.#phase === Phase.Body;
+  }
+
+  #readBody(from: ReadBuffer, start: number, end: number): void {
+    const receiver = this.#receiver!;
+    switch (this.#framing) {
+      case Framing.None:
+        this.#finish(start === end);
+        return;
+      case Framing.Length: {
+        const taken = Math.min(this.#bodyLeft, end - start);
+        this.#bodyLeft -= taken;
+        this.socket.readsLargeBody = this.#bodyLeft > largeBodyBytes;
+        if (taken > 0) receiver.onResponseBytes(from, start, start + taken);
+        // Telling bytes may end the exchange (a client that is gone): then there is nothing to finish.
+        if (this.#bodyLeft === 0 && this.#isInBody()) this.#finish(start + taken === end);
+        return;
+      }
+      case Framing.Chunked:
+        this.#readChunks(from, start, end);
+        return;
+      default:
+        this.socket.readsLargeBody = end - start > largeBodyBytes;
+        if (start < end) receiver.onResponseBytes(from, start, end);
+    }
+  }
+
+  #readChunks(from: ReadBuffer, start: number, end: number): void {
+    const scanner = this.#scanner!;
+    this.socket.readsLargeBody = end - start > largeBodyBytes;
+    let at = start;
+    while (at < end && !scanner.isDone) {
+      const next = scanner.scan(from.bytes, at, end);
+      if (next < 0) {
+        this.#lose("bad_response", headProblem(next).name);
+        return;
+      }
+      if (scanner.forwardEnd > at) this.#receiver!.onResponseBytes(from, at, scanner.forwardEnd);
+      if (!this.#isInBody()) return;
+      at = next;
+    }
+    if (scanner.isDone) this.#finish(at === end);
+  }
+
+  /** @param isExact no byte follows the message; what would follow belongs to no request */
+  #finish(isExact: boolean): void {
+    const receiver = this.#receiver!;
+    this.#receiver = null;
+    this.socket.readsLargeBody = false;
+    if (this.#keepsAlive && isExact && this.#isRequestSent) {
+      this.#phase = Phase.Idle;
+      this.isReused = true;
+      this.#deadline.set(this.#connections.pool.idleTimeoutMs);
+      this.#connections.keep(this);
+    } else this.close();
+    receiver.onResponseEnd();
+  }
+
+  onEnd(): void {
+    if (this.#phase === Phase.Body && this.#framing === Framing.UntilClose) {
+      this.#finish(false);
+      return;
+    }
+    this.#lose("closed", "closed by the server");
+  }
+
+  onDrain(): void {
+    this.#receiver?.onUpstreamDrain();
+  }
+
+  onClosed(error: NodeJS.ErrnoException | null): void {
+    const isConnecting = this.#phase === Phase.Connecting;
+    this.#lose(isConnecting ? connectLoss(error) : "closed", error?.code ?? "closed");
+  }
+
+  onDeadline(): void {
+    if (this.#phase === Phase.Idle) this.close();
+    else this.#lose(this.#phase === Phase.Connecting ? "connect_timeout" : "timeout", "timed out");
+  }
+
+  onDefect(error: unknown): void {
+    this.#lose("defect", error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+
+  #lose(loss: UpstreamLoss, detail: string): void {
+    const receiver = this.#receiver;
+    this.#receiver = null;
+    this.close();
+    receiver?.onUpstreamLost(loss, detail);
+  }
+}
+
+/** What this machine itself ran out of: no endpoint is to blame. */
+const localShortages = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"]);
+
+function connectLoss(error: NodeJS.ErrnoException | null): UpstreamLoss {
+  const code = error?.code ?? "";
+  // A reset while connecting is a full or closing listener: refused by another name.
+  if (code === "ECONNREFUSED" || code === "ECONNRESET") return "refused";
+  return localShortages.has(code) ? "no_socket" : "unreachable";
+}

@@ -1,0 +1,102 @@
+import type { EndpointConfig } from "../snapshot/worker-config.ts";
+import type { DeadlineWheel } from "./deadline-wheel.ts";
+import { UpstreamConnection } from "./http1-client.ts";
+import type { ReadBuffers } from "./read-buffer.ts";
+
+export interface UpstreamPoolOptions {
+  /** Idle connections kept per address and worker. Default 512. */
+  readonly idleMaxCount?: number;
+  /** How long an idle connection is kept. Default 60,000. */
+  readonly idleTimeoutMs?: number;
+}
+
+/**
+ * A worker's connections to endpoints, by address. They outlive snapshots: a change of the configuration
+ * closes none of them. What nobody uses any more goes by its idle time.
+ */
+export class UpstreamPool {
+  readonly wheel: DeadlineWheel;
+  readonly buffers: ReadBuffers;
+  readonly idleTimeoutMs: number;
+  readonly #idleMaxCount: number;
+  readonly #byAddress = new Map<string, EndpointConnections>();
+  /** By endpoint row: spares building the address key for every request. */
+  readonly #byRow: (EndpointConnections | undefined)[] = [];
+
+  constructor(wheel: DeadlineWheel, buffers: ReadBuffers, options: UpstreamPoolOptions = {}) {
+    this.wheel = wheel;
+    this.buffers = buffers;
+    this.#idleMaxCount = options.idleMaxCount ?? 512;
+    this.idleTimeoutMs = options.idleTimeoutMs ?? 60_000;
+  }
+
+  /** The connections to the endpoint's address; pools that share an address share them. */
+  connectionsTo(endpoint: EndpointConfig): EndpointConnections {
+    const known = this.#byRow[endpoint.row];
+    // Rows are given out anew when an endpoint goes, so the address is compared too.
+    if (known !== undefined && known.port === endpoint.port && known.address === endpoint.address) return known;
+    const key = `${endpoint.address}|${endpoint.port}`;
+    let connections = this.#byAddress.get(key);
+    if (connections === undefined) {
+      connections = new EndpointConnections(this, endpoint.address, endpoint.port, this.#idleMaxCount);
+      this.#byAddress.set(key, connections);
+    }
+    this.#byRow[endpoint.row] = connections;
+    return connections;
+  }
+
+  /** Called when an address has no connection left, so that addresses come and go without a trace. */
+  forget(connections: EndpointConnections): void {
+    this.#byAddress.delete(`${connections.address}|${connections.port}`);
+  }
+
+  /** Closes what is idle. Connections in use close when their exchange is over, since nothing may be kept then. */
+  closeIdle(): void {
+    for (const connections of this.#byAddress.values()) connections.closeIdle();
+  }
+}
+
+/** The connections of one worker to one address. */
+export class EndpointConnections {
+  readonly address: string;
+  readonly port: number;
+  readonly pool: UpstreamPool;
+  readonly #idleMaxCount: number;
+  /** Last in, first out: the connection that was used last is the least likely to have been closed meanwhile. */
+  readonly #idle: UpstreamConnection[] = [];
+  #openCount = 0;
+
+  constructor(pool: UpstreamPool, address: string, port: number, idleMaxCount: number) {
+    this.pool = pool;
+    this.address = address;
+    this.port = port;
+    this.#idleMaxCount = idleMaxCount;
+  }
+
+  takeIdle(): UpstreamConnection | null {
+    return this.#idle.pop() ?? null;
+  }
+
+  open(): UpstreamConnection {
+    this.#openCount++;
+    return new UpstreamConnection(this);
+  }
+
+  /** Takes back a connection whose exchange is over and that may carry another. */
+  keep(connection: UpstreamConnection): void {
+    if (this.#idle.length >= this.#idleMaxCount) connection.close();
+    else this.#idle.push(connection);
+  }
+
+  /** A connection is closed, in whatever state it was. */
+  closed(connection: UpstreamConnection): void {
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#openCount--;
+    if (this.#openCount === 0) this.pool.forget(this);
+  }
+
+  closeIdle(): void {
+    for (const connection of this.#idle.splice(0)) connection.close();
+  }
+}
