@@ -1,0 +1,111 @@
+import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { Health } from "../../../proto/gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as AlphaServerReflection } from "../../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { ConfigAPI } from "../../../proto/gen/penstock/admin/v1/config_pb.ts";
+import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
+import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
+import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
+import { TargetsAPI } from "../../../proto/gen/penstock/admin/v1/targets_pb.ts";
+import { UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
+import type { Admin } from "../../admin/resource-admin.ts";
+import type { Store } from "../../store/store.ts";
+import type { Fleet } from "../../sync/fleet.ts";
+import type { Log } from "../../telemetry/log.ts";
+import { type AnyRequest, type AnyResponse, answer, answerGrpcUnimplemented, isGrpc, pathOf } from "../answer.ts";
+import { configRpc } from "./config-rpc.ts";
+import { healthRpc } from "./health-rpc.ts";
+import { logFailures } from "./log-failures-rpc.ts";
+import { nodesRpc } from "./nodes-rpc.ts";
+import { reflectionRpc } from "./reflection-rpc.ts";
+import { routesRpc } from "./routes-rpc.ts";
+import { servicesRpc } from "./services-rpc.ts";
+import { targetsRpc } from "./targets-rpc.ts";
+import { upstreamsRpc } from "./upstreams-rpc.ts";
+import { validateRequests } from "./validate-request-rpc.ts";
+
+/** Largest message that a client may send, before and after decompression. */
+const readMaxBytes = 10 * 1024 * 1024;
+
+/** Longest deadline that a client may set: what a timer can hold (24 days). */
+const maxTimeoutMs = 2 ** 31 - 1;
+
+const adminServices = [UpstreamsAPI, TargetsAPI, ServicesAPI, RoutesAPI, ConfigAPI, NodesAPI];
+const services = [...adminServices, Health, ServerReflection, AlphaServerReflection];
+
+export interface RpcFaceOptions {
+  readonly admin: Admin;
+  readonly store: Store;
+  readonly fleet: Fleet;
+  readonly log: Log;
+  /** Aborted, with a ConnectError, when the control plane begins to shut down: ends the streams. */
+  readonly shutdown: AbortSignal;
+}
+
+/** gRPC, gRPC-Web and Connect, over HTTP/1.1 and HTTP/2. */
+export interface RpcFace {
+  /** Whether a request path is that of an RPC of ours. */
+  serves(path: string): boolean;
+  /** Answers a request, whatever it holds. Never throws. */
+  handle(request: AnyRequest, response: AnyResponse): void;
+}
+
+/** The gRPC face of the control plane. */
+export function rpcFace(options: RpcFaceOptions): RpcFace {
+  const { log } = options;
+  const router = createConnectRouter({
+    readMaxBytes,
+    maxTimeoutMs,
+    acceptCompression: [compressionGzip, compressionBrotli],
+    shutdownSignal: options.shutdown,
+    // A misspelt field must not be dropped in silence.
+    jsonOptions: { ignoreUnknownFields: false },
+    interceptors: [logFailures(log), validateRequests()],
+  });
+  addServices(router, options);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return {
+    serves: (path) => handlers.has(path),
+    handle(request, response) {
+      const handler = handlers.get(pathOf(request.url));
+      if (handler === undefined) return answerUnknown(request, response);
+      // Inside a promise, since reading the request throws where its URL or authority is none.
+      Promise.resolve()
+        .then(() => handler(universalRequestFromNodeRequest(request, response, undefined, undefined)))
+        .then((answered) => universalResponseToNodeResponse(answered, response))
+        .catch((reason: unknown) => {
+          // Before the answer began: a request that no protocol understands. After: the client has gone.
+          log.debug({ err: reason, path: request.url }, "a call was given up");
+          if (response.headersSent) response.destroy();
+          else answer(response, 400, { message: "not a request that this server understands" });
+        });
+    },
+  };
+}
+
+function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
+  const { admin, store, fleet, shutdown } = options;
+  const reflection = reflectionRpc(() => services);
+  router
+    .service(UpstreamsAPI, upstreamsRpc(admin.upstream, store))
+    .service(TargetsAPI, targetsRpc(admin, store))
+    .service(ServicesAPI, servicesRpc(admin.service, store))
+    .service(RoutesAPI, routesRpc(admin.route, store))
+    .service(ConfigAPI, configRpc(store, fleet))
+    .service(NodesAPI, nodesRpc(fleet))
+    .service(Health, healthRpc(new Set(services.map(({ typeName }) => typeName)), shutdown))
+    .service(ServerReflection, reflection.v1)
+    .service(AlphaServerReflection, reflection.v1alpha);
+}
+
+/** The status that an unknown method of a known service gets, in the caller's words. */
+function answerUnknown(request: AnyRequest, response: AnyResponse): void {
+  if (isGrpc(request)) answerGrpcUnimplemented(response);
+  else answer(response, 404, { code: "unimplemented", message: "unknown method" });
+}
