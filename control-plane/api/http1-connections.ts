@@ -1,0 +1,78 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+
+export interface Http1Limits {
+  /** Size of a request's head. */
+  readonly headerMaxBytes: number;
+  /** How long the head of a request may take. */
+  readonly headTimeoutMs: number;
+  /** How long a whole request may take to come in. */
+  readonly requestTimeoutMs: number;
+  /** How long a connection may wait for its next request. */
+  readonly keepAliveTimeoutMs: number;
+}
+
+/** HTTP/1.1 for sockets that are handed to it. */
+export interface Http1Connections {
+  /** For `emit("connection", socket)`; it does not listen. */
+  readonly server: Server;
+  /** Ends the connections that wait for a request; the others end with the answer that is under way. */
+  close(): void;
+}
+
+/** HTTP/1.1 without TLS. What is no HTTP gets 400 in JSON, like every other error of the admin port. */
+export function http1Connections(
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+  limits: Http1Limits,
+): Http1Connections {
+  const answers = new Map<Socket, ServerResponse>();
+  let isClosing = false;
+  const server = createServer({
+    maxHeaderSize: limits.headerMaxBytes,
+    headersTimeout: limits.headTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: Math.min(5000, limits.headTimeoutMs),
+  });
+  // Timeouts are only watched once a server listens, and this one never does.
+  server.emit("listening");
+  server.on("request", (request, response) => {
+    const { socket } = request;
+    answers.set(socket, response);
+    response.shouldKeepAlive &&= !isClosing;
+    response.once("close", () => {
+      // A pipelined request may have put its own answer there.
+      if (answers.get(socket) === response) answers.delete(socket);
+      // Its head was sent before the closing began: nothing else would end the connection before it times out.
+      if (isClosing) socket.end();
+    });
+    handle(request, response);
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    // Words in the middle of an answer would become a part of it.
+    const isAnswering = answers.get(socket as Socket)?.headersSent === true;
+    if (!socket.writable || error.code === "ECONNRESET" || isAnswering) socket.destroy();
+    else socket.end(clientErrorAnswer(error.code), () => socket.destroy());
+  });
+  return {
+    server,
+    close() {
+      isClosing = true;
+      server.close();
+      for (const response of answers.values()) if (!response.headersSent) response.shouldKeepAlive = false;
+    },
+  };
+}
+
+const clientErrors: Readonly<Record<string, readonly [string, string]>> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "request header is too large"],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "chunk extensions are too large"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "the request took too long to come in"],
+};
+
+function clientErrorAnswer(code: string | undefined): string {
+  const [status, message] = clientErrors[code ?? ""] ?? ["400 Bad Request", "malformed HTTP request"];
+  const body = JSON.stringify({ message });
+  const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8\r\n`;
+  return `${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}

@@ -1,0 +1,81 @@
+import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { AnyRequest, AnyResponse } from "./answer.ts";
+
+export interface Http2Limits {
+  /** Streams open at once in a session. */
+  readonly maxConcurrentStreams: number;
+  /** Streams of a session that may end by a reset, within a second. */
+  readonly maxResetsPerSecond: number;
+  /** A session without any stream is closed after this long. */
+  readonly idleTimeoutMs: number;
+  /** Header bytes of one request. */
+  readonly headerMaxBytes: number;
+}
+
+/** HTTP/2 for sockets that are handed to it. */
+export interface Http2Sessions {
+  /** For `emit("connection", socket)`; it does not listen. */
+  readonly server: Http2Server;
+  /** Takes no new streams; sessions end with their last one. */
+  close(): void;
+}
+
+/**
+ * HTTP/2 without TLS, with limits that node:http2 lacks: a session whose streams keep being reset is cut off
+ * (rapid reset, and its like in which we are made to reset), as is one that is idle.
+ */
+export function http2Sessions(
+  handle: (request: AnyRequest, response: AnyResponse) => void,
+  limits: Http2Limits,
+): Http2Sessions {
+  const open = new Set<ServerHttp2Session>();
+  let isClosing = false;
+  const { maxConcurrentStreams, headerMaxBytes } = limits;
+  const server = createServer({
+    settings: { maxConcurrentStreams, maxHeaderListSize: headerMaxBytes },
+    // The library cuts a flood off while it parses: one read of the socket can hold thousands of resets.
+    streamResetBurst: limits.maxResetsPerSecond,
+    streamResetRate: limits.maxResetsPerSecond,
+  });
+  server.on("session", (session) => {
+    open.add(session);
+    session.once("close", () => open.delete(session));
+    guardSession(session, limits);
+    if (isClosing) session.close();
+  });
+  server.on("request", handle);
+  return {
+    server,
+    close() {
+      isClosing = true;
+      for (const session of open) session.close();
+    },
+  };
+}
+
+function guardSession(session: ServerHttp2Session, limits: Http2Limits): void {
+  let streamCount = 0;
+  let resetCount = 0;
+  let windowStartMs = performance.now();
+  const countReset = () => {
+    const nowMs = performance.now();
+    if (nowMs - windowStartMs >= 1000) {
+      windowStartMs = nowMs;
+      resetCount = 0;
+    }
+    if (++resetCount <= limits.maxResetsPerSecond || session.destroyed) return;
+    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    session.destroy();
+  };
+  session.on("stream", (stream: ServerHttp2Stream) => {
+    streamCount++;
+    stream.once("close", () => {
+      streamCount--;
+      if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) countReset();
+    });
+  });
+  session.setTimeout(limits.idleTimeoutMs, () => {
+    // A quiet watch is no idle session.
+    if (streamCount === 0) session.close();
+  });
+}
