@@ -1,0 +1,110 @@
+import type { Entity, SnapshotBegin, SnapshotChunk, SnapshotEnd } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { isSameHash, StateHash } from "../../proto/state-hash.ts";
+import type { ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
+
+export interface SnapshotLimits {
+  readonly entityMaxCount: number;
+  /** Of all bodies together. */
+  readonly bodyMaxBytes: number;
+}
+
+/** What a snapshot says of itself before its content comes. */
+export type SnapshotHead = Omit<ReceivedSnapshot, "entities">;
+
+export type Beginning =
+  | { readonly ok: true; readonly head: SnapshotHead }
+  | { readonly ok: false; readonly publication: number; readonly refusal: Refusal };
+
+export type Assembled =
+  | { readonly ok: true; readonly snapshot: ReceivedSnapshot }
+  | { readonly ok: false; readonly refusal: Refusal };
+
+/** Reads a snapshot's beginning and holds it to the limits, so that nothing too large is ever collected. */
+export function readBeginning(begin: SnapshotBegin, limits: SnapshotLimits): Beginning {
+  const publication = Number(begin.publication);
+  const revision = Number(begin.revision);
+  const counter = Number(begin.epoch?.counter ?? -1);
+  const id = begin.epoch?.id ?? new Uint8Array();
+  const numbers = [publication, revision, counter, Number(begin.entityCount), Number(begin.byteCount)];
+  if (!numbers.every(isCount) || begin.stateHash.length !== 32 || id.length === 0) {
+    const refusal = refusalOf("invalid_snapshot", "the snapshot does not name its epoch, publication, size and hash");
+    return { ok: false, publication: isCount(publication) ? publication : 0, refusal };
+  }
+  if (begin.entityCount > limits.entityMaxCount || begin.byteCount > limits.bodyMaxBytes) {
+    const size = `${begin.entityCount} entities of ${begin.byteCount} bytes`;
+    const limit = `${limits.entityMaxCount} entities of ${limits.bodyMaxBytes} bytes`;
+    return { ok: false, publication, refusal: refusalOf("limit_exceeded", `${size} are over the limit of ${limit}`) };
+  }
+  return { ok: true, head: { epoch: { counter, id }, publication, revision, stateHash: begin.stateHash } };
+}
+
+/** Collects the chunks of one snapshot and checks the whole against what its beginning announced. */
+export class SnapshotAssembler {
+  readonly head: SnapshotHead;
+  readonly #entityCount: number;
+  readonly #byteCount: number;
+  readonly #entities: Entity[] = [];
+  #receivedBytes = 0;
+
+  /** @param begin that `head` was read from */
+  constructor(head: SnapshotHead, begin: SnapshotBegin) {
+    this.head = head;
+    this.#entityCount = Number(begin.entityCount);
+    this.#byteCount = Number(begin.byteCount);
+  }
+
+  /** Takes a chunk; a refusal when it does not belong here or brings more than was announced. */
+  add(chunk: SnapshotChunk): Refusal | null {
+    if (Number(chunk.publication) !== this.head.publication) {
+      return refusalOf("invalid_snapshot", `a chunk of publication ${chunk.publication} came in between`);
+    }
+    for (const entity of chunk.entities) {
+      this.#receivedBytes += entity.body.length;
+      this.#entities.push(entity);
+    }
+    if (this.#entities.length > this.#entityCount || this.#receivedBytes > this.#byteCount) {
+      return refusalOf("invalid_snapshot", "more came than the snapshot announced");
+    }
+    return null;
+  }
+
+  /** The whole snapshot, its hash checked over the bytes as they came. */
+  finish(end: SnapshotEnd): Assembled {
+    if (Number(end.publication) !== this.head.publication) {
+      return refused("invalid_snapshot", `the end of publication ${end.publication} came in between`);
+    }
+    if (this.#entities.length !== this.#entityCount || this.#receivedBytes !== this.#byteCount) {
+      const got = `${this.#entities.length} entities of ${this.#receivedBytes} bytes`;
+      return refused("invalid_snapshot", `${got} came, ${this.#entityCount} of ${this.#byteCount} were announced`);
+    }
+    const state = new StateHash();
+    for (const entity of this.#entities) {
+      if (!state.set(entity)) {
+        const message = "the snapshot holds two entities of this kind and id";
+        return { ok: false, refusal: { ...refusalOf("duplicate_entity", message), ...entityIdentity(entity) } };
+      }
+    }
+    if (!isSameHash(state.digest(), this.head.stateHash)) {
+      return refused("hash_mismatch", "the state hash of what came is not the one that was announced");
+    }
+    const entities = this.#entities.map(({ kind, id, body }) => ({ kind, id, body }));
+    return { ok: true, snapshot: { ...this.head, entities } };
+  }
+}
+
+/** A refusal that is about the snapshot, not about an entity in it. */
+export function refusalOf(reason: string, message: string): Refusal {
+  return { reason, entityKind: "", entityId: "", entityName: "", field: "", message };
+}
+
+function refused(reason: string, message: string): Assembled {
+  return { ok: false, refusal: refusalOf(reason, message) };
+}
+
+function entityIdentity({ kind, id }: Entity): Pick<Refusal, "entityKind" | "entityId"> {
+  return { entityKind: kind, entityId: id };
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}

@@ -1,0 +1,335 @@
+import { isSameHash } from "../../proto/state-hash.ts";
+import type { ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
+import type { Log } from "../telemetry/log.ts";
+import { backoffMs, shuffled } from "./backoff.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Holding } from "./judge-offer.ts";
+import { SnapshotInbox } from "./snapshot-inbox.ts";
+import { type ControlMessage, type NodeMessage, SyncStream } from "./sync-stream.ts";
+
+export interface SyncClientOptions extends Partial<SyncClientSettings> {
+  /** host:port of each control plane; one is used at a time. */
+  readonly controlPlanes: readonly string[];
+  readonly hello: HelloFacts;
+  /** What is served, null for nothing; must name a snapshot from the moment on that its `apply` resolves ok. */
+  readonly holding: () => Holding | null;
+  /** Called for one snapshot at a time. */
+  readonly apply: ApplySnapshot;
+  readonly log: Log;
+  readonly onState?: (state: SyncState) => void;
+  /** A snapshot was applied and acked: the moment to keep it on disk. */
+  readonly onApplied?: (snapshot: ReceivedSnapshot) => void;
+  readonly clock?: Clock;
+  /** 0 <= random() < 1; for jitter. */
+  readonly random?: () => number;
+}
+
+/** What a node says of itself. */
+export interface HelloFacts {
+  readonly nodeId: string;
+  readonly hostname: string;
+  readonly build: string;
+  readonly capabilities: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly workerCount: number;
+}
+
+/** Every limit and time of the client, each with its default below. */
+export interface SyncClientSettings {
+  /** Upper bounds of the first and of every wait before connecting again; full jitter below them. */
+  readonly backoffFirstMaxMs: number;
+  readonly backoffMaxMs: number;
+  /** A stream that lived this long was a success: the next failure starts the waits anew. */
+  readonly stableMs: number;
+  readonly connectTimeoutMs: number;
+  readonly silenceMs: number;
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
+  /** Jittered by a fifth both ways. */
+  readonly heartbeatMs: number;
+  readonly entityMaxCount: number;
+  /** Of all bodies of a snapshot together. */
+  readonly bodyMaxBytes: number;
+}
+
+const DEFAULTS: SyncClientSettings = {
+  backoffFirstMaxMs: 200,
+  backoffMaxMs: 10_000,
+  stableMs: 5_000,
+  connectTimeoutMs: 5_000,
+  silenceMs: 15_000,
+  keepaliveMs: 10_000,
+  keepaliveTimeoutMs: 5_000,
+  heartbeatMs: 10_000,
+  entityMaxCount: 1_000_000,
+  bodyMaxBytes: 512 * 1024 * 1024,
+};
+
+/** Room for all that is in a message besides bodies. */
+const MESSAGE_FRAME_BYTES = 1024 * 1024;
+
+export interface SyncState {
+  readonly connection: "connecting" | "connected" | "waiting" | "closed";
+  /** The control plane of the open stream, or of the last attempt. */
+  readonly controlPlane: string | null;
+  /** When `connection` became what it is. */
+  readonly sinceUnixMs: number;
+  /** The newest publication that the control plane spoke of; 0 when none. */
+  readonly newestPublication: number;
+  /** Why there is no stream, or why nothing newer comes on it; null when all is well. */
+  readonly problem: string | null;
+  /** The last publication that this node refused. */
+  readonly lastRefusal: (Refusal & { readonly publication: number }) | null;
+}
+
+export interface SyncClient {
+  readonly state: SyncState;
+  /** Ends the stream; what is being applied is applied, but not acked. */
+  close(): void;
+}
+
+/** Connects to a control plane, and again whenever the stream ends, until closed. Never throws, never rejects. */
+export function startSyncClient(options: SyncClientOptions): SyncClient {
+  return new ReconnectingClient(options);
+}
+
+class ReconnectingClient implements SyncClient {
+  readonly #options: SyncClientOptions;
+  readonly #settings: SyncClientSettings;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #inbox: SnapshotInbox;
+  #state: SyncState;
+  #stream: SyncStream | null = null;
+  #openedAtMs: number | null = null;
+  /** Addresses not tried yet in this round. */
+  #untried: string[] = [];
+  #failedRounds = 0;
+  /** Heartbeats in a row that named less than what is held. */
+  #lesserHeartbeats = 0;
+  #stopTimer: () => void = () => {};
+
+  constructor(options: SyncClientOptions) {
+    this.#options = options;
+    this.#settings = { ...DEFAULTS, ...options };
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#state = {
+      connection: "connecting",
+      controlPlane: null,
+      sinceUnixMs: this.#clock.unixMs(),
+      newestPublication: 0,
+      problem: null,
+      lastRefusal: null,
+    };
+    this.#inbox = new SnapshotInbox({
+      holding: options.holding,
+      apply: options.apply,
+      limits: this.#settings,
+      clock: this.#clock,
+      onAck: ({ publication, stateHash, applyDurationMs }) =>
+        this.#send({
+          case: "ack",
+          value: { publication: BigInt(publication), stateHash, applyDuration: duration(applyDurationMs) },
+        }),
+      onNack: (publication, refusal) => this.#nack(publication, refusal),
+      onApplied: (snapshot) => this.#guarded(() => this.#applied(snapshot)),
+      onError: (error) => this.#failed(error),
+    });
+    this.#connect();
+  }
+
+  get state(): SyncState {
+    return this.#state;
+  }
+
+  close(): void {
+    if (this.#state.connection === "closed") return;
+    this.#stopTimer();
+    this.#inbox.close();
+    this.#setState({ connection: "closed", problem: null });
+    this.#stream?.close();
+    this.#stream = null;
+  }
+
+  #connect(): void {
+    const { controlPlanes } = this.#options;
+    if (this.#untried.length === 0) this.#untried = shuffled(controlPlanes, this.#random);
+    const address = this.#untried.shift();
+    if (address === undefined) return;
+    this.#openedAtMs = null;
+    this.#lesserHeartbeats = 0;
+    this.#setState({ connection: "connecting", controlPlane: address });
+    try {
+      const stream: SyncStream = new SyncStream({
+        address,
+        clock: this.#clock,
+        timing: this.#settings,
+        messageMaxBytes: this.#settings.bodyMaxBytes + MESSAGE_FRAME_BYTES,
+        onOpen: () => this.#opened(address),
+        onMessage: (message) => this.#guarded(() => this.#receive(message)),
+        onClose: (reason) => this.#ended(address, reason),
+      });
+      this.#stream = stream;
+      this.#hello();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (this.#stream === null) this.#ended(address, reason);
+      else this.#stream.close();
+    }
+  }
+
+  #opened(address: string): void {
+    this.#openedAtMs = this.#clock.monotonicMs();
+    this.#options.log.info({ controlPlane: address }, "connected to the control plane");
+    this.#setState({ connection: "connected", problem: null });
+    this.#scheduleHeartbeat();
+  }
+
+  #ended(address: string, reason: string): void {
+    this.#stopTimer();
+    this.#stream = null;
+    this.#inbox.streamEnded();
+    if (this.#state.connection === "closed") return;
+    const isNews = this.#openedAtMs !== null || this.#state.problem !== reason;
+    this.#options.log[isNews ? "warn" : "debug"]({ controlPlane: address, reason }, "no stream to the control plane");
+    const delayMs = this.#nextDelayMs();
+    this.#setState({ connection: "waiting", problem: reason });
+    this.#stopTimer = this.#clock.after(delayMs, () => this.#connect());
+  }
+
+  /** The next address of a round is tried at once; between rounds, and after a stream that had lived, it waits. */
+  #nextDelayMs(): number {
+    const { stableMs, backoffFirstMaxMs: firstMaxMs, backoffMaxMs: maxMs } = this.#settings;
+    if (this.#openedAtMs !== null && this.#clock.monotonicMs() - this.#openedAtMs >= stableMs) {
+      this.#failedRounds = 0;
+      this.#untried = [];
+    } else if (this.#untried.length > 0) {
+      return 0;
+    }
+    return backoffMs(this.#failedRounds++, this.#random(), { firstMaxMs, maxMs });
+  }
+
+  #receive(message: ControlMessage): void {
+    if (message.case === "snapshotBegin") this.#offered(Number(message.value.publication));
+    if (message.case === "upToDate") this.#offered(Number(message.value.publication));
+    if (message.case === "heartbeat") this.#compare(Number(message.value.publication), message.value.stateHash);
+    if (message.case === "query") {
+      const { id } = message.value;
+      this.#send({ case: "queryResult", value: { id, problem: "this node answers no such query" } });
+    }
+    // Whatever else there is belongs to a later version of the protocol, and is none of this node's business.
+    this.#inbox.receive(message);
+  }
+
+  #offered(publication: number): void {
+    this.#lesserHeartbeats = 0;
+    this.#setState({ newestPublication: publication, problem: null });
+  }
+
+  /** A control plane that keeps naming less than what is held will never send anything newer: that must be seen. */
+  #compare(publication: number, stateHash: Uint8Array): void {
+    const held = this.#options.holding();
+    const isLesser =
+      held !== null &&
+      (publication < held.publication || (publication === held.publication && !isSameHash(stateHash, held.stateHash)));
+    this.#lesserHeartbeats = isLesser ? this.#lesserHeartbeats + 1 : 0;
+    // Once is no sign: the first heartbeat of a stream comes just before the snapshot of a later epoch.
+    if (this.#lesserHeartbeats < 2) {
+      this.#setState({ newestPublication: publication });
+      return;
+    }
+    const problem = `the control plane has publication ${publication}, which does not follow on ${held?.publication}`;
+    if (this.#state.problem !== problem) this.#options.log.warn({ publication }, problem);
+    this.#setState({ newestPublication: publication, problem });
+  }
+
+  #applied(snapshot: ReceivedSnapshot): void {
+    const { publication, revision } = snapshot;
+    this.#options.log.info({ publication, revision, entityCount: snapshot.entities.length }, "snapshot applied");
+    this.#setState({ problem: null });
+    this.#tell(() => this.#options.onApplied?.(snapshot));
+  }
+
+  #nack(publication: number, refusal: Refusal): void {
+    const { reason, entityKind, entityId, entityName, field, message } = refusal;
+    const keptPublication = BigInt(this.#options.holding()?.publication ?? 0);
+    this.#send({
+      case: "nack",
+      value: {
+        publication: BigInt(publication),
+        keptPublication,
+        reason,
+        entityKind,
+        entityId,
+        entityName,
+        field,
+        message,
+      },
+    });
+    this.#options.log.warn({ publication, refusal }, "snapshot refused");
+    this.#setState({ lastRefusal: { ...refusal, publication } });
+  }
+
+  #hello(): void {
+    const { hello } = this.#options;
+    const have = this.#holdingMessage();
+    const { capabilities, labels } = hello;
+    this.#send({ case: "hello", value: { ...hello, capabilities: [...capabilities], labels: { ...labels }, have } });
+  }
+
+  #scheduleHeartbeat(): void {
+    const delayMs = this.#settings.heartbeatMs * (0.8 + 0.4 * this.#random());
+    this.#stopTimer = this.#clock.after(delayMs, () => {
+      const { publication, stateHash } = this.#holdingMessage() ?? {};
+      if (this.#stream?.isBacklogged === false) this.#send({ case: "heartbeat", value: { publication, stateHash } });
+      this.#scheduleHeartbeat();
+    });
+  }
+
+  #holdingMessage() {
+    const held = this.#options.holding();
+    if (held === null) return undefined;
+    const epoch = { counter: BigInt(held.epoch.counter), id: held.epoch.id };
+    return { epoch, publication: BigInt(held.publication), stateHash: held.stateHash };
+  }
+
+  #send(message: NodeMessage): void {
+    this.#stream?.send(message);
+  }
+
+  /** What goes wrong with a message, here or in a callback, costs the stream and nothing else. */
+  #guarded(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#options.log.error({ err: error }, "a message of the control plane could not be handled");
+    this.#stream?.close();
+  }
+
+  #setState(change: Partial<SyncState>): void {
+    const isTurn = change.connection !== undefined && change.connection !== this.#state.connection;
+    this.#state = { ...this.#state, ...change, ...(isTurn ? { sinceUnixMs: this.#clock.unixMs() } : {}) };
+    this.#tell(() => this.#options.onState?.(this.#state));
+  }
+
+  /** A listener that fails fails alone. */
+  #tell(listener: () => void): void {
+    try {
+      listener();
+    } catch (error) {
+      this.#options.log.error({ err: error }, "a listener of the sync client failed");
+    }
+  }
+}
+
+function duration(ms: number): { seconds: bigint; nanos: number } {
+  const wholeMs = Math.max(0, Math.round(ms * 1_000) / 1_000);
+  const seconds = Math.floor(wholeMs / 1_000);
+  return { seconds: BigInt(seconds), nanos: Math.round((wholeMs - seconds * 1_000) * 1e6) };
+}

@@ -1,0 +1,131 @@
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { Client, type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ConnectRequest,
+  ConnectRequestSchema,
+  type ConnectResponse,
+  ConnectResponseSchema,
+  SyncAPI,
+} from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import type { Clock } from "./clock.ts";
+
+export type NodeMessage = MessageInitShape<typeof ConnectRequestSchema>["message"];
+export type ControlMessage = ConnectResponse["message"];
+
+export interface SyncStreamOptions {
+  /** host:port. */
+  readonly address: string;
+  readonly clock: Clock;
+  readonly timing: StreamTiming;
+  /** Of one message; a larger one ends the stream. */
+  readonly messageMaxBytes: number;
+  /** The control plane has answered; called once. */
+  readonly onOpen: () => void;
+  readonly onMessage: (message: ControlMessage) => void;
+  /** Called once, whatever ended the stream; `reason` is for people. */
+  readonly onClose: (reason: string) => void;
+}
+
+export interface StreamTiming {
+  /** From the start until the control plane's first sign of life. */
+  readonly connectTimeoutMs: number;
+  /** A stream on which nothing came for this long is given up. */
+  readonly silenceMs: number;
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
+}
+
+/** Bytes of a snapshot that may be under way: the protocol's 64 KiB would cost a round trip for each. */
+const FLOW_CONTROL_WINDOW_BYTES = 1024 * 1024;
+
+const CONNECT_PATH = `/${SyncAPI.typeName}/${SyncAPI.method.connect.name}`;
+
+/**
+ * One stream to one control plane, over a connection of its own. It never reconnects: that is the sync client's
+ * business, which knows other addresses.
+ */
+export class SyncStream {
+  readonly #options: SyncStreamOptions;
+  readonly #client: Client;
+  readonly #call: ClientDuplexStream<ConnectRequest, ConnectResponse>;
+  #isOpen = false;
+  #isClosed = false;
+  #stopTimer: () => void;
+
+  /** Errors: throws when the address is not one. */
+  constructor(options: SyncStreamOptions) {
+    const { address, clock, timing } = options;
+    this.#options = options;
+    this.#client = new Client(address, credentials.createInsecure(), channelOptions(options));
+    this.#call = this.#client.makeBidiStreamRequest(CONNECT_PATH, serialize, deserialize);
+    this.#stopTimer = clock.after(timing.connectTimeoutMs, () => this.#end("no answer within the connect timeout"));
+    this.#call.on("metadata", () => this.#heard());
+    this.#call.on("data", (response: ConnectResponse) => {
+      this.#heard();
+      if (!this.#isClosed) options.onMessage(response.message);
+    });
+    this.#call.on("error", (error: ServiceError) => this.#end(error.details || error.message));
+    this.#call.on("end", () => this.#end("the control plane ended the stream"));
+  }
+
+  /** Sends a message; on a closed stream it is lost. */
+  send(message: NodeMessage): void {
+    if (!this.#isClosed) this.#call.write(create(ConnectRequestSchema, { message }));
+  }
+
+  /** Whether what was sent is still on its way out: more of what only says "alive" would pile up. */
+  get isBacklogged(): boolean {
+    return this.#call.writableLength > 0;
+  }
+
+  close(): void {
+    this.#end("closed by this node");
+  }
+
+  /** Anything from the control plane proves it alive for a while. */
+  #heard(): void {
+    if (this.#isClosed) return;
+    const { clock, timing, onOpen } = this.#options;
+    this.#stopTimer();
+    this.#stopTimer = clock.after(timing.silenceMs, () => this.#end("the control plane fell silent"));
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    onOpen();
+  }
+
+  #end(reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#stopTimer();
+    this.#call.cancel();
+    this.#client.close();
+    this.#options.onClose(reason);
+  }
+}
+
+function channelOptions({ timing, messageMaxBytes }: SyncStreamOptions) {
+  return {
+    "grpc.keepalive_time_ms": timing.keepaliveMs,
+    "grpc.keepalive_timeout_ms": timing.keepaliveTimeoutMs,
+    "grpc.keepalive_permit_without_calls": 1,
+    "grpc.max_receive_message_length": messageMaxBytes,
+    // A fresh connection for each stream, free of what grpc-js remembers of failed ones (it waits up to 120 s).
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_retries": 0,
+    "grpc.service_config_disable_resolution": 1,
+    // The sync stream is not web traffic: a proxy from the environment is not meant for it.
+    "grpc.enable_http_proxy": 0,
+    "grpc.enable_channelz": 0,
+    "grpc-node.flow_control_window": FLOW_CONTROL_WINDOW_BYTES,
+  };
+}
+
+function serialize(request: ConnectRequest): Buffer {
+  const bytes = toBinary(ConnectRequestSchema, request);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** From a plain view, so that fields of type bytes are Uint8Arrays as the generated types say, not Buffers. */
+function deserialize(bytes: Buffer): ConnectResponse {
+  return fromBinary(ConnectResponseSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+}
