@@ -1,0 +1,146 @@
+import { appendFile, chmod, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { stateHashOf } from "../../proto/state-hash.ts";
+import type { ReceivedSnapshot } from "./apply-snapshot.ts";
+import { decodeSnapshotBytes, encodeSnapshotBytes } from "./snapshot-bytes.ts";
+import { openSnapshotFile } from "./snapshot-file.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = path.join(await mkdtemp(path.join(tmpdir(), "penstock-snapshot-")), "data-plane");
+});
+afterEach(() => rm(path.dirname(folder), { recursive: true, force: true }));
+
+function snapshotOf(publication: number, entityCount = 3): ReceivedSnapshot {
+  const entities = Array.from({ length: entityCount }, (_, i) => ({
+    kind: "upstream",
+    id: `u${i}`,
+    body: new Uint8Array([publication, i & 255, i >> 8]),
+  }));
+  const epoch = { counter: 1_700_000_000_000, id: new Uint8Array(16).fill(7) };
+  return { epoch, publication, revision: publication * 10, stateHash: stateHashOf(entities), entities };
+}
+
+const current = () => path.join(folder, "snapshot.current");
+const previous = () => path.join(folder, "snapshot.previous");
+
+describe("openSnapshotFile", () => {
+  it("gives back what was saved, also to a later process", async () => {
+    expect(await openSnapshotFile({ folder }).save(snapshotOf(1, 2_500))).toEqual({ ok: true });
+    expect(await openSnapshotFile({ folder }).load()).toEqual({ snapshot: snapshotOf(1, 2_500), skipped: [] });
+  });
+
+  it("keeps an empty state too", async () => {
+    const file = openSnapshotFile({ folder });
+    await file.save(snapshotOf(1, 0));
+    expect((await file.load()).snapshot).toEqual(snapshotOf(1, 0));
+  });
+
+  it("has nothing to give before the first save", async () => {
+    expect(await openSnapshotFile({ folder }).load()).toEqual({ snapshot: null, skipped: [] });
+  });
+
+  it("keeps two generations, private to the user, and nothing else", async () => {
+    const file = openSnapshotFile({ folder });
+    for (const publication of [1, 2, 3]) await file.save(snapshotOf(publication));
+    expect((await readdir(folder)).sort()).toEqual(["snapshot.current", "snapshot.previous"]);
+    await rm(current());
+    expect((await file.load()).snapshot?.publication).toBe(2);
+    if (process.platform === "win32") return;
+    expect((await stat(previous())).mode & 0o777).toBe(0o600);
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+    await chmod(folder, 0o755);
+    await file.save(snapshotOf(4));
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+  });
+
+  it.each([
+    { name: "is cut short", damage: (file: string) => truncate(file, 100) },
+    { name: "is empty", damage: (file: string) => truncate(file, 0) },
+    { name: "has grown", damage: (file: string) => appendFile(file, "x") },
+    { name: "is something else", damage: (file: string) => writeFile(file, "hello") },
+  ])("falls back to the previous generation when the current one $name, and says why", async ({ damage }) => {
+    const file = openSnapshotFile({ folder });
+    await file.save(snapshotOf(1));
+    await file.save(snapshotOf(2));
+    await damage(current());
+    const loaded = await file.load();
+    expect(loaded.snapshot).toEqual(snapshotOf(1));
+    expect(loaded.skipped).toEqual([{ file: current(), reason: expect.stringMatching(/\w/) }]);
+  });
+
+  it("gives nothing when both generations are damaged", async () => {
+    const file = openSnapshotFile({ folder });
+    await file.save(snapshotOf(1));
+    await file.save(snapshotOf(2));
+    for (const name of [current(), previous()]) await truncate(name, 60);
+    const loaded = await file.load();
+    expect(loaded.snapshot).toBeNull();
+    expect(loaded.skipped.map(({ file }) => file)).toEqual([current(), previous()]);
+  });
+
+  it("recovers from a save that was cut between its renames or before them", async () => {
+    const file = openSnapshotFile({ folder });
+    await file.save(snapshotOf(1));
+    await rename(current(), previous());
+    await writeFile(path.join(folder, "snapshot.writing"), "half of it");
+    expect((await file.load()).snapshot).toEqual(snapshotOf(1));
+    expect(await file.save(snapshotOf(2))).toEqual({ ok: true });
+    expect((await file.load()).snapshot).toEqual(snapshotOf(2));
+  });
+
+  it("does not read a file beyond the limit", async () => {
+    await openSnapshotFile({ folder }).save(snapshotOf(1));
+    const { snapshot, skipped } = await openSnapshotFile({ folder, fileMaxBytes: 10 }).load();
+    expect(snapshot).toBeNull();
+    expect(skipped[0]?.reason).toContain("more than the limit of 10");
+  });
+
+  it("writes the newest of those that came while it wrote", async () => {
+    const file = openSnapshotFile({ folder });
+    const outcomes = await Promise.all([1, 2, 3, 4].map((publication) => file.save(snapshotOf(publication))));
+    expect(outcomes.every(({ ok }) => ok)).toBe(true);
+    expect((await file.load()).snapshot?.publication).toBe(4);
+    await rm(current());
+    expect((await file.load()).snapshot?.publication).toBe(1);
+    await file.save(snapshotOf(5));
+    expect((await file.load()).snapshot?.publication).toBe(5);
+  });
+
+  it("reports a place where nothing can be written, and rejects nothing", async () => {
+    const blocked = path.join(path.dirname(folder), "a-file");
+    await writeFile(blocked, "");
+    const file = openSnapshotFile({ folder: path.join(blocked, "x") });
+    expect(await file.save(snapshotOf(1))).toEqual({ ok: false, problem: expect.stringContaining("ENOTDIR") });
+    expect((await file.load()).snapshot).toBeNull();
+  });
+});
+
+describe("decodeSnapshotBytes", () => {
+  it("notices every flipped bit", () => {
+    const bytes = encodeSnapshotBytes(snapshotOf(3));
+    fc.assert(
+      fc.property(fc.nat(bytes.length * 8 - 1), (bit) => {
+        const flipped = Buffer.from(bytes);
+        flipped[bit >> 3]! ^= 1 << (bit & 7);
+        expect(decodeSnapshotBytes(flipped).ok).toBe(false);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("notices a file that was written with the hash of other content", () => {
+    const bytes = encodeSnapshotBytes({ ...snapshotOf(3), stateHash: stateHashOf([]) });
+    expect(decodeSnapshotBytes(bytes)).toEqual({ ok: false, problem: "its state hash is not that of its content" });
+  });
+
+  it("reads what is at an offset of a larger buffer", async () => {
+    const file = path.join(path.dirname(folder), "file");
+    await writeFile(file, encodeSnapshotBytes(snapshotOf(3)));
+    const larger = Buffer.concat([Buffer.from("abc"), await readFile(file)]);
+    expect(decodeSnapshotBytes(larger.subarray(3))).toEqual({ ok: true, snapshot: snapshotOf(3) });
+  });
+});
