@@ -1,0 +1,88 @@
+import type { Fleet, NodeNackStatus, NodeStatus } from "../../sync/fleet.ts";
+import { pageAnswer, parseListQuery } from "./list-query.ts";
+import type { JsonObject } from "./print-resource.ts";
+import { problemAnswer } from "./problem-answer.ts";
+import type { Answer, Endpoint } from "./rest-answer.ts";
+
+/** How long Kong keeps the row of a node that is gone; printed as `ttl`, counted from its last sign of life. */
+const rowLifetimeSeconds = 14 * 24 * 60 * 60;
+
+/** `GET /clustering/data-planes`: Kong's row of each node, and beside it what it holds and last refused. */
+export function nodesRest(fleet: Fleet, unixMs: () => number): Endpoint {
+  return (request): Answer => {
+    const parsed = parseListQuery(request.query);
+    if (!parsed.ok) return parsed.answer;
+    const { size, pageToken } = parsed.query;
+    const after = pageToken === undefined ? "" : nodeIdOf(pageToken);
+    if (after === null) return invalidOffsetAnswer(pageToken!);
+    const nodes = fleet.nodes().filter((node) => node.id > after);
+    const rows = nodes.slice(0, size);
+    const last = rows.at(-1);
+    const next = nodes.length > size && last !== undefined ? tokenOf(last.id) : undefined;
+    return pageAnswer(
+      request.path,
+      request.query,
+      rows.map((node) => printNode(node, unixMs())),
+      next,
+    );
+  };
+}
+
+function printNode(node: NodeStatus, nowUnixMs: number): JsonObject {
+  const lastSeen = Math.floor(node.lastSeenAtUnixMs / 1000);
+  return {
+    id: node.id,
+    ip: node.address.replace(/:\d+$/, ""),
+    hostname: node.hostname,
+    version: node.build,
+    config_hash: configHash(node.stateHash),
+    last_seen: lastSeen,
+    sync_status: node.publication === 0 ? "unknown" : "normal",
+    labels: node.labels,
+    cert_details: {},
+    rpc_capabilities: node.capabilities,
+    updated_at: lastSeen,
+    ttl: Math.max(0, rowLifetimeSeconds - Math.floor((nowUnixMs - node.lastSeenAtUnixMs) / 1000)),
+    connected: node.isConnected,
+    revision: node.revision,
+    publication: node.publication,
+    lag: node.lag,
+    workers: node.workerCount,
+    apply_duration_ms: node.applyDurationMs,
+    last_nack: node.lastNack === null ? null : printNack(node.lastNack),
+  };
+}
+
+function printNack(nack: NodeNackStatus): JsonObject {
+  return {
+    publication: nack.publication,
+    kept_publication: nack.keptPublication,
+    reason: nack.reason,
+    message: nack.message,
+    entity_kind: nack.entityKind,
+    entity_id: nack.entityId,
+    entity_name: nack.entityName,
+    field: nack.field,
+    received_at: Math.floor(nack.receivedAtUnixMs / 1000),
+  };
+}
+
+/** Kong's hash has 32 digits, zeros when a node serves nothing; ours is longer, and its start tells states apart. */
+function configHash(stateHash: Uint8Array): string {
+  return Buffer.from(stateHash).toString("hex").slice(0, 32).padEnd(32, "0");
+}
+
+function tokenOf(nodeId: string): string {
+  return Buffer.from(nodeId).toString("base64url");
+}
+
+/** Null when the token is not one of ours. */
+function nodeIdOf(token: string): string | null {
+  const nodeId = Buffer.from(token, "base64url").toString();
+  return tokenOf(nodeId) === token ? nodeId : null;
+}
+
+function invalidOffsetAnswer(offset: string): Answer {
+  const message = `'${offset}' is not a valid offset: bad base64 encoding`;
+  return problemAnswer("upstream", [{ code: "invalid_page_token", field: "page_token", message }]);
+}

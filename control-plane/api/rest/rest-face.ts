@@ -1,0 +1,112 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import router from "find-my-way";
+import type { Admin } from "../../admin/resource-admin.ts";
+import type { Store } from "../../store/store.ts";
+import type { Fleet } from "../../sync/fleet.ts";
+import type { Log } from "../../telemetry/log.ts";
+import { ConnectionCounter } from "./connection-counter.ts";
+import { type NodeIdentity, nodePage, statusPage } from "./node-page.ts";
+import { nodesRest } from "./nodes-rest.ts";
+import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
+import { type Answer, messageAnswer, notFoundAnswer, type RestRequest, sendAnswer } from "./rest-answer.ts";
+import { allowedMethods, type RestMethod, type RestRoute, resourceRoutes } from "./rest-routes.ts";
+
+export interface RestFaceOptions {
+  readonly admin: Admin;
+  readonly fleet: Fleet;
+  readonly store: Store;
+  readonly identity: NodeIdentity;
+  readonly clock: { monotonicMs(): number; unixMs(): number };
+  readonly log: Pick<Log, "error">;
+  /** Default: 10 MiB and 64 levels. */
+  readonly bodyLimits?: BodyLimits;
+}
+
+const methodsWithBody: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
+const noBody: BodyOutcome = { ok: true, body: { type: "none" } };
+
+/** Longest key in a path: the longest name, every character of it written in percent-encoded UTF-8. */
+const keyMaxLength = 16_384;
+
+/**
+ * The Kong-compatible Admin API: answers requests of a node:http server. The caller has checked Host and Origin.
+ * Never throws; what goes wrong unexpectedly is logged once and answered with 500.
+ */
+export function restFace(options: RestFaceOptions): (request: IncomingMessage, response: ServerResponse) => void {
+  const connections = new ConnectionCounter();
+  const findRoute = routeFinder({
+    "/": { GET: nodePage(options.identity, options.store) },
+    "/status": { GET: statusPage(options.store, connections) },
+    "/clustering/data-planes": { GET: nodesRest(options.fleet, options.clock.unixMs) },
+    ...resourceRoutes(options.admin, options.fleet),
+  });
+  const limits = options.bodyLimits ?? defaultBodyLimits;
+
+  return (request, response) => {
+    const startMs = options.clock.monotonicMs();
+    const countEnd = connections.countRequest(request.socket);
+    response.once("close", countEnd);
+    // A client that leaves while it is answered is no error of ours.
+    response.on("error", () => {});
+    response.setHeader("Server", `penstock/${options.identity.version}`);
+    answerRequest(request, findRoute, limits)
+      .catch((error: unknown) => {
+        options.log.error({ err: error, method: request.method, url: request.url }, "admin request failed");
+        return messageAnswer(500, "An unexpected error occurred");
+      })
+      .then((answer) => {
+        if (answer !== null) sendAnswer(request, response, answer, options.clock.monotonicMs() - startMs);
+      })
+      .catch((error: unknown) => {
+        options.log.error({ err: error, method: request.method, url: request.url }, "admin answer failed");
+        response.destroy();
+      });
+  };
+}
+
+/** What a path leads to: a route with the path's parameters, or an answer that needs none. */
+type Found = { readonly route: RestRoute; readonly params: RestRequest["params"] } | { readonly answer: Answer };
+type FindRoute = (path: string) => Found;
+
+/** Paths are found whatever the method, so that a wrong method is told from a wrong path. */
+function routeFinder(routes: Readonly<Record<string, RestRoute>>): FindRoute {
+  const paths = router({ ignoreTrailingSlash: true, maxParamLength: keyMaxLength, onBadUrl: () => {} });
+  for (const [path, route] of Object.entries(routes)) paths.on("GET", path, () => {}, route);
+  return (path) => {
+    const found = paths.find("GET", path);
+    if (found === null) return { answer: notFoundAnswer };
+    // The router's own handler for paths that are not percent-encoded UTF-8 comes without a route.
+    if (found.store === null || found.store === undefined) return { answer: messageAnswer(400, "Malformed path") };
+    // An empty key names nothing: "/services//routes".
+    if (Object.values(found.params).includes("")) return { answer: notFoundAnswer };
+    return { route: found.store as RestRoute, params: found.params };
+  };
+}
+
+/** The answer, or null when the client has left. */
+async function answerRequest(
+  request: IncomingMessage,
+  findRoute: FindRoute,
+  limits: BodyLimits,
+): Promise<Answer | null> {
+  // RFC 9112 section 3.2.2: a server takes the absolute form, too.
+  const url = (request.url ?? "/").replace(/^https?:\/\/[^/?]*/i, "");
+  const queryStart = url.indexOf("?");
+  const path = queryStart < 0 ? url : url.slice(0, queryStart);
+  const found = path.startsWith("/") ? findRoute(path) : { answer: notFoundAnswer };
+  if ("answer" in found) return found.answer;
+  const method = request.method ?? "";
+  if (method === "OPTIONS") return { status: 204, headers: { Allow: allowedMethods(found.route) } };
+  const endpoint = found.route[(method === "HEAD" ? "GET" : method) as RestMethod];
+  if (endpoint === undefined) {
+    return messageAnswer(405, "Method not allowed", { Allow: allowedMethods(found.route) });
+  }
+  const read: BodyOutcome = methodsWithBody.has(method) ? await readBody(request, limits) : noBody;
+  if (!read.ok) return read.answer;
+  return endpoint({
+    path: path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path,
+    params: found.params,
+    query: new URLSearchParams(queryStart < 0 ? "" : url.slice(queryStart + 1)),
+    body: read.body,
+  });
+}

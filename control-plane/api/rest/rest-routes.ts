@@ -1,0 +1,55 @@
+import type { Admin } from "../../admin/resource-admin.ts";
+import type { Fleet } from "../../sync/fleet.ts";
+import { pageAnswer, parseListQuery } from "./list-query.ts";
+import { type ResourceEndpoints, resourceRest } from "./resource-rest.ts";
+import type { Answer, Endpoint, RestRequest } from "./rest-answer.ts";
+
+export type RestMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** What one path answers, by method. HEAD and OPTIONS follow from these. */
+export type RestRoute = { readonly [M in RestMethod]?: Endpoint };
+
+/** Every path of the four entities; `:key` and `:parent` are ids or names. */
+export function resourceRoutes(admin: Admin, fleet: Fleet): Readonly<Record<string, RestRoute>> {
+  const upstreams = resourceRest("upstream", admin, fleet);
+  const targets = resourceRest("target", admin, fleet);
+  const services = resourceRest("service", admin, fleet);
+  const routes = resourceRest("route", admin, fleet);
+  return {
+    "/upstreams": collection(upstreams),
+    "/upstreams/:key": member(upstreams),
+    "/upstreams/:parent/targets": collection(targets),
+    // Kong's list without health; a target of that name cannot exist, since a target has a port.
+    "/upstreams/:parent/targets/all": { GET: targets.list },
+    "/upstreams/:parent/targets/:key": member(targets),
+    "/services": collection(services),
+    "/services/:key": member(services),
+    "/services/:parent/routes": collection(routes),
+    "/services/:parent/routes/:key": member(routes),
+    "/routes": collection(routes),
+    "/routes/:key": member(routes),
+    // Not ours, and never will be on this road; decK stops when it cannot list them.
+    "/plugins": { GET: emptyList },
+    "/consumers": { GET: emptyList },
+  };
+}
+
+function collection(endpoints: ResourceEndpoints): RestRoute {
+  return { GET: endpoints.list, POST: endpoints.create };
+}
+
+function member(endpoints: ResourceEndpoints): RestRoute {
+  return { GET: endpoints.get, PUT: endpoints.replace, PATCH: endpoints.update, DELETE: endpoints.remove };
+}
+
+function emptyList(request: RestRequest): Answer {
+  const parsed = parseListQuery(request.query);
+  return parsed.ok ? pageAnswer(request.path, request.query, []) : parsed.answer;
+}
+
+/** The methods of a path as `Allow` lists them, sorted. */
+export function allowedMethods(route: RestRoute): string {
+  const methods = [...Object.keys(route), "OPTIONS"];
+  if (route.GET !== undefined) methods.push("HEAD");
+  return methods.sort().join(", ");
+}

@@ -1,0 +1,48 @@
+import type { Applied, Fleet } from "../../sync/fleet.ts";
+
+/** How long a write waits for the nodes before it answers. */
+export type WriteWait =
+  | { readonly type: "none" }
+  | { readonly type: "nodes"; readonly who: "keeping-up" | "all"; readonly timeoutMs: number };
+
+export type ParsedWait =
+  | { readonly ok: true; readonly wait: WriteWait }
+  | { readonly ok: false; readonly message: string };
+
+/** A write without `?wait=` waits this long, for the nodes that keep up. */
+const defaultWait: WriteWait = { type: "nodes", who: "keeping-up", timeoutMs: 1000 };
+
+const appliedDefaultMs = 5000;
+const timeoutMaxMs = 60 * 60 * 1000;
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
+
+/** Reads `?wait=applied&timeout=30s` and `?wait=none`. */
+export function parseWait(params: URLSearchParams): ParsedWait {
+  const wait = params.get("wait");
+  const timeout = params.get("timeout");
+  if (timeout !== null && wait !== "applied") return { ok: false, message: "timeout needs wait=applied" };
+  switch (wait) {
+    case null:
+      return { ok: true, wait: defaultWait };
+    case "none":
+      return { ok: true, wait: { type: "none" } };
+    case "applied":
+      return parseTimeout(timeout);
+    default:
+      return { ok: false, message: "wait must be 'applied' or 'none'" };
+  }
+}
+
+function parseTimeout(text: string | null): ParsedWait {
+  if (text === null) return { ok: true, wait: { type: "nodes", who: "all", timeoutMs: appliedDefaultMs } };
+  const [, count, unit] = /^(\d{1,9})(ms|s|m)$/.exec(text) ?? [];
+  const timeoutMs = count === undefined ? Number.NaN : Number(count) * unitMs[unit!]!;
+  if (timeoutMs > 0 && timeoutMs <= timeoutMaxMs) return { ok: true, wait: { type: "nodes", who: "all", timeoutMs } };
+  return { ok: false, message: "timeout must be a time from 1ms to 60m, such as 500ms, 30s or 2m" };
+}
+
+/** Waits as asked; null when asked not to. */
+export async function waitForNodes(fleet: Fleet, revision: number, wait: WriteWait): Promise<Applied | null> {
+  if (wait.type === "none") return null;
+  return fleet.waitForRevision(revision, { who: wait.who, timeoutMs: wait.timeoutMs });
+}
