@@ -189,6 +189,8 @@ function readArguments(argv: readonly string[]) {
     const known = byFlag.get(match?.[1] ?? "");
     if (known === undefined) {
       problems.push(`unknown option ${JSON.stringify(argument)}; see --help`);
+      // What follows is most likely its value, and not a problem of its own.
+      if (argument.startsWith("--") && !argument.includes("=") && rest[0]?.startsWith("--") === false) rest.shift();
       continue;
     }
     const hasOwnText = known.form !== "" && rest[0] !== undefined && !rest[0].startsWith("--");

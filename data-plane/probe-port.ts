@@ -5,6 +5,7 @@ export type PortProbe =
   | { readonly type: "free" }
   /** This machine has no such address or no such family, IPv6 mostly. */
   | { readonly type: "no_address"; readonly message: string }
+  | { readonly type: "in_use"; readonly message: string }
   | { readonly type: "refused"; readonly message: string };
 
 /**
@@ -15,15 +16,23 @@ export function probePort(host: string, port: number): Promise<PortProbe> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", (error: NodeJS.ErrnoException) => {
-      const isAbsent = error.code === "EAFNOSUPPORT" || error.code === "EADDRNOTAVAIL" || error.code === "EINVAL";
-      const message = `cannot listen on ${host}:${port}: ${reasonOf(error)}`;
-      resolve({ type: isAbsent ? "no_address" : "refused", message });
+      const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+      resolve({
+        type: PROBE_TYPES[error.code ?? ""] ?? "refused",
+        message: `cannot listen on ${address}: ${reasonOf(error)}`,
+      });
     });
     server.listen({ host, port, ipv6Only: host === "::", exclusive: true }, () => {
       server.close(() => resolve({ type: "free" }));
     });
   });
 }
+
+const PROBE_TYPES: Readonly<Record<string, "no_address" | "in_use">> = {
+  EAFNOSUPPORT: "no_address",
+  EADDRNOTAVAIL: "no_address",
+  EADDRINUSE: "in_use",
+};
 
 function reasonOf(error: NodeJS.ErrnoException): string {
   if (error.code === "EADDRINUSE") return "the port is in use";

@@ -76,6 +76,7 @@ export class WorkerGroup {
   #delivery: Delivery | null = null;
   #starting: { readonly resolve: (port: number) => void; readonly reject: (error: Error) => void } | null = null;
   #isEnding = false;
+  #isWithdrawing = false;
   #cancelTick = () => {};
   /** What workers that are gone had counted. */
   readonly #formerCounters: Record<string, number> = {};
@@ -111,17 +112,13 @@ export class WorkerGroup {
     });
   }
 
-  /** Whether every worker listens and serves the newest config. */
-  get isServing(): boolean {
-    return this.#config !== null && this.#places.every(({ slot }) => slot.isServing);
-  }
-
   get listeningCount(): number {
     return this.#places.filter(({ slot }) => slot.port !== null).length;
   }
 
+  /** Workers that serve a config, be it the newest or the one before. */
   get servingCount(): number {
-    return this.#places.filter(({ slot }) => slot.isServing).length;
+    return this.#places.filter(({ slot }) => slot.carriesTraffic).length;
   }
 
   /**
@@ -142,7 +139,9 @@ export class WorkerGroup {
   /** Puts every worker back to having no config, by replacing it: for when the first config of all was refused. */
   withdraw(): void {
     this.#config = null;
+    this.#isWithdrawing = true;
     for (const { slot } of this.#places) slot.end("its first config was refused");
+    this.#isWithdrawing = false;
   }
 
   post(message: ToWorker): void {
@@ -259,7 +258,8 @@ export class WorkerGroup {
       this.#noteDrained();
       return;
     }
-    if (this.#starting !== null) {
+    // With a config from disk it may be the config's fault, and then starting goes on without it.
+    if (this.#starting !== null && this.#config === null && !this.#isWithdrawing) {
       this.#starting.reject(new Error(`worker ${slot.index} was lost before it listened: ${cause}`));
       this.#starting = null;
       this.close();

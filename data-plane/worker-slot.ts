@@ -23,6 +23,7 @@ export class WorkerSlot {
   #port: number | null = null;
   #configsUnanswered = 0;
   #hasConfig = false;
+  #hasApplied = false;
   #nextRequestId = 1;
   readonly #requests = new Map<number, (counters: WorkerCounters | null) => void>();
   #counters: WorkerCounters = {};
@@ -49,6 +50,11 @@ export class WorkerSlot {
   /** Whether the worker listens and has answered the newest config. */
   get isServing(): boolean {
     return this.#port !== null && this.hasAnsweredConfig;
+  }
+
+  /** Whether the worker listens and serves a config, be it the newest or the one before. */
+  get carriesTraffic(): boolean {
+    return this.#port !== null && this.#hasApplied;
   }
 
   /** Whether the worker owes an answer: it has not said that it listens, or not answered a request or a config. */
@@ -116,6 +122,7 @@ export class WorkerSlot {
       return;
     }
     if (message.type === "listening") this.#port = message.port;
+    if (message.type === "applied") this.#hasApplied = true;
     if (message.type === "applied" || message.type === "apply-failed") this.#configsUnanswered--;
     this.#options.onMessage(this, message);
   }
@@ -126,6 +133,7 @@ export class WorkerSlot {
     this.#port = null;
     this.#configsUnanswered = 0;
     this.#hasConfig = false;
+    this.#hasApplied = false;
     for (const resolve of this.#requests.values()) resolve(null);
     this.#requests.clear();
     this.#options.onLost(this, cause);

@@ -130,7 +130,7 @@ export class EndpointResolver {
     const endpoints = new Map<number, EndpointConfig>();
     for (const { host, port, weight, hostHeader } of pool.members) {
       for (const address of this.#options.names.addressesOf(host)) {
-        const row = this.#options.rows.endpointRow({ poolKey: pool.key, address, port, hostHeader });
+        const row = this.#options.rows.endpointRow({ poolKey: pool.key, host, address, port });
         if (row === null) return null;
         const twin = endpoints.get(row)?.weight ?? 0;
         endpoints.set(row, { row, address, port, weight: Math.min(weight + twin, 65_535), hostHeader });

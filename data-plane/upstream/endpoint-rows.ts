@@ -3,10 +3,10 @@ import type { EndpointTable } from "./endpoint-table.ts";
 /** What makes an endpoint the same one as before, so that it keeps its row and with it what is known of it. */
 export interface EndpointIdentity {
   readonly poolKey: string;
+  /** As configured. One address may serve several hosts; each is an endpoint of its own. */
+  readonly host: string;
   readonly address: string;
   readonly port: number;
-  /** One address may serve several hosts; each is an endpoint of its own. */
-  readonly hostHeader: string;
 }
 
 /** A row that is taken. */
@@ -49,7 +49,7 @@ export class EndpointRows {
 
   /** The endpoint's row, a new one when it has none; null when the table is full. Its pool must have its row. */
   endpointRow(endpoint: EndpointIdentity): number | null {
-    const key = `${endpoint.poolKey} ${endpoint.address} ${endpoint.port} ${endpoint.hostHeader}`;
+    const key = `${endpoint.poolKey} ${endpoint.host} ${endpoint.address} ${endpoint.port}`;
     const taken = this.#endpoints.get(key);
     if (taken !== undefined) return taken.value.row;
     const row = this.#table.allocateEndpointRow();

@@ -1,0 +1,73 @@
+import { parseOptions } from "./options.ts";
+import { type DataPlaneNode, StartError, startNode } from "./start-node.ts";
+import { type Log, openLog } from "./telemetry/log.ts";
+
+/**
+ * `penstock data-plane`: runs until SIGTERM or SIGINT, or until the process that started it goes away; then it drains.
+ * Exit codes: 0 after draining, 1 for a bug or a second signal, 2 for what the user can put right.
+ */
+export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const parsed = parseOptions(argv, env);
+  if (parsed.type === "help") {
+    process.stdout.write(parsed.text);
+    return;
+  }
+  if (parsed.type === "problems") return refuse(parsed.lines);
+  const { options } = parsed;
+  const log = openLog(options.logLevel);
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, "a bug: the data plane ends");
+    process.exit(1);
+  });
+  const ending = endOnRequest(log);
+  if (options.given.has("proxyTlsListen")) log.warn("TLS is not built yet: --proxy-tls-listen opens no port");
+  try {
+    ending.started(await startNode(options, log));
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    refuse([error.message]);
+  }
+}
+
+const SAME_REQUEST_MS = 500;
+
+/** Drains at the first request to end, whenever it comes; at the second, ends at once. */
+function endOnRequest(log: Log): { started(node: DataPlaneNode): void } {
+  let node: DataPlaneNode | null = null;
+  let isEnding = false;
+
+  async function end(reason: string): Promise<void> {
+    isEnding = true;
+    log.info({ reason }, "draining");
+    // Nothing has been served while the node is still starting.
+    await node?.drain();
+    log.info("drained");
+    process.exit(0);
+  }
+
+  let first: { readonly signal: string; readonly atMs: number } | null = null;
+  function receive(signal: string): void {
+    // Ctrl-C reaches the whole process group, and a parent then passes its own signal on: that is one request.
+    const isAnother = first !== null && (first.signal === signal || performance.now() - first.atMs > SAME_REQUEST_MS);
+    if (isAnother) process.exit(1);
+    first ??= { signal, atMs: performance.now() };
+    if (!isEnding) void end(signal);
+  }
+  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => receive(signal));
+  // Started by another process of ours, with a channel that closes when that one dies, however it dies.
+  if (process.connected) {
+    process.once("disconnect", () => {
+      if (!isEnding) void end("the parent process is gone");
+    });
+  }
+  return {
+    started(startedNode) {
+      node = startedNode;
+    },
+  };
+}
+
+function refuse(lines: readonly string[]): never {
+  for (const line of lines) process.stderr.write(`penstock data-plane: ${line}\n`);
+  process.exit(2);
+}

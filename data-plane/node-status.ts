@@ -1,0 +1,111 @@
+import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
+import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
+import { type Metric, metricName } from "./status/metrics-text.ts";
+import type { StatusSource } from "./status/status-server.ts";
+import type { SyncState } from "./sync/sync-client.ts";
+import type { NodeCounters } from "./telemetry/counters.ts";
+import type { WorkerGroup } from "./worker-group.ts";
+
+export interface NodeStatusParts {
+  readonly nodeId: string;
+  readonly version: string;
+  readonly workerCount: number;
+  readonly startedAtUnixMs: number;
+  readonly workers: WorkerGroup;
+  readonly applier: SnapshotApplier;
+  readonly readmission: EndpointReadmission;
+  readonly counters: NodeCounters;
+  /** Null until the node has begun to look for a control plane. */
+  readonly syncState: () => SyncState | null;
+  readonly isDraining: () => boolean;
+}
+
+/** What the node tells of itself on its status port. */
+export function nodeStatus(parts: NodeStatusParts): StatusSource {
+  const { workers, applier, readmission, counters } = parts;
+
+  function notReadyBecause(): string | null {
+    if (parts.isDraining()) return "draining";
+    if (applier.served === null) return "no configuration available";
+    return workers.servingCount === 0 ? "no worker is ready" : null;
+  }
+
+  return {
+    notReadyBecause,
+    async status() {
+      const { served } = applier;
+      return {
+        node_id: parts.nodeId,
+        version: parts.version,
+        started_at: new Date(parts.startedAtUnixMs).toISOString(),
+        ready: notReadyBecause() === null,
+        publication: served?.publication ?? null,
+        revision: served?.revision ?? null,
+        state_hash: served === null ? null : Buffer.from(served.stateHash).toString("hex"),
+        control_plane: controlPlaneStatus(parts.syncState(), served?.publication ?? 0),
+        workers: { count: parts.workerCount, listening: workers.listeningCount, serving: workers.servingCount },
+        ejected_endpoints: readmission.ejectedCount,
+        counters: { ...snakeCase(counters), ...snakeCase(await workers.counters()) },
+        memory: { resident_bytes: process.memoryUsage.rss(), heap_bytes: process.memoryUsage().heapUsed },
+      };
+    },
+    async metrics() {
+      const held = applier.served?.publication ?? 0;
+      const gauges: Record<string, number> = {
+        ready: notReadyBecause() === null ? 1 : 0,
+        publication: held,
+        revision: applier.served?.revision ?? 0,
+        controlPlaneConnected: parts.syncState()?.connection === "connected" ? 1 : 0,
+        controlPlaneStale: isStale(parts.syncState(), held) ? 1 : 0,
+        workers: parts.workerCount,
+        workersServing: workers.servingCount,
+        endpointsEjected: readmission.ejectedCount,
+        residentMemoryBytes: process.memoryUsage.rss(),
+        startTimeSeconds: parts.startedAtUnixMs / 1000,
+      };
+      const counted = { ...counters, ...(await workers.counters()) };
+      return [...metricsOf(gauges, "gauge"), ...metricsOf(counted, "counter")];
+    },
+  };
+}
+
+function controlPlaneStatus(state: SyncState | null, heldPublication: number) {
+  return {
+    connected: state?.connection === "connected",
+    address: state?.controlPlane ?? null,
+    since: state === null ? null : new Date(state.sinceUnixMs).toISOString(),
+    newest_publication: state?.newestPublication ?? null,
+    stale: isStale(state, heldPublication),
+    problem: state?.problem ?? null,
+    last_refusal: state?.lastRefusal ?? null,
+  };
+}
+
+/** Whether the control plane may have something that this node does not serve. */
+function isStale(state: SyncState | null, heldPublication: number): boolean {
+  return state?.connection !== "connected" || state.newestPublication > heldPublication;
+}
+
+function metricsOf(values: object, type: Metric["type"]): Metric[] {
+  return Object.entries(values).map(([key, value]) => ({
+    name: metricName(key, type),
+    type,
+    help: inWords(key),
+    value,
+  }));
+}
+
+/** "snapshotsAppliedCount" says what it is; the help says the same in words. */
+function inWords(key: string): string {
+  const words = key.replace(/Count$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return `${words[0]!.toUpperCase()}${words.slice(1)}.`;
+}
+
+function snakeCase(counters: object): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(counters).map(([key, count]) => [
+      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      count,
+    ]),
+  );
+}

@@ -1,0 +1,315 @@
+import { readFile } from "node:fs/promises";
+import { availableParallelism, hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
+import { tcpCheck } from "./health-check/tcp-check.ts";
+import { nodeStatus } from "./node-status.ts";
+import type { Address } from "./option-readers.ts";
+import type { DataPlaneOptions } from "./options.ts";
+import { probePort } from "./probe-port.ts";
+import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
+import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts";
+import { openStateFolder, StateFolderError } from "./state-folder.ts";
+import { openStatusServer } from "./status/status-server.ts";
+import { type SyncClient, startSyncClient } from "./sync/sync-client.ts";
+import { type NodeCounters, nodeCounters } from "./telemetry/counters.ts";
+import type { Log } from "./telemetry/log.ts";
+import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
+import { type EndpointRow, EndpointRows } from "./upstream/endpoint-rows.ts";
+import { EndpointTable } from "./upstream/endpoint-table.ts";
+import { type HostsFile, openHostsFile } from "./upstream/hosts-file.ts";
+import { dnsLookup } from "./upstream/lookup-addresses.ts";
+import { NameResolver } from "./upstream/resolve-name.ts";
+import { systemTimers as timers } from "./upstream/timers.ts";
+import { readVersion } from "./version.ts";
+import { ListenError, WorkerGroup } from "./worker-group.ts";
+
+/** Why the node cannot start, in one line for the user. */
+export class StartError extends Error {}
+
+/** A running node. */
+export interface DataPlaneNode {
+  /** Takes no more work, finishes what is under way, and ends; resolves when all is closed. */
+  drain(): Promise<void>;
+}
+
+/** Linux: whether connections that wait at a listener that closes go to another one on the same port. */
+const MIGRATE_REQ_FILE = "/proc/sys/net/ipv4/tcp_migrate_req";
+const FIRST_ANSWERS_WAIT_MS = 500;
+const WORKER_ANSWER_TIMEOUT_MS = 10_000;
+/** What is known of an endpoint that goes is kept so long, in case that it comes back. */
+const ROWS_KEEP_MS = 300_000;
+
+/**
+ * Builds a node of its parts and starts it. It listens before it has met a control plane, with the snapshot that it
+ * served last, and looks for one ever after.
+ * Errors: StartError.
+ */
+export async function startNode(options: DataPlaneOptions, log: Log): Promise<DataPlaneNode> {
+  const version = readVersion();
+  const counters = nodeCounters();
+  const workerCount = options.workers ?? availableParallelism();
+  const folder = openFolder(options);
+  const proxyHosts = await freeHosts(options);
+  const traffic = await buildTraffic({ options, log, counters, proxyHosts, workerCount, version });
+  let sync: SyncClient | null = null;
+  let isDraining = false;
+  const status = nodeStatus({
+    nodeId: folder.nodeId,
+    version,
+    workerCount,
+    startedAtUnixMs: Date.now(),
+    ...traffic,
+    counters,
+    syncState: () => sync?.state ?? null,
+    isDraining: () => isDraining,
+  });
+  const statusServer = await openStatus(options.statusListen, status);
+  const file = openSnapshotFile({ folder: join(folder.path, "snapshot") });
+  await restore(file, traffic.applier, log);
+  const port = await listen(traffic.workers);
+  await adviseOnMigration(log);
+  sync = startSyncClient({
+    controlPlanes: options.controlPlanes,
+    hello: {
+      nodeId: folder.nodeId,
+      hostname: hostname(),
+      build: version,
+      capabilities: ["config.v1"],
+      labels: options.labels,
+      workerCount,
+    },
+    holding: () => traffic.applier.served,
+    apply: traffic.applier.apply,
+    log,
+    onApplied: (snapshot) => void keep(snapshot),
+  });
+  log.info(
+    {
+      proxy: proxyHosts.map((host) => formatAddress({ host, port })),
+      status: [formatAddress({ host: options.statusListen.host, port: statusServer.port })],
+      node_id: folder.nodeId,
+    },
+    "ready",
+  );
+
+  async function keep(snapshot: Parameters<SnapshotFile["save"]>[0]): Promise<void> {
+    const saved = await file.save(snapshot);
+    if (saved.ok) return;
+    counters.snapshotSaveFailuresCount++;
+    log.error(
+      { problem: saved.problem },
+      "the snapshot is served but not kept on disk: a restart would begin with an older one",
+    );
+  }
+
+  return {
+    async drain() {
+      isDraining = true;
+      sync?.close();
+      await traffic.workers.drain(options.drainTimeoutMs);
+      traffic.close();
+      statusServer.close();
+      folder.close();
+    },
+  };
+}
+
+function openFolder(options: DataPlaneOptions) {
+  try {
+    return openStateFolder(join(resolve(options.stateDir), "data-plane"), options.nodeId);
+  } catch (cause) {
+    if (cause instanceof StateFolderError) throw new StartError(cause.message, { cause });
+    throw cause;
+  }
+}
+
+/** The hosts to listen on: what was asked for, or by default both families as far as there are. */
+async function freeHosts(options: DataPlaneOptions): Promise<readonly string[]> {
+  const { host, port } = options.proxyListen;
+  const hosts = options.given.has("proxyListen") ? [host] : [host, "::"];
+  const usable: string[] = [];
+  for (const candidate of hosts) {
+    const probe = await probePort(candidate, port);
+    // Also with --take-over, which shares the port, an address that is not there is a mistake.
+    const isFine = probe.type === "free" || (probe.type === "in_use" && options.isTakeOver);
+    if (isFine) usable.push(candidate);
+    else if (probe.type !== "no_address" || candidate === host) throw new StartError(probe.message);
+  }
+  return usable;
+}
+
+interface TrafficInput {
+  readonly options: DataPlaneOptions;
+  readonly log: Log;
+  readonly counters: NodeCounters;
+  readonly proxyHosts: readonly string[];
+  readonly workerCount: number;
+  readonly version: string;
+}
+
+/** Everything between a snapshot and the workers that serve it. */
+async function buildTraffic({ options, log, counters, proxyHosts, workerCount, version }: TrafficInput) {
+  const table = EndpointTable.create({
+    // Twice as many as may be in use: rows are kept for a while after they went out of use.
+    endpointRowsMax: 2 * options.endpointsMax,
+    poolRowsMax: 2 * options.endpointsMax,
+  });
+  const rows = new EndpointRows(table, ROWS_KEEP_MS);
+  const hosts = await openHosts(options, log, () => names.hostsChanged());
+  const names: NameResolver = new NameResolver({
+    lookup: dnsLookup({ timeoutMs: 2_000, tries: 2 }),
+    hosts,
+    timers,
+    random: Math.random,
+    onChange: (name) => endpoints.nameChanged(name),
+    onProblem(name, problem, keptAddresses) {
+      counters.nameProblemsCount++;
+      log.debug({ name, problem, keptAddresses }, "name not resolved");
+    },
+  });
+  const endpoints: EndpointResolver = new EndpointResolver({
+    names,
+    rows,
+    timers,
+    firstAnswersWaitMs: FIRST_ANSWERS_WAIT_MS,
+    endpointsMax: options.endpointsMax,
+    onSets: (endpointSets) => workers.post({ type: "endpoints", endpointSets }),
+    onOverflow: (pool) =>
+      log.error({ pool, endpointsMax: options.endpointsMax }, "too many endpoints: the former ones stay"),
+    caughtUp: () => workers.caughtUp(),
+  });
+  const readmission = buildReadmission({ table, rows, names, log, counters });
+  const workers = new WorkerGroup({
+    entry: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url),
+    count: workerCount,
+    proxyHosts,
+    proxyPort: options.proxyListen.port,
+    endpointTable: table.buffer,
+    version,
+    resourceLimits: { maxOldGenerationSizeMb: options.workerMemoryMb },
+    timers,
+    answerTimeoutMs: WORKER_ANSWER_TIMEOUT_MS,
+    currentSets: () => endpoints.currentSets(),
+    onEjected: (_poolKey, row, cause) => readmission.ejected(row, cause),
+    onLost(worker, cause, restartAfterMs) {
+      counters.workersLostCount++;
+      log.error({ worker, cause, restartAfterMs }, "worker lost");
+    },
+  });
+  const applier = new SnapshotApplier({
+    limits: options,
+    endpoints,
+    workers,
+    onApplied({ publication, revision }) {
+      counters.snapshotsAppliedCount++;
+      log.info({ publication, revision }, "applied");
+    },
+    onRefused({ publication }, refusal) {
+      counters.snapshotsRefusedCount++;
+      log.debug({ publication, refusal }, "refused");
+    },
+    onRollbackFailed: (message) => log.error({ message }, "the workers do not take back what they served before"),
+  });
+  const close = () => {
+    for (const part of [readmission, endpoints, names, hosts]) part.close();
+  };
+  return { workers, applier, readmission, close };
+}
+
+interface ReadmissionInput {
+  readonly table: EndpointTable;
+  readonly rows: EndpointRows;
+  readonly names: NameResolver;
+  readonly log: Log;
+  readonly counters: NodeCounters;
+}
+
+function buildReadmission({ table, rows, names, log, counters }: ReadmissionInput): EndpointReadmission {
+  const told = ({ poolKey, address, port }: EndpointRow) => ({
+    pool: poolKey,
+    endpoint: formatAddress({ host: address, port }),
+  });
+  return new EndpointReadmission({
+    table,
+    rows,
+    timers,
+    random: Math.random,
+    check: tcpCheck,
+    probeTimeoutMs: 2_000,
+    probesMax: 64,
+    onEjected(endpoint, cause) {
+      counters.ejectionsCount++;
+      log.warn({ ...told(endpoint), cause }, "endpoint ejected");
+      // Its host may have moved.
+      names.refresh(endpoint.host);
+    },
+    onProbeFailed(endpoint, problem) {
+      counters.probesFailedCount++;
+      log.debug({ ...told(endpoint), problem }, "probe failed");
+      names.refresh(endpoint.host);
+    },
+    onReadmitted(endpoint) {
+      counters.readmissionsCount++;
+      log.info(told(endpoint), "endpoint readmitted");
+    },
+  });
+}
+
+async function openHosts(options: DataPlaneOptions, log: Log, onChange: () => void): Promise<HostsFile> {
+  const hosts = await openHostsFile({
+    path: options.hostsFile,
+    timers,
+    checkIntervalMs: 1_000,
+    maxBytes: 16 * 1024 * 1024,
+    onChange,
+    onUnreadable: (problem) => log.warn({ problem }, "the hosts file cannot be read: what it said last stays in force"),
+  });
+  const problem = hosts.startProblem;
+  if (problem !== null && options.given.has("hostsFile"))
+    throw new StartError(`cannot read the hosts file: ${problem}`);
+  if (problem !== null) log.info({ problem }, "no hosts file");
+  return hosts;
+}
+
+async function openStatus(address: Address, source: Parameters<typeof openStatusServer>[2]) {
+  try {
+    return await openStatusServer(address.host, address.port, source);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const reason = code === "EADDRINUSE" ? "the port is in use" : message;
+    throw new StartError(`cannot listen on ${formatAddress(address)}: ${reason}`, { cause });
+  }
+}
+
+/** Serves what was served last; the workers that start after this have it from their first request on. */
+async function restore(file: SnapshotFile, applier: SnapshotApplier, log: Log): Promise<void> {
+  const { snapshot, skipped } = await file.load();
+  for (const { file: path, reason } of skipped) log.warn({ file: path, reason }, "kept snapshot not usable");
+  if (snapshot === null) return;
+  const { isUnderWay, outcome } = applier.begin(snapshot);
+  void outcome.then((result) => {
+    if (!result.ok) log.error({ refusal: result.refusal }, "kept snapshot refused");
+  });
+  await isUnderWay;
+}
+
+async function listen(workers: WorkerGroup): Promise<number> {
+  try {
+    return await workers.start();
+  } catch (cause) {
+    if (cause instanceof ListenError) throw new StartError(cause.message, { cause });
+    throw new StartError(`cannot start the workers: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Where processes take turns on one port, a sysctl decides whether a few connections are lost at each turn. */
+async function adviseOnMigration(log: Log): Promise<void> {
+  const setting = await readFile(MIGRATE_REQ_FILE, "utf8").catch(() => "");
+  if (setting.trim() !== "0") return;
+  log.info("net.ipv4.tcp_migrate_req is 0: with --take-over, connections that wait while a process ends are lost");
+}
+
+function formatAddress({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
