@@ -1,0 +1,148 @@
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { EndpointResolver } from "../upstream/endpoint-resolver.ts";
+import { EndpointRows } from "../upstream/endpoint-rows.ts";
+import { EndpointTable } from "../upstream/endpoint-table.ts";
+import { NameResolver } from "../upstream/resolve-name.ts";
+import { FakeTimers } from "../upstream/timers.test-fake.ts";
+import type { ReceivedSnapshot } from "./apply-snapshot.ts";
+import { SnapshotApplier } from "./snapshot-applier.ts";
+import type { EndpointSet, WorkerConfig } from "./worker-config.ts";
+
+function snapshot(publication: number, ...services: MessageInitShape<typeof ServiceSchema>[]): ReceivedSnapshot {
+  const entities = services.map((init) => ({
+    kind: "service",
+    id: init.id ?? "",
+    body: toBinary(ServiceSchema, create(ServiceSchema, init)),
+  }));
+  return {
+    epoch: { counter: 1, id: new Uint8Array(16) },
+    publication,
+    revision: publication + 100,
+    stateHash: new Uint8Array(32).fill(publication),
+    entities,
+  };
+}
+
+/** An applier over workers that accept every publication but those in `bad`. */
+function rig(bad: readonly number[] = []) {
+  const timers = new FakeTimers();
+  const delivered: { config: WorkerConfig; sets: readonly EndpointSet[] }[] = [];
+  const events: string[] = [];
+  const names = new NameResolver({
+    lookup: () => new Promise(() => {}),
+    hosts: { addressesOf: () => null },
+    timers,
+    random: () => 0,
+    onChange: () => {},
+  });
+  const endpoints = new EndpointResolver({
+    names,
+    rows: new EndpointRows(EndpointTable.create({ endpointRowsMax: 100, poolRowsMax: 100 }), 1_000),
+    timers,
+    firstAnswersWaitMs: 500,
+    endpointsMax: 2,
+    onSets: () => {},
+    onOverflow: () => {},
+    caughtUp: async () => {},
+  });
+  const applier = new SnapshotApplier({
+    limits: { routesMax: 10, servicesMax: 10, upstreamsMax: 10, targetsMax: 10 },
+    endpoints,
+    workers: {
+      async deliver(config, sets) {
+        delivered.push({ config, sets });
+        await timers.pass(0);
+        return bad.includes(config.publication) ? { ok: false, message: "worker 1 refuses" } : { ok: true };
+      },
+      withdraw: () => events.push("withdraw"),
+    },
+    onApplied: ({ publication }) => events.push(`applied ${publication}`),
+    onRefused: ({ publication }, { reason }) => events.push(`refused ${publication} ${reason}`),
+    onRollbackFailed: (message) => events.push(`rollback failed: ${message}`),
+  });
+  return { applier, timers, delivered, events };
+}
+
+const good = { id: "s1", host: "10.0.0.1" };
+
+describe("SnapshotApplier", () => {
+  it("serves nothing at first", () => {
+    expect(rig().applier.served).toBeNull();
+  });
+
+  it("takes a snapshot to the workers, with the pools' rows and endpoints", async () => {
+    const { applier, delivered, events } = rig();
+    expect(await applier.apply(snapshot(1, good, { id: "s2", host: "10.0.0.2" }))).toEqual({ ok: true });
+    const { config, sets } = delivered[0]!;
+    expect(config).toMatchObject({ publication: 1, revision: 101 });
+    expect(config.pools.map(({ poolRow }) => poolRow)).toEqual([0, 1]);
+    expect(config.pools[0]).not.toHaveProperty("members");
+    expect(sets.map(({ endpoints }) => endpoints[0]!.address)).toEqual(["10.0.0.1", "10.0.0.2"]);
+    expect(applier.served).toMatchObject({ publication: 1, revision: 101 });
+    expect(applier.served).not.toHaveProperty("entities");
+    expect(events).toEqual(["applied 1"]);
+  });
+
+  it("refuses what does not compile, and no worker hears of it", async () => {
+    const { applier, delivered } = rig();
+    await applier.apply(snapshot(1, good));
+    const outcome = await applier.apply(snapshot(2, { id: "s1", host: "a b" }));
+    expect(outcome).toMatchObject({ ok: false, refusal: { entityId: "s1", field: "host" } });
+    expect(delivered).toHaveLength(1);
+    expect(applier.served?.publication).toBe(1);
+  });
+
+  it("gives the workers back what they served when one refuses, and applies the next snapshot", async () => {
+    const { applier, delivered, events } = rig([2]);
+    await applier.apply(snapshot(1, good));
+    const outcome = await applier.apply(snapshot(2, { id: "s1", host: "10.0.0.2" }));
+    expect(outcome).toMatchObject({ ok: false, refusal: { reason: "worker_failed", message: "worker 1 refuses" } });
+    expect(delivered.map(({ config }) => config.publication)).toEqual([1, 2, 1]);
+    expect(delivered[2]!.sets[0]!.endpoints[0]!.address).toBe("10.0.0.1");
+    expect(applier.served?.publication).toBe(1);
+    expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });
+    expect(events).toEqual(["applied 1", "refused 2 worker_failed", "applied 3"]);
+  });
+
+  it("leaves the workers without a config when the first of all is refused", async () => {
+    const { applier, events } = rig([1]);
+    expect(await applier.apply(snapshot(1, good))).toMatchObject({ ok: false });
+    expect(applier.served).toBeNull();
+    expect(events).toEqual(["withdraw", "refused 1 worker_failed"]);
+  });
+
+  it("refuses more endpoints than the node takes", async () => {
+    const { applier } = rig();
+    const services = [1, 2, 3].map((i) => ({ id: `s${i}`, host: `10.0.0.${i}` }));
+    expect(await applier.apply(snapshot(1, ...services))).toMatchObject({ refusal: { reason: "limit_exceeded" } });
+  });
+
+  it("waits half a second for names that are new, then goes on without their addresses", async () => {
+    const { applier, timers, delivered } = rig();
+    const outcome = applier.apply(snapshot(1, { id: "s1", host: "slow.test" }));
+    await timers.pass(499);
+    expect(delivered).toHaveLength(0);
+    await timers.pass(1);
+    expect(await outcome).toEqual({ ok: true });
+    expect(delivered[0]!.sets).toEqual([{ poolKey: "host:slow.test:80", endpoints: [], emptyBecause: "unresolved" }]);
+  });
+
+  it("applies one snapshot after the other", async () => {
+    const { applier, delivered, events } = rig([2]);
+    await Promise.all([1, 2, 3].map((publication) => applier.apply(snapshot(publication, good))));
+    expect(delivered.map(({ config }) => config.publication)).toEqual([1, 2, 1, 3]);
+    expect(events).toEqual(["applied 1", "refused 2 worker_failed", "applied 3"]);
+  });
+
+  it("tells when a config is with the workers, before they have answered", async () => {
+    const { applier, delivered, events } = rig();
+    const { isUnderWay, outcome } = applier.begin(snapshot(1, good));
+    await isUnderWay;
+    expect(delivered).toHaveLength(1);
+    expect(events).toEqual([]);
+    await outcome;
+    await applier.begin(snapshot(2, { id: "s1", host: "" })).isUnderWay;
+  });
+});

@@ -1,0 +1,168 @@
+import { describe, expect, it } from "vitest";
+import type { EndpointSet } from "../snapshot/worker-config.ts";
+import { EndpointResolver } from "./endpoint-resolver.ts";
+import { EndpointRows } from "./endpoint-rows.ts";
+import { EndpointTable } from "./endpoint-table.ts";
+import { parseHostsFile } from "./hosts-file.ts";
+import type { PoolMember, PoolPlan } from "./pool-plan.ts";
+import { NameResolver } from "./resolve-name.ts";
+import { FakeTimers } from "./timers.test-fake.ts";
+
+function member(host: string, port = 80, weight = 100): PoolMember {
+  return { host, port, weight, hostHeader: host };
+}
+function pool(key: string, ...members: PoolMember[]): PoolPlan {
+  return { key, name: key, hostHeader: null, isUpstream: true, algorithm: "round-robin", members };
+}
+
+/** A resolver over a hosts file that the test writes; workers take in what they are sent when the test says so. */
+function rig(given: { endpointsMax?: number; endpointRowsMax?: number } = {}) {
+  const timers = new FakeTimers();
+  const table = EndpointTable.create({ endpointRowsMax: given.endpointRowsMax ?? 100, poolRowsMax: 10 });
+  const rows = new EndpointRows(table, 300_000);
+  const sent: (readonly EndpointSet[])[] = [];
+  const overflows: string[] = [];
+  const rigged = { timers, table, rows, sent, overflows, hostsText: "", catchUp: [] as (() => void)[] };
+  const names: NameResolver = new NameResolver({
+    lookup: () => new Promise(() => {}),
+    hosts: { addressesOf: (name) => parseHostsFile(rigged.hostsText).addressesOf(name) },
+    timers,
+    random: () => 0,
+    onChange: (name) => endpoints.nameChanged(name),
+  });
+  const endpoints: EndpointResolver = new EndpointResolver({
+    names,
+    rows,
+    timers,
+    firstAnswersWaitMs: 500,
+    endpointsMax: given.endpointsMax ?? 100,
+    onSets: (sets) => sent.push(sets),
+    onOverflow: (name) => overflows.push(name),
+    caughtUp: () => new Promise((resolve) => rigged.catchUp.push(resolve)),
+  });
+  async function write(text: string) {
+    rigged.hostsText = text;
+    names.hostsChanged();
+    await timers.pass(20);
+  }
+  return Object.assign(rigged, { names, endpoints, write });
+}
+
+const addresses = (set: EndpointSet | undefined) => set?.endpoints.map(({ address, port }) => `${address}:${port}`);
+
+describe("EndpointResolver", () => {
+  it("makes an endpoint of every address of every member, each with the member's weight", async () => {
+    const { endpoints, names, timers, ...rigged } = rig();
+    rigged.hostsText = "";
+    await rigged.write("10.0.0.1 a\n10.0.0.2 a\n10.0.0.3 b");
+    const pools = [pool("p", member("A", 81, 7), member("b"), member("10.0.0.9"))];
+    await endpoints.prepare(pools);
+    const set = endpoints.use(pools)!.sets[0]!;
+    expect(addresses(set)).toEqual(["10.0.0.1:81", "10.0.0.2:81", "10.0.0.3:80", "10.0.0.9:80"]);
+    expect(set.endpoints.map(({ weight }) => weight)).toEqual([7, 7, 100, 100]);
+    expect(set.endpoints[0]!.hostHeader).toBe("A");
+    expect(set.emptyBecause).toBeNull();
+  });
+
+  it("adds the weights of two members that are one, and tells two hosts at one address apart", async () => {
+    const { endpoints, write } = rig();
+    await write("10.0.0.1 a b");
+    const pools = [pool("p", member("a", 80, 65_000), member("a", 80, 1_000), member("b"))];
+    await endpoints.prepare(pools);
+    expect(endpoints.use(pools)!.sets[0]!.endpoints.map(({ hostHeader, weight }) => [hostHeader, weight])).toEqual([
+      ["a", 65_535],
+      ["b", 100],
+    ]);
+  });
+
+  it("says why a pool is empty", async () => {
+    const { endpoints, timers } = rig();
+    const pools = [pool("none"), pool("unresolved", member("x"))];
+    const prepared = endpoints.prepare(pools);
+    await timers.pass(500);
+    await prepared;
+    expect(endpoints.use(pools)!.sets.map(({ emptyBecause }) => emptyBecause)).toEqual(["no_targets", "unresolved"]);
+  });
+
+  it("keeps the rows of endpoints and pools across snapshots, and gives the others their own", async () => {
+    const { endpoints } = rig();
+    const first = endpoints.use([pool("p", member("10.0.0.1")), pool("q", member("10.0.0.1"))])!;
+    const second = endpoints.use([pool("q", member("10.0.0.2"), member("10.0.0.1"))])!;
+    const [p, q] = first.sets.map((set) => set.endpoints[0]!.row);
+    expect(p).not.toBe(q);
+    expect(second.sets[0]!.endpoints[1]!.row).toBe(q);
+    expect(second.poolRows).toEqual([first.poolRows[1]]);
+  });
+
+  it("sends the pools whose names resolve differently, in one message, and no others", async () => {
+    const { endpoints, write, sent } = rig();
+    await write("10.0.0.1 a\n10.0.0.2 b");
+    const pools = [pool("p", member("a")), pool("q", member("b")), pool("r", member("a"), member("b"))];
+    await endpoints.prepare(pools);
+    endpoints.use(pools);
+    await write("10.0.0.3 a\n10.0.0.2 b");
+    expect(sent.map((sets) => sets.map(({ poolKey }) => poolKey))).toEqual([["p", "r"]]);
+    expect(addresses(sent[0]![0])).toEqual(["10.0.0.3:80"]);
+    expect(endpoints.currentSets().map((set) => addresses(set)?.join())).toEqual([
+      "10.0.0.3:80",
+      "10.0.0.2:80",
+      "10.0.0.3:80,10.0.0.2:80",
+    ]);
+    await write("10.0.0.3 a\n10.0.0.2 b\n10.0.0.4 c");
+    expect(sent).toHaveLength(1);
+  });
+
+  it("frees a row only when the workers have been told, and some time has passed", async () => {
+    const { endpoints, rows, timers, table, catchUp } = rig();
+    const row = endpoints.use([pool("p", member("10.0.0.1"))])!.sets[0]!.endpoints[0]!.row;
+    endpoints.use([pool("p", member("10.0.0.2"))]);
+    expect(rows.endpointAt(row)).toBeNull();
+    await timers.pass(400_000);
+    expect(rows.sweep(timers.nowMs())).toEqual([]);
+    for (const done of catchUp) done();
+    await timers.pass(0);
+    expect(rows.sweep(timers.nowMs())).toEqual([row]);
+    expect(table.allocateEndpointRow()).toBe(row);
+  });
+
+  it("knows an endpoint that comes back soon, with its ejection", async () => {
+    const { endpoints, rows, timers, table, catchUp } = rig();
+    const use = () => endpoints.use([pool("p", member("10.0.0.1"))])!;
+    const { poolRows, sets } = use();
+    const row = sets[0]!.endpoints[0]!.row;
+    table.eject(poolRows[0]!, row);
+    endpoints.use([]);
+    expect(rows.ejectedRows()).toEqual([]);
+    for (const done of catchUp) done();
+    await timers.pass(299_000);
+    expect(use().sets[0]!.endpoints[0]!.row).toBe(row);
+    expect(rows.ejectedRows()).toEqual([row]);
+    // It is in use again: nothing of it may be freed, however much later.
+    await timers.pass(400_000);
+    expect(rows.sweep(timers.nowMs())).toEqual([]);
+  });
+
+  it("takes no config with more endpoints than the node may have, and goes on with the one before", () => {
+    const { endpoints } = rig({ endpointsMax: 2 });
+    endpoints.use([pool("p", member("10.0.0.1"))]);
+    expect(endpoints.use([pool("p", member("10.0.0.1"), member("10.0.0.2"), member("10.0.0.3"))])).toBeNull();
+    expect(endpoints.currentSets().map(addresses)).toEqual([["10.0.0.1:80"]]);
+  });
+
+  it("takes no config that the table has no rows for", () => {
+    const { endpoints } = rig({ endpointRowsMax: 1 });
+    expect(endpoints.use([pool("p", member("10.0.0.1"), member("10.0.0.2"))])).toBeNull();
+  });
+
+  it("keeps a pool's endpoints when its names come to have too many", async () => {
+    const { endpoints, write, sent, overflows } = rig({ endpointsMax: 2 });
+    await write("10.0.0.1 a");
+    const pools = [pool("p", member("a"))];
+    await endpoints.prepare(pools);
+    endpoints.use(pools);
+    await write("10.0.0.1 a\n10.0.0.2 a\n10.0.0.3 a");
+    expect(overflows).toEqual(["p"]);
+    expect(endpoints.currentSets().map(addresses)).toEqual([["10.0.0.1:80"]]);
+    expect(sent).toEqual([]);
+  });
+});
