@@ -16,7 +16,7 @@ import type { Applied, Fleet, NodeStatus } from "../../control-plane/sync/fleet.
 export const rigTimeMs = 1_717_000_000_123;
 
 /** The real admin/, of which a test can script the next answer. */
-export class ScriptedAdmin {
+class ScriptedAdmin {
   /** What the next write answers with, in place of its own answer. */
   nextProblems: readonly Problem[] | null = null;
   /** What the next call throws. */
@@ -65,7 +65,7 @@ export class ScriptedAdmin {
 }
 
 /** A fleet of scripted answers that keeps what it was asked. */
-export class ScriptedFleet implements Fleet {
+class ScriptedFleet implements Fleet {
   applied: Applied = { appliedCount: 0, nodeCount: 0 };
   nodeList: readonly NodeStatus[] = [];
   readonly waits: { revision: number; who: string; timeoutMs: number }[] = [];
@@ -88,7 +88,7 @@ export interface RestReply {
   readonly json: any;
 }
 
-export type SendBody = string | Buffer | object;
+type SendBody = string | Buffer | object;
 
 export interface RestRig {
   readonly admin: ScriptedAdmin;

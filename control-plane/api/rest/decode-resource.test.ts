@@ -284,6 +284,13 @@ describe("decodeResource", () => {
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
+  it("names an empty key, also inside a record", () => {
+    expect(problemsOf("upstream", { "": 1, healthchecks: { "": 1 } })).toEqual({
+      "''": "unknown field",
+      "healthchecks.''": "unknown field",
+    });
+  });
+
   it("bounds what it tells, and lists it does not look into", () => {
     const many = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`f${i}`, 1]));
     expect(decodeResource("service", many).problems).toHaveLength(100);

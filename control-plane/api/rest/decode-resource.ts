@@ -40,7 +40,8 @@ function decodeRecord(shape: RecordShape, json: JsonObject, prefix: string, deco
   for (const [key, value] of Object.entries(json)) {
     if (decoding.problems.length >= problemsMaxCount) break;
     const field = shape.fields.get(key) ?? fieldOfFiner(shape, key);
-    if (field === undefined) addProblem(decoding, prefix + key, "unknown field");
+    // An empty path would say that the problem is of the whole resource.
+    if (field === undefined) addProblem(decoding, prefix + (key === "" ? "''" : key), "unknown field");
     else if (!field.isReadOnly && !isSaidFiner(field, key, json)) {
       const path = prefix + field.name;
       const decoded =

@@ -287,6 +287,12 @@ describe("Kong's refusals", () => {
     });
   });
 
+  it.each([{ "": 1 }, { "service.id": 1, service: 5 }, { "a.b.c": 1 }])("refuses the odd keys of %o", async (body) => {
+    const reply = await rig.send("POST", "/routes", { paths: ["/odd"], ...body });
+    expect(reply.status).toBe(400);
+    expect(reply.json.message).toContain("unknown field");
+  });
+
   it("tells a list with a wrong item without what follows from it", async () => {
     const reply = await rig.send("POST", "/routes", { paths: [5], protocols: ["zz"] });
     expect(reply.json.message).toMatch(

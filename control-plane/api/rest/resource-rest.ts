@@ -179,5 +179,7 @@ function withoutConsequences(problems: readonly Problem[], unreadable: readonly 
   if (unreadable.length === 0) return problems;
   const isConsequence = ({ field }: Problem) =>
     field === "" || unreadable.some((problem) => problem.field.startsWith(`${field}.`));
-  return problems.filter((problem) => problem.code !== "invalid" || !isConsequence(problem));
+  return problems.filter(
+    (problem) => problem.code !== "invalid" || unreadable.includes(problem) || !isConsequence(problem),
+  );
 }
