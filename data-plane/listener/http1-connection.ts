@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { Framing } from "../http1/body-framing.ts";
 import { ChunkScanner } from "../http1/chunk-scanner.ts";
+import { defaultRequestLimits } from "../http1/field-lines.ts";
 import { headProblem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
 import { answerByOurselves } from "../proxy/answer.ts";
@@ -24,6 +25,8 @@ type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** Above this a body is worth a read buffer of its own. */
 const largeBodyBytes = 8_192;
+/** A piece without a line end is parsed again only when the head has become too large: to say so. */
+const headWaitMaxBytes = defaultRequestLimits.headMaxBytes;
 
 /** Who keeps the set of a worker's connections. */
 export interface ConnectionOwner {
@@ -51,11 +54,18 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   #scanner: ChunkScanner | null = null;
   #lingerBytes = 0;
 
-  constructor(engine: ProxyEngine, accepted: Socket, mode: AcceptMode, owner: ConnectionOwner) {
+  /** @param place who connected, and the listener's port */
+  constructor(
+    engine: ProxyEngine,
+    accepted: Socket,
+    mode: AcceptMode,
+    owner: ConnectionOwner,
+    place: { readonly remoteAddress: string; readonly localPort: number },
+  ) {
     this.#engine = engine;
     this.#owner = owner;
-    this.remoteAddress = plainAddress(accepted.remoteAddress ?? "");
-    this.localPort = accepted.localPort ?? 0;
+    this.remoteAddress = plainAddress(place.remoteAddress);
+    this.localPort = place.localPort;
     this.#exchange = new Exchange(engine, this);
     this.#deadline = new Deadline(engine.wheel, this);
     this.#deadline.set(engine.limits.headTimeoutMs);
@@ -356,9 +366,6 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     this.socket.resume();
   }
 }
-
-/** A piece without a line end is parsed again only when the head has become too large: to say so. */
-const headWaitMaxBytes = 32_768;
 
 /** IPv4 clients of a dual-stack listener are known by their IPv4 address. */
 function plainAddress(address: string): string {

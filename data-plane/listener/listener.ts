@@ -1,5 +1,5 @@
 import type { AddressInfo } from "node:net";
-import { createServer, type Server } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { Counter } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import type { AcceptMode } from "./accepted-socket.ts";
@@ -22,6 +22,7 @@ export class Listener implements ConnectionOwner {
   readonly #connections = new Set<Http1Connection>();
   #lastAcceptedAtMs = performance.now();
   #whenEmpty: (() => void) | null = null;
+  #port = 0;
 
   constructor(engine: ProxyEngine, options: ListenerOptions) {
     this.#engine = engine;
@@ -34,23 +35,7 @@ export class Listener implements ConnectionOwner {
   async open(): Promise<number> {
     const { host, port, reusePort } = this.#options;
     const server = this.#server;
-    server.on("connection", (accepted) => {
-      this.#lastAcceptedAtMs = performance.now();
-      const { counters, limits } = this.#engine;
-      if (this.#connections.size >= limits.connectionMaxCount) {
-        counters.add(Counter.connections_refused);
-        accepted.destroy();
-        return;
-      }
-      try {
-        this.#connections.add(new Http1Connection(this.#engine, accepted, this.#options.acceptMode, this));
-        counters.add(Counter.connections_accepted);
-        counters.add(Counter.connections_active);
-      } catch (error) {
-        accepted.destroy();
-        this.#engine.onDefect(error);
-      }
-    });
+    server.on("connection", (accepted) => this.#accept(accepted));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host, port, reusePort, ipv6Only: host.includes(":"), backlog: 4_096 }, () => {
@@ -60,7 +45,29 @@ export class Listener implements ConnectionOwner {
     });
     // Accepting can fail for want of file descriptors: the connection waits, the listener stays.
     server.on("error", (error) => this.#engine.onDefect(error));
-    return (server.address() as AddressInfo).port;
+    this.#port = (server.address() as AddressInfo).port;
+    return this.#port;
+  }
+
+  #accept(accepted: Socket): void {
+    this.#lastAcceptedAtMs = performance.now();
+    const { counters, limits } = this.#engine;
+    const { remoteAddress } = accepted;
+    // A client that is gone already has no address; one too many gets no answer, since that would cost most.
+    if (remoteAddress === undefined || this.#connections.size >= limits.connectionMaxCount) {
+      counters.add(Counter.connections_refused);
+      accepted.destroy();
+      return;
+    }
+    try {
+      const place = { remoteAddress, localPort: this.#port };
+      this.#connections.add(new Http1Connection(this.#engine, accepted, this.#options.acceptMode, this, place));
+      counters.add(Counter.connections_accepted);
+      counters.add(Counter.connections_active);
+    } catch (error) {
+      accepted.destroy();
+      this.#engine.onDefect(error);
+    }
   }
 
   get connectionCount(): number {

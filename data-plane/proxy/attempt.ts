@@ -98,7 +98,8 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   }
   const next = step === "other_endpoint" ? otherEndpoint(exchange, endpoint) : null;
   if (next === null) {
-    answerByOurselves(exchange, proxyError(errorOfLoss(loss)), detail);
+    // A defect's detail is a stack trace: for the log, not for clients.
+    answerByOurselves(exchange, proxyError(errorOfLoss(loss)), loss === "defect" ? "" : detail);
     return;
   }
   engine.counters.add(Counter.retries);

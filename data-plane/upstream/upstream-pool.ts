@@ -35,19 +35,22 @@ export class UpstreamPool {
     const known = this.#byRow[endpoint.row];
     // Rows are given out anew when an endpoint goes, so the address is compared too.
     if (known !== undefined && known.port === endpoint.port && known.address === endpoint.address) return known;
-    const key = `${endpoint.address}|${endpoint.port}`;
-    let connections = this.#byAddress.get(key);
-    if (connections === undefined) {
-      connections = new EndpointConnections(this, endpoint.address, endpoint.port, this.#idleMaxCount);
-      this.#byAddress.set(key, connections);
-    }
+    const connections =
+      this.#byAddress.get(keyOf(endpoint)) ??
+      new EndpointConnections(this, endpoint.address, endpoint.port, this.#idleMaxCount);
     this.#byRow[endpoint.row] = connections;
     return connections;
   }
 
-  /** Called when an address has no connection left, so that addresses come and go without a trace. */
+  /** An address has its first connection: rows may still lead to one that was forgotten. */
+  remember(connections: EndpointConnections): void {
+    this.#byAddress.set(keyOf(connections), connections);
+  }
+
+  /** An address has no connection left: addresses come and go without a trace. */
   forget(connections: EndpointConnections): void {
-    this.#byAddress.delete(`${connections.address}|${connections.port}`);
+    const key = keyOf(connections);
+    if (this.#byAddress.get(key) === connections) this.#byAddress.delete(key);
   }
 
   /** Closes what is idle. Connections in use close when their exchange is over, since nothing may be kept then. */
@@ -78,7 +81,7 @@ export class EndpointConnections {
   }
 
   open(): UpstreamConnection {
-    this.#openCount++;
+    if (this.#openCount++ === 0) this.pool.remember(this);
     return new UpstreamConnection(this);
   }
 
@@ -99,4 +102,8 @@ export class EndpointConnections {
   closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.close();
   }
+}
+
+function keyOf(place: { readonly address: string; readonly port: number }): string {
+  return `${place.address}|${place.port}`;
 }
