@@ -21,6 +21,9 @@ export interface Measurement {
   readonly forwardedHeads: readonly string[];
 }
 
+/** Enough for V8 to have compiled the hot path, however short the measurement. */
+const warmUpRequestsMin = 20_000;
+
 /** The targets and the load: child processes on a core of their own. */
 export class Rig {
   readonly targetPorts: readonly [number, number];
@@ -44,7 +47,7 @@ export class Rig {
   async measure(subject: RunningSubject, workload: Workload, requestCount: number): Promise<Measurement> {
     const order: LoadOrder = { port: subject.port, requestCount, ...workload };
     this.#targets.send({ type: "answer", bytes: workload.answerBytes } satisfies ToTargets);
-    await this.#load({ ...order, requestCount: Math.ceil(requestCount / 4) });
+    await this.#load({ ...order, requestCount: Math.max(warmUpRequestsMin, Math.ceil(requestCount / 4)) });
     await this.#targetCounts();
     const cpuBeforeMs = cpuTimeMs(subject.pid);
     const { completed, failed, elapsedMs } = await this.#load(order);

@@ -17,7 +17,7 @@ Usage: node bench/bench.ts [options]
 
   --only NAMES       workloads, comma-separated: ${workloads.map(({ name }) => name).join(", ")} (default: all)
   --rounds N         times that every subject is measured (default: 3)
-  --requests N       requests of each measurement, after a quarter of that as warm-up (default: 60000)
+  --requests N       requests of each measurement, after 20000 or a quarter of it as warm-up (default: 60000)
   --subjects NAMES   subjects, comma-separated (default: all)
   --no-write         print only, leave bench/results/ as it is
   --help             this text
