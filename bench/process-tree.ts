@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 let ticksPerSecond = 0;
 
 /** The process and all that descend from it. */
-export function processTree(rootPid: number): number[] {
+function processTree(rootPid: number): number[] {
   const childrenOf = new Map<number, number[]>();
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);

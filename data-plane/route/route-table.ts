@@ -5,7 +5,7 @@ import { compilePathPattern, isPathPattern, literalPrefix } from "./path-pattern
 import { compileConditions, hasValues, type RouteConditions } from "./route-conditions.ts";
 import type { RouteInput, RouteMatch } from "./route-input.ts";
 
-export type { HeaderLookup, RouteInput, RouteMatch } from "./route-input.ts";
+export type { RouteInput, RouteMatch } from "./route-input.ts";
 
 /** The routes of one config, indexed. Immutable. */
 export interface RouteTable {
