@@ -55,6 +55,11 @@ export class ScriptedNode {
     this.#call.write(create(ConnectRequestSchema, { message }));
   }
 
+  /** Sends what need not be a message. */
+  sendBytes(bytes: Buffer): void {
+    this.#call.write(bytes as never);
+  }
+
   hello(nodeId: string, have?: Pick<Holding, "publication" | "stateHash" | "epoch">): void {
     this.send({ case: "hello", value: { nodeId, hostname: `host-of-${nodeId}`, build: "test", have, workerCount: 2 } });
   }

@@ -1,0 +1,122 @@
+import { describe, expect, it } from "vitest";
+import { FakeSyncStore } from "../../test/support/fake-sync-store.ts";
+import { all, keepingUp, startHub, turnsOfTheLoop, until } from "../../test/support/sync-hub-rig.ts";
+
+describe("NodeSession", () => {
+  it("sends a change after a quiet time at once and those that follow together", async () => {
+    const { store, clock, connectServing } = await startHub();
+    const node = await connectServing("n1");
+    clock.advance(1_000);
+    store.putUpstream("u1");
+    expect((await node.ackNextSnapshot()).begin.publication).toBe(1n);
+    for (const name of ["u2", "u3", "u4"]) store.putUpstream(name);
+    clock.advance(49);
+    expect(node.unreadCount("snapshotBegin")).toBe(0);
+    clock.advance(1);
+    expect((await node.ackNextSnapshot()).begin).toMatchObject({ publication: 4n, entityCount: 4n });
+  });
+
+  it("keeps one push un-acked at most, and then sends the newest", async () => {
+    const { store, clock, connectServing } = await startHub();
+    const node = await connectServing("n1");
+    clock.advance(1_000);
+    store.putUpstream("u1");
+    const first = await node.nextSnapshot();
+    for (const name of ["u2", "u3", "u4"]) {
+      store.putUpstream(name);
+      clock.advance(300);
+    }
+    expect(node.unreadCount("snapshotBegin")).toBe(0);
+    node.ack(first.begin);
+    expect((await node.nextSnapshot()).begin.publication).toBe(4n);
+  });
+
+  it("does not let a node that reads nothing delay another", async () => {
+    const { hub, store, clock, connect, connectServing } = await startHub({ senderMaxCount: 1, stallMs: 100 });
+    const healthy = await connectServing("healthy");
+    for (let i = 0; i < 60; i++) store.putUpstream(`u${i}`, { tags: ["x".repeat(200_000)] });
+    clock.advance(300);
+    await healthy.ackNextSnapshot();
+    const stalled = connect();
+    stalled.pause();
+    stalled.hello("stalled");
+    await until(hub, (fleet) => fleet.nodes().length === 2);
+    await turnsOfTheLoop();
+    // The stalled node holds the only slot until the stall is noticed.
+    clock.advance(1_000);
+    const revision = store.putUpstream("last");
+    const applied = hub.fleet.waitForRevision(revision, keepingUp);
+    expect((await healthy.ackNextSnapshot()).begin.revision).toBe(BigInt(revision));
+    expect(await applied).toEqual({ appliedCount: 1, nodeCount: 2 });
+  });
+
+  it("records a nack and tries the next publication only", async () => {
+    const { hub, store, clock, connectServing } = await startHub();
+    const node = await connectServing("n1");
+    clock.advance(1_000);
+    const revision = store.putUpstream("u1");
+    const { begin } = await node.nextSnapshot();
+    const refusal = {
+      entityKind: "upstream",
+      entityId: "u1",
+      field: "name",
+      message: "bad name",
+      reason: "invalid_entity",
+    };
+    node.send({ case: "nack", value: { publication: begin.publication, keptPublication: 0n, ...refusal } });
+    expect(await hub.fleet.waitForRevision(revision, all)).toEqual({ appliedCount: 0, nodeCount: 1 });
+    expect(hub.fleet.nodes()[0]).toMatchObject({ publication: 0, lag: 1, lastNack: { publication: 1, ...refusal } });
+    clock.advance(1_000);
+    const next = store.putUpstream("u1");
+    expect((await node.ackNextSnapshot()).begin.publication).toBe(2n);
+    expect(await hub.fleet.waitForRevision(next, all)).toEqual({ appliedCount: 1, nodeCount: 1 });
+  });
+
+  it("sends a snapshot once more when the node arrived at another hash, then reports it", async () => {
+    const { hub, store, clock, connectServing } = await startHub();
+    const node = await connectServing("n1");
+    clock.advance(1_000);
+    const revision = store.putUpstream("u1");
+    for (let i = 0; i < 2; i++) {
+      const { begin } = await node.nextSnapshot();
+      node.ack({ publication: begin.publication, stateHash: Buffer.alloc(32) });
+    }
+    expect(await hub.fleet.waitForRevision(revision, all)).toEqual({ appliedCount: 0, nodeCount: 1 });
+    expect(hub.fleet.nodes()[0]).toMatchObject({
+      publication: 0,
+      lastNack: { publication: 1, reason: "hash_mismatch" },
+    });
+    expect(node.unreadCount("snapshotBegin")).toBe(0);
+  });
+
+  const epochOf = (counter: number, byte: number) => ({ counter: BigInt(counter), id: Buffer.alloc(16, byte) });
+  it.each([
+    { reason: "foreign_store", epoch: epochOf(5, 2), publication: 1n },
+    { reason: "newer_epoch", epoch: epochOf(6, 1), publication: 1n },
+    { reason: "ahead", epoch: epochOf(5, 1), publication: 900n },
+    { reason: "diverged", epoch: epochOf(5, 1), publication: 3n },
+  ])("pushes nothing to a node that is $reason and reports it", async ({ reason, epoch, publication }) => {
+    const { hub, store, clock, connect } = await startHub({ store: new FakeSyncStore({ revision: 3 }) });
+    const node = connect();
+    node.hello("n1", {
+      epoch: { $typeName: "penstock.sync.v1.Epoch", ...epoch },
+      publication,
+      stateHash: Buffer.alloc(32, 9),
+    });
+    await until(hub, (fleet) => fleet.nodes()[0]?.lastNack?.reason === reason);
+    clock.advance(1_000);
+    const revision = store.putUpstream("u1");
+    expect(await hub.fleet.waitForRevision(revision, all)).toEqual({ appliedCount: 0, nodeCount: 1 });
+    await node.next("heartbeat");
+    expect(node.unreadCount("snapshotBegin")).toBe(0);
+  });
+
+  it("pushes to a node of an earlier epoch, whatever its number", async () => {
+    const { connect, store } = await startHub({ store: new FakeSyncStore({ revision: 3 }) });
+    store.putUpstream("u1");
+    const node = connect();
+    const epoch = { $typeName: "penstock.sync.v1.Epoch", ...epochOf(4, 9) } as const;
+    node.hello("n1", { epoch, publication: 900n, stateHash: Buffer.alloc(32, 9) });
+    expect((await node.nextSnapshot()).begin.publication).toBe(4n);
+  });
+});
