@@ -22,7 +22,10 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   const ending = endOnRequest(log);
   if (options.given.has("proxyTlsListen")) log.warn("TLS is not built yet: --proxy-tls-listen opens no port");
   try {
-    ending.started(await startNode(options, log));
+    const node = await startNode(options, log);
+    ending.started(node);
+    // For the process of ours that started this one: it may log nothing at this level.
+    process.send?.({ msg: "ready", proxy: node.proxyAddresses, status: node.statusAddresses });
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     refuse([error.message]);

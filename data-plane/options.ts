@@ -139,6 +139,10 @@ const SETTINGS = {
 };
 
 type Settings = typeof SETTINGS;
+
+/** Every flag, without dashes, for a command that hands on what it does not know itself. */
+export const dataPlaneFlags: readonly string[] = Object.values(SETTINGS).map((one) => one.flag);
+
 type SettingName = keyof Settings;
 
 /** The value of every option. */

@@ -29,6 +29,9 @@ export class StartError extends Error {}
 
 /** A running node. */
 export interface DataPlaneNode {
+  /** `host:port` of each bound address. */
+  readonly proxyAddresses: readonly string[];
+  readonly statusAddresses: readonly string[];
   /** Takes no more work, finishes what is under way, and ends; resolves when all is closed. */
   drain(): Promise<void>;
 }
@@ -84,19 +87,14 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     log,
     onApplied: (snapshot) => void keep(snapshot),
   });
-  log.info(
-    {
-      proxy: proxyHosts.map((host) => formatAddress({ host, port })),
-      status: [formatAddress({ host: options.statusListen.host, port: statusServer.port })],
-      node_id: folder.nodeId,
-    },
-    "ready",
-  );
+  const proxyAddresses = proxyHosts.map((host) => formatAddress({ host, port }));
+  const statusAddresses = [formatAddress({ host: options.statusListen.host, port: statusServer.port })];
+  log.info({ proxy: proxyAddresses, status: statusAddresses, node_id: folder.nodeId }, "ready");
 
   async function keep(snapshot: Parameters<SnapshotFile["save"]>[0]): Promise<void> {
     const saved = await file.save(snapshot);
     if (saved.ok) return;
-    counters.snapshotSaveFailuresCount++;
+    counters.snapshot_save_failures++;
     log.error(
       { problem: saved.problem },
       "the snapshot is served but not kept on disk: a restart would begin with an older one",
@@ -104,6 +102,8 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   }
 
   return {
+    proxyAddresses,
+    statusAddresses,
     async drain() {
       isDraining = true;
       sync?.close();
@@ -164,7 +164,7 @@ async function buildTraffic({ options, log, counters, proxyHosts, workerCount, v
     random: Math.random,
     onChange: (name) => endpoints.nameChanged(name),
     onProblem(name, problem, keptAddresses) {
-      counters.nameProblemsCount++;
+      counters.name_problems++;
       log.debug({ name, problem, keptAddresses }, "name not resolved");
     },
   });
@@ -193,7 +193,7 @@ async function buildTraffic({ options, log, counters, proxyHosts, workerCount, v
     currentSets: () => endpoints.currentSets(),
     onEjected: (_poolKey, row, cause) => readmission.ejected(row, cause),
     onLost(worker, cause, restartAfterMs) {
-      counters.workersLostCount++;
+      counters.workers_lost++;
       log.error({ worker, cause, restartAfterMs }, "worker lost");
     },
   });
@@ -202,11 +202,11 @@ async function buildTraffic({ options, log, counters, proxyHosts, workerCount, v
     endpoints,
     workers,
     onApplied({ publication, revision }) {
-      counters.snapshotsAppliedCount++;
+      counters.snapshots_applied++;
       log.info({ publication, revision }, "applied");
     },
     onRefused({ publication }, refusal) {
-      counters.snapshotsRefusedCount++;
+      counters.snapshots_refused++;
       log.debug({ publication, refusal }, "refused");
     },
     onRollbackFailed: (message) => log.error({ message }, "the workers do not take back what they served before"),
@@ -239,18 +239,17 @@ function buildReadmission({ table, rows, names, log, counters }: ReadmissionInpu
     probeTimeoutMs: 2_000,
     probesMax: 64,
     onEjected(endpoint, cause) {
-      counters.ejectionsCount++;
       log.warn({ ...told(endpoint), cause }, "endpoint ejected");
       // Its host may have moved.
       names.refresh(endpoint.host);
     },
     onProbeFailed(endpoint, problem) {
-      counters.probesFailedCount++;
+      counters.probe_failures++;
       log.debug({ ...told(endpoint), problem }, "probe failed");
       names.refresh(endpoint.host);
     },
     onReadmitted(endpoint) {
-      counters.readmissionsCount++;
+      counters.readmissions++;
       log.info(told(endpoint), "endpoint readmitted");
     },
   });

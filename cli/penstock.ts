@@ -1,0 +1,34 @@
+/** What `penstock` can be told to run, and where that lies. */
+const commands = {
+  "control-plane": "owns the configuration, serves the Admin API, feeds the nodes",
+  "data-plane": "carries traffic by the configuration of a control plane",
+} as const;
+
+/** Module specifiers end in .js in compiled code and in .ts in the sources. */
+const ending = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
+
+interface PlaneModule {
+  main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<unknown>;
+}
+
+/**
+ * Runs the command line: `penstock control-plane`, `penstock data-plane`, or without a command both.
+ * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right.
+ */
+export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const [first, ...rest] = argv;
+  if (first === "--version" || first === "-V") {
+    const { readVersion } = await import("../control-plane/version.ts");
+    console.log(readVersion());
+  } else if (first === undefined || first.startsWith("-")) {
+    const { startBothPlanes } = await import("./start-both-planes.ts");
+    await startBothPlanes(argv, env);
+  } else if (first in commands) {
+    // Loaded by a computed name, so that one plane never loads the other's code.
+    const plane = (await import(new URL(`../${first}/main${ending}`, import.meta.url).href)) as PlaneModule;
+    await plane.main(rest, env);
+  } else {
+    console.error(`penstock: there is no command '${first}'; there are: ${Object.keys(commands).join(", ")}`);
+    process.exit(2);
+  }
+}

@@ -1,0 +1,152 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { StartError, startControlPlane } from "../control-plane/start-control-plane.ts";
+import { type Log, openLog } from "../control-plane/telemetry/log.ts";
+import { parseBothPlanes } from "./both-planes-options.ts";
+
+/** Where the data plane listens, as it says over the channel between the two processes. */
+interface Ready {
+  readonly msg: "ready";
+  readonly proxy: readonly string[];
+  readonly status: readonly string[];
+}
+
+/** A data plane that ends by a crash is started again after this; one that cannot start is not. */
+const restartAfterMs = 1_000;
+
+/**
+ * `penstock` without a command: a control plane in this process and a data plane as its child, joined by the sync
+ * stream only. When this process goes away, the child's channel closes; it then drains and ends.
+ * Exit codes: 0 after a graceful end, 1 for a bug or a second signal, 2 for what the user can put right.
+ */
+export async function startBothPlanes(argv: readonly string[], givenEnv: NodeJS.ProcessEnv): Promise<void> {
+  const parsed = parseBothPlanes(argv, givenEnv);
+  if (parsed.type === "help") {
+    process.stdout.write(parsed.text);
+    return;
+  }
+  if (parsed.type === "problems") return refuse(parsed.lines);
+  const { controlPlane: options, env } = parsed;
+  const log = openLog(options.logLevel);
+  try {
+    const controlPlane = await startControlPlane(options, log);
+    const dataPlaneArguments = [
+      "data-plane",
+      ...parsed.dataPlaneArguments,
+      `--control-plane=${controlPlane.syncAddresses[0]}`,
+    ];
+    const dataPlane = new DataPlaneChild(dataPlaneArguments, env, log);
+    endOnSignals(log, async () => {
+      // Traffic ends first: what is being answered may still be reported.
+      await dataPlane.end();
+      await controlPlane.close();
+    });
+    const ready = await dataPlane.started;
+    log.info({ pids: [process.pid, dataPlane.pid], admin: controlPlane.adminAddresses, ...ready }, "penstock is ready");
+    greet(controlPlane.adminAddresses[0]!, ready);
+  } catch (error) {
+    if (error instanceof StartError) refuse([error.message]);
+    throw error;
+  }
+}
+
+function greet(admin: string, { proxy, status }: Ready): void {
+  const proxyPort = proxy[0]!.slice(proxy[0]!.lastIndexOf(":") + 1);
+  const adminPort = admin.slice(admin.lastIndexOf(":") + 1);
+  console.log(`
+Penstock is running.
+  Admin API  http://localhost:${adminPort}   (REST, gRPC, gRPC-Web, Connect)
+  Proxy      http://localhost:${proxyPort}
+  Status     http://${status[0]}/status
+
+Try:
+  curl -i -X POST http://localhost:${adminPort}/services --data name=example_service --data url='http://127.0.0.1:9001'
+  curl -i -X POST http://localhost:${adminPort}/services/example_service/routes --data 'paths[]=/mock' --data name=example_route
+  curl http://localhost:${proxyPort}/mock/headers
+
+'npm run targets' starts two servers to try it with. Stop with Ctrl-C.
+`);
+}
+
+/** The data plane as a child process, started again when it crashes. */
+class DataPlaneChild {
+  /** Resolves when the first one is ready; rejects with a StartError when it cannot start. */
+  readonly started: Promise<Ready>;
+  readonly #args: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #log: Log;
+  #child: ChildProcess;
+  #isEnding = false;
+
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv, log: Log) {
+    this.#args = args;
+    this.#env = env;
+    this.#log = log;
+    this.#child = this.#fork();
+    this.started = new Promise((resolve, reject) => {
+      this.#child.once("message", (message) => resolve(message as Ready));
+      this.#child.once("exit", () => reject(new StartError("the data plane could not start; it said why above")));
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Lets it drain and waits for its end. A closed channel asks for that on every platform; a signal does not on Windows. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.#child.once("exit", resolve));
+    if (this.#child.connected) this.#child.disconnect();
+    await ended;
+  }
+
+  #fork(): ChildProcess {
+    const command = fileURLToPath(
+      new URL(import.meta.url.endsWith(".ts") ? "../bin/penstock.js" : "../../bin/penstock.js", import.meta.url),
+    );
+    const child = fork(command, [...this.#args], { env: this.#env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    let wasReady = false;
+    child.once("message", () => {
+      wasReady = true;
+    });
+    child.once("exit", (code, signal) => {
+      if (this.#isEnding || !wasReady) return;
+      this.#log.error({ code, signal }, "the data plane ended; starting it again");
+      setTimeout(() => {
+        if (!this.#isEnding) this.#child = this.#fork();
+      }, restartAfterMs);
+    });
+    return child;
+  }
+}
+
+/** Ends gracefully at the first signal, at once at a second one that comes later than Ctrl-C's echo. */
+function endOnSignals(log: Log, end: () => Promise<void>): void {
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, "a bug: the control plane ends");
+    process.exit(1);
+  });
+  process.on("unhandledRejection", (reason) => log.error({ err: reason }, "a bug: a failure that nobody handled"));
+  let isEnding = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (isEnding) process.exit(1);
+      isEnding = true;
+      log.info({ reason: signal }, "closing");
+      end().then(
+        () => process.exit(0),
+        (error) => {
+          log.fatal({ err: error }, "closing failed");
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+function refuse(lines: readonly string[]): never {
+  for (const line of lines) process.stderr.write(`penstock: ${line}\n`);
+  process.exit(2);
+}
