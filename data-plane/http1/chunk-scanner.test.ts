@@ -22,7 +22,8 @@ function scan(text: string, cuts: readonly number[] = [], decodes = false): Scan
     while (at < end && !scanner.isDone) {
       const next = scanner.scan(bytes, at, end);
       if (next < 0) return { forwarded, rest: "", outcome: headProblem(next).name };
-      forwarded += bytes.toString("latin1", at, scanner.forwardEnd);
+      if (next === at) throw new Error("no byte was read");
+      forwarded += bytes.toString("latin1", scanner.forwardStart, scanner.forwardEnd);
       at = next;
     }
   }

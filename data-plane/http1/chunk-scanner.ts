@@ -34,7 +34,8 @@ const trailerMaxBytes = 8_192;
  * Source: RFC 9112 section 7.1.
  */
 export class ChunkScanner {
-  /** End of the bytes to forward that the last `scan` found, from where it began. */
+  /** The bytes to forward that the last `scan` found; none when the two are equal. */
+  forwardStart = 0;
   forwardEnd = 0;
   #state: State = State.Size;
   #decodes = false;
@@ -58,23 +59,27 @@ export class ChunkScanner {
   }
 
   /**
-   * Reads on from `from`. Call again from the position returned while it is below `end` and `isDone` is false.
-   * The bytes [from, forwardEnd) are to be forwarded; what lies between forwardEnd and the result is not.
+   * Reads on from `from`, which is below `end`, by at least one byte. Call again from the position returned
+   * while it is below `end` and `isDone` is false.
    *
    * @returns position after what was read, or a Problem, negated
    */
   scan(bytes: Uint8Array, from: number, end: number): number {
     let at = from;
-    // A run of forwarded bytes, then a run of others: each call yields at most one of each.
-    while (at < end && this.#isForwarded()) {
-      at = this.#step(bytes, at, end);
-      if (at < 0) return at;
-    }
+    // A run of bytes that are left out, then a run of forwarded ones. A byte that only changes the state may
+    // leave both empty; then once more, with the same byte in its new state.
+    do {
+      while (at < end && this.#state !== State.Done && !this.#isForwarded()) {
+        at = this.#step(bytes, at, end);
+        if (at < 0) return at;
+      }
+      this.forwardStart = at;
+      while (at < end && this.#isForwarded()) {
+        at = this.#step(bytes, at, end);
+        if (at < 0) return at;
+      }
+    } while (at === from);
     this.forwardEnd = at;
-    while (at < end && this.#state !== State.Done && !this.#isForwarded()) {
-      at = this.#step(bytes, at, end);
-      if (at < 0) return at;
-    }
     return at;
   }
 

@@ -26,6 +26,8 @@ export class RequestHead {
   /** Path and query, without what absolute-form puts before them. Empty when absolute-form names no path. */
   targetStart = 0;
   targetEnd = 0;
+  /** After the request line's CRLF. */
+  fieldsStart = 0;
   /** Host and port as sent (absolute-form overrides Host); start = end when HTTP/1.0 sent none. */
   hostStart = 0;
   /** Where the host's name ends: the port's colon, or authorityEnd. */
@@ -67,6 +69,7 @@ export class RequestHead {
       at += 2;
     }
     at = this.#parseRequestLine(bytes, at, stop);
+    this.fieldsStart = at;
     if (at > 0) at = scanFieldLines(this.fields, bytes, at, stop);
     if (at > 0) return this.#interpret(bytes, at);
     return at === 0 && stop < end ? -Problem.HeadTooLarge : at;

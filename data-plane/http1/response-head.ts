@@ -19,7 +19,7 @@ export class ResponseHead {
   /** The status code's first digit. */
   statusStart = 0;
   /** After the status line's CRLF. */
-  statusLineEnd = 0;
+  fieldsStart = 0;
   framing: Framing = Framing.None;
   /** As said by Content-Length, also where no body follows (HEAD, 304); -1 when it was not said. */
   contentLength = -1;
@@ -69,7 +69,7 @@ export class ResponseHead {
     while (at < stop && (byteClass[bytes[at]!]! & FIELD_VALUE) !== 0) at++;
     if (at + 1 >= stop) return at < stop && bytes[at] !== CR ? -Problem.StatusLine : 0;
     if (bytes[at] !== CR || bytes[at + 1] !== LF) return -Problem.LineEnd;
-    this.statusLineEnd = at + 2;
+    this.fieldsStart = at + 2;
     return at + 2;
   }
 

@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { RequestHead } from "./request-head.ts";
-import { keptLines, requestForwards } from "./write-head.ts";
+import { ResponseHead } from "./response-head.ts";
+import { keptLines, requestForwards, responseForwards } from "./write-head.ts";
 
 /** The field lines that travel on, of a request with these lines beside Host. */
 function kept(lines: string): string {
   const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`, "latin1");
   const head = new RequestHead();
   expect(head.parse(bytes, 0, bytes.length)).toBe(bytes.length);
-  return keptLines(head.fields, bytes, head.fields.nameStart[0]!, requestForwards);
+  return keptLines(head.fields, bytes, head.fieldsStart, head.fieldsStart, requestForwards);
 }
 
 describe("keptLines", () => {
@@ -40,5 +41,15 @@ describe("keptLines", () => {
     ],
   ])("%s", (_, lines, want) => {
     expect(kept(lines)).toBe(want);
+  });
+
+  it("takes of the start line what it is told to, also when no field follows", () => {
+    for (const lines of ["", "Via: x\r\n", "Connection: close\r\n"]) {
+      const bytes = Buffer.from(`HTTP/1.1 200 OK\r\n${lines}\r\n`, "latin1");
+      const head = new ResponseHead();
+      expect(head.parse(bytes, 0, bytes.length, false)).toBe(bytes.length);
+      const want = lines.startsWith("Via") ? `200 OK\r\n${lines}` : "200 OK\r\n";
+      expect(keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, responseForwards)).toBe(want);
+    }
   });
 });

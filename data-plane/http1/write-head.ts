@@ -25,12 +25,19 @@ export const responseForwards: ForwardTable = forwardTable([Field.Other, Field.A
  * The lines of a head that travel on, as one string: neighbouring lines are cut out together, so that a usual
  * head costs one or two slices however many fields it has.
  *
- * @param from position of the first byte to take, the first field's name or a start line that is kept
+ * @param from position of the first byte to take: `fieldsStart`, or before it to keep of the start line
+ * @param fieldsStart after the start line's CRLF
  */
-export function keptLines(lines: FieldLines, bytes: Buffer, from: number, forwards: ForwardTable): string {
+export function keptLines(
+  lines: FieldLines,
+  bytes: Buffer,
+  from: number,
+  fieldsStart: number,
+  forwards: ForwardTable,
+): string {
   let text = "";
   let runStart = from;
-  let runEnd = lines.count > 0 ? lines.nameStart[0]! : from;
+  let runEnd = fieldsStart;
   for (let index = 0; index < lines.count; index++) {
     if (forwards[lines.kind[index]!] === 1) {
       if (runEnd === runStart) runStart = lines.nameStart[index]!;

@@ -211,7 +211,8 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
       this.#refuse(next);
       return start;
     }
-    if (scanner.forwardEnd > start) relayRequestBytes(this.#exchange, from, start, scanner.forwardEnd);
+    const { forwardStart, forwardEnd } = scanner;
+    if (forwardEnd > forwardStart) relayRequestBytes(this.#exchange, from, forwardStart, forwardEnd);
     if (scanner.isDone) this.#bodyEnd();
     else this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
     return next;

@@ -25,9 +25,8 @@ export interface ForwardFacts {
  */
 export function forwardedFields(head: RequestHead, bytes: Buffer, facts: ForwardFacts): string {
   const { fields } = head;
-  const kept = fields.count > 0 ? keptLines(fields, bytes, fields.nameStart[0]!, requestForwards) : "";
   return (
-    kept +
+    keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, requestForwards) +
     (head.hasTrailersOption ? "TE: trailers\r\n" : "") +
     `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
     (facts.host === "" ? "" : `X-Forwarded-Host: ${facts.host}\r\n`) +
@@ -61,7 +60,7 @@ export interface AnswerFacts {
 /** An answer's head as the client gets it: always HTTP/1.1, with the upstream's reason and fields, then ours. */
 export function answerHead(head: ResponseHead, bytes: Buffer, facts: AnswerFacts): string {
   return (
-    `HTTP/1.1 ${keptLines(head.fields, bytes, head.statusStart, responseForwards)}${facts.framingLine}` +
+    `HTTP/1.1 ${keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, responseForwards)}${facts.framingLine}` +
     (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n" : "Via: 1.0 penstock\r\n") +
     `X-Kong-Upstream-Latency: ${facts.upstreamLatencyMs}\r\nX-Kong-Proxy-Latency: ${facts.proxyLatencyMs}\r\n` +
     (facts.closes

@@ -237,7 +237,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
         this.#lose("bad_response", headProblem(next).name);
         return;
       }
-      if (scanner.forwardEnd > at) this.#receiver!.onResponseBytes(from, at, scanner.forwardEnd);
+      const { forwardStart, forwardEnd } = scanner;
+      if (forwardEnd > forwardStart) this.#receiver!.onResponseBytes(from, forwardStart, forwardEnd);
       if (!this.#isInBody()) return;
       at = next;
     }

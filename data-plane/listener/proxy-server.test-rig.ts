@@ -1,0 +1,292 @@
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../snapshot/worker-config.ts";
+import { EndpointTable } from "../upstream/endpoint-table.ts";
+import { ProxyServer, type ProxyServerOptions } from "./proxy-server.ts";
+
+/** A message as it came over a socket: its head's text and its body, still in its framing. */
+export interface RawMessage {
+  readonly head: string;
+  readonly body: string;
+}
+
+/** Cuts messages out of a byte stream as a lenient reader does: the tests judge what it found. */
+export class MessageReader {
+  text = "";
+
+  /** @param hasBody false for answers to HEAD and 304 */
+  take(hasBody = true): RawMessage | null {
+    const headEnd = this.text.indexOf("\r\n\r\n");
+    if (headEnd < 0) return null;
+    const head = this.text.slice(0, headEnd + 4);
+    const length = hasBody ? /^content-length: (\d+)/im.exec(head) : null;
+    const isChunked = hasBody && /^transfer-encoding: chunked/im.test(head);
+    let end = head.length;
+    if (length !== null) end += Number(length[1]);
+    else if (isChunked) {
+      const last = this.text.indexOf("0\r\n\r\n", headEnd + 4);
+      if (last < 0) return null;
+      end = last + 5;
+    }
+    if (this.text.length < end) return null;
+    const message = { head, body: this.text.slice(head.length, end) };
+    this.text = this.text.slice(end);
+    return message;
+  }
+}
+
+export interface Backend {
+  readonly port: number;
+  readonly requests: RawMessage[];
+  readonly sockets: Set<Socket>;
+  connectionCount: number;
+  close(): Promise<void>;
+}
+
+/** A server that answers each request with what `answer` writes. */
+export async function openBackend(
+  answer: (request: RawMessage, socket: Socket, connectionNumber: number) => void,
+): Promise<Backend> {
+  return await openRawBackend((socket, number, backend) => {
+    const reader = new MessageReader();
+    socket.on("data", (bytes) => {
+      reader.text += bytes.toString("latin1");
+      for (let request = reader.take(); request !== null; request = reader.take()) {
+        backend.requests.push(request);
+        answer(request, socket, number);
+      }
+    });
+  });
+}
+
+export async function openRawBackend(
+  onConnection: (socket: Socket, connectionNumber: number, backend: Backend) => void,
+): Promise<Backend> {
+  const sockets = new Set<Socket>();
+  const server: Server = createServer({ noDelay: true });
+  const backend: Backend = {
+    port: 0,
+    requests: [],
+    sockets,
+    connectionCount: 0,
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => sockets.delete(socket));
+    onConnection(socket, ++backend.connectionCount, backend);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return Object.assign(backend, { port: (server.address() as AddressInfo).port });
+}
+
+/** A port on which nothing listens. */
+export async function closedPort(): Promise<number> {
+  const backend = await openRawBackend(() => {});
+  await backend.close();
+  return backend.port;
+}
+
+export function answerText(body: string, lines = ""): string {
+  return `HTTP/1.1 200 OK\r\n${lines}Content-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+/** A client that sends what it is told to, byte for byte. */
+export class RawClient {
+  readonly socket: Socket;
+  /** How the proxy ended the connection. */
+  readonly closed: Promise<"end" | "reset">;
+  readonly #reader = new MessageReader();
+  #wake: () => void = () => {};
+  #isClosed = false;
+
+  constructor(port: number) {
+    this.socket = connect({ port, host: "127.0.0.1", noDelay: true });
+    this.closed = new Promise((resolve) => {
+      let outcome: "end" | "reset" = "end";
+      this.socket.on("error", () => {
+        outcome = "reset";
+      });
+      this.socket.on("close", () => {
+        this.#isClosed = true;
+        this.#wake();
+        resolve(outcome);
+      });
+    });
+    this.socket.on("data", (bytes) => {
+      this.#reader.text += bytes.toString("latin1");
+      this.#wake();
+    });
+  }
+
+  send(text: string): this {
+    this.socket.write(text, "latin1");
+    return this;
+  }
+
+  /** The next answer; rejects when the connection ends before it is whole. */
+  async answer(hasBody = true): Promise<RawMessage> {
+    for (;;) {
+      const message = this.#reader.take(hasBody);
+      if (message !== null) return message;
+      if (this.#isClosed) throw new Error(`closed before an answer; received: ${this.#reader.text.slice(0, 300)}`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Everything that came and no answer was cut out of, once the connection is closed. */
+  async rest(): Promise<string> {
+    await this.closed;
+    return this.#reader.text;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}
+
+export const routeDefaults: RouteConfig = {
+  id: "route-1",
+  name: null,
+  createdAtMs: 0,
+  protocols: ["http", "https"],
+  methods: null,
+  hosts: null,
+  paths: ["/"],
+  headers: null,
+  regexPriority: 0,
+  stripPath: true,
+  preserveHost: false,
+  httpsRedirectStatus: 426,
+  serviceIndex: 0,
+};
+
+export const serviceDefaults: ServiceConfig = {
+  id: "service-1",
+  name: null,
+  protocol: "http",
+  isProtocolSupported: true,
+  path: null,
+  retries: 5,
+  connectTimeoutMs: 5_000,
+  writeTimeoutMs: 5_000,
+  readTimeoutMs: 5_000,
+  poolIndex: 0,
+};
+
+export interface RigOptions {
+  readonly ports: readonly number[];
+  readonly routes?: readonly Partial<RouteConfig>[];
+  readonly service?: Partial<ServiceConfig>;
+  readonly hostHeader?: string;
+  readonly server?: Partial<ProxyServerOptions>;
+}
+
+/** A proxy in this thread, in front of backends on the given ports. */
+export class Rig {
+  readonly server: ProxyServer;
+  readonly table: EndpointTable;
+  readonly ejected: string[];
+  readonly defects: unknown[];
+  readonly #poolRow: number;
+  readonly #clients: RawClient[] = [];
+  #publication = 0;
+
+  private constructor(server: ProxyServer, table: EndpointTable, ejected: string[], defects: unknown[]) {
+    this.server = server;
+    this.table = table;
+    this.ejected = ejected;
+    this.defects = defects;
+    this.#poolRow = table.allocatePoolRow()!;
+  }
+
+  static async open(options: RigOptions | null): Promise<Rig> {
+    const table = EndpointTable.create({ endpointRowsMax: 64, poolRowsMax: 8 });
+    const ejected: string[] = [];
+    const defects: unknown[] = [];
+    const server = await ProxyServer.open({
+      hosts: ["127.0.0.1"],
+      port: 0,
+      reusePort: false,
+      endpoints: table,
+      version: "0.0.1",
+      onEjected: (poolKey, row, cause) => ejected.push(`${poolKey} ${row} ${cause}`),
+      onDefect: (error) => defects.push(error),
+      ...options?.server,
+    });
+    const rig = new Rig(server, table, ejected, defects);
+    if (options !== null) rig.apply(options);
+    return rig;
+  }
+
+  apply(options: RigOptions): void {
+    const endpoints: EndpointConfig[] = options.ports.map((port) => ({
+      row: this.table.allocateEndpointRow()!,
+      address: "127.0.0.1",
+      port,
+      weight: 100,
+      hostHeader: `target.test:${port}`,
+    }));
+    const config: WorkerConfig = {
+      publication: ++this.#publication,
+      revision: this.#publication,
+      routes: (options.routes ?? [{}]).map((route, index) => ({ ...routeDefaults, id: `route-${index}`, ...route })),
+      services: [{ ...serviceDefaults, ...options.service }],
+      pools: [
+        {
+          key: "upstream:u",
+          name: "u",
+          poolRow: this.#poolRow,
+          hostHeader: options.hostHeader ?? null,
+          isUpstream: true,
+          algorithm: "round-robin",
+        },
+      ],
+    };
+    const emptyBecause = endpoints.length === 0 ? "no_targets" : null;
+    this.server.engine.snapshots.apply(config, [{ poolKey: "upstream:u", endpoints, emptyBecause }]);
+  }
+
+  client(): RawClient {
+    const client = new RawClient(this.server.port);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** One request on a connection of its own. */
+  async ask(text: string, hasBody = true): Promise<RawMessage> {
+    const client = this.client().send(text);
+    try {
+      return await client.answer(hasBody);
+    } finally {
+      client.close();
+    }
+  }
+
+  counter(name: Parameters<ProxyServer["engine"]["counters"]["value"]>[0]): number {
+    return this.server.engine.counters.value(name);
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients) client.close();
+    await this.server.close();
+  }
+}
+
+/** Waits until something is so, looking again with every turn of the event loop. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+export function get(path: string, lines = ""): string {
+  return `GET ${path} HTTP/1.1\r\nHost: a.test\r\n${lines}\r\n`;
+}
+
+export function post(path: string, body: string, lines = ""): string {
+  return `POST ${path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${body.length}\r\n${lines}\r\n${body}`;
+}
