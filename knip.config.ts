@@ -1,0 +1,26 @@
+import type { KnipConfig } from "knip";
+
+const config: KnipConfig = {
+  entry: [
+    "cli/penstock.ts",
+    // Loaded by a computed name: a plane loads only its own code.
+    "{control-plane,data-plane}/main.ts",
+    // Threads.
+    "data-plane/worker.ts",
+    "control-plane/store/sqlite-worker.ts",
+    "**/*.test-worker.ts",
+    "scripts/*.{cjs,mjs}",
+    "bench/{bench,micro}.ts",
+    "proof/*.ts",
+    // Processes and threads that tests start.
+    "test/support/*.ts",
+  ],
+  project: ["{bin,cli,control-plane,data-plane,test,bench,proof,scripts,proto}/**/*.{ts,js,cjs,mjs}"],
+  ignore: ["proto/gen/**"],
+  ignoreExportsUsedInFile: true,
+  // undici makes the HTTP and HTTPS probes, which come with active health checks.
+  ignoreDependencies: ["undici"],
+  ignoreBinaries: ["unshare", "ip", "mount"],
+};
+
+export default config;
