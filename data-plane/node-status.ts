@@ -1,9 +1,9 @@
 import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
-import { type Metric, metricName } from "./status/metrics-text.ts";
+import { ourMetric } from "./status/metrics-text.ts";
 import type { StatusSource } from "./status/status-server.ts";
 import type { SyncState } from "./sync/sync-client.ts";
-import type { NodeCounters } from "./telemetry/counters.ts";
+import { isLevel, type NodeCounters } from "./telemetry/counters.ts";
 import type { WorkerGroup } from "./worker-group.ts";
 
 export interface NodeStatusParts {
@@ -45,26 +45,29 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         control_plane: controlPlaneStatus(parts.syncState(), served?.publication ?? 0),
         workers: { count: parts.workerCount, listening: workers.listeningCount, serving: workers.servingCount },
         ejected_endpoints: readmission.ejectedCount,
-        counters: { ...snakeCase(counters), ...snakeCase(await workers.counters()) },
+        counters: { ...counters, ...(await workers.counters()) },
         memory: { resident_bytes: process.memoryUsage.rss(), heap_bytes: process.memoryUsage().heapUsed },
       };
     },
     async metrics() {
       const held = applier.served?.publication ?? 0;
-      const gauges: Record<string, number> = {
+      const gauges = {
         ready: notReadyBecause() === null ? 1 : 0,
         publication: held,
         revision: applier.served?.revision ?? 0,
-        controlPlaneConnected: parts.syncState()?.connection === "connected" ? 1 : 0,
-        controlPlaneStale: isStale(parts.syncState(), held) ? 1 : 0,
+        control_plane_connected: parts.syncState()?.connection === "connected" ? 1 : 0,
+        control_plane_stale: isStale(parts.syncState(), held) ? 1 : 0,
         workers: parts.workerCount,
-        workersServing: workers.servingCount,
-        endpointsEjected: readmission.ejectedCount,
-        residentMemoryBytes: process.memoryUsage.rss(),
-        startTimeSeconds: parts.startedAtUnixMs / 1000,
+        workers_serving: workers.servingCount,
+        endpoints_ejected: readmission.ejectedCount,
+        resident_memory_bytes: process.memoryUsage.rss(),
+        start_time_seconds: parts.startedAtUnixMs / 1000,
       };
       const counted = { ...counters, ...(await workers.counters()) };
-      return [...metricsOf(gauges, "gauge"), ...metricsOf(counted, "counter")];
+      return [
+        ...Object.entries(gauges).map(([name, value]) => ourMetric(name, "gauge", value)),
+        ...Object.entries(counted).map(([name, value]) => ourMetric(name, isLevel(name) ? "gauge" : "counter", value)),
+      ];
     },
   };
 }
@@ -84,28 +87,4 @@ function controlPlaneStatus(state: SyncState | null, heldPublication: number) {
 /** Whether the control plane may have something that this node does not serve. */
 function isStale(state: SyncState | null, heldPublication: number): boolean {
   return state?.connection !== "connected" || state.newestPublication > heldPublication;
-}
-
-function metricsOf(values: object, type: Metric["type"]): Metric[] {
-  return Object.entries(values).map(([key, value]) => ({
-    name: metricName(key, type),
-    type,
-    help: inWords(key),
-    value,
-  }));
-}
-
-/** "snapshotsAppliedCount" says what it is; the help says the same in words. */
-function inWords(key: string): string {
-  const words = key.replace(/Count$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-  return `${words[0]!.toUpperCase()}${words.slice(1)}.`;
-}
-
-function snakeCase(counters: object): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(counters).map(([key, count]) => [
-      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-      count,
-    ]),
-  );
 }

@@ -69,6 +69,8 @@ describe("openStateFolder", () => {
     const path = temporaryFolder();
     writeFileSync(join(path, "file"), "");
     expect(() => openStateFolder(join(path, "file"), null)).toThrow(StateFolderError);
+    expect(() => openStateFolder(join(path, "file/below"), null)).toThrow(StateFolderError);
+    if (process.platform === "linux") expect(() => openStateFolder("/proc/none/below", null)).toThrow(StateFolderError);
     mkdirSync(join(path, "lock.sqlite"));
     expect(() => openStateFolder(path, null)).toThrow(/cannot lock/);
   });

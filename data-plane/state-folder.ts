@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 /** The folder of this node's state, held by this process alone. */
@@ -24,7 +24,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
  */
 export function openStateFolder(path: string, nodeId: string | null): StateFolder {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     // It may have been there: what lies in it (routes, later keys) is nobody else's business.
     chmodSync(path, 0o700);
   } catch (cause) {
@@ -45,6 +45,19 @@ export function openStateFolder(path: string, nodeId: string | null): StateFolde
   } catch (cause) {
     lock.close();
     throw new StateFolderError(`cannot write into the state folder ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** By steps of its own: Node's recursive one never ends where a parent takes no folders, as in /proc. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "EEXIST" && statSync(path).isDirectory()) return;
+    if (code !== "ENOENT" || dirname(path) === path) throw cause;
+    makeFolder(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ResourceLimits } from "node:worker_threads";
 import type { EndpointSet, WorkerConfig } from "./snapshot/worker-config.ts";
+import { isLevel } from "./telemetry/counters.ts";
 import type { Timers } from "./upstream/timers.ts";
 import type { FromWorker, ToWorker } from "./worker-message.ts";
 import { type WorkerCounters, WorkerSlot } from "./worker-slot.ts";
@@ -252,7 +253,8 @@ export class WorkerGroup {
   }
 
   #lost(slot: WorkerSlot, cause: string): void {
-    addTo(this.#formerCounters, slot.counters);
+    const counted = Object.entries(slot.counters).filter(([name]) => !isLevel(name));
+    addTo(this.#formerCounters, Object.fromEntries(counted));
     if (this.#isEnding) {
       this.#drained.add(slot.index);
       this.#noteDrained();

@@ -17,8 +17,9 @@ export function metricsText(metrics: readonly Metric[]): string {
     .join("");
 }
 
-/** `requestsAnswered` as `penstock_requests_answered`; a trailing Count is what "_total" or a gauge's name says. */
-export function metricName(camelCase: string, type: Metric["type"]): string {
-  const words = camelCase.replace(/Count$/, "").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  return `penstock_${words}${type === "counter" ? "_total" : ""}`;
+/** A metric of ours, its name in snake case without prefix and suffix, which is also all that its help says. */
+export function ourMetric(name: string, type: Metric["type"], value: number): Metric {
+  const words = name.replaceAll("_", " ");
+  const help = `${words[0]!.toUpperCase()}${words.slice(1)}${type === "counter" ? " since the node started" : ""}.`;
+  return { name: `penstock_${name}${type === "counter" ? "_total" : ""}`, type, help, value };
 }

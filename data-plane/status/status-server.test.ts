@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { metricName, metricsText } from "./metrics-text.ts";
+import { metricsText, ourMetric } from "./metrics-text.ts";
 import { openStatusServer, type StatusSource } from "./status-server.ts";
 
 async function open(given: Partial<StatusSource> = {}): Promise<string> {
@@ -84,12 +84,14 @@ describe("metricsText", () => {
   });
 });
 
-describe("metricName", () => {
+describe("ourMetric", () => {
   it.each([
-    { key: "requestCount", type: "counter" as const, want: "penstock_request_total" },
-    { key: "workersServing", type: "gauge" as const, want: "penstock_workers_serving" },
-    { key: "residentMemoryBytes", type: "gauge" as const, want: "penstock_resident_memory_bytes" },
-  ])("names $key $want", ({ key, type, want }) => {
-    expect(metricName(key, type)).toBe(want);
+    {
+      type: "counter" as const,
+      want: { name: "penstock_workers_lost_total", help: "Workers lost since the node started." },
+    },
+    { type: "gauge" as const, want: { name: "penstock_workers_lost", help: "Workers lost." } },
+  ])("names a $type", ({ type, want }) => {
+    expect(ourMetric("workers_lost", type, 1)).toEqual({ ...want, type, value: 1 });
   });
 });

@@ -1,25 +1,32 @@
-/** What the main thread counts since the node started; workers count what concerns traffic. */
+/**
+ * What the main thread counts since the node started; workers count what concerns traffic. Names are those of the
+ * metrics: `snapshots_applied` is shown as `penstock_snapshots_applied_total`.
+ */
 export interface NodeCounters {
-  snapshotsAppliedCount: number;
-  snapshotsRefusedCount: number;
+  snapshots_applied: number;
+  snapshots_refused: number;
   /** Snapshots that could not be written to disk. */
-  snapshotSaveFailuresCount: number;
-  workersLostCount: number;
-  ejectionsCount: number;
-  readmissionsCount: number;
-  probesFailedCount: number;
-  nameProblemsCount: number;
+  snapshot_save_failures: number;
+  workers_lost: number;
+  readmissions: number;
+  probe_failures: number;
+  /** Lookups that brought no address. */
+  name_problems: number;
 }
 
 export function nodeCounters(): NodeCounters {
   return {
-    snapshotsAppliedCount: 0,
-    snapshotsRefusedCount: 0,
-    snapshotSaveFailuresCount: 0,
-    workersLostCount: 0,
-    ejectionsCount: 0,
-    readmissionsCount: 0,
-    probesFailedCount: 0,
-    nameProblemsCount: 0,
+    snapshots_applied: 0,
+    snapshots_refused: 0,
+    snapshot_save_failures: 0,
+    workers_lost: 0,
+    readmissions: 0,
+    probe_failures: 0,
+    name_problems: 0,
   };
+}
+
+/** Whether a counter of this name says how many there are now, and so ends with the worker that has them. */
+export function isLevel(counterName: string): boolean {
+  return counterName.endsWith("_active");
 }
