@@ -1,0 +1,158 @@
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { EndpointConfig } from "../snapshot/worker-config.ts";
+import { DeadlineWheel, tickMs } from "./deadline-wheel.ts";
+import type { ResponseReceiver, UpstreamConnection } from "./http1-client.ts";
+import { ReadBuffers } from "./read-buffer.ts";
+import { UpstreamPool } from "./upstream-pool.ts";
+
+let server: Server;
+let sockets: Socket[];
+/** How many of the server's sockets are closed. */
+const closedCount = () => sockets.filter((socket) => socket.closed).length;
+beforeEach(async () => {
+  sockets = [];
+  server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    socket.on("data", () => socket.write("HTTP/1.1 204 No Content\r\n\r\n"));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+});
+afterEach(async () => {
+  for (const socket of sockets) socket.destroy();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+function endpoint(row = 0): EndpointConfig {
+  const { port } = server.address() as AddressInfo;
+  return { row, address: "127.0.0.1", port, weight: 1, hostHeader: "a.test" };
+}
+
+/** Sends a request on a connection; resolves at the answer's end with "end", or with the loss. */
+function exchange(connection: UpstreamConnection): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const send = () => {
+    connection.socket.writeText("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    connection.requestSent();
+  };
+  const receiver: ResponseReceiver = {
+    onUpstreamConnected: send,
+    onResponseHead() {},
+    onResponseBytes() {},
+    onResponseFlush() {},
+    onResponseEnd: () => resolve("end"),
+    onUpstreamDrain() {},
+    onUpstreamLost: (loss) => resolve(loss),
+  };
+  connection.begin(receiver, false);
+  if (connection.isConnected) send();
+  return promise;
+}
+
+function pool(options = {}) {
+  const wheel = new DeadlineWheel((error) => {
+    throw error;
+  });
+  return { wheel, pool: new UpstreamPool(wheel, new ReadBuffers(), options) };
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe("UpstreamPool", () => {
+  it("gives the connection that was used last", async () => {
+    const connections = pool().pool.connectionsTo(endpoint());
+    const [first, second] = [connections.open(), connections.open()];
+    await exchange(first);
+    await exchange(second);
+    expect(connections.takeIdle()).toBe(second);
+    expect(connections.takeIdle()).toBe(first);
+    expect(connections.takeIdle()).toBeNull();
+    first.close();
+    second.close();
+  });
+
+  it("shares an address between endpoints, and tells addresses apart that had the same row", () => {
+    const { pool: upstreams } = pool();
+    const [a, b] = [endpoint(1), endpoint(2)];
+    expect(upstreams.connectionsTo(a)).toBe(upstreams.connectionsTo(a));
+    const other = { ...a, port: 1 };
+    expect(upstreams.connectionsTo(other)).not.toBe(upstreams.connectionsTo(b));
+    expect(upstreams.connectionsTo(other).port).toBe(1);
+    expect(upstreams.connectionsTo(a).port).toBe(a.port);
+  });
+
+  it("finds an address again by another row, also after it had no connection for a while", async () => {
+    const { pool: upstreams } = pool();
+    const byOldRow = upstreams.connectionsTo(endpoint(1));
+    const first = byOldRow.open();
+    await exchange(first);
+    first.close();
+    await until(() => closedCount() === 1);
+    const again = upstreams.connectionsTo(endpoint(1)).open();
+    await exchange(again);
+    expect(upstreams.connectionsTo(endpoint(2)).takeIdle()).toBe(again);
+    again.close();
+  });
+
+  it("closes what was idle for too long", async () => {
+    const { pool: upstreams, wheel } = pool({ idleTimeoutMs: 1_000 });
+    const connections = upstreams.connectionsTo(endpoint());
+    await exchange(connections.open());
+    for (let i = 0; i < 1_000 / tickMs; i++) wheel.tick();
+    expect(closedCount()).toBe(0);
+    wheel.tick();
+    expect(connections.takeIdle()).toBeNull();
+    await until(() => closedCount() === 1);
+  });
+
+  it("keeps no more idle connections than it may", async () => {
+    const connections = pool({ idleMaxCount: 1 }).pool.connectionsTo(endpoint());
+    const both = [connections.open(), connections.open()];
+    await Promise.all(both.map(exchange));
+    await until(() => closedCount() === 1);
+    expect(connections.takeIdle()).not.toBeNull();
+    expect(connections.takeIdle()).toBeNull();
+    for (const connection of both) connection.close();
+  });
+
+  it("gives no connection that the server has closed", async () => {
+    const connections = pool().pool.connectionsTo(endpoint());
+    await exchange(connections.open());
+    sockets[0]!.end();
+    await until(() => closedCount() === 1);
+    expect(connections.takeIdle()).toBeNull();
+  });
+
+  it("closes everything idle when told to", async () => {
+    const { pool: upstreams } = pool();
+    await exchange(upstreams.connectionsTo(endpoint()).open());
+    upstreams.closeIdle();
+    await until(() => closedCount() === 1);
+  });
+});
+
+describe("UpstreamConnection", () => {
+  it("is lost when connecting takes too long", async () => {
+    const { pool: upstreams, wheel } = pool();
+    // An address of documentation only: nothing answers there, or the machine has no way to it.
+    const connection = upstreams.connectionsTo({ ...endpoint(), address: "192.0.2.1" }).open();
+    const outcome = exchange(connection);
+    connection.expectWithin(100);
+    for (let i = 0; i < 10; i++) wheel.tick();
+    expect(["connect_timeout", "unreachable"]).toContain(await outcome);
+  });
+
+  it("is not told anything after it was abandoned", async () => {
+    const connection = pool().pool.connectionsTo(endpoint()).open();
+    let isTold = false;
+    const outcome = exchange(connection).then(() => {
+      isTold = true;
+    });
+    connection.abandon();
+    await Promise.race([outcome, new Promise((resolve) => setTimeout(resolve, 50))]);
+    expect(isTold).toBe(false);
+  });
+});
