@@ -31,7 +31,7 @@ function statusOf(
       listeningCount: 2,
       servingCount: given.servingCount ?? 2,
       counters: async () => ({ requests: 9, connections_active: 4 }),
-    } as NodeStatusParts["workers"],
+    } as unknown as NodeStatusParts["workers"],
     applier: { served: given.served === undefined ? served : given.served } as NodeStatusParts["applier"],
     readmission: { ejectedCount: 1 } as NodeStatusParts["readmission"],
     counters: { ...nodeCounters(), workers_lost: 3 },
