@@ -76,6 +76,12 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     return this.#phase === Phase.Idle;
   }
 
+  /** Closes an idle connection, once the answer before has left. */
+  closeIdle(): void {
+    if (this.socket.hasPending) this.#end();
+    else this.socket.destroy();
+  }
+
   close(): void {
     this.socket.destroy();
   }
@@ -309,9 +315,14 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     if (this.#phase >= Phase.Ending) return;
     this.#phase = Phase.Ending;
     this.#kept.clear();
-    this.#deadline.set(this.#engine.limits.lingerTimeoutMs);
+    // A slow client has the time for the rest of its answer that it would have had in the midst of it.
+    this.#deadline.set(this.#engine.limits.writeIdleTimeoutMs);
     this.socket.end();
     this.#resume();
+  }
+
+  onFlushed(): void {
+    if (this.#phase === Phase.Ending) this.#deadline.set(this.#engine.limits.lingerTimeoutMs);
   }
 
   cut(): void {
@@ -325,7 +336,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
    * upstream should not go on working for nobody: a client that only closed its sending half is not told apart.
    */
   onEnd(): void {
-    if (this.#phase === Phase.Exchange || this.#phase === Phase.Closed) this.socket.destroy();
+    if (this.#phase === Phase.Exchange) this.socket.destroy();
     else this.socket.end();
   }
 

@@ -5,7 +5,14 @@ import { answerText, get, openBackend, openRawBackend, Rig, type RigOptions, unt
 
 const opened: { close(): Promise<void> }[] = [];
 afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
+  for (const each of opened.splice(0).reverse()) {
+    await each.close();
+    // Whatever way bodies ended, no read buffer may be left with a connection that is gone.
+    if (each instanceof Rig) {
+      const { buffers } = each.server.engine;
+      await until(() => buffers.ownCount === 0);
+    }
+  }
 });
 
 async function rig(options: RigOptions): Promise<Rig> {
@@ -223,6 +230,29 @@ describe("large bodies", () => {
     expect((await client.answer()).body).toBe("no");
     expect(await client.closed).toBe("end");
     await until(() => target.sockets.size === 0);
+  });
+
+  it("reach a slow client whole when the connection ends with them", async () => {
+    const each = 8 * 1_048_576;
+    const content = new Content(7);
+    const target = await rawBackend((socket) => {
+      socket.once("data", () => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${each}\r\n\r\n`);
+        pour(socket, each, content, () => {});
+      });
+    });
+    const proxy = await rig({ ports: [target.port], server: { limits: { lingerTimeoutMs: 50 } } });
+    const client = proxy.client();
+    client.socket.removeAllListeners("data");
+    const sink = new BodySink(client.socket);
+    client.send(get("/", "Connection: close\r\n"));
+    client.socket.on("data", () => {
+      client.socket.pause();
+      setTimeout(() => client.socket.resume(), 5);
+    });
+    expect(await client.closed).toBe("end");
+    expect(sink.received).toBe(each);
+    expect(sink.hash.digest("hex")).toBe(content.hash.digest("hex"));
   });
 
   it("time out when the server takes nothing more", async () => {

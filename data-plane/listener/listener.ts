@@ -87,7 +87,7 @@ export class Listener implements ConnectionOwner {
   /** Accepts no more and closes what is idle; resolves when the last exchange is over, or after `timeoutMs`, with a cut. */
   async close(timeoutMs: number): Promise<void> {
     this.#server.close();
-    for (const connection of this.#connections) if (connection.isIdle) connection.close();
+    for (const connection of this.#connections) if (connection.isIdle) connection.closeIdle();
     if (this.#connections.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#whenEmpty = resolve;

@@ -46,6 +46,6 @@ function writeAnswer(
   engine.counters.add(
     status >= 500 ? Counter.responses_5xx : status >= 400 ? Counter.responses_4xx : Counter.responses_3xx,
   );
-  exchange.isActive = false;
+  exchange.finish();
   client.answered(keepAlive);
 }

@@ -165,11 +165,22 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     return this.isBodyComplete && (this.bodyPieces === 0 || (this.bodyPieces === 1 && this.firstBody !== ""));
   }
 
+  /** The answer is written: an idle connection must not keep what its last request needed. */
+  finish(): void {
+    this.isActive = false;
+    this.connection = null;
+    this.pool = null;
+    this.service = null;
+    this.endpoint = null;
+    this.tried.length = 0;
+    this.fields = "";
+    this.firstBody = "";
+  }
+
   /** The client is gone: whatever is still under way for it ends. */
   abandon(): void {
-    this.isActive = false;
-    const connection = this.connection;
-    this.connection = null;
+    const { connection } = this;
+    this.finish();
     connection?.abandon();
   }
 

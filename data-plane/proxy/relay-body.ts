@@ -131,12 +131,11 @@ export function clientDrained(exchange: Exchange): void {
 
 export function relayAnswerEnd(exchange: Exchange): void {
   const { client, connection } = exchange;
-  exchange.connection = null;
   // The next exchange may take this connection from the pool: it must not find it paused.
   if (exchange.isReadPaused) connection!.socket.resume();
   const end = exchange.unsentAnswerHead + (exchange.wrapsInChunks ? "0\r\n\r\n" : "");
   exchange.unsentAnswerHead = "";
   if (end !== "") client.socket.writeText(end);
-  exchange.isActive = false;
+  exchange.finish();
   client.answered(!exchange.closes && exchange.isBodyComplete);
 }

@@ -16,6 +16,7 @@ function reader(calls: Partial<ByteReader>): ByteReader {
     onBytes: nothing,
     onEnd: nothing,
     onDrain: nothing,
+    onFlushed: nothing,
     onClosed: nothing,
     onDefect: nothing,
     ...calls,

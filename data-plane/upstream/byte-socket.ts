@@ -10,6 +10,8 @@ export interface ByteReader {
   onEnd(): void;
   /** Everything written has left, after a write that returned false. */
   onDrain(): void;
+  /** After `end`: everything written has left, and FIN after it. */
+  onFlushed(): void;
   onClosed(error: NodeJS.ErrnoException | null): void;
   /** One of the calls above threw: a defect. The socket is destroyed already; onClosed follows. */
   onDefect(error: unknown): void;
@@ -17,6 +19,8 @@ export interface ByteReader {
 
 /** A byte stream in both directions: plain TCP here, TLS with a class of its own. */
 export interface ByteSocket {
+  /** Something that was written is still waiting to leave. */
+  readonly hasPending: boolean;
   /** More is waiting to leave than the writer should add to: onDrain follows. */
   readonly isFull: boolean;
   /** Whether what is being read needs memory of its own, because it is passed on without a copy. */
@@ -72,6 +76,7 @@ export class PlainSocket implements ByteSocket {
     socket.on("connect", () => this.#guard(() => this.#reader.onConnected()));
     socket.on("end", () => this.#guard(() => this.#reader.onEnd()));
     socket.on("drain", () => this.#guard(() => this.#reader.onDrain()));
+    socket.on("finish", () => this.#guard(() => this.#reader.onFlushed()));
     socket.on("error", (error) => {
       this.#error = error;
     });
@@ -82,6 +87,10 @@ export class PlainSocket implements ByteSocket {
   attachWithEvents(socket: Socket, wrap: (bytes: Buffer) => ReadBuffer): void {
     this.attach(socket);
     socket.on("data", (bytes: Buffer) => this.#guard(() => this.#reader.onBytes(wrap(bytes), bytes.length)));
+  }
+
+  get hasPending(): boolean {
+    return this.#socket!.writableLength > 0;
   }
 
   get isFull(): boolean {

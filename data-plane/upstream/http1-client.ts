@@ -271,6 +271,9 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     this.#receiver?.onUpstreamDrain();
   }
 
+  /** Never awaited: our side of the connection is not ended, it is closed. */
+  onFlushed(): void {}
+
   onClosed(error: NodeJS.ErrnoException | null): void {
     const isConnecting = this.#phase === Phase.Connecting;
     this.#lose(isConnecting ? connectLoss(error) : "closed", error?.code ?? "closed");

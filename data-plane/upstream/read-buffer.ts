@@ -27,6 +27,11 @@ export class ReadBuffers {
   readonly #free: ReadBuffer[] = [];
   #ownCount = 0;
 
+  /** Buffers that sockets hold, to read into or because their bytes wait to be written. */
+  get ownCount(): number {
+    return this.#ownCount;
+  }
+
   /** A buffer for one socket, or null when too many are out. */
   take(): ReadBuffer | null {
     if (this.#ownCount >= ownMaxCount) return null;
