@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { runPenstock, startControlPlane, startDataPlane, temporaryFolder } from "../support/penstock-processes.ts";
 
 /** A port that is taken until the test is over. */
@@ -182,6 +182,7 @@ describe("penstock", () => {
     // The pipes of stdout stay open as long as the child lives, so that the end below is the end of both.
     expect(ready["pids"]).toHaveLength(2);
     await penstock.stop("SIGKILL");
-    for (const pid of ready["pids"] as number[]) expect(isRunning(pid)).toBe(false);
+    // A process closes its pipes a moment before it is gone.
+    for (const pid of ready["pids"] as number[]) await vi.waitFor(() => expect(isRunning(pid)).toBe(false), 10_000);
   });
 });
