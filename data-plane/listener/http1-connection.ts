@@ -355,7 +355,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
       exchange.abandon();
     }
     this.#phase = Phase.Closed;
-    this.#deadline.clear();
+    this.#deadline.release();
     this.#kept.clear();
     this.#engine.counters.subtract(Counter.connections_active);
     this.#owner.connectionClosed(this);

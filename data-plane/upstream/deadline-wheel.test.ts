@@ -32,6 +32,15 @@ describe("Deadline", () => {
     expect(passed).toEqual([]);
   });
 
+  it("never passes for an owner that is gone", () => {
+    const { deadline, passed, turn } = setup();
+    deadline.set(100);
+    deadline.release();
+    deadline.set(200);
+    turn(10_000);
+    expect(passed).toEqual([]);
+  });
+
   it("can be set again when it passes", () => {
     const wheel = new DeadlineWheel(() => {});
     const passed: number[] = [];

@@ -51,7 +51,7 @@ export class DeadlineWheel {
 /** One owner's deadline, at most one at a time. */
 export class Deadline {
   readonly #wheel: DeadlineWheel;
-  readonly #owner: DeadlineOwner;
+  #owner: DeadlineOwner | null;
   /** 0: none. */
   #atTick = 0;
   /** The slot that counts; entries in other slots are left over from before. 0: in none. */
@@ -73,6 +73,15 @@ export class Deadline {
     this.#atTick = 0;
   }
 
+  /**
+   * The owner is gone. The wheel keeps this small object until its slot comes round; it must not keep the
+   * connection with it, or a minute of short connections would stay in memory.
+   */
+  release(): void {
+    this.#atTick = 0;
+    this.#owner = null;
+  }
+
   /** @internal for DeadlineWheel */
   review(now: number): void {
     if (this.#putAt !== now) return;
@@ -83,6 +92,6 @@ export class Deadline {
       return;
     }
     this.#atTick = 0;
-    this.#owner.onDeadline();
+    this.#owner?.onDeadline();
   }
 }

@@ -116,7 +116,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   close(): void {
     if (this.#phase === Phase.Closed) return;
     this.#phase = Phase.Closed;
-    this.#deadline.clear();
+    this.#deadline.release();
     this.#connections.closed(this);
     this.socket.destroy();
   }
