@@ -3,10 +3,10 @@
  * five runs; figures differ between machines, their proportions hardly.
  */
 import { createPicker } from "../data-plane/balance/picker.ts";
+import type { EndpointConfig, PoolConfig, RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
 import { normalizePath } from "../data-plane/route/normalize-path.ts";
 import { rewritePath } from "../data-plane/route/rewrite-path.ts";
 import { buildRouteTable, matchRoute, type RouteInput } from "../data-plane/route/route-table.ts";
-import type { EndpointConfig, PoolConfig, RouteConfig, WorkerConfig } from "../data-plane/snapshot/worker-config.ts";
 import { EndpointTable } from "../data-plane/upstream/endpoint-table.ts";
 
 const operationCount = 1_000_000;

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { EndpointSet, WorkerConfig } from "./snapshot/worker-config.ts";
+import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { FakeTimers } from "./upstream/timers.test-fake.ts";
 import { systemTimers } from "./upstream/timers.ts";
 import { ListenError, WorkerGroup, type WorkerGroupOptions } from "./worker-group.ts";

@@ -1,5 +1,5 @@
 import type { ResourceLimits } from "node:worker_threads";
-import type { EndpointSet, WorkerConfig } from "./snapshot/worker-config.ts";
+import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { isLevel } from "./telemetry/counters.ts";
 import type { Timers } from "./upstream/timers.ts";
 import type { FromWorker, ToWorker } from "./worker-message.ts";

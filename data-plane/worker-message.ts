@@ -1,4 +1,4 @@
-import type { EndpointSet, WorkerConfig } from "./snapshot/worker-config.ts";
+import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 
 /** `workerData` of a traffic worker. */
 export interface WorkerStart {

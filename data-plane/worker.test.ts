@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
+import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import {
   answerText,
   get,
@@ -9,7 +10,6 @@ import {
   routeDefaults,
   serviceDefaults,
 } from "./listener/proxy-server.test-rig.ts";
-import type { EndpointSet, WorkerConfig } from "./snapshot/worker-config.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 

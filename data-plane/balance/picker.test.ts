@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { EndpointConfig, EndpointSet, PoolConfig } from "../snapshot/worker-config.ts";
+import type { EndpointConfig, EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { createPicker } from "./picker.ts";
 

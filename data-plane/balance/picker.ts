@@ -1,4 +1,4 @@
-import type { EndpointConfig, EndpointSet, PoolConfig } from "../snapshot/worker-config.ts";
+import type { EndpointConfig, EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { roundRobin } from "./round-robin.ts";
 

@@ -1,4 +1,4 @@
-import type { EndpointConfig } from "../snapshot/worker-config.ts";
+import type { EndpointConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import type { Picker } from "./picker.ts";
 import { weightedWheel } from "./weighted-wheel.ts";

@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../snapshot/worker-config.ts";
+import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
 import { ProxyServer, type ProxyServerOptions } from "./proxy-server.ts";
 

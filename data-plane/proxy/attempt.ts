@@ -1,4 +1,4 @@
-import type { EndpointConfig } from "../snapshot/worker-config.ts";
+import type { EndpointConfig } from "../config/worker-config.ts";
 import type { UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
 import { answerByOurselves } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";

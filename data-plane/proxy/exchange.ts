@@ -1,9 +1,9 @@
+import type { EndpointConfig, ServiceConfig } from "../config/worker-config.ts";
 import { Framing } from "../http1/body-framing.ts";
 import type { Method } from "../http1/method.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { ServedPool } from "../snapshot/snapshot-holder.ts";
-import type { EndpointConfig, ServiceConfig } from "../snapshot/worker-config.ts";
 import type { ByteSocket } from "../upstream/byte-socket.ts";
 import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
 import type { ReadBuffer } from "../upstream/read-buffer.ts";

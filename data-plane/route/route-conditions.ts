@@ -1,4 +1,4 @@
-import type { RouteConfig } from "../snapshot/worker-config.ts";
+import type { RouteConfig } from "../config/worker-config.ts";
 import { compileHeaderPattern, isHeaderPattern } from "./path-pattern.ts";
 import type { HeaderLookup, RouteInput } from "./route-input.ts";
 

@@ -1,4 +1,4 @@
-import type { RouteConfig, ServiceConfig } from "../snapshot/worker-config.ts";
+import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 
 /** The request's header fields, asked only when a route that could match has header rules. */
 export interface HeaderLookup {

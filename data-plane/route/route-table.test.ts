@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { RouteConfig, ServiceConfig, WorkerConfig } from "../snapshot/worker-config.ts";
+import type { RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
 import { buildRouteTable, matchRoute, type RouteInput } from "./route-table.ts";
 
 describe("matchRoute", () => {

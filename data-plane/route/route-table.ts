@@ -1,4 +1,4 @@
-import type { RouteConfig, WorkerConfig } from "../snapshot/worker-config.ts";
+import type { RouteConfig, WorkerConfig } from "../config/worker-config.ts";
 import { HostIndex } from "./host-index.ts";
 import type { Candidate } from "./path-index.ts";
 import { compilePathPattern, isPathPattern, literalPrefix } from "./path-pattern.ts";

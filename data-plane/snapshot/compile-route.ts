@@ -1,9 +1,9 @@
 import type { Route } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import type { ProtocolName, RouteConfig } from "../config/worker-config.ts";
 import { checkHeaderPattern, checkPathPattern } from "../route/path-pattern.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { protocolName } from "./protocol-name.ts";
-import type { ProtocolName, RouteConfig } from "./worker-config.ts";
 
 const REDIRECT_STATUSES: readonly number[] = [426, 301, 302, 307, 308];
 

@@ -1,10 +1,10 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Protocol, type Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import type { ProtocolName, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { hostHeaderFor, parseHost } from "./host-and-port.ts";
 import { protocolName } from "./protocol-name.ts";
-import type { ProtocolName, ServiceConfig } from "./worker-config.ts";
 
 /** A service whose pool is not yet placed among the pools. */
 export interface ServicePlan extends Omit<ServiceConfig, "poolIndex"> {

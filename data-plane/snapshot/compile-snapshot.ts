@@ -3,13 +3,13 @@ import { type Route, RouteSchema } from "../../proto/gen/penstock/config/v1/rout
 import { type Service, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { type Upstream, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
 import { compileRoute } from "./compile-route.ts";
 import { compileService, type ServicePlan } from "./compile-service.ts";
 import { compileTarget, compileUpstream } from "./compile-upstream.ts";
 import { type Compiled, compiled, dangling, type EntityProblem, invalid } from "./entity-problem.ts";
-import type { RouteConfig, ServiceConfig } from "./worker-config.ts";
 
 /** How many entities of each kind a node takes. */
 export interface SnapshotLimits {

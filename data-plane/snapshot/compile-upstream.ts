@@ -1,9 +1,9 @@
 import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { Algorithm, type Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import type { PoolConfig } from "../config/worker-config.ts";
 import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { hostHeaderFor, parseHost, parseHostAndPort } from "./host-and-port.ts";
-import type { PoolConfig } from "./worker-config.ts";
 
 const ALGORITHMS: ReadonlyMap<Algorithm, PoolConfig["algorithm"]> = new Map<Algorithm, PoolConfig["algorithm"]>([
   [Algorithm.ROUND_ROBIN, "round-robin"],

@@ -1,5 +1,5 @@
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
-import type { ProtocolName } from "./worker-config.ts";
+import type { ProtocolName } from "../config/worker-config.ts";
 
 const NAMES: ReadonlyMap<Protocol, ProtocolName> = new Map<Protocol, ProtocolName>([
   [Protocol.HTTP, "http"],

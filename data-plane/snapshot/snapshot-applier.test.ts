@@ -1,6 +1,7 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import { EndpointResolver } from "../upstream/endpoint-resolver.ts";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
@@ -8,7 +9,6 @@ import { NameResolver } from "../upstream/resolve-name.ts";
 import { FakeTimers } from "../upstream/timers.test-fake.ts";
 import type { ReceivedSnapshot } from "./apply-snapshot.ts";
 import { SnapshotApplier } from "./snapshot-applier.ts";
-import type { EndpointSet, WorkerConfig } from "./worker-config.ts";
 
 function snapshot(publication: number, ...services: MessageInitShape<typeof ServiceSchema>[]): ReceivedSnapshot {
   const entities = services.map((init) => ({

@@ -1,7 +1,7 @@
+import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import type { EndpointResolver, ResolvedPools } from "../upstream/endpoint-resolver.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./apply-snapshot.ts";
 import { compileSnapshot, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
-import type { EndpointSet, WorkerConfig } from "./worker-config.ts";
 
 /** The workers, as far as applying a snapshot needs them. */
 export interface ConfigDelivery {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EndpointState } from "../balance/endpoint-state.ts";
+import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
 import { SnapshotHolder } from "./snapshot-holder.ts";
-import type { EndpointSet, PoolConfig, WorkerConfig } from "./worker-config.ts";
 
 const state: EndpointState = { isEjected: () => false, generation: () => 0, advanceCursor: () => 0, eject: () => true };
 

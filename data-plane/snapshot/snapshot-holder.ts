@@ -1,7 +1,7 @@
 import type { EndpointState } from "../balance/endpoint-state.ts";
 import { createPicker, type Picker } from "../balance/picker.ts";
+import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
 import { buildRouteTable, type RouteTable } from "../route/route-table.ts";
-import type { EndpointSet, PoolConfig, WorkerConfig } from "./worker-config.ts";
 
 /** What a request reads, from its start to its end: never changed, only replaced as a whole. */
 export interface ServedSnapshot {

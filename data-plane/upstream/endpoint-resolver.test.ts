@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { EndpointSet } from "../snapshot/worker-config.ts";
+import type { EndpointSet } from "../config/worker-config.ts";
 import { EndpointResolver } from "./endpoint-resolver.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
 import { EndpointTable } from "./endpoint-table.ts";

@@ -1,4 +1,4 @@
-import type { EndpointConfig, EndpointSet } from "../snapshot/worker-config.ts";
+import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
 import { canonicalName } from "./hosts-file.ts";
 import type { PoolPlan } from "./pool-plan.ts";

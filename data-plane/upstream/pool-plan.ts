@@ -1,4 +1,4 @@
-import type { PoolConfig } from "../snapshot/worker-config.ts";
+import type { PoolConfig } from "../config/worker-config.ts";
 
 /** A pool as configured: what a worker is told of it, and the hosts that its endpoints are resolved from. */
 export interface PoolPlan extends Omit<PoolConfig, "poolRow"> {

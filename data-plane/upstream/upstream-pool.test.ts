@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { EndpointConfig } from "../snapshot/worker-config.ts";
+import type { EndpointConfig } from "../config/worker-config.ts";
 import { DeadlineWheel, tickMs } from "./deadline-wheel.ts";
 import type { ResponseReceiver, UpstreamConnection } from "./http1-client.ts";
 import { ReadBuffers } from "./read-buffer.ts";

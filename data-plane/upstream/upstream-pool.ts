@@ -1,4 +1,4 @@
-import type { EndpointConfig } from "../snapshot/worker-config.ts";
+import type { EndpointConfig } from "../config/worker-config.ts";
 import type { DeadlineWheel } from "./deadline-wheel.ts";
 import { UpstreamConnection } from "./http1-client.ts";
 import type { ReadBuffers } from "./read-buffer.ts";

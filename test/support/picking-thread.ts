@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { createPicker } from "../../data-plane/balance/picker.ts";
-import type { EndpointSet, PoolConfig } from "../../data-plane/snapshot/worker-config.ts";
+import type { EndpointSet, PoolConfig } from "../../data-plane/config/worker-config.ts";
 import { EndpointTable } from "../../data-plane/upstream/endpoint-table.ts";
 
 /** A thread that picks from one pool, and ejects, when told to: what a traffic worker does with the table. */

@@ -1,12 +1,11 @@
 import { once } from "node:events";
 import { create, type DescMethod, type DescService, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "@connectrpc/connect";
+import type { Code } from "@connectrpc/connect";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { openAdmin } from "../../control-plane/admin/admin.ts";
-import type { Admin } from "../../control-plane/admin/resource-admin.ts";
-import { type AdminListenerOptions, startAdminListener } from "../../control-plane/api/admin-listener.ts";
+import { startAdminListener } from "../../control-plane/api/admin-listener.ts";
 import { answer } from "../../control-plane/api/answer.ts";
-import { rpcFace } from "../../control-plane/api/grpc/rpc-face.ts";
+import { lazyRpcFace } from "../../control-plane/api/grpc/lazy-rpc-face.ts";
 import type { Applied, Fleet, NodeStatus } from "../../control-plane/sync/fleet.ts";
 import { grpcDefinition } from "../../control-plane/sync/grpc-definition.ts";
 import { openLog } from "../../control-plane/telemetry/log.ts";
@@ -46,9 +45,7 @@ export interface RpcFailure {
 type Message = any;
 
 /** The faces of the control plane on a real port, over the real admin/ and a store in memory. */
-export async function startRpcRig(
-  replaced: { admin?: (real: Admin) => Admin; limits?: AdminListenerOptions["limits"] } = {},
-) {
+export async function startRpcRig() {
   const store = new MemoryStore();
   const fleet = new FakeFleet();
   const errors: object[] = [];
@@ -58,10 +55,10 @@ export async function startRpcRig(
   const listener = await startAdminListener({
     listens: [{ host: "127.0.0.1", port: 0 }],
     adminHosts: [],
-    rpc: rpcFace({ admin: replaced.admin?.(admin) ?? admin, store, fleet, log, shutdown: shutdown.signal }),
+    rpc: lazyRpcFace({ admin, store, fleet, log, shutdown: shutdown.signal }),
     rest: (_request, response) => answer(response, 200, { face: "rest" }),
     log,
-    limits: { closeGraceMs: 200, ...replaced.limits },
+    limits: { closeGraceMs: 200 },
   });
   const address = listener.addresses[0]!;
   const client = new Client(address, credentials.createInsecure());
@@ -73,7 +70,7 @@ export async function startRpcRig(
     client,
     /** What was logged as errors. */
     errors,
-    shutDown: () => shutdown.abort(new ConnectError("the control plane is shutting down", Code.Unavailable)),
+    shutDown: () => shutdown.abort(),
     call: <M extends DescMethod>(method: M, request: MessageInitShape<M["input"]>, options: { deadline?: Date } = {}) =>
       unary(client, method, create(method.input, request), options),
     stream: (method: DescMethod) => openStream(client, method),
