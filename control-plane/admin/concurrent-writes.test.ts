@@ -62,6 +62,21 @@ describe("concurrent writes", () => {
     });
   });
 
+  it.each(["s", "7d4d2d5c-6f0e-4f59-8f0f-0d2a0f5a3c11"])(
+    "that replace what is not there yet all succeed (%s)",
+    async (key) => {
+      const admin = openAdmin(new MemoryStore(), Date.now);
+      const replace = (i: number) => admin.service.replace({ key }, serviceDraft({ host: `h${i}.test` }));
+      const early = Array.from({ length: 20 }, (_, i) => replace(i));
+      // These come when the first one has made the resource, and find it.
+      while (!admin.service.get({ key }).ok) await new Promise(setImmediate);
+      const late = Array.from({ length: 20 }, (_, i) => replace(20 + i));
+      const written = (await Promise.all([...early, ...late])).map((checked) => granted(checked));
+      expect(new Set(written.map(({ resource }) => resource.id)).size).toBe(1);
+      expect(written.filter(({ isCreated }) => isCreated)).toHaveLength(1);
+    },
+  );
+
   it("of two processes on one store are both kept", async () => {
     const store = new MemoryStore();
     const [one, other] = [openAdmin(store, Date.now), openAdmin(store, Date.now)];

@@ -6,7 +6,7 @@ import type { Draft, ResourceOf } from "../resource/draft.ts";
 import { valueAt } from "../resource/message-fields.ts";
 import { isUuid } from "../resource/text-rules.ts";
 import type { StoredResource } from "../store/resource-image.ts";
-import { commitWrite, tooManyWaiting, unavailable } from "./commit-write.ts";
+import { changedTooOften, commitWrite, tooManyWaiting, triesMaxCount, unavailable } from "./commit-write.ts";
 import { etagOf } from "./etag.ts";
 import { findParent, findResource } from "./find-resource.ts";
 import { prepareWrite } from "./prepare-write.ts";
@@ -81,9 +81,20 @@ export async function inTurn<K extends Kind, T>(
   key: ResourceKey,
   task: () => Promise<Checked<T>>,
 ): Promise<Checked<T>> {
-  const found = findResource(store.image, definition, key);
-  const name = found.ok ? found.value.id : `${key.parent ?? ""}/${key.key}`;
-  return (await queue.run(`${definition.rules.kind} ${name}`, task)) ?? unavailable(tooManyWaiting);
+  const turnName = () => {
+    const found = findResource(store.image, definition, key);
+    return `${definition.rules.kind} ${found.ok ? found.value.id : `${key.parent ?? ""}/${key.key}`}`;
+  };
+  for (let tries = 1; tries <= triesMaxCount; tries++) {
+    const name = turnName();
+    // What was absent may be there by now: its writes wait in another line, and two lines would go on to collide. This
+    // one is left before the other is joined, so that no two wait for each other.
+    const hasMoved = () => turnName() !== name && tries < triesMaxCount;
+    const result = await queue.run(name, async () => (hasMoved() ? "moved" : await task()));
+    if (result === null) return unavailable(tooManyWaiting);
+    if (result !== "moved") return result;
+  }
+  return unavailable(changedTooOften);
 }
 
 /** The problem of a write that was made for another version of the resource; null when there is none. */
