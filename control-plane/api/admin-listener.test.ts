@@ -155,7 +155,7 @@ describe("startAdminListener", () => {
     expect((await send(port, { path: "/" })).status).toBe(500);
   });
 
-  it.each([
+  it.each<[string, RequestOptions]>([
     ["POST /services", { headers: browser, path: "/services", method: "POST" }],
     ["PUT", { headers: browser, path: "/services/x", method: "PUT" }],
     ["PATCH", { headers: browser, path: "/services/x", method: "PATCH" }],
@@ -238,6 +238,43 @@ describe("startAdminListener", () => {
     flood();
     await new Promise((resolve) => socket.once("close", resolve));
     expect(id).toBeLessThan(2000);
+  });
+
+  it("closes a session without streams after a while, and no other", async () => {
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    const handle = async (_request: AnyRequest, response: AnyResponse) => {
+      await held;
+      answer(response, 200, {});
+    };
+    const { port } = await start({ rpc: { serves: () => true, handle }, limits: { idleTimeoutMs: 30 } });
+    const idle = connectHttp2(`http://127.0.0.1:${port}`);
+    const busy = connectHttp2(`http://127.0.0.1:${port}`);
+    const stream = busy.request({ ":path": "/" }).resume();
+    await once(stream, "ready");
+    await once(idle, "close");
+    expect(busy.closed).toBe(false);
+    release();
+    await once(busy, "close");
+  });
+
+  it("survives a client that leaves while a face stops listening for that", async () => {
+    const { promise: left, resolve: leave } = Promise.withResolvers<void>();
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>();
+    const rest = (request: AnyRequest) => {
+      const listener = () => {};
+      request.once("error", listener);
+      // node:http looks for a listener in the first of these turns, and emits the error after the second.
+      request.once("aborted", () => process.nextTick(() => process.nextTick(() => request.off("error", listener))));
+      request.once("close", leave);
+      reach();
+    };
+    const { port } = await start({ rest });
+    const socket = dial(port);
+    socket.write("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nx");
+    await reached;
+    socket.resetAndDestroy();
+    // An error event without any listener would end the process, and fails this test run.
+    await left;
   });
 
   it("opens the same port on the twin address, and says so", async () => {

@@ -125,6 +125,10 @@ export async function startAdminListener(options: AdminListenerOptions): Promise
 
 /** Sends a request to its face. Nothing that a face throws goes further: it would end the process. */
 function dispatch(options: AdminListenerOptions, request: AnyRequest, response: AnyResponse): void {
+  // A client that leaves is an error event of these, at a time when no reader may listen any more: without a listener
+  // it would be thrown.
+  request.on("error", ignore);
+  response.on("error", ignore);
   try {
     if (isRefused(options, request, response)) return;
     if (options.rpc.serves(pathOf(request.url))) options.rpc.handle(request, response);
@@ -137,6 +141,8 @@ function dispatch(options: AdminListenerOptions, request: AnyRequest, response: 
     else answer(response, 500, { message: "An unexpected error occurred" });
   }
 }
+
+function ignore(): void {}
 
 function isRefused(options: AdminListenerOptions, request: AnyRequest, response: AnyResponse): boolean {
   const { headers, socket } = request;

@@ -53,6 +53,12 @@ export function boundAddress(server: Server): string {
   return address.family === "IPv6" ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }
 
+/** What an error of `listen` means to the user. */
+export function listenError({ host, port }: ListenAddress, cause: unknown): ListenError {
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return new ListenError(`cannot listen on ${address}: ${reasonOf(cause)}`, { cause });
+}
+
 async function bind(
   host: string,
   port: number,
@@ -65,9 +71,7 @@ async function bind(
     server.listen({ host, port });
     await once(server, "listening");
   } catch (error) {
-    throw new ListenError(`cannot listen on ${host.includes(":") ? `[${host}]` : host}:${port}: ${reasonOf(error)}`, {
-      cause: error,
-    });
+    throw listenError({ host, port }, error);
   }
   // What a listening server meets later (no file descriptors left) passes; the connection in question is lost.
   server.on("error", () => {});

@@ -20,12 +20,22 @@ export interface Http1Connections {
   close(): void;
 }
 
-/** HTTP/1.1 without TLS. What is no HTTP gets 400 in JSON, like every other error of the admin port. */
+/** A request and its answer, until the answer is sent or its connection gone. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/**
+ * HTTP/1.1 without TLS. What is no HTTP gets 400 in JSON, like every other error of the admin port.
+ * A pipelined request is handed over when the one before it is answered: a change may build on the one before.
+ */
 export function http1Connections(
   handle: (request: IncomingMessage, response: ServerResponse) => void,
   limits: Http1Limits,
 ): Http1Connections {
-  const answers = new Map<Socket, ServerResponse>();
+  /** Of each connection, in the order of the requests. node:http stops reading where too many are pipelined. */
+  const exchanges = new Map<Socket, Exchange[]>();
   let isClosing = false;
   const server = createServer({
     maxHeaderSize: limits.headerMaxBytes,
@@ -38,28 +48,47 @@ export function http1Connections(
   server.emit("listening");
   server.on("request", (request, response) => {
     const { socket } = request;
-    answers.set(socket, response);
+    const queue = exchanges.get(socket) ?? [];
+    const before = queue.at(-1);
+    exchanges.set(socket, queue);
+    queue.push({ request, response });
     response.shouldKeepAlive &&= !isClosing;
     response.once("close", () => {
-      // A pipelined request may have put its own answer there.
-      if (answers.get(socket) === response) answers.delete(socket);
+      queue.shift();
+      if (queue.length > 0) return;
+      exchanges.delete(socket);
       // Its head was sent before the closing began: nothing else would end the connection before it times out.
       if (isClosing) socket.end();
     });
-    handle(request, response);
+    // RFC 9112 section 9.3.2: only safe methods may be processed side by side.
+    if (before === undefined) handle(request, response);
+    else
+      before.response.once("close", () => {
+        if (!socket.destroyed) handle(request, response);
+      });
   });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    // Words in the middle of an answer would become a part of it.
-    const isAnswering = answers.get(socket as Socket)?.headersSent === true;
-    if (!socket.writable || error.code === "ECONNRESET" || isAnswering) socket.destroy();
-    else socket.end(clientErrorAnswer(error.code), () => socket.destroy());
+  server.on("clientError", (error: NodeJS.ErrnoException, stream) => {
+    const socket = stream as Socket;
+    const queue = exchanges.get(socket) ?? [];
+    const lastWhole = queue.findLast(({ request }) => request.complete);
+    const refuse = () => {
+      // Words in the middle of an answer would become a part of it.
+      const isAnswering = queue[0]?.response.headersSent === true;
+      if (!socket.writable || error.code === "ECONNRESET" || isAnswering) socket.destroy();
+      else socket.end(clientErrorAnswer(error.code), () => socket.destroy());
+    };
+    if (lastWhole === undefined || error.code === "ECONNRESET") return refuse();
+    // The garbage is behind a request that came whole: its client hears first what became of that.
+    socket.pause();
+    lastWhole.response.once("close", refuse);
   });
   return {
     server,
     close() {
       isClosing = true;
       server.close();
-      for (const response of answers.values()) if (!response.headersSent) response.shouldKeepAlive = false;
+      for (const { response } of [...exchanges.values()].map((queue) => queue.at(-1)!))
+        if (!response.headersSent) response.shouldKeepAlive = false;
     },
   };
 }

@@ -57,6 +57,11 @@ function guardSession(session: ServerHttp2Session, limits: Http2Limits): void {
   let streamCount = 0;
   let resetCount = 0;
   let windowStartMs = performance.now();
+  // A timer of our own: the session's keeps sessions that ended badly in memory until it fires.
+  let idleTimer: NodeJS.Timeout | undefined;
+  const startIdling = () => {
+    if (!session.destroyed) idleTimer = setTimeout(() => session.close(), limits.idleTimeoutMs);
+  };
   const countReset = () => {
     const nowMs = performance.now();
     if (nowMs - windowStartMs >= 1000) {
@@ -67,15 +72,14 @@ function guardSession(session: ServerHttp2Session, limits: Http2Limits): void {
     session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     session.destroy();
   };
+  startIdling();
+  session.once("close", () => clearTimeout(idleTimer));
   session.on("stream", (stream: ServerHttp2Stream) => {
     streamCount++;
+    clearTimeout(idleTimer);
     stream.once("close", () => {
-      streamCount--;
+      if (--streamCount === 0) startIdling();
       if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) countReset();
     });
-  });
-  session.setTimeout(limits.idleTimeoutMs, () => {
-    // A quiet watch is no idle session.
-    if (streamCount === 0) session.close();
   });
 }

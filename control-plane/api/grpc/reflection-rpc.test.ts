@@ -88,7 +88,10 @@ describe.each([
     );
     expect(filesOf(found)[0]!.name).toBe("buf/validate/validate.proto");
     expect(absent.messageResponse).toMatchObject({ case: "errorResponse", value: { errorCode: Code.NotFound } });
-    expect(numbers.messageResponse.value).toMatchObject({ baseTypeName: containingType, extensionNumber: [1159, 1160] });
+    expect(numbers.messageResponse.value).toMatchObject({
+      baseTypeName: containingType,
+      extensionNumber: [1159, 1160],
+    });
   });
 
   it.each([

@@ -299,6 +299,14 @@ describe("rpcFace", () => {
     const url = `http://${rig.address}/penstock.admin.v1.UpstreamsAPI`;
     const form = { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded" }, body: "a=1" };
     expect((await fetch(`${url}/CreateUpstream`, form)).status).toBe(415);
+    expect((await fetch(`${url}/Nope`, { method: "POST" })).status).toBe(404);
+    const bytes = () => Buffer.alloc(0);
+    const code = await new Promise((resolve) =>
+      rig.client.makeUnaryRequest("/penstock.admin.v1.UpstreamsAPI/Nope", bytes, bytes, {}, (error) =>
+        resolve(error?.code),
+      ),
+    );
+    expect(code).toBe(Code.Unimplemented);
   });
 
   it("speaks gRPC-Web", async () => {

@@ -1,4 +1,4 @@
-import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import {
   compressionBrotli,
   compressionGzip,
@@ -44,7 +44,7 @@ export interface RpcFaceOptions {
   readonly store: Store;
   readonly fleet: Fleet;
   readonly log: Log;
-  /** Aborted, with a ConnectError, when the control plane begins to shut down: ends the streams. */
+  /** Aborted when the control plane begins to shut down: ends the streams. */
   readonly shutdown: AbortSignal;
 }
 
@@ -63,7 +63,7 @@ export function rpcFace(options: RpcFaceOptions): RpcFace {
     readMaxBytes,
     maxTimeoutMs,
     acceptCompression: [compressionGzip, compressionBrotli],
-    shutdownSignal: options.shutdown,
+    shutdownSignal: unavailableOn(options.shutdown),
     // A misspelt field must not be dropped in silence.
     jsonOptions: { ignoreUnknownFields: false },
     interceptors: [logFailures(log), validateRequests()],
@@ -87,6 +87,15 @@ export function rpcFace(options: RpcFaceOptions): RpcFace {
         });
     },
   };
+}
+
+/** The signal with the error that calls then end with. */
+function unavailableOn(shutdown: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const abort = () => controller.abort(new ConnectError("the control plane is shutting down", Code.Unavailable));
+  if (shutdown.aborted) abort();
+  else shutdown.addEventListener("abort", abort, { once: true });
+  return controller.signal;
 }
 
 function addServices(router: ConnectRouter, options: RpcFaceOptions): void {

@@ -1,6 +1,6 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
-import type { Validator } from "@bufbuild/protovalidate";
+import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { toBadRequest } from "./to-connect-error.ts";
 
@@ -12,12 +12,8 @@ const resourcePackage = "penstock.config.v1";
  * all at once.
  */
 export function validateRequests(): Interceptor {
-  // protovalidate takes 5 MB: it is loaded when the first call comes.
-  let loading: Promise<Validator> | undefined;
-  const load = async () => (await import("@bufbuild/protovalidate")).createValidator();
-  return (next) => async (request) => {
-    loading ??= load();
-    const validator = await loading;
+  const validator = createValidator();
+  return (next) => (request) => {
     if (!request.stream) {
       assertValid(validator, request.method.input, request.message);
       return next(request);

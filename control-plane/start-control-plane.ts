@@ -1,0 +1,110 @@
+import { hostname } from "node:os";
+import { openAdmin } from "./admin/admin.ts";
+import { type AdminListener, startAdminListener } from "./api/admin-listener.ts";
+import { type ListenAddress, ListenError, listenError } from "./api/bind-listen.ts";
+import { lazyRpcFace } from "./api/grpc/lazy-rpc-face.ts";
+import { restFace } from "./api/rest/rest-face.ts";
+import type { ControlPlaneOptions } from "./options.ts";
+import { openSqliteStore } from "./store/sqlite-store.ts";
+import type { Store } from "./store/store.ts";
+import { StoreLockedError, StoreUnusableError } from "./store/store-error.ts";
+import { type SyncHub, startSyncHub } from "./sync/sync-hub.ts";
+import type { Log } from "./telemetry/log.ts";
+import { readVersion } from "./version.ts";
+
+/** Why the control plane cannot start, in one line for the user. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+/** A running control plane. */
+export interface ControlPlane {
+  /** `host:port` of each bound address. */
+  readonly adminAddresses: readonly string[];
+  readonly syncAddresses: readonly string[];
+  /** Accepts no more, finishes what is under way (at most 10 s), and closes the store. */
+  close(): Promise<void>;
+}
+
+/**
+ * Builds a control plane of its parts and starts it: store, admin, sync hub, faces, listener.
+ * Errors: StartError.
+ */
+export async function startControlPlane(options: ControlPlaneOptions, log: Log): Promise<ControlPlane> {
+  const closers: (() => Promise<void>)[] = [];
+  // What was opened last depends on what was opened before it.
+  const closeAll = async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    const store = await openSqliteStore({
+      path: options.storePath,
+      logError: (error) => log.error({ err: error }, "the store met a problem"),
+    });
+    closers.push(() => store.close());
+    const hub = await startHub(options.syncListen, store, log);
+    closers.push(() => hub.close());
+    const shutdown = new AbortController();
+    const listener = await startFaces(options, { store, hub, log, shutdown: shutdown.signal });
+    closers.push(() => {
+      // Ends the calls that would go on for ever, so that closing waits for the others only.
+      shutdown.abort();
+      return listener.close();
+    });
+    const syncAddresses = hub.addresses.map(formatAddress);
+    for (const address of listener.addresses) log.info({ address }, "the admin port is open");
+    for (const address of syncAddresses) log.info({ address }, "the sync port is open");
+    return { adminAddresses: listener.addresses, syncAddresses, close: closeAll };
+  } catch (error) {
+    await closeAll();
+    if (error instanceof StoreLockedError || error instanceof StoreUnusableError || error instanceof ListenError)
+      throw new StartError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly hub: SyncHub;
+  readonly log: Log;
+  readonly shutdown: AbortSignal;
+}
+
+function startFaces(options: ControlPlaneOptions, { store, hub, log, shutdown }: Parts): Promise<AdminListener> {
+  const { fleet } = hub;
+  const admin = openAdmin(store, Date.now);
+  const clock = { monotonicMs: () => performance.now(), unixMs: Date.now };
+  const configuration = {
+    database: "sqlite",
+    admin_listen: [formatAddress(options.adminListen)],
+    cluster_listen: hub.addresses.map(formatAddress),
+  };
+  const identity = { nodeId: uuidOf(store.epoch.id), hostname: hostname(), version: readVersion(), configuration };
+  return startAdminListener({
+    listens: [options.adminListen],
+    adminHosts: options.adminHosts,
+    rest: restFace({ admin, fleet, store, identity, clock, log }),
+    rpc: lazyRpcFace({ admin, fleet, store, log, shutdown }),
+    log,
+  });
+}
+
+async function startHub({ host, port, twinHost }: ListenAddress, store: Store, log: Log): Promise<SyncHub> {
+  const listen = [{ host, port }, ...(twinHost === undefined ? [] : [{ host: twinHost, port }])];
+  try {
+    return await startSyncHub({ store, listen, log });
+  } catch (error) {
+    throw listenError({ host, port }, error);
+  }
+}
+
+function formatAddress({ host, port }: { readonly host: string; readonly port: number }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The store's own id, as the uuid that clients know this control plane by. */
+function uuidOf(id: Uint8Array): string {
+  return Buffer.from(id)
+    .toString("hex")
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
