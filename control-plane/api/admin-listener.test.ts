@@ -183,6 +183,17 @@ describe("startAdminListener", () => {
   });
 
   it.each([
+    ["as the target's authority", "GET http://evil.example/ HTTP/1.1\r\nhost: localhost\r\n"],
+    ["before our own in it", "GET http://evil.example@localhost/ HTTP/1.1\r\nhost: localhost\r\n"],
+    ["in a second Host", "GET / HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n"],
+  ])("refuses a foreign name also %s", async (_name, head) => {
+    const { port } = await start();
+    const socket = dial(port);
+    socket.write(`${head}connection: close\r\n\r\n`);
+    expect(await text(socket)).toMatch(/^HTTP\/1.1 403 /);
+  });
+
+  it.each([
     ["a foreign authority", { ":authority": "evil.example" }, 403],
     ["a foreign origin", { ":authority": "localhost:1", origin: "http://evil.example" }, 403],
     ["our own name", { ":authority": "localhost:1" }, 200],

@@ -148,7 +148,7 @@ function isRefused(options: AdminListenerOptions, request: AnyRequest, response:
   const { headers, socket } = request;
   const caller = {
     method: request.method ?? "",
-    authorities: [headers[":authority"], headers.host].filter((value) => typeof value === "string"),
+    authorities: authoritiesOf(request),
     origin: headers.origin,
     fetchSite: headers["sec-fetch-site"]?.toString(),
   };
@@ -159,6 +159,14 @@ function isRefused(options: AdminListenerOptions, request: AnyRequest, response:
   // The rest of an HTTP/1.1 request is not worth reading.
   answer(response, 403, { message: reason }, request.httpVersionMajor === 1 ? { connection: "close" } : {});
   return true;
+}
+
+/** Every name that a request calls us by. It passes only with all of them, so that no two readers can see different ones. */
+function authoritiesOf(request: AnyRequest): string[] {
+  // RFC 9112 section 3.2.2: in the absolute form the name in the target is the one that counts.
+  const inTarget = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.url ?? "")?.[1];
+  const hosts = "headersDistinct" in request ? (request.headersDistinct["host"] ?? []) : [request.headers.host];
+  return [inTarget, request.headers[":authority"], ...hosts].filter((value) => typeof value === "string");
 }
 
 /** The address that a connection was made to, as a Host header spells it. */
