@@ -77,6 +77,7 @@ describe("restFace: paths and methods", () => {
     expect((await rig.send("PUT", "/services/%E5%86%86", { host: "h.test" })).json.name).toBe("円");
     expect((await rig.send("GET", "/services/%E5%86%86/")).status).toBe(200);
     expect((await rig.send("GET", `http://127.0.0.1:${rig.port}/services/%e5%86%86?x=1`)).json.name).toBe("円");
+    expect((await rig.send("GET", `http://127.0.0.1:${rig.port}`)).json.version).toBe("3.10.0");
     expect((await rig.send("GET", "/services/")).json.data).toHaveLength(1);
     expect((await rig.send("DELETE", "/services/%E5%86%86")).status).toBe(204);
   });

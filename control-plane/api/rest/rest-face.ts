@@ -89,8 +89,8 @@ async function answerRequest(
   findRoute: FindRoute,
   limits: BodyLimits,
 ): Promise<Answer | null> {
-  // RFC 9112 section 3.2.2: a server takes the absolute form, too.
-  const url = (request.url ?? "/").replace(/^https?:\/\/[^/?]*/i, "");
+  // RFC 9112 section 3.2.2: a server takes the absolute form, too, in which the path may be left out.
+  const url = (request.url ?? "/").replace(/^https?:\/\/[^/?]*\/?/i, "/");
   const queryStart = url.indexOf("?");
   const path = queryStart < 0 ? url : url.slice(0, queryStart);
   const found = path.startsWith("/") ? findRoute(path) : { answer: notFoundAnswer };
