@@ -3,6 +3,9 @@ import type { Problem } from "./checked.ts";
 import { checkText, checkTexts, invalid } from "./problems.ts";
 import { checkHeaderName, type TextRule } from "./text-rules.ts";
 
+/** Values of one header. */
+const valuesMaxCount = 1000;
+
 /**
  * Names, and values by a rule, of a map of headers. What is wrong with a name is told of the map, since a broken name
  * is no good part of a path.
@@ -16,6 +19,8 @@ export function checkHeaders(
     const nameProblems = checkText(field, name, checkHeaderName);
     if (nameProblems.length > 0) return nameProblems;
     if (values.length === 0) return [invalid(`${field}.${name}`, "length must be at least 1")];
+    if (values.length > valuesMaxCount)
+      return [invalid(`${field}.${name}`, `length must be at most ${valuesMaxCount}`)];
     return checkTexts(`${field}.${name}`, values, valueRule);
   });
 }

@@ -60,6 +60,21 @@ describe("routeRules", () => {
       ],
     },
     {
+      name: "more values of a header than anyone needs",
+      fields: { headers: headers({ "x-a": new Array(1001).fill("1") }) },
+      want: ["headers.x-a: length must be at most 1000"],
+    },
+    {
+      name: "regular expressions that are too long to be read",
+      fields: { paths: [`~/${"\\p{".repeat(5000)}`], headers: headers({ "x-a": [`~*${"(".repeat(10_000)}`] }) },
+      want: ["paths.0: length must be at most 8192", "headers.x-a.0: length must be at most 8192"],
+    },
+    {
+      name: "small regular expressions that grow too large together",
+      fields: { paths: new Array(150).fill("~/a{1000}"), headers: headers({ "x-a": new Array(60).fill("~*b{1000}") }) },
+      want: [": regular expressions are too large: 210480 steps with their repeats written out, at most 200000"],
+    },
+    {
       name: "client addresses over http",
       fields: { paths, sources: [create(PeerSchema, { ip: "10.0.0.0/8" })] },
       want: ["sources: cannot set 'sources' when 'protocols' is 'http' or 'https'"],

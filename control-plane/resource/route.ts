@@ -6,6 +6,7 @@ import type { Problem } from "./checked.ts";
 import type { Draft } from "./draft.ts";
 import { checkHeaders } from "./header-rules.ts";
 import { checkText, checkTexts, invalid } from "./problems.ts";
+import { regexSize } from "./regex-size.ts";
 import { distinct, nameKey, type ResourceRules } from "./resource-rules.ts";
 import { checkRouteProtocols } from "./route-protocols.ts";
 import {
@@ -15,6 +16,7 @@ import {
   checkRoutePath,
   checkRouteServerName,
   checkTag,
+  regexMaxLength,
 } from "./text-rules.ts";
 
 const defaults: Route = create(RouteSchema, {
@@ -36,7 +38,13 @@ function withImplied(draft: Draft<Route>, stored: Route | null): Draft<Route> {
   return { message: { ...draft.message, stripPath: false }, paths: [...draft.paths, "strip_path"] };
 }
 
+/** Steps of all regular expressions of a route together: every node compiles them, and this many take about 0.2 s. */
+const regexStepsMaxCount = 200_000;
+
 function check(route: Route): readonly Problem[] {
+  const tooLarge = checkRegexSizes(route);
+  // Told alone: the other rules would compile them.
+  if (tooLarge.length > 0) return tooLarge;
   return [
     ...checkText("name", route.name, checkName),
     ...checkTexts("methods", route.methods, (method) => (/^[A-Z]+$/.test(method) ? null : `invalid value: ${method}`)),
@@ -49,6 +57,19 @@ function check(route: Route): readonly Problem[] {
     ...checkTexts("tags", route.tags, checkTag),
     ...checkRouteProtocols(route),
   ];
+}
+
+function checkRegexSizes({ paths, headers }: Route): readonly Problem[] {
+  const regexes = [
+    ...paths.filter((path) => path.startsWith("~")),
+    ...Object.values(headers).flatMap(({ values }) => values.filter((value) => value.startsWith("~*"))),
+  ];
+  // Longer ones are refused unread.
+  const read = regexes.filter((regex) => regex.length <= regexMaxLength);
+  const stepCount = read.reduce((sum, regex) => sum + regexSize(regex), 0);
+  if (stepCount <= regexStepsMaxCount) return [];
+  const message = `regular expressions are too large: ${stepCount} steps with their repeats written out, at most ${regexStepsMaxCount}`;
+  return [invalid("", message)];
 }
 
 function checkRouteHeaders(route: Route): readonly Problem[] {

@@ -97,8 +97,12 @@ export const checkPath: TextRule = (path) => {
   return brokenEscape(path);
 };
 
+/** Longest regular expression: it is parsed, and maybe compiled, before it is known to be sound. */
+export const regexMaxLength = 8192;
+
 /** A path of a route: "/x" is a prefix, and must be written as requests are compared; "~/x" a regular expression. */
 export const checkRoutePath: TextRule = (path) => {
+  if (path.length > regexMaxLength) return `length must be at most ${regexMaxLength}`;
   if (!path.startsWith("/") && !path.startsWith("~/")) return "should start with: / (fixed path) or ~/ (regex path)";
   if (path.includes("//")) return "must not have empty segments";
   if (path.startsWith("~")) return checkRegex(path.slice(1));
@@ -111,6 +115,7 @@ export const checkRoutePath: TextRule = (path) => {
 /** A value of a route's header: a text, or a regular expression behind "~*". */
 export const checkRouteHeaderValue: TextRule = (value) => {
   if (value === "") return "length must be at least 1";
+  if (value.length > regexMaxLength) return `length must be at most ${regexMaxLength}`;
   return value.startsWith("~*") ? checkRegex(value.slice(2)) : null;
 };
 
