@@ -295,9 +295,15 @@ describe("decodeResource", () => {
     const many = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`f${i}`, 1]));
     expect(decodeResource("service", many).problems).toHaveLength(100);
     expect(decodeResource("route", { paths: new Array(1000).fill(5) }).problems).toHaveLength(100);
+    expect(decodeResource("route", { headers: { x: new Array(1000).fill(5) } }).problems).toHaveLength(100);
     expect(problemsOf("route", { paths: new Array(10_001).fill("/") })).toEqual({
       paths: "length must be at most 10000",
     });
+    expect(problemsOf("route", { headers: { x: new Array(10_001).fill(5) } })).toEqual({
+      "headers.x": "length must be at most 10000",
+    });
+    const names = Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`x${i}`, "no list"]));
+    expect(problemsOf("route", { headers: names })).toEqual({ headers: "length must be at most 10000" });
   });
 
   it.each([

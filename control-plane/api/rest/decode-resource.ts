@@ -1,16 +1,21 @@
 import { create, type Message } from "@bufbuild/protobuf";
 import type { Kind, Problem } from "../../resource/checked.ts";
 import type { Draft, ResourceOf } from "../../resource/draft.ts";
-import { type DecodedValue, decodeHeaders, decodeReference, decodeScalar, isJsonObject } from "./decode-value.ts";
+import {
+  type DecodedValue,
+  decodeHeaders,
+  decodeReference,
+  decodeScalar,
+  isJsonObject,
+  itemsMaxCount,
+  tooManyItems,
+} from "./decode-value.ts";
 import { finerSuffix, type KongField, type KongShape, kongShapes, type RecordShape } from "./kong-shape.ts";
 import type { JsonObject } from "./print-resource.ts";
 import { expandServiceUrl } from "./service-url.ts";
 
 /** Problems told of one body; more would make the answer longer than the question. */
 const problemsMaxCount = 100;
-
-/** Longest list that is looked into; the contract's own limits are lower or equal. */
-const listItemsMaxCount = 10_000;
 
 interface Decoding {
   readonly problems: Problem[];
@@ -125,7 +130,7 @@ function decodeList(shape: ListShape, value: unknown, path: string, decoding: De
   if (!Array.isArray(value)) {
     return { ok: false, message: shape.noun === "set" ? "expected a set" : "expected an array" };
   }
-  if (value.length > listItemsMaxCount) return { ok: false, message: `length must be at most ${listItemsMaxCount}` };
+  if (value.length > itemsMaxCount) return tooManyItems;
   const items: unknown[] = [];
   for (const [index, item] of value.entries()) {
     if (decoding.problems.length >= problemsMaxCount) break;

@@ -17,6 +17,11 @@ export type DecodedValue =
 /** What google.protobuf.Duration holds: about 10,000 years. */
 const durationMaxSeconds = 315_576_000_000;
 
+/** Longest list, and largest map, that is looked into; the contract's own limits are lower or equal. */
+export const itemsMaxCount = 10_000;
+
+export const tooManyItems = { ok: false, message: `length must be at most ${itemsMaxCount}` } as const;
+
 /** Told of each problem inside a value, by the name within it. */
 type OnProblem = (name: string, message: string) => void;
 
@@ -103,11 +108,14 @@ export function decodeReference(value: unknown, onProblem: OnProblem): DecodedVa
 export function decodeHeaders(value: unknown, onProblem: OnProblem): DecodedValue {
   if (Array.isArray(value) && value.length === 0) return { ok: true, value: {} };
   if (!isJsonObject(value)) return { ok: false, message: "expected a map" };
+  const entries = Object.entries(value);
+  if (entries.length > itemsMaxCount) return tooManyItems;
   const headers: Record<string, HeaderValues> = {};
-  for (const [name, list] of Object.entries(value)) {
+  for (const [name, list] of entries) {
     // The one name that cannot be an own property of a message's map by assignment, and is no header anybody sends.
     if (name === "__proto__") onProblem(name, "unknown field");
     else if (!Array.isArray(list)) onProblem(name, "expected an array");
+    else if (list.length > itemsMaxCount) onProblem(name, tooManyItems.message);
     else headers[name] = create(HeaderValuesSchema, { values: decodeHeaderValues(name, list, onProblem) });
   }
   return { ok: true, value: headers };
