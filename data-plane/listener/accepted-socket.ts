@@ -1,8 +1,8 @@
 import type { AddressInfo } from "node:net";
 import { connect, createServer, Socket } from "node:net";
-import type { ByteReader, ByteSocket } from "../upstream/byte-socket.ts";
-import { type OnRead, PlainSocket } from "../upstream/byte-socket.ts";
-import { ReadBuffer, type ReadBuffers } from "../upstream/read-buffer.ts";
+import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
+import { type OnRead, PlainSocket } from "../socket/byte-socket.ts";
+import { ReadBuffer, type ReadBuffers } from "../socket/read-buffer.ts";
 
 /** How accepted sockets are read: into our own memory, or, where Node does not allow that, by 'data' events. */
 export type AcceptMode = "onread" | "events";

@@ -11,9 +11,9 @@ import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { type ProxyError, proxyError, requestError } from "../proxy/proxy-error.ts";
 import { proxyRequest } from "../proxy/proxy-request.ts";
 import { clientDrained, flushRequestHead, relayRequestBytes, relayRequestEnd } from "../proxy/relay-body.ts";
-import type { ByteReader, ByteSocket } from "../upstream/byte-socket.ts";
+import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
+import { ReadBuffer } from "../socket/read-buffer.ts";
 import { Deadline, type DeadlineOwner } from "../upstream/deadline-wheel.ts";
-import { ReadBuffer } from "../upstream/read-buffer.ts";
 import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
 
 /**

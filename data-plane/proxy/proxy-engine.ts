@@ -1,8 +1,8 @@
 import type { EndpointState } from "../balance/endpoint-state.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
+import type { ReadBuffers } from "../socket/read-buffer.ts";
 import type { DeadlineWheel } from "../upstream/deadline-wheel.ts";
-import type { ReadBuffers } from "../upstream/read-buffer.ts";
 import type { UpstreamPool } from "../upstream/upstream-pool.ts";
 import type { ProxyCounters } from "./proxy-counters.ts";
 import type { RequestIds } from "./request-id.ts";

@@ -1,6 +1,6 @@
 import { Framing } from "../http1/body-framing.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
-import type { ReadBuffer } from "../upstream/read-buffer.ts";
+import type { ReadBuffer } from "../socket/read-buffer.ts";
 import { requestWritten } from "./attempt.ts";
 import { continueResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
-import type { ByteReader, ByteSocket } from "./byte-socket.ts";
-import { PlainSocket } from "./byte-socket.ts";
-import type { ReadBuffers } from "./read-buffer.ts";
+import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
+import { PlainSocket } from "../socket/byte-socket.ts";
+import type { ReadBuffers } from "../socket/read-buffer.ts";
 
 /**
  * Begins to connect to an endpoint; `reader.onConnected` or `onClosed` follows. The address is a literal, so

@@ -3,10 +3,10 @@ import { ChunkScanner } from "../http1/chunk-scanner.ts";
 import { headProblem, Problem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
 import { ResponseHead } from "../http1/response-head.ts";
-import type { ByteReader, ByteSocket } from "./byte-socket.ts";
+import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
+import { ReadBuffer } from "../socket/read-buffer.ts";
 import { openUpstreamSocket } from "./connect.ts";
 import { Deadline, type DeadlineOwner } from "./deadline-wheel.ts";
-import { ReadBuffer } from "./read-buffer.ts";
 import type { EndpointConnections } from "./upstream-pool.ts";
 
 /** How an attempt was lost on its connection. */

@@ -1,9 +1,9 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { EndpointConfig } from "../config/worker-config.ts";
+import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel, tickMs } from "./deadline-wheel.ts";
 import type { ResponseReceiver, UpstreamConnection } from "./http1-client.ts";
-import { ReadBuffers } from "./read-buffer.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 let server: Server;

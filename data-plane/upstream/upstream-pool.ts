@@ -1,7 +1,7 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
+import type { ReadBuffers } from "../socket/read-buffer.ts";
 import type { DeadlineWheel } from "./deadline-wheel.ts";
 import { UpstreamConnection } from "./http1-client.ts";
-import type { ReadBuffers } from "./read-buffer.ts";
 
 export interface UpstreamPoolOptions {
   /** Idle connections kept per address and worker. Default 512. */

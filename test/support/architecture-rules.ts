@@ -47,7 +47,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "control-plane": [["store", "resource", "observation", "telemetry"], ["snapshot"], ["admin", "sync"], ["api"], [""]],
   "data-plane": [
     ["config"],
-    ["http1", "health", "telemetry"],
+    ["http1", "health", "telemetry", "socket"],
     ["route", "balance", "upstream", "observation"],
     ["snapshot"],
     ["proxy", "health-check", "sync", "status"],
