@@ -35,6 +35,8 @@ export class RequestHead {
   authorityEnd = 0;
   framing: Framing = Framing.None;
   contentLength = 0;
+  /** Content-Length was sent, maybe as 0. */
+  hasLength = false;
   /** Whether the client allows another request on this connection. */
   keepsAlive = true;
   expectsContinue = false;
@@ -44,7 +46,6 @@ export class RequestHead {
   acceptIndex = -1;
   readonly #limits: HeadLimits;
   #hostIndex = -1;
-  #hasLength = false;
   #connectionOptions = 0;
   #asksForWebsocket = false;
 
@@ -121,7 +122,7 @@ export class RequestHead {
     this.#hostIndex = -1;
     this.#connectionOptions = 0;
     this.#asksForWebsocket = false;
-    this.#hasLength = false;
+    this.hasLength = false;
     const { fields } = this;
     for (let index = 0; index < fields.count; index++) {
       if (fields.kind[index] === Field.Other) continue;
@@ -136,7 +137,7 @@ export class RequestHead {
   /** Source: RFC 9112 section 6.1. @returns 0 or a Problem, negated, as the following ones do */
   #checkFraming(): number {
     if (this.framing !== Framing.Chunked) return 0;
-    if (this.#hasLength) return -Problem.LengthAndEncoding;
+    if (this.hasLength) return -Problem.LengthAndEncoding;
     return this.minorVersion === 0 ? -Problem.EncodingInOldVersion : 0;
   }
 
@@ -150,10 +151,10 @@ export class RequestHead {
         this.#hostIndex = index;
         return 0;
       case Field.ContentLength: {
-        if (this.#hasLength) return -Problem.ContentLengthDuplicate;
+        if (this.hasLength) return -Problem.ContentLengthDuplicate;
         const length = readContentLength(bytes, start, end);
         if (length < 0) return -Problem.ContentLength;
-        this.#hasLength = true;
+        this.hasLength = true;
         this.contentLength = length;
         if (length > 0 && this.framing === Framing.None) this.framing = Framing.Length;
         return 0;

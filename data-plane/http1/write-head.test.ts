@@ -33,7 +33,7 @@ describe("keptLines", () => {
       "X_Forwarded_For: 1\r\nx_real-ip: 2\r\nContent_Length: 3\r\nA_b: 4\r\n",
       "A_b: 4\r\n",
     ],
-    ["framing passes, it has one spelling only", "Content-Length: 0\r\nA: 1\r\n", "Content-Length: 0\r\nA: 1\r\n"],
+    ["framing does not, it is written anew", "Content-Length: 0\r\nA: 1\r\n", "A: 1\r\n"],
     [
       "credentials and Trailer pass",
       "Proxy-Authorization: a\r\nAuthorization: b\r\nTrailer: c\r\n",

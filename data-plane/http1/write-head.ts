@@ -10,16 +10,12 @@ function forwardTable(kinds: readonly Field[]): ForwardTable {
   return table;
 }
 
-/** Content-Length and Transfer-Encoding were held to one spelling, so they can travel raw with the body they frame. */
-export const requestForwards: ForwardTable = forwardTable([
-  Field.Other,
-  Field.Accept,
-  Field.Trailer,
-  Field.ContentLength,
-  Field.TransferEncoding,
-]);
-/** The framing of an answer depends on the client, so those two fields are written anew. */
-export const responseForwards: ForwardTable = forwardTable([Field.Other, Field.Accept, Field.Trailer]);
+/**
+ * Framing is written anew both ways: an answer's depends on the client, and a request's may come in spellings
+ * that are legal but missed by some servers (a tab before the value, "Chunked"), which would then see no body.
+ */
+export const requestForwards: ForwardTable = forwardTable([Field.Other, Field.Accept, Field.Trailer]);
+export const responseForwards: ForwardTable = requestForwards;
 
 /**
  * The lines of a head that travel on, as one string: neighbouring lines are cut out together, so that a usual

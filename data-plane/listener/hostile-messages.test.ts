@@ -161,6 +161,7 @@ describe("hostile answers", () => {
     ["an unasked upgrade", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"],
     ["a flood of interim answers", "HTTP/1.1 100 Continue\r\n\r\n".repeat(100)],
     ["1 MB of fields", `HTTP/1.1 200 OK\r\nX: ${"y".repeat(1_000_000)}\r\nContent-Length: 0\r\n\r\n`],
+    ["a head without a line end that goes on for ever", `HTTP/1.1 200 OK\r\nX: ${"y".repeat(300_000)}`],
     ["10,000 fields", `HTTP/1.1 200 OK\r\n${"X: y\r\n".repeat(10_000)}\r\n`],
     ["a first chunk that breaks the rules", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
     ["half a head", "HTTP/1.1 200 OK\r\nContent-Le"],

@@ -1,3 +1,4 @@
+import { Framing } from "../http1/body-framing.ts";
 import { Field } from "../http1/field-kind.ts";
 import type { FieldLines } from "../http1/field-lines.ts";
 import type { RequestHead } from "../http1/request-head.ts";
@@ -26,6 +27,7 @@ export interface ForwardFacts {
 export function forwardedFields(head: RequestHead, bytes: Buffer, facts: ForwardFacts): string {
   const { fields } = head;
   return (
+    framingLine(head) +
     keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, requestForwards) +
     (head.hasTrailersOption ? "TE: trailers\r\n" : "") +
     `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
@@ -35,6 +37,12 @@ export function forwardedFields(head: RequestHead, bytes: Buffer, facts: Forward
     `X-Real-IP: ${facts.remoteAddress}\r\nX-Kong-Request-Id: ${facts.requestId}\r\n` +
     (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n\r\n" : "Via: 1.0 penstock\r\n\r\n")
   );
+}
+
+/** The one spelling of how the body ends; nothing where the client sent nothing. */
+function framingLine(head: RequestHead): string {
+  if (head.framing === Framing.Chunked) return "Transfer-Encoding: chunked\r\n";
+  return head.hasLength ? `Content-Length: ${head.contentLength}\r\n` : "";
 }
 
 /** What the client said about those before it, ready to be appended to. */

@@ -38,10 +38,17 @@ for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 }
 
 /**
+ * `;x`, `.;x` or `..;x`, also escaped: some servers cut the parameters off first, and are then left with an
+ * empty segment, or with dots to resolve.
+ */
+const isDotsOrNothing = /^\.{0,2}(?:;|%3B)/;
+
+/**
  * The one spelling of a request path that routing matches and the upstream gets: dot segments resolved (also
  * written `%2e`), runs of slashes merged, unreserved characters decoded, the other escapes in upper case.
  * Refused is what the next hop might read as another path: encoded NUL, slash and backslash, a backslash,
- * malformed escapes, overlong UTF-8, dot segments with parameters (`/..;/`), control and non-ASCII bytes.
+ * malformed escapes, overlong UTF-8, dot or empty segments with parameters (`/..;/`, `/;x/`), control and
+ * non-ASCII bytes.
  *
  * Source: RFC 3986 section 6.2.2; merging slashes is Kong's and nginx's custom.
  * Cost: one pass and the very same string back when there is nothing to do; one more pass otherwise.
@@ -58,7 +65,7 @@ export function normalizePath(rawPath: string): NormalPath | PathProblem {
     if (kind === LOOK_CLOSER) needsRewrite = true;
     else if (code === SLASH) {
       const next = rawPath.charCodeAt(i + 1);
-      if (next === SLASH || next === DOT) needsRewrite = true;
+      if (next === SLASH || next === DOT || next === SEMICOLON) needsRewrite = true;
     }
   }
   if (!needsRewrite) return rawPath as NormalPath;
@@ -120,7 +127,7 @@ function resolveSegments(path: NormalPath): NormalPath | PathProblem {
     const isLast = i === segments.length - 1;
     if (segment === "..") kept.pop();
     else if (segment !== "." && segment !== "") {
-      if (isDotsWithParameters(segment)) return "dot_segment_parameters";
+      if (isDotsOrNothing.test(segment)) return "dot_segment_parameters";
       kept.push(segment);
       continue;
     }
@@ -128,10 +135,4 @@ function resolveSegments(path: NormalPath): NormalPath | PathProblem {
     if (isLast && kept.length > 0) kept.push("");
   }
   return `/${kept.join("/")}`;
-}
-
-/** `.;x` or `..;x`: some servers cut the parameters off and then resolve the dots. */
-function isDotsWithParameters(segment: string): boolean {
-  if (segment.charCodeAt(0) !== DOT) return false;
-  return segment.charCodeAt(segment.charCodeAt(1) === DOT ? 2 : 1) === SEMICOLON;
 }

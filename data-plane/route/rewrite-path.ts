@@ -1,6 +1,8 @@
 const SLASH = 0x2f;
 const DOT = 0x2e;
 const SEMICOLON = 0x3b;
+const PERCENT = 0x25;
+const isDotSegment = /^(?:\.{1,2}(?:\/|$)|\.{0,2}(?:;|%3B))/;
 
 /**
  * The request target for the upstream: service path, then the request path (without what the route matched,
@@ -39,15 +41,13 @@ function finishBase(base: string, withSlash: boolean): string {
 
 /**
  * A prefix may end inside a segment: `/route../x` stripped of `/route` begins with `../`, which would climb out
- * of the service path. Such a first segment (also `..;x`, which some servers take for dots) is dropped.
+ * of the service path. Such a first segment (also `..;x`, which some servers take for dots) is dropped, and so is `;x` alone.
  */
 function withoutDotSegment(rest: string): string {
-  if (rest.charCodeAt(0) !== DOT) return rest;
-  const after = rest.charCodeAt(1) === DOT ? 2 : 1;
-  const code = rest.charCodeAt(after);
-  const isDotSegment = after === rest.length || code === SLASH || code === SEMICOLON;
-  if (!isDotSegment) return rest;
-  const slash = rest.indexOf("/", after);
+  const first = rest.charCodeAt(0);
+  if (first !== DOT && first !== SEMICOLON && first !== PERCENT) return rest;
+  if (!isDotSegment.test(rest)) return rest;
+  const slash = rest.indexOf("/");
   return slash === -1 ? "" : rest.slice(slash + 1);
 }
 

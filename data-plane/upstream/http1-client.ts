@@ -1,5 +1,6 @@
 import { Framing } from "../http1/body-framing.ts";
 import { ChunkScanner } from "../http1/chunk-scanner.ts";
+import { defaultResponseLimits } from "../http1/field-lines.ts";
 import { headProblem, Problem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
 import { ResponseHead } from "../http1/response-head.ts";
@@ -39,6 +40,8 @@ export interface ResponseReceiver {
 
 /** A server that sends more interim answers than this is not going to answer. */
 const interimMaxCount = 16;
+/** A piece without a line end is parsed again only when the head has become too large. */
+const headWaitMaxBytes = defaultResponseLimits.headMaxBytes;
 /** Above this a body is worth a read buffer of its own. */
 const largeBodyBytes = 8_192;
 
@@ -148,7 +151,9 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     let end = length;
     const partial = this.#partial;
     if (partial.length > 0) {
-      if (!partial.add(from.bytes, 0, length)) return;
+      const isWorthParsing = partial.add(from.bytes, 0, length);
+      // A head without a line end that has become too large is parsed once more: to say so.
+      if (!isWorthParsing && partial.length <= headWaitMaxBytes) return;
       source = new ReadBuffer(partial.bytes, false);
       end = partial.length;
     }
