@@ -11,4 +11,10 @@ export interface EndpointState {
   advanceCursor(poolRow: number): number;
   /** Takes the endpoint out; true for the one caller, of all threads, that did it. */
   eject(poolRow: number, row: number): boolean;
+  /** An attempt of this worker at the endpoint begins. */
+  attemptBegins(row: number): void;
+  /** It is over, however it ended. */
+  attemptEnds(row: number): void;
+  /** Attempts of all workers that are under way at the endpoint. */
+  inFlight(row: number): number;
 }

@@ -121,6 +121,14 @@ class FakeEndpointState implements EndpointState {
     return true;
   }
 
+  attemptBegins(): void {}
+
+  attemptEnds(): void {}
+
+  inFlight(): number {
+    return 0;
+  }
+
   readmit(row: number): void {
     this.#ejected.delete(row);
     this.#generation++;

@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
-import { ProxyServer, type ProxyServerOptions } from "./proxy-server.ts";
+import { type ListenPlace, ProxyServer, type ProxyServerOptions } from "./proxy-server.ts";
 
 /** A message as it came over a socket: its head's text and its body, still in its framing. */
 export interface RawMessage {
@@ -184,7 +184,7 @@ export interface RigOptions {
   readonly routes?: readonly Partial<RouteConfig>[];
   readonly service?: Partial<ServiceConfig>;
   readonly hostHeader?: string;
-  readonly server?: Partial<ProxyServerOptions>;
+  readonly server?: Partial<ProxyServerOptions & ListenPlace>;
 }
 
 /** A proxy in this thread, in front of backends on the given ports. */
@@ -275,6 +275,9 @@ export class Rig {
   async close(): Promise<void> {
     for (const client of this.#clients) client.close();
     await this.server.close();
+    // Whatever happened in the test: what was counted as under way must have been uncounted, once.
+    const rows = Array.from({ length: 64 }, (_, row) => this.table.inFlight(row));
+    if (rows.some((count) => count !== 0)) throw new Error(`attempts left in flight by row: ${rows}`);
   }
 }
 

@@ -21,6 +21,8 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   const { engine } = exchange;
   engine.counters.add(Counter.attempts);
   exchange.endpoint = endpoint;
+  exchange.inFlightRow = endpoint.row;
+  engine.endpoints.attemptBegins(endpoint.row);
   const connections = engine.upstreams.connectionsTo(endpoint);
   const connection = (mayReuse ? connections.takeIdle() : null) ?? connections.open();
   exchange.connection = connection;
@@ -69,6 +71,7 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   const connection = exchange.connection!;
   const endpoint = exchange.endpoint!;
   exchange.connection = null;
+  exchange.attemptEnds();
   engine.counters.add(isConnectFailure(loss) ? Counter.connect_failures : Counter.attempts_lost);
   if (loss === "defect") engine.onDefect(detail);
   if (isConnectFailure(loss)) takeOut(exchange, endpoint, loss);

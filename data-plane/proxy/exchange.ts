@@ -76,6 +76,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   endpoint: EndpointConfig | null = null;
   readonly tried: EndpointConfig[] = [];
   extraAttempts = 0;
+  /** The endpoint row at which an attempt is counted as under way; -1: none is. */
+  inFlightRow = -1;
   sentAtMs = 0;
   /** The attempt's head, until the first piece of body goes out with it in one write. */
   unsentHead = "";
@@ -165,8 +167,16 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     return this.isBodyComplete && (this.bodyPieces === 0 || (this.bodyPieces === 1 && this.firstBody !== ""));
   }
 
+  /** The attempt is over, however it ended: what is counted once is uncounted once. */
+  attemptEnds(): void {
+    if (this.inFlightRow < 0) return;
+    this.engine.endpoints.attemptEnds(this.inFlightRow);
+    this.inFlightRow = -1;
+  }
+
   /** The answer is written: an idle connection must not keep what its last request needed. */
   finish(): void {
+    this.attemptEnds();
     this.isActive = false;
     this.connection = null;
     this.pool = null;

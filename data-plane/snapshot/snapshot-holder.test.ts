@@ -3,7 +3,15 @@ import type { EndpointState } from "../balance/endpoint-state.ts";
 import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
 import { SnapshotHolder } from "./snapshot-holder.ts";
 
-const state: EndpointState = { isEjected: () => false, generation: () => 0, advanceCursor: () => 0, eject: () => true };
+const state: EndpointState = {
+  isEjected: () => false,
+  generation: () => 0,
+  advanceCursor: () => 0,
+  eject: () => true,
+  attemptBegins() {},
+  attemptEnds() {},
+  inFlight: () => 0,
+};
 
 function poolConfig(key: string): PoolConfig {
   return { key, name: key, poolRow: 0, hostHeader: null, isUpstream: true, algorithm: "round-robin" };

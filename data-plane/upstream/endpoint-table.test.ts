@@ -113,6 +113,28 @@ describe("EndpointTable", () => {
   });
 });
 
+describe("in-flight cells of an EndpointTable", () => {
+  it("sum what every worker has under way, and lose only what a worker that died had", () => {
+    const table = EndpointTable.create({ poolRowsMax: 1, endpointRowsMax: 40, columnsMax: 3 });
+    const rows = Array.from({ length: 40 }, () => table.allocateEndpointRow()!);
+    const workers = [0, 1, 2].map((column) => EndpointTable.attach(table.buffer, column));
+    for (const row of rows)
+      for (const [i, worker] of workers.entries()) for (let n = 0; n <= i; n++) worker.attemptBegins(row);
+    expect(rows.map((row) => table.inFlight(row))).toEqual(rows.map(() => 1 + 2 + 3));
+    workers[0]!.attemptEnds(rows[0]!);
+    expect([table.inFlight(rows[0]!), workers[2]!.inFlight(rows[0]!)]).toEqual([5, 5]);
+    expect(table.inFlightTotal()).toBe(40 * 6 - 1);
+    table.clearColumn(2);
+    expect(table.inFlightTotal()).toBe(40 * 3 - 1);
+    expect(rows.every((row) => !table.isEjected(row))).toBe(true);
+  });
+
+  it("are a column per worker and no more", () => {
+    const table = EndpointTable.create({ poolRowsMax: 1, endpointRowsMax: 1, columnsMax: 2 });
+    expect(() => EndpointTable.attach(table.buffer, 2)).toThrow(/column 2 of 2/);
+  });
+});
+
 /** Two threads with a picker each over one pool of the table, as the traffic workers have. */
 async function startPickers(weights: readonly number[]) {
   const table = EndpointTable.create({ poolRowsMax: 4, endpointRowsMax: 1_000 });
