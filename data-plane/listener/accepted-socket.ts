@@ -1,5 +1,5 @@
 import type { AddressInfo } from "node:net";
-import { connect, createServer, Socket } from "node:net";
+import { connect, createServer, type Server, Socket } from "node:net";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { type OnRead, PlainSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer, type ReadBuffers } from "../socket/read-buffer.ts";
@@ -32,6 +32,15 @@ export function acceptSocket(accepted: Socket, mode: AcceptMode, buffers: ReadBu
     accepted.resume();
   }
   return plain;
+}
+
+/**
+ * A listening server that comes from another thread has Node's default backlog (511), whatever it had before. Says it
+ * again; where Node has no such method any more, the smaller one stays.
+ */
+export function restoreBacklog(server: Server, count: number): void {
+  const { _handle: handle } = server as Server & { readonly _handle?: { listen?: (count: number) => number } };
+  handle?.listen?.(count);
 }
 
 /**

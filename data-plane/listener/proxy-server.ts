@@ -1,3 +1,4 @@
+import type { Server, Socket } from "node:net";
 import type { EndpointState } from "../balance/endpoint-state.ts";
 import { defaultRequestLimits } from "../http1/field-lines.ts";
 import { RequestHead } from "../http1/request-head.ts";
@@ -9,13 +10,10 @@ import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
 import { UpstreamPool, type UpstreamPoolOptions } from "../upstream/upstream-pool.ts";
 import { type AcceptMode, probeAcceptMode } from "./accepted-socket.ts";
+import { ClientConnections } from "./client-connections.ts";
 import { Listener } from "./listener.ts";
 
 export interface ProxyServerOptions {
-  readonly hosts: readonly string[];
-  /** 0 takes a free one, the same on every host. */
-  readonly port: number;
-  readonly reusePort: boolean;
   readonly endpoints: EndpointState;
   readonly version: string;
   readonly onEjected: ProxyEngine["onEjected"];
@@ -26,16 +24,25 @@ export interface ProxyServerOptions {
   readonly acceptMode?: AcceptMode;
 }
 
+/** Where to listen. */
+export interface ListenPlace {
+  readonly hosts: readonly string[];
+  /** 0 takes a free one, the same on every host. */
+  readonly port: number;
+  readonly reusePort: boolean;
+}
+
 /** No new connection for so long: whoever sends them has noticed that we are leaving. */
 const quietBeforeCloseMs = 1_000;
 
 /** Everything of one worker: the engine, its listeners and the one timer. */
 export class ProxyServer {
   readonly engine: ProxyEngine;
+  readonly #connections: ClientConnections;
   readonly #listeners: Listener[] = [];
   readonly #ticking: NodeJS.Timeout;
 
-  private constructor(options: ProxyServerOptions) {
+  private constructor(options: ProxyServerOptions, acceptMode: AcceptMode) {
     const wheel = new DeadlineWheel(options.onDefect);
     const buffers = new ReadBuffers();
     this.engine = {
@@ -53,20 +60,20 @@ export class ProxyServer {
       onEjected: options.onEjected,
       onDefect: options.onDefect,
     };
+    this.#connections = new ClientConnections(this.engine, acceptMode);
     this.#ticking = setInterval(() => wheel.tick(), tickMs);
   }
 
-  /** Binds every host. Rejects, with nothing left open, when one cannot be bound. */
-  static async open(options: ProxyServerOptions): Promise<ProxyServer> {
-    const acceptMode = options.acceptMode ?? (await probeAcceptMode());
-    const server = new ProxyServer(options);
+  /** Ready to serve, but listening nowhere yet. */
+  static async create(options: ProxyServerOptions): Promise<ProxyServer> {
+    return new ProxyServer(options, options.acceptMode ?? (await probeAcceptMode()));
+  }
+
+  /** Ready and listening. Rejects, with nothing left open, when a host cannot be bound. */
+  static async open(options: ProxyServerOptions & ListenPlace): Promise<ProxyServer> {
+    const server = await ProxyServer.create(options);
     try {
-      for (const host of options.hosts) {
-        const port = server.port === 0 ? options.port : server.port;
-        const listener = new Listener(server.engine, { host, port, reusePort: options.reusePort, acceptMode });
-        server.port = await listener.open();
-        server.#listeners.push(listener);
-      }
+      await server.listen(options);
       return server;
     } catch (error) {
       await server.close();
@@ -74,8 +81,50 @@ export class ProxyServer {
     }
   }
 
-  /** As bound. */
+  /** As bound, 0 before. */
   port = 0;
+
+  /** Binds every host. Rejects, with none of them bound, when one cannot be. */
+  async listen({ hosts, port, reusePort }: ListenPlace): Promise<void> {
+    const opened: Listener[] = [];
+    try {
+      for (const host of hosts) {
+        const wanted = opened[0]?.port ?? port;
+        opened.push(await Listener.open({ host, port: wanted, reusePort, ...this.#hooks }));
+      }
+    } catch (error) {
+      for (const listener of opened) listener.close();
+      throw error;
+    }
+    this.#listenOn(opened);
+  }
+
+  /** Goes on where another thread has left off; to be called in the turn of the event loop in which these came. */
+  adopt(servers: readonly Server[]): void {
+    this.#listenOn(servers.map((server) => Listener.adopt(server, this.#hooks)));
+  }
+
+  #listenOn(listeners: readonly Listener[]): void {
+    this.#listeners.push(...listeners);
+    this.port = listeners[0]?.port ?? this.port;
+  }
+
+  get #hooks() {
+    return {
+      onConnection: (accepted: Socket, localPort: number) => this.#connections.accept(accepted, localPort),
+      onError: this.engine.onDefect,
+    };
+  }
+
+  /** Takes a connection that another thread has accepted. */
+  accept(accepted: Socket, localPort: number): void {
+    this.#connections.accept(accepted, localPort);
+  }
+
+  /** The listening servers, for another thread: to be posted within this turn of the event loop. */
+  release(): Server[] {
+    return this.#listeners.splice(0).map((listener) => listener.release());
+  }
 
   /**
    * Leaves without losing a request: answers say that the connection ends, new ones are still taken until none
@@ -84,18 +133,31 @@ export class ProxyServer {
   async drain(timeoutMs: number): Promise<void> {
     this.engine.isDraining = true;
     const startedAtMs = performance.now();
-    const isQuiet = () => this.#listeners.every((listener) => listener.quietMs >= quietBeforeCloseMs);
     const left = () => timeoutMs - (performance.now() - startedAtMs);
-    while (left() > 0 && !(performance.now() - startedAtMs >= quietBeforeCloseMs && isQuiet())) {
+    const isQuiet = () => Math.min(this.#connections.quietMs, performance.now() - startedAtMs) >= quietBeforeCloseMs;
+    // Without listeners of its own nothing more comes: who listens has stopped before.
+    while (this.#listeners.length > 0 && left() > 0 && !isQuiet()) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(tickMs, Math.max(left(), 1))));
     }
     await this.close(Math.max(left(), 0));
   }
 
+  /**
+   * Leaves to a successor: after `release` nothing new comes, and there is no hurry. An idle client learns with its
+   * next answer that its connection ends, so that none meets a closed one; those that ask nothing have `timeoutMs`.
+   */
+  async retire(timeoutMs: number): Promise<void> {
+    this.engine.isDraining = true;
+    await this.#connections.emptied(timeoutMs);
+    await this.close();
+  }
+
   /** Closes the listeners, then every connection: idle ones at once, the others when done or after `timeoutMs`. */
   async close(timeoutMs = 0): Promise<void> {
     this.engine.isDraining = true;
-    await Promise.all(this.#listeners.map((listener) => listener.close(timeoutMs)));
+    for (const listener of this.#listeners.splice(0)) listener.close();
+    this.#connections.closeIdle();
+    await this.#connections.emptied(timeoutMs);
     this.engine.upstreams.closeIdle();
     clearInterval(this.#ticking);
   }
