@@ -22,7 +22,10 @@ export function answer(
 /** Tells a gRPC client UNIMPLEMENTED: a response of trailers only. */
 export function answerGrpcUnimplemented(response: AnyResponse): void {
   const trailersOnly = { "content-type": "application/grpc", "grpc-status": "12", "grpc-message": "unknown method" };
-  (response as ServerResponse).writeHead(200, trailersOnly).end();
+  const plain = response as ServerResponse;
+  // Not writeHead: over HTTP/2 the frame of the headers would then not be the last, which a client takes for garbage.
+  for (const [name, value] of Object.entries(trailersOnly)) plain.setHeader(name, value);
+  plain.end();
 }
 
 /** Whether a request speaks gRPC proper: gRPC-Web clients read HTTP statuses. */
