@@ -3,6 +3,7 @@ import {
   type Health,
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../proto/gen/grpc/health/v1/health_pb.ts";
+import { shortenText } from "./shorten-text.ts";
 
 /**
  * grpc.health.v1: every service that is registered serves until the control plane shuts down. "" is the whole server.
@@ -13,7 +14,7 @@ export function healthRpc(serviceNames: ReadonlySet<string>, shutdown: AbortSign
   const statusNow = () => (shutdown.aborted ? Status.NOT_SERVING : Status.SERVING);
   return {
     check({ service }) {
-      if (!isKnown(service)) throw new ConnectError(`unknown service "${service}"`, Code.NotFound);
+      if (!isKnown(service)) throw new ConnectError(`unknown service "${shortenText(service, 240)}"`, Code.NotFound);
       return { status: statusNow() };
     },
 

@@ -6,6 +6,7 @@ import {
   ResourceInfoSchema,
 } from "../../../proto/gen/google/rpc/error_details_pb.ts";
 import type { Kind, Problem, ProblemCode } from "../../resource/checked.ts";
+import { shortenText } from "./shorten-text.ts";
 
 /** What the problems are about: the kind, and the key that the client used for it. */
 export interface Subject {
@@ -17,6 +18,18 @@ type Detail = ConstructorParameters<typeof ConnectError>[3] extends (infer D)[] 
 
 /** Domain of every ErrorInfo that we send. */
 const errorDomain = "penstock";
+
+// gRPC sends all of an error in the trailers, its message twice, and clients take 8 KiB of them: of a larger error
+// they would tell their user nothing but that limit.
+
+/** The message; characters other than ASCII take thrice that, percent-encoded. */
+const messageMaxBytes = 600;
+/** One field, description or name. */
+const textMaxBytes = 240;
+/** All field violations; those beyond it are counted. */
+const violationsMaxBytes = 1800;
+/** Resources that are told of; each is named in a violation, too. */
+const resourcesMaxCount = 2;
 
 const codeOf: Record<ProblemCode, Code> = {
   invalid: Code.InvalidArgument,
@@ -50,14 +63,15 @@ export function toConnectError(problems: readonly Problem[], subject: Subject): 
   const details: Detail[] = [
     {
       desc: ErrorInfoSchema,
-      value: { reason: leading.code.toUpperCase(), domain: errorDomain, metadata: { field: leading.field } },
+      value: { reason: leading.code.toUpperCase(), domain: errorDomain, metadata: { field: shorten(leading.field) } },
     },
   ];
   const fieldViolations = problems.filter(isFieldViolation).map((problem) => ({
     field: requestPath(subject.kind, problem),
     description: problem.message,
   }));
-  if (fieldViolations.length > 0) details.push({ desc: BadRequestSchema, value: { fieldViolations } });
+  if (fieldViolations.length > 0)
+    details.push({ desc: BadRequestSchema, value: { fieldViolations: fitting(fieldViolations) } });
   const violations = problems
     .filter((problem) => problem.code === "still_referenced")
     .map((problem) => ({
@@ -66,17 +80,44 @@ export function toConnectError(problems: readonly Problem[], subject: Subject): 
       description: problem.message,
     }));
   if (violations.length > 0) details.push({ desc: PreconditionFailureSchema, value: { violations } });
-  for (const problem of problems.filter(isAboutAnotherResource)) details.push(resourceDetail(problem, subject));
-  return new ConnectError(messageOf(problems), codeOf[leading.code], undefined, details);
+  for (const problem of problems.filter(isAboutAnotherResource).slice(0, resourcesMaxCount))
+    details.push(resourceDetail(problem, subject));
+  return new ConnectError(shortenText(messageOf(problems), messageMaxBytes), codeOf[leading.code], undefined, details);
 }
 
 /** The error of a request whose own fields, outside of any resource, are not acceptable. */
-export function toBadRequest(violations: readonly { field: string; description: string }[]): ConnectError {
+export function toBadRequest(violations: readonly FieldViolation[]): ConnectError {
   const message = violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
-  return new ConnectError(message, Code.InvalidArgument, undefined, [
+  return new ConnectError(shortenText(message, messageMaxBytes), Code.InvalidArgument, undefined, [
     { desc: ErrorInfoSchema, value: { reason: "INVALID", domain: errorDomain } },
-    { desc: BadRequestSchema, value: { fieldViolations: [...violations] } },
+    { desc: BadRequestSchema, value: { fieldViolations: fitting(violations) } },
   ]);
+}
+
+interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** As many of the violations as there is room for, and how many more there are. */
+function fitting(violations: readonly FieldViolation[]): FieldViolation[] {
+  const told: FieldViolation[] = [];
+  let bytes = 0;
+  for (const { field, description } of violations) {
+    const violation = { field: shorten(field), description: shorten(description) };
+    // Each takes six bytes beside its texts.
+    bytes += Buffer.byteLength(violation.field) + Buffer.byteLength(violation.description) + 6;
+    if (bytes > violationsMaxBytes) {
+      told.push({ field: "", description: `and ${violations.length - told.length} more` });
+      break;
+    }
+    told.push(violation);
+  }
+  return told;
+}
+
+function shorten(text: string): string {
+  return shortenText(text, textMaxBytes);
 }
 
 function isFieldViolation(problem: Problem): boolean {
@@ -104,15 +145,15 @@ function resourceDetail(problem: Problem, subject: Subject): Detail {
     desc: ResourceInfoSchema,
     value: {
       resourceType: typeNameOf[problem.resource?.kind ?? subject.kind],
-      resourceName: problem.resource?.id ?? subject.key ?? "",
-      description: problem.message,
+      resourceName: shorten(problem.resource?.id ?? subject.key ?? ""),
+      description: shorten(problem.message),
     },
   };
 }
 
 function resourceName(problem: Problem, subject: Subject): string {
   const kind = problem.resource?.kind ?? subject.kind;
-  return `${typeNameOf[kind]}/${problem.resource?.id ?? subject.key ?? ""}`;
+  return shorten(`${typeNameOf[kind]}/${problem.resource?.id ?? subject.key ?? ""}`);
 }
 
 function messageOf(problems: readonly Problem[]): string {
