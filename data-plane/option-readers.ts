@@ -56,6 +56,25 @@ export const readUuid: Read<string> = (text) => {
   return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(id) ? fine(id) : wrong("is not a uuid");
 };
 
+/** A list of what another reader takes; none for "". */
+export function readList<T>(read: Read<T>): Read<readonly T[]> {
+  return (text) => {
+    const values: T[] = [];
+    for (const item of text === "" ? [] : text.split(",")) {
+      const reading = read(item.trim());
+      if (!reading.ok) return wrong(`is not such a list: ${JSON.stringify(item.trim())} ${reading.problem}`);
+      values.push(reading.value);
+    }
+    return fine(values);
+  };
+}
+
+/** A share of the whole, from 0 to 1. */
+export const readRatio: Read<number> = (text) => {
+  const ratio = /^[01](\.[0-9]{1,9})?$|^\.[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  return ratio <= 1 ? fine(ratio) : wrong("is not a number from 0 to 1");
+};
+
 /** As another reader; null for "", an option that is left to be found out. */
 export function readUnlessEmpty<T>(read: Read<T>): Read<T | null> {
   return (text) => (text === "" ? fine(null) : read(text));

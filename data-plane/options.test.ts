@@ -42,6 +42,8 @@ describe("parseOptions", () => {
     },
     { argv: ["--workers", "3"], env: { PENSTOCK_WORKERS: "4" }, want: { workers: 3 } },
     { argv: [], env: { PENSTOCK_WORKERS: "" }, want: { workers: null } },
+    { argv: [], want: { trustedProxies: [] } },
+    { argv: ["--trusted-proxies", "10.0.0.0/8, ::1"], want: { trustedProxies: ["10.0.0.0/8", "::1"] } },
     { argv: ["--control-plane", "a:1, [::1]:2,a:1"], want: { controlPlanes: ["a:1", "[::1]:2"] } },
     { argv: ["--labels", "zone=a,rack=7"], want: { labels: { zone: "a", rack: "7" } } },
     {

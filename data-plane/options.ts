@@ -5,12 +5,14 @@ import {
   readCount,
   readDuration,
   readLabels,
+  readList,
   readOneOf,
   readSwitch,
   readText,
   readUnlessEmpty,
   readUuid,
 } from "./option-readers.ts";
+import { parseRange } from "./proxy/trusted-proxies.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
 
 interface Setting<T> {
@@ -102,6 +104,16 @@ const SETTINGS = {
     defaultText: "worker",
     meaning: "the thread that accepts connections",
     read: readOneOf(["worker", "main"]),
+  }),
+  trustedProxies: setting({
+    flag: "trusted-proxies",
+    form: "CIDR,...",
+    defaultText: "",
+    defaultMeaning: "none",
+    meaning: "whose X-Forwarded-*, Forwarded and X-Real-IP are believed: 10.0.0.0/8, fd00::/8 or single addresses",
+    read: readList((text) => {
+      return parseRange(text) === null ? { ok: false, problem: "is no address range" } : { ok: true, value: text };
+    }),
   }),
   hostsFile: setting({
     flag: "hosts-file",

@@ -187,6 +187,7 @@ async function buildTraffic({ options, log, counters, proxyHosts, workerCount, v
     proxyPort: options.proxyListen.port,
     endpointTable: table.buffer,
     version,
+    settings: { trustedProxies: options.trustedProxies },
     resourceLimits: { maxOldGenerationSizeMb: options.workerMemoryMb },
     timers,
     answerTimeoutMs: WORKER_ANSWER_TIMEOUT_MS,

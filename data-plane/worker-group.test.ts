@@ -26,6 +26,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     proxyPort: 0,
     endpointTable: new SharedArrayBuffer(4),
     version: "0.0.0",
+    settings: { trustedProxies: [] },
     resourceLimits: {},
     timers: systemTimers,
     answerTimeoutMs: 10_000,

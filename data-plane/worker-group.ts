@@ -2,7 +2,7 @@ import type { ResourceLimits } from "node:worker_threads";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { isLevel } from "./telemetry/counters.ts";
 import type { Timers } from "./upstream/timers.ts";
-import type { FromWorker, ToWorker } from "./worker-message.ts";
+import type { FromWorker, ToWorker, WorkerSettings } from "./worker-message.ts";
 import { type WorkerCounters, WorkerSlot } from "./worker-slot.ts";
 
 export interface WorkerGroupOptions {
@@ -13,6 +13,7 @@ export interface WorkerGroupOptions {
   readonly proxyPort: number;
   readonly endpointTable: SharedArrayBuffer;
   readonly version: string;
+  readonly settings: WorkerSettings;
   readonly resourceLimits: ResourceLimits;
   readonly timers: Timers;
   /** A worker that owes an answer for so long is replaced. */
@@ -195,10 +196,10 @@ export class WorkerGroup {
   }
 
   #startWorker(place: Place): void {
-    const { proxyHosts, endpointTable, version } = this.#options;
+    const { proxyHosts, endpointTable, version, settings } = this.#options;
     const { slot } = place;
     place.ticksAwaited = 0;
-    slot.start({ workerIndex: slot.index, proxyHosts, proxyPort: this.#port, endpointTable, version });
+    slot.start({ workerIndex: slot.index, proxyHosts, proxyPort: this.#port, endpointTable, version, settings });
     if (this.#config === null) return;
     slot.post({ type: "config", config: this.#config, endpointSets: this.#options.currentSets() });
   }

@@ -8,6 +8,13 @@ export interface WorkerStart {
   /** The shared endpoint table (upstream/endpoint-table.ts). */
   readonly endpointTable: SharedArrayBuffer;
   readonly version: string;
+  readonly settings: WorkerSettings;
+}
+
+/** Options of the node that its workers act on. */
+export interface WorkerSettings {
+  /** Address ranges, as `parseRange` takes them. */
+  readonly trustedProxies: readonly string[];
 }
 
 /** Main thread to worker. */

@@ -26,6 +26,7 @@ function start(table: EndpointTable, port: number, workerIndex = 0) {
     proxyPort: port,
     endpointTable: table.buffer,
     version: "0.0.1",
+    settings: { trustedProxies: [] },
   };
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
   ends.push(() => worker.terminate());

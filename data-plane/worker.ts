@@ -64,6 +64,7 @@ try {
     reusePort: true,
     endpoints: EndpointTable.attach(start.endpointTable),
     version: start.version,
+    trustedProxies: start.settings.trustedProxies,
     onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
     onDefect: reportDefect,
   });

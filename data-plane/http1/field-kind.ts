@@ -22,6 +22,11 @@ export const Field = {
   Replaced: 11,
   Accept: 12,
   Trailer: 13,
+  /** RFC 7239: what a client says of those before it. */
+  Forwarded: 14,
+  /** W3C trace context. */
+  Traceparent: 15,
+  Tracestate: 16,
 } as const;
 export type Field = (typeof Field)[keyof typeof Field];
 
@@ -49,6 +54,9 @@ const kinds: readonly (readonly [name: string, kind: Field])[] = [
   ["x-kong-proxy-latency", Field.Replaced],
   ["accept", Field.Accept],
   ["trailer", Field.Trailer],
+  ["forwarded", Field.Forwarded],
+  ["traceparent", Field.Traceparent],
+  ["tracestate", Field.Tracestate],
 ];
 
 interface Candidate {

@@ -59,9 +59,18 @@ function dropNominated(lines: FieldLines, bytes: Uint8Array, start: number, end:
 
 /** Fields that steer the engine keep their kind (they are not forwarded raw anyway). */
 function droppedKind(kind: Field): Field {
-  return kind === Field.Other || kind === Field.Accept || kind === Field.Trailer || kind === Field.XForwardedFor
-    ? Field.Dropped
-    : kind;
+  switch (kind) {
+    case Field.Other:
+    case Field.Accept:
+    case Field.Trailer:
+    case Field.XForwardedFor:
+    case Field.Forwarded:
+    case Field.Traceparent:
+    case Field.Tracestate:
+      return Field.Dropped;
+    default:
+      return kind;
+  }
 }
 
 function namesMatch(lines: FieldLines, index: number, bytes: Uint8Array, start: number, end: number): boolean {

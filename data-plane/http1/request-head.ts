@@ -6,6 +6,7 @@ import { Problem } from "./head-problem.ts";
 import { CLOSE, readConnectionOptions, UPGRADE } from "./hop-by-hop.ts";
 import { hostEnd } from "./host-field.ts";
 import { findMethod, type Method, methodMaxBytes } from "./method.ts";
+import { readTraceContext } from "./trace-context.ts";
 
 const SLASH = 0x2f;
 const QUESTION = 0x3f;
@@ -44,10 +45,15 @@ export class RequestHead {
   hasTrailersOption = false;
   /** Index of the first such field, or -1. */
   acceptIndex = -1;
+  /** Index of the one valid traceparent, or -1: then no field of the trace context travels on. */
+  traceparentIndex = -1;
+  /** From the first byte to the empty line, with both. */
+  byteLength = 0;
   readonly #limits: HeadLimits;
   #hostIndex = -1;
   #connectionOptions = 0;
   #asksForWebsocket = false;
+  #hasTraceContext = false;
 
   constructor(limits: HeadLimits = defaultRequestLimits) {
     this.#limits = limits;
@@ -72,7 +78,10 @@ export class RequestHead {
     at = this.#parseRequestLine(bytes, at, stop);
     this.fieldsStart = at;
     if (at > 0) at = scanFieldLines(this.fields, bytes, at, stop);
-    if (at > 0) return this.#interpret(bytes, at);
+    if (at > 0) {
+      this.byteLength = at - start;
+      return this.#interpret(bytes, at);
+    }
     return at === 0 && stop < end ? -Problem.HeadTooLarge : at;
   }
 
@@ -119,6 +128,8 @@ export class RequestHead {
     this.expectsContinue = false;
     this.hasTrailersOption = false;
     this.acceptIndex = -1;
+    this.traceparentIndex = -1;
+    this.#hasTraceContext = false;
     this.#hostIndex = -1;
     this.#connectionOptions = 0;
     this.#asksForWebsocket = false;
@@ -129,6 +140,7 @@ export class RequestHead {
       const problem = this.#interpretField(index, bytes);
       if (problem !== 0) return problem;
     }
+    if (this.#hasTraceContext) this.traceparentIndex = readTraceContext(fields, bytes);
     // Other protocols may be ignored (RFC 9110 section 7.8); an ignored websocket would only confuse its client.
     if (this.#asksForWebsocket && (this.#connectionOptions & UPGRADE) !== 0) return -Problem.Websocket;
     return this.#checkFraming() || this.#readHost(bytes) || this.#readTarget(bytes) || headEnd;
@@ -183,6 +195,10 @@ export class RequestHead {
         return 0;
       case Field.Accept:
         if (this.acceptIndex < 0) this.acceptIndex = index;
+        return 0;
+      case Field.Traceparent:
+      case Field.Tracestate:
+        this.#hasTraceContext = true;
         return 0;
       default:
         return 0;

@@ -5,7 +5,7 @@ import type { FieldLines } from "./field-lines.ts";
 export type ForwardTable = Uint8Array;
 
 function forwardTable(kinds: readonly Field[]): ForwardTable {
-  const table = new Uint8Array(16);
+  const table = new Uint8Array(32);
   for (const kind of kinds) table[kind] = 1;
   return table;
 }
@@ -14,8 +14,21 @@ function forwardTable(kinds: readonly Field[]): ForwardTable {
  * Framing is written anew both ways: an answer's depends on the client, and a request's may come in spellings
  * that are legal but missed by some servers (a tab before the value, "Chunked"), which would then see no body.
  */
-export const requestForwards: ForwardTable = forwardTable([Field.Other, Field.Accept, Field.Trailer]);
-export const responseForwards: ForwardTable = requestForwards;
+export const requestForwards: ForwardTable = forwardTable([
+  Field.Other,
+  Field.Accept,
+  Field.Trailer,
+  Field.Traceparent,
+  Field.Tracestate,
+]);
+export const responseForwards: ForwardTable = forwardTable([
+  Field.Other,
+  Field.Accept,
+  Field.Trailer,
+  Field.Forwarded,
+  Field.Traceparent,
+  Field.Tracestate,
+]);
 
 /**
  * The lines of a head that travel on, as one string: neighbouring lines are cut out together, so that a usual

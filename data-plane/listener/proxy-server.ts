@@ -5,6 +5,7 @@ import { RequestHead } from "../http1/request-head.ts";
 import { ProxyCounters } from "../proxy/proxy-counters.ts";
 import { type ClientLimits, defaultClientLimits, type ProxyEngine } from "../proxy/proxy-engine.ts";
 import { RequestIds } from "../proxy/request-id.ts";
+import { TrustedProxies } from "../proxy/trusted-proxies.ts";
 import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
@@ -16,6 +17,8 @@ import { Listener } from "./listener.ts";
 export interface ProxyServerOptions {
   readonly endpoints: EndpointState;
   readonly version: string;
+  /** Address ranges, as `parseRange` takes them. Default: none. */
+  readonly trustedProxies?: readonly string[];
   readonly onEjected: ProxyEngine["onEjected"];
   readonly onDefect: (error: unknown) => void;
   readonly limits?: Partial<ClientLimits>;
@@ -55,6 +58,7 @@ export class ProxyServer {
       counters: new ProxyCounters(),
       limits: { ...defaultClientLimits, ...options.limits },
       version: options.version,
+      trustedProxies: options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null,
       isDraining: false,
       head: new RequestHead(defaultRequestLimits),
       onEjected: options.onEjected,

@@ -14,11 +14,12 @@ export function answerByOurselves(exchange: Exchange, error: ProxyError, detail 
 /** A route that only takes HTTPS, met over HTTP: 426, or the redirect that the route asks for. */
 export function answerHttpsRequired(exchange: Exchange, error: ProxyError, status: number, location: string): void {
   // HTTP/1.0 may come without Host: then there is nowhere to redirect to.
-  const answered = exchange.host === "" ? 426 : status;
+  const host = (exchange.claims?.host ?? "").replace(/:[0-9]+$/, "") || exchange.host;
+  const answered = host === "" ? 426 : status;
   const extraLines =
     answered === 426
       ? "Connection: Upgrade\r\nUpgrade: TLS/1.2, HTTP/1.1\r\n"
-      : `Location: https://${exchange.host}${location}\r\n`;
+      : `Location: https://${host}${location}\r\n`;
   writeAnswer(exchange, error, answered, { extraLines, detail: "" });
 }
 

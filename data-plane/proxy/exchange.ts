@@ -8,7 +8,9 @@ import type { ByteSocket } from "../socket/byte-socket.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
 import { attemptConnected, attemptLost } from "./attempt.ts";
+import { clientAddress } from "./client-address.ts";
 import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
+import { type OriginClaims, readOriginClaims } from "./origin-claims.ts";
 import type { ProxyEngine } from "./proxy-engine.ts";
 import { flushAnswerHead, relayAnswerBytes, relayAnswerEnd, relayAnswerHead, upstreamDrained } from "./relay-body.ts";
 
@@ -53,6 +55,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   host = "";
   /** Host and port as the client sent them. */
   authority = "";
+  /** Who made the request: whatever limits, hashes or logs by client uses this and nothing that a client can write. */
+  clientAddress = "";
+  /** What a trusted peer says of the request as the client made it; null from any other. */
+  claims: OriginClaims | null = null;
   rawPath = "";
   strippedPrefix = "";
   clientKeepsAlive = true;
@@ -97,9 +103,13 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   proxyLatencyMs = 0;
   closes = false;
 
+  readonly #isPeerTrusted: boolean;
+
   constructor(engine: ProxyEngine, client: ClientConnection) {
     this.engine = engine;
     this.client = client;
+    this.clientAddress = client.remoteAddress;
+    this.#isPeerTrusted = engine.trustedProxies?.has(client.remoteAddress) ?? false;
   }
 
   get remoteAddress(): string {
@@ -110,8 +120,9 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     return this.client.localPort;
   }
 
+  /** As the client sees it: a trusted proxy may have taken TLS off. */
   get scheme(): "http" | "https" {
-    return this.client.scheme;
+    return this.claims?.scheme || this.client.scheme;
   }
 
   /** Takes the facts of a head that was parsed from `bytes`. */
@@ -127,6 +138,9 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     const hostLength = head.hostNameEnd - head.hostStart;
     const host = hostLength === this.authority.length ? this.authority : this.authority.slice(0, hostLength);
     this.host = host.toLowerCase();
+    if (!this.#isPeerTrusted) return;
+    this.claims = readOriginClaims(head, bytes);
+    this.clientAddress = clientAddress(this.client.remoteAddress, this.claims, this.engine.trustedProxies!);
   }
 
   /** A fresh state with nothing but an id and a start: also for what is refused before it is a request. */
@@ -139,6 +153,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.accept = "";
     this.host = "";
     this.authority = "";
+    this.clientAddress = this.client.remoteAddress;
+    this.claims = null;
     this.rawPath = "";
     this.strippedPrefix = "";
     this.clientKeepsAlive = false;
@@ -183,6 +199,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.service = null;
     this.endpoint = null;
     this.tried.length = 0;
+    this.claims = null;
     this.fields = "";
     this.firstBody = "";
   }

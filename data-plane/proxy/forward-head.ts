@@ -4,10 +4,16 @@ import type { FieldLines } from "../http1/field-lines.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import { keptLines, requestForwards, responseForwards } from "../http1/write-head.ts";
+import type { OriginClaims } from "./origin-claims.ts";
 
 /** What the forwarded fields say about where a request came from. */
 export interface ForwardFacts {
+  /** Who is connected. */
   readonly remoteAddress: string;
+  /** Who made the request: the same, unless a trusted proxy says otherwise. */
+  readonly clientAddress: string;
+  /** What a trusted proxy says; null when nobody is trusted, or not the peer. */
+  readonly claims: OriginClaims | null;
   readonly scheme: "http" | "https";
   /** Lower case, without port; "" when the client sent none. */
   readonly host: string;
@@ -31,11 +37,31 @@ export function forwardedFields(head: RequestHead, bytes: Buffer, facts: Forward
     keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, requestForwards) +
     (head.hasTrailersOption ? "TE: trailers\r\n" : "") +
     `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
+    (facts.claims === null ? originLines(facts) : claimedOriginLines(facts, facts.claims)) +
+    `X-Real-IP: ${facts.clientAddress}\r\nX-Kong-Request-Id: ${facts.requestId}\r\n` +
+    (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n\r\n" : "Via: 1.0 penstock\r\n\r\n")
+  );
+}
+
+function originLines(facts: ForwardFacts): string {
+  return (
     (facts.host === "" ? "" : `X-Forwarded-Host: ${facts.host}\r\n`) +
     `X-Forwarded-Port: ${facts.localPort}\r\nX-Forwarded-Path: ${facts.rawPath}\r\n` +
-    (facts.strippedPrefix === "" ? "" : `X-Forwarded-Prefix: ${facts.strippedPrefix}\r\n`) +
-    `X-Real-IP: ${facts.remoteAddress}\r\nX-Kong-Request-Id: ${facts.requestId}\r\n` +
-    (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n\r\n" : "Via: 1.0 penstock\r\n\r\n")
+    (facts.strippedPrefix === "" ? "" : `X-Forwarded-Prefix: ${facts.strippedPrefix}\r\n`)
+  );
+}
+
+/** The same with the word of a trusted proxy, which knows the client's request better, before what we see. */
+function claimedOriginLines(facts: ForwardFacts, claims: OriginClaims): string {
+  const host = claims.host || facts.host;
+  const prefix = claims.prefix || facts.strippedPrefix;
+  const { remoteAddress } = facts;
+  const hop = remoteAddress.includes(":") ? `"[${remoteAddress}]"` : remoteAddress;
+  return (
+    (host === "" ? "" : `X-Forwarded-Host: ${host}\r\n`) +
+    `X-Forwarded-Port: ${claims.port || facts.localPort}\r\nX-Forwarded-Path: ${claims.path || facts.rawPath}\r\n` +
+    (prefix === "" ? "" : `X-Forwarded-Prefix: ${prefix}\r\n`) +
+    (claims.forwarded === "" ? "" : `Forwarded: ${claims.forwarded}, for=${hop}\r\n`)
   );
 }
 

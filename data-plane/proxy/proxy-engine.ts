@@ -6,6 +6,7 @@ import type { DeadlineWheel } from "../upstream/deadline-wheel.ts";
 import type { UpstreamPool } from "../upstream/upstream-pool.ts";
 import type { ProxyCounters } from "./proxy-counters.ts";
 import type { RequestIds } from "./request-id.ts";
+import type { TrustedProxies } from "./trusted-proxies.ts";
 
 /** Limits on what clients may do; all have a default in defaultClientLimits. */
 export interface ClientLimits {
@@ -49,6 +50,8 @@ export interface ProxyEngine {
   readonly counters: ProxyCounters;
   readonly limits: ClientLimits;
   readonly version: string;
+  /** null: nobody is trusted, and X-Forwarded-* of clients say nothing. */
+  readonly trustedProxies: TrustedProxies | null;
   /** Answers say `Connection: close` while this is true. */
   isDraining: boolean;
   /** The one head that is being read: a head is parsed and acted on within one call. */
