@@ -18,8 +18,10 @@ const config: KnipConfig = {
   project: ["{bin,cli,control-plane,data-plane,test,bench,proof,scripts,proto}/**/*.{ts,js,cjs,mjs}"],
   ignore: ["proto/gen/**"],
   ignoreExportsUsedInFile: true,
-  // undici makes the HTTP and HTTPS probes, which come with active health checks.
-  ignoreDependencies: ["undici"],
+  // undici makes the HTTP and HTTPS probes, which come with active health checks; buf runs protoc-gen-es.
+  ignoreDependencies: ["undici", "@bufbuild/protoc-gen-es"],
+  // One table may carry two names, one for each direction.
+  rules: { duplicates: "off" },
   ignoreBinaries: ["unshare", "ip", "mount"],
 };
 
