@@ -4,6 +4,7 @@ import { ReferenceSchema } from "../../proto/gen/penstock/config/v1/reference_pb
 import type { Checked, Kind, Problem } from "../resource/checked.ts";
 import type { Draft, ResourceOf } from "../resource/draft.ts";
 import { valueAt } from "../resource/message-fields.ts";
+import { keptOwnFields } from "../resource/own-fields.ts";
 import { isUuid } from "../resource/text-rules.ts";
 import type { StoredResource } from "../store/resource-image.ts";
 import { changedTooOften, commitWrite, tooManyWaiting, triesMaxCount, unavailable } from "./commit-write.ts";
@@ -48,7 +49,8 @@ export function replaceResource<K extends Kind>(
       const parent = fixedParent(context, definition, draft, key.parent);
       if (!parent.ok) return parent;
       const replaced = { address: key.key, stored: stored?.message ?? null, paths: draft.paths };
-      const fixed = { ...definition.keptByReplace(replaced), ...parent.value };
+      const own = keptOwnFields(definition.rules, replaced.stored, draft.paths);
+      const fixed = { ...own, ...definition.keptByReplace(replaced), ...parent.value };
       const request = { draft, mode: "whole" as const, stored, id: stored?.id ?? newId, fixed };
       return prepareWrite(context.store.image, definition, request, context.clock());
     }),

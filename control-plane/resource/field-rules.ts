@@ -52,6 +52,7 @@ export const translations: Readonly<Record<string, Translation>> = {
   "int32.in": (limits) => expectedOneOf([...(limits("in") as Iterable<number>)]),
   "int32.gte_lte": between,
   "uint32.gte_lte": between,
+  "int64.gte_lte": between,
   "double.gte_lte": between,
   "duration.gte_lte": (limits) => betweenDurations(limits("gte") as ReflectMessage, limits("lte") as ReflectMessage),
 };

@@ -130,6 +130,9 @@ const routeFields: Readonly<Record<string, FieldUse>> = {
   created_at: bookkeeping,
   updated_at: bookkeeping,
   etag,
+  "limits.request_body_max_bytes": actedOn("forwarding: a larger body is answered with 413"),
+  "limits.total_timeout": actedOn("forwarding: patience with all attempts together"),
+  "limits.allow_encoded_slashes": actedOn("routing: %2F in a path"),
 };
 
 /** What becomes of every leaf field, by kind and dotted path. A test holds it against the protos. */

@@ -1,6 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import ipaddr from "ipaddr.js";
-import { PathHandling, type Peer, type Route, RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
+import {
+  PathHandling,
+  type Peer,
+  type Route,
+  type RouteLimits,
+  RouteSchema,
+} from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { Problem } from "./checked.ts";
 import type { Draft } from "./draft.ts";
@@ -55,6 +61,7 @@ function check(route: Route): readonly Problem[] {
     ...checkPeers("sources", route.sources),
     ...checkPeers("destinations", route.destinations),
     ...checkTexts("tags", route.tags, checkTag),
+    ...checkLimits(route.limits),
     ...checkRouteProtocols(route),
   ];
 }
@@ -88,6 +95,22 @@ function checkPeers(field: string, peers: readonly Peer[]): readonly Problem[] {
   });
 }
 
+/** The nodes count in milliseconds, so that a smaller part would be lost silently. */
+function checkLimits(limits: RouteLimits | undefined): readonly Problem[] {
+  const nanos = limits?.totalTimeout?.nanos ?? 0;
+  return nanos % 1_000_000 === 0 ? [] : [invalid("limits.total_timeout", "expected whole milliseconds")];
+}
+
+/** A record in which nothing is set says nothing. */
+function withoutEmpty(limits: RouteLimits | undefined): { readonly limits?: RouteLimits } {
+  const isEmpty =
+    limits === undefined ||
+    (limits.requestBodyMaxBytes === undefined &&
+      limits.totalTimeout === undefined &&
+      limits.allowEncodedSlashes === undefined);
+  return isEmpty ? {} : { limits };
+}
+
 function isAddressOrBlock(text: string): boolean {
   if (text.includes("%")) return false;
   return text.includes("/")
@@ -111,8 +134,9 @@ export const routeRules: ResourceRules<"route"> = {
   ],
   references: [{ path: "service", toKind: "service", toCollection: "services" }],
   withImplied,
-  normalize: (route) => ({
+  normalize: ({ limits, ...route }) => ({
     ...route,
+    ...withoutEmpty(limits),
     protocols: distinct(route.protocols),
     methods: distinct(route.methods),
     snis: distinct(route.snis),

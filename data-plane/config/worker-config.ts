@@ -27,6 +27,12 @@ export interface RouteConfig {
   readonly stripPath: boolean;
   readonly preserveHost: boolean;
   readonly httpsRedirectStatus: number;
+  /** null = the node's own limit. */
+  readonly bodyMaxBytes: number | null;
+  /** From a request's head to the end of its answer, over all attempts. null = the node's own limit. */
+  readonly totalTimeoutMs: number | null;
+  /** Whether %2F may stand in the path. */
+  readonly allowsEncodedSlashes: boolean;
   /** Index into services; -1 = a route without service. Routes of disabled services are left out of the config. */
   readonly serviceIndex: number;
 }

@@ -163,6 +163,9 @@ export const routeDefaults: RouteConfig = {
   stripPath: true,
   preserveHost: false,
   httpsRedirectStatus: 426,
+  bodyMaxBytes: null,
+  totalTimeoutMs: null,
+  allowsEncodedSlashes: false,
   serviceIndex: 0,
 };
 

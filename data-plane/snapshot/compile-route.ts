@@ -1,9 +1,10 @@
-import type { Route } from "../../proto/gen/penstock/config/v1/route_pb.ts";
+import type { Route, RouteLimits } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { ProtocolName, RouteConfig } from "../config/worker-config.ts";
 import { checkHeaderPattern, checkPathPattern } from "../route/path-pattern.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { protocolName } from "./protocol-name.ts";
+import { timeoutMessage, wholeMs } from "./whole-ms.ts";
 
 const REDIRECT_STATUSES: readonly number[] = [426, 301, 302, 307, 308];
 
@@ -24,6 +25,8 @@ export function compileRoute(route: Route): Compiled<Omit<RouteConfig, "serviceI
       `${httpsRedirectStatus} is not one of ${REDIRECT_STATUSES.join(", ")}`,
     );
   }
+  const limits = compileLimits(route.limits);
+  if (!limits.ok) return limits;
   const headers = Object.entries(route.headers).map(([name, { values }]) => ({ name, values }));
   const isGrpc = route.protocols.some((protocol) => protocol === Protocol.GRPC || protocol === Protocol.GRPCS);
   return compiled({
@@ -39,7 +42,21 @@ export function compileRoute(route: Route): Compiled<Omit<RouteConfig, "serviceI
     stripPath: route.stripPath ?? !isGrpc,
     preserveHost: route.preserveHost ?? false,
     httpsRedirectStatus,
+    ...limits.value,
   });
+}
+
+type CompiledLimits = Pick<RouteConfig, "bodyMaxBytes" | "totalTimeoutMs" | "allowsEncodedSlashes">;
+
+function compileLimits(limits: RouteLimits | undefined): Compiled<CompiledLimits> {
+  const bodyMaxBytes = limits?.requestBodyMaxBytes === undefined ? null : Number(limits.requestBodyMaxBytes);
+  if (bodyMaxBytes !== null && !(bodyMaxBytes >= 0 && bodyMaxBytes <= Number.MAX_SAFE_INTEGER)) {
+    return invalid("limits.request_body_max_bytes", `must be between 0 and ${Number.MAX_SAFE_INTEGER}`);
+  }
+  const timeout = limits?.totalTimeout;
+  const totalTimeoutMs = timeout === undefined ? null : wholeMs(timeout);
+  if (timeout !== undefined && totalTimeoutMs === null) return invalid("limits.total_timeout", timeoutMessage);
+  return compiled({ bodyMaxBytes, totalTimeoutMs, allowsEncodedSlashes: limits?.allowEncodedSlashes ?? false });
 }
 
 /** An empty list is stored as null: it restricts nothing. */

@@ -5,6 +5,7 @@ import type { PoolPlan } from "../upstream/pool-plan.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { hostHeaderFor, parseHost } from "./host-and-port.ts";
 import { protocolName } from "./protocol-name.ts";
+import { timeoutMessage, wholeMs } from "./whole-ms.ts";
 
 /** A service whose pool is not yet placed among the pools. */
 export interface ServicePlan extends Omit<ServiceConfig, "poolIndex"> {
@@ -13,7 +14,6 @@ export interface ServicePlan extends Omit<ServiceConfig, "poolIndex"> {
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
-const TIMEOUT_MAX_MS = 2_147_483_646;
 const RETRIES_MAX = 32_767;
 /** Among equals any weight will do; this is the one that targets have by default. */
 const HOST_WEIGHT = 100;
@@ -31,12 +31,12 @@ export function compileService(service: Service): Compiled<ServicePlan> {
   }
   const retries = service.retries ?? 5;
   if (retries < 0 || retries > RETRIES_MAX) return invalid("retries", `${retries} is not between 0 and ${RETRIES_MAX}`);
-  const connectTimeoutMs = wholeMs(service.connectTimeout);
-  const writeTimeoutMs = wholeMs(service.writeTimeout);
-  const readTimeoutMs = wholeMs(service.readTimeout);
-  if (connectTimeoutMs === null) return invalid("connect_timeout", TIMEOUT_MESSAGE);
-  if (writeTimeoutMs === null) return invalid("write_timeout", TIMEOUT_MESSAGE);
-  if (readTimeoutMs === null) return invalid("read_timeout", TIMEOUT_MESSAGE);
+  const connectTimeoutMs = timeoutMs(service.connectTimeout);
+  const writeTimeoutMs = timeoutMs(service.writeTimeout);
+  const readTimeoutMs = timeoutMs(service.readTimeout);
+  if (connectTimeoutMs === null) return invalid("connect_timeout", timeoutMessage);
+  if (writeTimeoutMs === null) return invalid("write_timeout", timeoutMessage);
+  if (readTimeoutMs === null) return invalid("read_timeout", timeoutMessage);
   return compiled({
     id: service.id,
     name: service.name ?? null,
@@ -52,12 +52,8 @@ export function compileService(service: Service): Compiled<ServicePlan> {
   });
 }
 
-const TIMEOUT_MESSAGE = `must be between 1 ms and ${TIMEOUT_MAX_MS} ms`;
-
-function wholeMs(duration: Duration | undefined): number | null {
-  if (duration === undefined) return DEFAULT_TIMEOUT_MS;
-  const ms = Number(duration.seconds) * 1000 + Math.ceil(duration.nanos / 1e6);
-  return ms >= 1 && ms <= TIMEOUT_MAX_MS ? ms : null;
+function timeoutMs(duration: Duration | undefined): number | null {
+  return duration === undefined ? DEFAULT_TIMEOUT_MS : wholeMs(duration);
 }
 
 function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan {

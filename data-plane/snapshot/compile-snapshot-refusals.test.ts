@@ -178,6 +178,16 @@ describe("compileSnapshot, refusing", () => {
       want: { field: "headers.x-a" },
     },
     {
+      name: "a body limit below zero",
+      entities: [route({ id: "r1", limits: { requestBodyMaxBytes: -1n } })],
+      want: { entityKind: "route", field: "limits.request_body_max_bytes" },
+    },
+    {
+      name: "no time at all for a request",
+      entities: [route({ id: "r1", limits: { totalTimeout: {} } })],
+      want: { entityKind: "route", field: "limits.total_timeout" },
+    },
+    {
       name: "an unknown redirect status",
       entities: [route({ id: "r1", httpsRedirectStatusCode: 200 })],
       want: { field: "https_redirect_status_code" },

@@ -49,6 +49,9 @@ describe("compileSnapshot", () => {
         stripPath: true,
         preserveHost: false,
         httpsRedirectStatus: 426,
+        bodyMaxBytes: null,
+        totalTimeoutMs: null,
+        allowsEncodedSlashes: false,
         serviceIndex: 0,
       },
     ]);
@@ -79,6 +82,11 @@ describe("compileSnapshot", () => {
         stripPath: false,
         preserveHost: true,
         httpsRedirectStatusCode: 308,
+        limits: {
+          requestBodyMaxBytes: 0n,
+          totalTimeout: { seconds: 1n, nanos: 500_000_000 },
+          allowEncodedSlashes: true,
+        },
         createdAt: { seconds: 2n, nanos: 5_000_000 },
       }),
     ]);
@@ -104,6 +112,9 @@ describe("compileSnapshot", () => {
       stripPath: false,
       preserveHost: true,
       httpsRedirectStatus: 308,
+      bodyMaxBytes: 0,
+      totalTimeoutMs: 1_500,
+      allowsEncodedSlashes: true,
       createdAtMs: 2_005,
     });
   });

@@ -43,6 +43,7 @@ export const routeDefaults = {
   path_handling: "v0",
   preserve_host: false,
   https_redirect_status_code: 426,
+  limits: null,
   request_buffering: true,
   response_buffering: true,
   service: null,

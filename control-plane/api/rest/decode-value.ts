@@ -40,6 +40,8 @@ export function decodeScalar(shape: KongShape, value: unknown): DecodedValue {
       return Number.isFinite(value) ? { ok: true, value } : { ok: false, message: "expected a number" };
     case "integer":
       return decodeInteger(shape, value);
+    case "integer64":
+      return decodeInteger64(shape, value);
     case "enum":
       return decodeEnum(shape.values, value);
     case "duration":
@@ -61,6 +63,12 @@ function decodeInteger(shape: KongShape & { type: "integer" }, value: unknown): 
   const lowest = shape.isUnsigned ? 0 : -(2 ** 31);
   const highest = shape.isUnsigned ? 2 ** 32 - 1 : 2 ** 31 - 1;
   return value < lowest || value > highest ? outOfRange(shape.min, shape.max) : { ok: true, value };
+}
+
+/** Past 2^53 a JSON number may not be the one that was written. */
+function decodeInteger64(shape: KongShape & { type: "integer64" }, value: unknown): DecodedValue {
+  if (typeof value !== "number" || !Number.isInteger(value)) return { ok: false, message: "expected an integer" };
+  return Number.isSafeInteger(value) ? { ok: true, value: BigInt(value) } : outOfRange(shape.min, shape.max);
 }
 
 function decodeEnum(values: DescEnum, value: unknown): DecodedValue {

@@ -58,6 +58,7 @@ function inferValue(value: string, shape: KongShape | undefined): unknown {
     case "boolean":
       return value === "true" ? true : value === "false" ? false : value;
     case "integer":
+    case "integer64":
     case "number":
     case "duration":
       return numberPattern.test(value) ? Number(value) : value;

@@ -16,6 +16,8 @@ export type KongShape =
   /** `min` and `max` are what the contract says, for error texts; the field itself holds 32 bits. */
   | { readonly type: "integer"; readonly isUnsigned: boolean; readonly min: number; readonly max: number }
   | { readonly type: "enum"; readonly values: DescEnum }
+  /** The same with 64 bits, of which JSON's numbers can say 53. */
+  | { readonly type: "integer64"; readonly min: number; readonly max: number }
   /** A duration: whole milliseconds, or seconds with fractions. `min` and `max` in that unit. */
   | { readonly type: "duration"; readonly unit: "ms" | "s"; readonly min: number; readonly max: number }
   /** Unix seconds, whole or with milliseconds behind the point. */
@@ -45,6 +47,9 @@ export interface KongField {
 
 /** Kong knows arrays (ordered, repeats kept) and sets; its clients see the word in error texts. All other lists are sets. */
 const arrayFields: ReadonlySet<string> = new Set(["hosts", "paths", "http_statuses", "ca_certificates"]);
+
+/** Messages whose durations are in milliseconds, as Kong's services have them; elsewhere Kong knows seconds. */
+const millisecondMessages: ReadonlySet<string> = new Set(["Service", "RouteLimits"]);
 
 const readOnlyFields: ReadonlySet<string> = new Set(["created_at", "updated_at"]);
 
@@ -104,6 +109,7 @@ function scalarShape(scalar: ScalarType, rules: FieldRules | undefined): KongSha
   if (scalar === ScalarType.STRING) return { type: "string" };
   if (scalar === ScalarType.BOOL) return { type: "boolean" };
   if (scalar === ScalarType.DOUBLE) return { type: "number" };
+  if (scalar === ScalarType.INT64) return integer64Shape(rules);
   const isUnsigned = scalar === ScalarType.UINT32;
   const bounds = rules?.type.case === "int32" || rules?.type.case === "uint32" ? rules.type.value : undefined;
   return {
@@ -111,6 +117,15 @@ function scalarShape(scalar: ScalarType, rules: FieldRules | undefined): KongSha
     isUnsigned,
     min: bounds?.greaterThan.case === "gte" ? bounds.greaterThan.value : isUnsigned ? 0 : -(2 ** 31),
     max: bounds?.lessThan.case === "lte" ? bounds.lessThan.value : isUnsigned ? 2 ** 32 - 1 : 2 ** 31 - 1,
+  };
+}
+
+function integer64Shape(rules: FieldRules | undefined): KongShape {
+  const bounds = rules?.type.case === "int64" ? rules.type.value : undefined;
+  return {
+    type: "integer64",
+    min: bounds?.greaterThan.case === "gte" ? Number(bounds.greaterThan.value) : Number.MIN_SAFE_INTEGER,
+    max: bounds?.lessThan.case === "lte" ? Number(bounds.lessThan.value) : Number.MAX_SAFE_INTEGER,
   };
 }
 
@@ -129,7 +144,7 @@ function messageShape(message: DescMessage, field: DescField): KongShape {
 }
 
 function durationShape(field: DescField): KongShape {
-  const unit = field.parent.name === "Service" ? "ms" : "s";
+  const unit = millisecondMessages.has(field.parent.name) ? "ms" : "s";
   const rules = getOption(field, fieldRules).type;
   const bounds = rules.case === "duration" ? rules.value : undefined;
   const inUnit = (duration: Duration) =>

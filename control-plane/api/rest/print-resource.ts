@@ -37,6 +37,8 @@ function printValue(shape: KongShape, value: unknown): unknown {
       return enumSpelling(shape.values, value as number) ?? null;
     case "duration":
       return shape.unit === "ms" ? durationMs(value as Duration) : Math.ceil(durationMs(value as Duration) / 1000);
+    case "integer64":
+      return Number(value);
     case "timestamp":
       return printTimestamp(value as Timestamp, shape.hasMilliseconds);
     case "reference":

@@ -5,8 +5,8 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { HeaderValues, Reference } from "./reference_pb.ts";
 import { file_penstock_config_v1_reference } from "./reference_pb.ts";
 import type { Protocol } from "./service_pb.ts";
@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file penstock/config/v1/route.proto.
  */
 export const file_penstock_config_v1_route: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wZW5zdG9jay9jb25maWcvdjEvcm91dGUucHJvdG8SEnBlbnN0b2NrLmNvbmZpZy52MSLSCQoFUm91dGUSVAoCaWQYASABKAlCSLpIRdgBAXJAMj5eWzAtOWEtZl17OH0tWzAtOWEtZl17NH0tWzAtOWEtZl17NH0tWzAtOWEtZl17NH0tWzAtOWEtZl17MTJ9JBIdCgRuYW1lGAIgASgJQgq6SAdyBRABGIAISACIAQESQgoJcHJvdG9jb2xzGAMgAygOMhwucGVuc3RvY2suY29uZmlnLnYxLlByb3RvY29sQhG6SA6SAQsQCCIHggEEEAEgABIhCgdtZXRob2RzGAQgAygJQhC6SA2SAQoQZCIGcgQQARhAEiEKBWhvc3RzGAUgAygJQhK6SA+SAQwQkE4iB3IFEAEYgwISIQoFcGF0aHMYBiADKAlCErpID5IBDBCQTiIHcgUQARiAQBJLCgdoZWFkZXJzGAcgAygLMiYucGVuc3RvY2suY29uZmlnLnYxLlJvdXRlLkhlYWRlcnNFbnRyeUISukgPmgEMEP8BIgdyBRABGIACEiAKBHNuaXMYCCADKAlCErpID5IBDBCQTiIHcgUQARj9ARI0Cgdzb3VyY2VzGAkgAygLMhgucGVuc3RvY2suY29uZmlnLnYxLlBlZXJCCbpIBpIBAxDoBxI5CgxkZXN0aW5hdGlvbnMYCiADKAsyGC5wZW5zdG9jay5jb25maWcudjEuUGVlckIJukgGkgEDEOgHEhsKDnJlZ2V4X3ByaW9yaXR5GAsgASgFSAGIAQESFwoKc3RyaXBfcGF0aBgMIAEoCEgCiAEBEkgKDXBhdGhfaGFuZGxpbmcYDSABKA4yIC5wZW5zdG9jay5jb25maWcudjEuUGF0aEhhbmRsaW5nQgq6SAeCAQQQASAASAOIAQESGgoNcHJlc2VydmVfaG9zdBgOIAEoCEgEiAEBEj0KGmh0dHBzX3JlZGlyZWN0X3N0YXR1c19jb2RlGA8gASgFQhS6SBEaDzCqAzCtAjCuAjCzAjC0AkgFiAEBEh4KEXJlcXVlc3RfYnVmZmVyaW5nGBAgASgISAaIAQESHwoScmVzcG9uc2VfYnVmZmVyaW5nGBEgASgISAeIAQESLgoHc2VydmljZRgSIAEoCzIdLnBlbnN0b2NrLmNvbmZpZy52MS5SZWZlcmVuY2USIAoEdGFncxgTIAMoCUISukgPkgEMEOgHIgdyBRABGIAIEi4KCmNyZWF0ZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYFSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYFiABKAkaUAoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRIvCgV2YWx1ZRgCIAEoCzIgLnBlbnN0b2NrLmNvbmZpZy52MS5IZWFkZXJWYWx1ZXM6AjgBQgcKBV9uYW1lQhEKD19yZWdleF9wcmlvcml0eUINCgtfc3RyaXBfcGF0aEIQCg5fcGF0aF9oYW5kbGluZ0IQCg5fcHJlc2VydmVfaG9zdEIdChtfaHR0cHNfcmVkaXJlY3Rfc3RhdHVzX2NvZGVCFAoSX3JlcXVlc3RfYnVmZmVyaW5nQhUKE19yZXNwb25zZV9idWZmZXJpbmciUgoEUGVlchIaCgJpcBgBIAEoCUIJukgGcgQQARhASACIAQESHgoEcG9ydBgCIAEoBUILukgIGgYY//8DKABIAYgBAUIFCgNfaXBCBwoFX3BvcnQqWQoMUGF0aEhhbmRsaW5nEh0KGVBBVEhfSEFORExJTkdfVU5TUEVDSUZJRUQQABIUChBQQVRIX0hBTkRMSU5HX1YwEAESFAoQUEFUSF9IQU5ETElOR19WMRACYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_penstock_config_v1_reference, file_penstock_config_v1_service]);
+  fileDesc("Ch5wZW5zdG9jay9jb25maWcvdjEvcm91dGUucHJvdG8SEnBlbnN0b2NrLmNvbmZpZy52MSKDCgoFUm91dGUSVAoCaWQYASABKAlCSLpIRdgBAXJAMj5eWzAtOWEtZl17OH0tWzAtOWEtZl17NH0tWzAtOWEtZl17NH0tWzAtOWEtZl17NH0tWzAtOWEtZl17MTJ9JBIdCgRuYW1lGAIgASgJQgq6SAdyBRABGIAISACIAQESQgoJcHJvdG9jb2xzGAMgAygOMhwucGVuc3RvY2suY29uZmlnLnYxLlByb3RvY29sQhG6SA6SAQsQCCIHggEEEAEgABIhCgdtZXRob2RzGAQgAygJQhC6SA2SAQoQZCIGcgQQARhAEiEKBWhvc3RzGAUgAygJQhK6SA+SAQwQkE4iB3IFEAEYgwISIQoFcGF0aHMYBiADKAlCErpID5IBDBCQTiIHcgUQARiAQBJLCgdoZWFkZXJzGAcgAygLMiYucGVuc3RvY2suY29uZmlnLnYxLlJvdXRlLkhlYWRlcnNFbnRyeUISukgPmgEMEP8BIgdyBRABGIACEiAKBHNuaXMYCCADKAlCErpID5IBDBCQTiIHcgUQARj9ARI0Cgdzb3VyY2VzGAkgAygLMhgucGVuc3RvY2suY29uZmlnLnYxLlBlZXJCCbpIBpIBAxDoBxI5CgxkZXN0aW5hdGlvbnMYCiADKAsyGC5wZW5zdG9jay5jb25maWcudjEuUGVlckIJukgGkgEDEOgHEhsKDnJlZ2V4X3ByaW9yaXR5GAsgASgFSAGIAQESFwoKc3RyaXBfcGF0aBgMIAEoCEgCiAEBEkgKDXBhdGhfaGFuZGxpbmcYDSABKA4yIC5wZW5zdG9jay5jb25maWcudjEuUGF0aEhhbmRsaW5nQgq6SAeCAQQQASAASAOIAQESGgoNcHJlc2VydmVfaG9zdBgOIAEoCEgEiAEBEj0KGmh0dHBzX3JlZGlyZWN0X3N0YXR1c19jb2RlGA8gASgFQhS6SBEaDzCqAzCtAjCuAjCzAjC0AkgFiAEBEh4KEXJlcXVlc3RfYnVmZmVyaW5nGBAgASgISAaIAQESHwoScmVzcG9uc2VfYnVmZmVyaW5nGBEgASgISAeIAQESLgoHc2VydmljZRgSIAEoCzIdLnBlbnN0b2NrLmNvbmZpZy52MS5SZWZlcmVuY2USIAoEdGFncxgTIAMoCUISukgPkgEMEOgHIgdyBRABGIAIEi4KCmNyZWF0ZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYFSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYFiABKAkSLwoGbGltaXRzGBcgASgLMh8ucGVuc3RvY2suY29uZmlnLnYxLlJvdXRlTGltaXRzGlAKDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSLwoFdmFsdWUYAiABKAsyIC5wZW5zdG9jay5jb25maWcudjEuSGVhZGVyVmFsdWVzOgI4AUIHCgVfbmFtZUIRCg9fcmVnZXhfcHJpb3JpdHlCDQoLX3N0cmlwX3BhdGhCEAoOX3BhdGhfaGFuZGxpbmdCEAoOX3ByZXNlcnZlX2hvc3RCHQobX2h0dHBzX3JlZGlyZWN0X3N0YXR1c19jb2RlQhQKEl9yZXF1ZXN0X2J1ZmZlcmluZ0IVChNfcmVzcG9uc2VfYnVmZmVyaW5nIuoBCgtSb3V0ZUxpbWl0cxI1ChZyZXF1ZXN0X2JvZHlfbWF4X2J5dGVzGAEgASgDQhC6SA0iCxj/////////DygASACIAQESSwoNdG90YWxfdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIZukgWqgETIgsIm4mDARCA24S0AjIEEMCEPRIiChVhbGxvd19lbmNvZGVkX3NsYXNoZXMYAyABKAhIAYgBAUIZChdfcmVxdWVzdF9ib2R5X21heF9ieXRlc0IYChZfYWxsb3dfZW5jb2RlZF9zbGFzaGVzIlIKBFBlZXISGgoCaXAYASABKAlCCbpIBnIEEAEYQEgAiAEBEh4KBHBvcnQYAiABKAVCC7pICBoGGP//AygASAGIAQFCBQoDX2lwQgcKBV9wb3J0KlkKDFBhdGhIYW5kbGluZxIdChlQQVRIX0hBTkRMSU5HX1VOU1BFQ0lGSUVEEAASFAoQUEFUSF9IQU5ETElOR19WMBABEhQKEFBBVEhfSEFORExJTkdfVjEQAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_penstock_config_v1_reference, file_penstock_config_v1_service]);
 
 /**
  * A rule that matches requests and sends them to a service. Values within one
@@ -179,6 +179,14 @@ export type Route = Message<"penstock.config.v1.Route"> & {
    * @generated from field: string etag = 22;
    */
   etag: string;
+
+  /**
+   * What this route's requests may be and how long they may take; ours, Kong has nothing like it.
+   * Default: null, as the nodes are told by their options.
+   *
+   * @generated from field: penstock.config.v1.RouteLimits limits = 23;
+   */
+  limits?: RouteLimits | undefined;
 };
 
 /**
@@ -187,6 +195,43 @@ export type Route = Message<"penstock.config.v1.Route"> & {
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
   messageDesc(file_penstock_config_v1_route, 0);
+
+/**
+ * What the requests of a route may be, and how long they may take.
+ *
+ * @generated from message penstock.config.v1.RouteLimits
+ */
+export type RouteLimits = Message<"penstock.config.v1.RouteLimits"> & {
+  /**
+   * Largest request body, in bytes without its framing; a larger one is answered with 413. 0 allows none.
+   * Default: null, what the node's own options say.
+   *
+   * @generated from field: optional int64 request_body_max_bytes = 1;
+   */
+  requestBodyMaxBytes?: bigint | undefined;
+
+  /**
+   * How long a request may take from its head to the end of its answer, over all attempts; then 504. Whole
+   * milliseconds, at least 1 ms. Default: null, what the node's own options say.
+   *
+   * @generated from field: google.protobuf.Duration total_timeout = 2;
+   */
+  totalTimeout?: Duration | undefined;
+
+  /**
+   * Whether "%2F" may stand in the path: it is routed on and sent as it came. Default: null, false: 400.
+   *
+   * @generated from field: optional bool allow_encoded_slashes = 3;
+   */
+  allowEncodedSlashes?: boolean | undefined;
+};
+
+/**
+ * Describes the message penstock.config.v1.RouteLimits.
+ * Use `create(RouteLimitsSchema)` to create a new message.
+ */
+export const RouteLimitsSchema: GenMessage<RouteLimits> = /*@__PURE__*/
+  messageDesc(file_penstock_config_v1_route, 1);
 
 /**
  * An end of a connection, by address, port or both.
@@ -214,7 +259,7 @@ export type Peer = Message<"penstock.config.v1.Peer"> & {
  * Use `create(PeerSchema)` to create a new message.
  */
 export const PeerSchema: GenMessage<Peer> = /*@__PURE__*/
-  messageDesc(file_penstock_config_v1_route, 1);
+  messageDesc(file_penstock_config_v1_route, 2);
 
 /**
  * How a service's path and the rest of the request's path are joined.
