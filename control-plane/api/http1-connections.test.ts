@@ -58,6 +58,14 @@ describe("http1Connections", () => {
     expect(paths()).toEqual(["/1", "/2", "/3"]);
   });
 
+  it("closes the connection of a client that pipelines without end", async () => {
+    const { socket, paths } = await open();
+    const closed = new Promise((resolve) => socket.on("error", () => {}).once("close", resolve));
+    socket.resume().write(get("/").repeat(10_000));
+    await closed;
+    expect(paths()).toEqual(["/"]);
+  });
+
   it("does not hand over what a client pipelined that has left", async () => {
     const { socket, seen, paths } = await open();
     socket.write(post("/1", "x") + post("/2", "y"));

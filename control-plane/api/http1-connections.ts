@@ -26,6 +26,9 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
+/** Requests of a connection that run or wait; with one more, the client is taken for a hostile one. */
+const pipelinedMaxCount = 100;
+
 /**
  * HTTP/1.1 without TLS. What is no HTTP gets 400 in JSON, like every other error of the admin port.
  * A pipelined request is handed over when the one before it is answered: a change may build on the one before.
@@ -34,8 +37,8 @@ export function http1Connections(
   handle: (request: IncomingMessage, response: ServerResponse) => void,
   limits: Http1Limits,
 ): Http1Connections {
-  /** Of each connection, in the order of the requests. node:http stops reading where too many are pipelined. */
-  const exchanges = new Map<Socket, Exchange[]>();
+  /** What is not answered yet of each connection, in order. */
+  const connections = new Map<Socket, Exchange[]>();
   let isClosing = false;
   const server = createServer({
     maxHeaderSize: limits.headerMaxBytes,
@@ -48,17 +51,26 @@ export function http1Connections(
   server.emit("listening");
   server.on("request", (request, response) => {
     const { socket } = request;
-    const queue = exchanges.get(socket) ?? [];
-    const before = queue.at(-1);
-    exchanges.set(socket, queue);
-    queue.push({ request, response });
+    // Of what was read together with the one too many, the rest comes here as well.
+    if (socket.destroyed) return;
+    const exchanges = connections.get(socket) ?? [];
+    if (exchanges.length === pipelinedMaxCount) {
+      // node:http reads on as long as answers are small, and cannot be told to wait.
+      socket.destroy();
+      return;
+    }
+    const before = exchanges.at(-1);
+    if (!connections.has(socket)) {
+      connections.set(socket, exchanges);
+      // The answers that wait for their turn on it are not told that it is gone.
+      socket.once("close", () => connections.delete(socket));
+    }
+    exchanges.push({ request, response });
     response.shouldKeepAlive &&= !isClosing;
     response.once("close", () => {
-      queue.shift();
-      if (queue.length > 0) return;
-      exchanges.delete(socket);
+      exchanges.shift();
       // Its head was sent before the closing began: nothing else would end the connection before it times out.
-      if (isClosing) socket.end();
+      if (isClosing && exchanges.length === 0) socket.end();
     });
     // RFC 9112 section 9.3.2: only safe methods may be processed side by side.
     if (before === undefined) handle(request, response);
@@ -69,11 +81,11 @@ export function http1Connections(
   });
   server.on("clientError", (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket;
-    const queue = exchanges.get(socket) ?? [];
-    const lastWhole = queue.findLast(({ request }) => request.complete);
+    const exchanges = connections.get(socket) ?? [];
+    const lastWhole = exchanges.findLast(({ request }) => request.complete);
     const refuse = () => {
       // Words in the middle of an answer would become a part of it.
-      const isAnswering = queue[0]?.response.headersSent === true;
+      const isAnswering = exchanges[0]?.response.headersSent === true;
       if (!socket.writable || error.code === "ECONNRESET" || isAnswering) socket.destroy();
       else socket.end(clientErrorAnswer(error.code), () => socket.destroy());
     };
@@ -87,8 +99,10 @@ export function http1Connections(
     close() {
       isClosing = true;
       server.close();
-      for (const { response } of [...exchanges.values()].map((queue) => queue.at(-1)!))
-        if (!response.headersSent) response.shouldKeepAlive = false;
+      for (const exchanges of connections.values()) {
+        const last = exchanges.at(-1)?.response;
+        if (last?.headersSent === false) last.shouldKeepAlive = false;
+      }
     },
   };
 }
