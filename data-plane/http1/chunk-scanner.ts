@@ -1,5 +1,6 @@
 import { byteClass, COLON, CR, FIELD_VALUE, hexValue, LF, SEMICOLON, TOKEN } from "./byte-class.ts";
 import { Problem } from "./head-problem.ts";
+import { TrailerSection } from "./trailer-section.ts";
 
 /** Where in a chunked body the next byte stands. "Return" and "LineFeed" are the halves of a CRLF. */
 const State = {
@@ -11,7 +12,7 @@ const State = {
   ContentLineFeed: 5,
   EndReturn: 6,
   EndLineFeed: 7,
-  /** The states up to here are forwarded; those below are checked and left out. */
+  /** The states up to here are forwarded as they come; those below are checked, and left out or kept for later. */
   Extension: 8,
   TrailerStart: 9,
   TrailerName: 10,
@@ -25,11 +26,11 @@ type State = (typeof State)[keyof typeof State];
 const sizeMaxDigits = 13;
 /** Extensions of one message together: nobody uses them, and a flood of them is an attack (RFC 9112 section 7.1.1). */
 const extensionMaxBytes = 1_024;
-const trailerMaxBytes = 8_192;
 
 /**
  * Follows a chunked body through any cuts between reads and says which of its bytes travel on. The coding is
- * forwarded as it came, with two exceptions: chunk extensions and trailer fields are checked and left out.
+ * forwarded as it came, with two exceptions: chunk extensions are checked and left out, and trailer fields are
+ * collected, so that those which must not come there can be left out.
  *
  * Source: RFC 9112 section 7.1.
  */
@@ -42,16 +43,28 @@ export class ChunkScanner {
   #chunkLeft = 0;
   #sizeDigits = 0;
   #extensionBytes = 0;
-  #trailerBytes = 0;
+  readonly #trailers = new TrailerSection();
+  #keptTrailers = "";
 
-  /** @param decodes forward the content only, without its chunk framing (for HTTP/1.0 clients) */
-  start(decodes: boolean): void {
+  /**
+   * @param decodes forward the content only, without its chunk framing and trailers (for HTTP/1.0 clients)
+   * @param nominated lower-case names that may not come as trailers, as the head's Connection said
+   */
+  start(decodes: boolean, nominated: readonly string[] = []): void {
     this.#state = State.Size;
     this.#decodes = decodes;
     this.#chunkLeft = 0;
     this.#sizeDigits = 0;
     this.#extensionBytes = 0;
-    this.#trailerBytes = 0;
+    this.#trailers.start(nominated);
+    this.#keptTrailers = "";
+  }
+
+  /** Trailer fields to forward before the bytes that the last `scan` found; "" for none. Told once. */
+  takeTrailers(): string {
+    const kept = this.#keptTrailers;
+    if (kept !== "") this.#keptTrailers = "";
+    return kept;
   }
 
   get isDone(): boolean {
@@ -130,27 +143,36 @@ export class ChunkScanner {
   }
 
   #readTrailer(byte: number, at: number): number {
-    if (++this.#trailerBytes > trailerMaxBytes) return -Problem.TrailerTooLarge;
     switch (this.#state) {
       case State.TrailerStart:
-        if (byte === CR) return this.#look(State.EndReturn, at);
-        this.#state = State.TrailerName;
-        return (byteClass[byte]! & TOKEN) !== 0 ? at + 1 : -Problem.Trailer;
+        if (byte === CR) return this.#endTrailers(at);
+        if ((byteClass[byte]! & TOKEN) === 0) return -Problem.Trailer;
+        if (this.#trailers.beginLine()) return -Problem.TrailerTooLarge;
+        return this.#keep(byte, State.TrailerName, at);
       case State.TrailerName:
-        if (byte === COLON) this.#state = State.TrailerValue;
-        else if ((byteClass[byte]! & TOKEN) === 0) return -Problem.Trailer;
-        return at + 1;
+        if (byte === COLON) return this.#keep(byte, State.TrailerValue, at);
+        return (byteClass[byte]! & TOKEN) === 0 ? -Problem.Trailer : this.#keep(byte, State.TrailerName, at);
       case State.TrailerValue:
-        if (byte === CR) this.#state = State.TrailerLineFeed;
-        else if ((byteClass[byte]! & FIELD_VALUE) === 0) return -Problem.Trailer;
-        return at + 1;
+        if (byte === CR) return this.#keep(byte, State.TrailerLineFeed, at);
+        return (byteClass[byte]! & FIELD_VALUE) === 0 ? -Problem.Trailer : this.#keep(byte, State.TrailerValue, at);
       case State.TrailerLineFeed:
-        return this.#expect(byte === LF, State.TrailerStart, at);
+        return byte === LF ? this.#keep(byte, State.TrailerStart, at) : -Problem.ChunkEnd;
       case State.EndReturn:
         return this.#expect(byte === CR, State.EndLineFeed, at);
       default:
         return this.#expect(byte === LF, State.Done, at);
     }
+  }
+
+  #keep(byte: number, next: State, at: number): number {
+    if (this.#trailers.add(byte)) return -Problem.TrailerTooLarge;
+    this.#state = next;
+    return at + 1;
+  }
+
+  #endTrailers(at: number): number {
+    if (!this.#decodes) this.#keptTrailers = this.#trailers.kept();
+    return this.#look(State.EndReturn, at);
   }
 
   /** Changes the state and leaves the byte to it: that is where it is decided whether the byte travels. */

@@ -29,6 +29,8 @@ export class FieldLines {
   readonly lineEnd: Int32Array;
   readonly kind: Uint8Array;
   readonly maxCount: number;
+  /** Names that Connection nominated, in lower case: they must not come as trailers either. */
+  readonly nominated: string[] = [];
 
   constructor(maxCount: number) {
     this.maxCount = maxCount;
@@ -42,6 +44,10 @@ export class FieldLines {
 
   kindAt(index: number): Field {
     return this.kind[index] as Field;
+  }
+
+  nominate(bytes: Uint8Array, start: number, end: number): void {
+    this.nominated.push(String.fromCharCode(...bytes.subarray(start, end)).toLowerCase());
   }
 
   valueAt(index: number, bytes: Buffer): string {
@@ -58,6 +64,7 @@ export class FieldLines {
 export function scanFieldLines(lines: FieldLines, bytes: Uint8Array, from: number, end: number): number {
   let at = from;
   let count = 0;
+  if (lines.nominated.length > 0) lines.nominated.length = 0;
   for (;;) {
     if (at >= end) return 0;
     if (bytes[at] === CR) {

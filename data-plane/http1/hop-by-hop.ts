@@ -51,6 +51,7 @@ function dropNominated(lines: FieldLines, bytes: Uint8Array, start: number, end:
   for (const name of ["host", "content-length", "transfer-encoding"]) {
     if (equalsIgnoringCase(bytes, start, end, name)) return false;
   }
+  lines.nominate(bytes, start, end);
   for (let index = 0; index < lines.count; index++) {
     if (namesMatch(lines, index, bytes, start, end)) lines.kind[index] = droppedKind(lines.kind[index] as Field);
   }
@@ -80,4 +81,22 @@ function namesMatch(lines: FieldLines, index: number, bytes: Uint8Array, start: 
     if (lowerCase[bytes[nameStart + i]!] !== lowerCase[bytes[start + i]!]) return false;
   }
   return true;
+}
+
+/** Whether `word` (given in lower case) is a member, without parameters, of the comma-separated list in [from, end). */
+export function hasListMember(bytes: Uint8Array, from: number, end: number, word: string): boolean {
+  let start = from;
+  for (let at = from; at <= end; at++) {
+    if (at < end && bytes[at] !== COMMA) continue;
+    let memberEnd = at;
+    while (start < memberEnd && isBlank(bytes[start]!)) start++;
+    while (memberEnd > start && isBlank(bytes[memberEnd - 1]!)) memberEnd--;
+    if (equalsIgnoringCase(bytes, start, memberEnd, word)) return true;
+    start = at + 1;
+  }
+  return false;
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SP || byte === HTAB;
 }

@@ -3,7 +3,7 @@ import { byteClass, CR, LF, SP, TARGET, TOKEN } from "./byte-class.ts";
 import { Field } from "./field-kind.ts";
 import { defaultRequestLimits, FieldLines, type HeadLimits, scanFieldLines } from "./field-lines.ts";
 import { Problem } from "./head-problem.ts";
-import { CLOSE, readConnectionOptions, UPGRADE } from "./hop-by-hop.ts";
+import { CLOSE, hasListMember, readConnectionOptions, UPGRADE } from "./hop-by-hop.ts";
 import { hostEnd } from "./host-field.ts";
 import { findMethod, type Method, methodMaxBytes } from "./method.ts";
 import { readTraceContext } from "./trace-context.ts";
@@ -187,7 +187,7 @@ export class RequestHead {
         if (equalsIgnoringCase(bytes, start, end, "websocket")) this.#asksForWebsocket = true;
         return 0;
       case Field.Te:
-        if (equalsIgnoringCase(bytes, start, end, "trailers")) this.hasTrailersOption = true;
+        if (hasListMember(bytes, start, end, "trailers")) this.hasTrailersOption = true;
         return 0;
       case Field.Expect:
         if (!equalsIgnoringCase(bytes, start, end, "100-continue")) return -Problem.Expectation;

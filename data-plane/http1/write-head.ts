@@ -30,6 +30,16 @@ export const responseForwards: ForwardTable = forwardTable([
   Field.Tracestate,
 ]);
 
+/** The same for a message that is not in chunks: it has no trailers, so it must not announce any. */
+export const requestForwardsUnchunked: ForwardTable = without(requestForwards, Field.Trailer);
+export const responseForwardsUnchunked: ForwardTable = without(responseForwards, Field.Trailer);
+
+function without(forwards: ForwardTable, kind: Field): ForwardTable {
+  const table = forwards.slice();
+  table[kind] = 0;
+  return table;
+}
+
 /**
  * The lines of a head that travel on, as one string: neighbouring lines are cut out together, so that a usual
  * head costs one or two slices however many fields it has.

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
+import { BodyCursor } from "../http1/body-cursor.ts";
 import { Framing } from "../http1/body-framing.ts";
-import { ChunkScanner } from "../http1/chunk-scanner.ts";
 import { defaultRequestLimits } from "../http1/field-lines.ts";
 import { headProblem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
@@ -10,7 +10,13 @@ import { Counter } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { type ProxyError, proxyError, requestError } from "../proxy/proxy-error.ts";
 import { proxyRequest } from "../proxy/proxy-request.ts";
-import { clientDrained, flushRequestHead, relayRequestBytes, relayRequestEnd } from "../proxy/relay-body.ts";
+import {
+  clientDrained,
+  flushRequestHead,
+  relayRequestBytes,
+  relayRequestEnd,
+  relayRequestTrailers,
+} from "../proxy/relay-body.ts";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer } from "../socket/read-buffer.ts";
 import { Deadline, type DeadlineOwner } from "../upstream/deadline-wheel.ts";
@@ -23,8 +29,6 @@ import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
 const Phase = { Idle: 0, Head: 1, Exchange: 2, Ending: 3, Closed: 4 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 
-/** Above this a body is worth a read buffer of its own. */
-const largeBodyBytes = 8_192;
 /** A piece without a line end is parsed again only when the head has become too large: to say so. */
 const headWaitMaxBytes = defaultRequestLimits.headMaxBytes;
 
@@ -49,9 +53,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   #isReading = false;
   #isPaused = false;
   #bodyFlows = false;
-  #framing: Framing = Framing.None;
-  #bodyLeft = 0;
-  #scanner: ChunkScanner | null = null;
+  readonly #body = new BodyCursor();
   #lingerBytes = 0;
 
   /** @param place who connected, and the listener's port */
@@ -98,7 +100,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
         else if (this.#kept.length > headWaitMaxBytes) this.#readKept();
         return;
       case Phase.Exchange:
-        if (this.#bodyFlows && this.#framing !== Framing.None) {
+        if (this.#bodyFlows && this.#body.framing !== Framing.None) {
           this.#read(from, 0, length);
           return;
         }
@@ -158,13 +160,9 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     }
     this.#deadline.clear();
     this.#phase = Phase.Exchange;
-    this.#framing = head.framing;
-    this.#bodyLeft = head.contentLength;
+    this.#body.start(head.framing, head.contentLength);
     this.#bodyFlows = false;
-    if (head.framing === Framing.Chunked) {
-      this.#scanner ??= new ChunkScanner();
-      this.#scanner.start(false);
-    }
+    if (head.framing === Framing.Chunked) this.#body.startChunks(false, head.fields.nominated);
     proxyRequest(this.#exchange, head, from.bytes);
     return headEnd;
   }
@@ -198,34 +196,26 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
 
   /** @returns position after what was used */
   #readBody(from: ReadBuffer, start: number, end: number): number {
-    if (this.#framing === Framing.None) return start;
-    if (this.#framing === Framing.Chunked) return this.#readChunks(from, start, end);
-    const taken = Math.min(this.#bodyLeft, end - start);
-    this.#bodyLeft -= taken;
-    this.socket.readsLargeBody = this.#bodyLeft > largeBodyBytes;
-    relayRequestBytes(this.#exchange, from, start, start + taken);
-    if (this.#bodyLeft === 0) this.#bodyEnd();
-    else this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
-    return start + taken;
-  }
-
-  #readChunks(from: ReadBuffer, start: number, end: number): number {
-    const scanner = this.#scanner!;
-    this.socket.readsLargeBody = end - start > largeBodyBytes;
-    const next = scanner.scan(from.bytes, start, end);
+    const body = this.#body;
+    if (body.framing === Framing.None) return start;
+    const next = body.read(from.bytes, start, end);
     if (next < 0) {
       this.#refuse(next);
       return start;
     }
-    const { forwardStart, forwardEnd } = scanner;
-    if (forwardEnd > forwardStart) relayRequestBytes(this.#exchange, from, forwardStart, forwardEnd);
-    if (scanner.isDone) this.#bodyEnd();
+    this.socket.readsLargeBody = body.isLarge;
+    const trailers = body.takeTrailers();
+    if (trailers !== "") relayRequestTrailers(this.#exchange, trailers);
+    if (body.forwardEnd > body.forwardStart) {
+      relayRequestBytes(this.#exchange, from, body.forwardStart, body.forwardEnd);
+    }
+    if (body.isDone) this.#bodyEnd();
     else this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
     return next;
   }
 
   #bodyEnd(): void {
-    this.#framing = Framing.None;
+    this.#body.start(Framing.None, 0);
     this.#bodyFlows = false;
     this.socket.readsLargeBody = false;
     this.#deadline.clear();
@@ -235,7 +225,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   }
 
   resumeBody(): void {
-    if (this.#framing === Framing.None) return;
+    if (this.#body.framing === Framing.None) return;
     this.#bodyFlows = true;
     this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
     // Inside #read the loop goes on by itself.
@@ -247,22 +237,22 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   }
 
   #isBodyRead(): boolean {
-    return this.#framing === Framing.None;
+    return this.#body.framing === Framing.None;
   }
 
   pauseBody(): void {
     this.#bodyFlows = false;
-    if (this.#framing === Framing.None) return;
+    if (this.#body.framing === Framing.None) return;
     this.#deadline.clear();
     this.#pause();
   }
 
   canDiscardBody(): boolean {
-    if (this.#framing === Framing.None) return true;
+    if (this.#body.framing === Framing.None) return true;
     // A client that waits for 100 Continue sends its body or does not: nobody can tell.
     return (
-      this.#framing === Framing.Length &&
-      this.#bodyLeft <= this.#engine.limits.discardMaxBytes &&
+      this.#body.framing === Framing.Length &&
+      this.#body.left <= this.#engine.limits.discardMaxBytes &&
       !this.#exchange.expectsContinue
     );
   }
@@ -285,7 +275,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
       this.#end();
       return;
     }
-    if (this.#framing === Framing.None) {
+    if (this.#body.framing === Framing.None) {
       this.#nextRequest();
       return;
     }

@@ -193,8 +193,7 @@ describe("large bodies", () => {
     for (const chunkBytes of [1_000, 8_191, 65_536, 300_000]) {
       let chunked = "";
       for (let at = 0; at < size; at += chunkBytes) {
-        // The reader of the tests looks for "0 CRLF CRLF": content that has it would end the body early.
-        const piece = body.slice(at, at + chunkBytes).replaceAll("0\r\n\r\n", "1\r\n\r\n");
+        const piece = body.slice(at, at + chunkBytes);
         chunked += `${piece.length.toString(16)}\r\n${piece}\r\n`;
       }
       chunked += "0\r\n\r\n";

@@ -23,14 +23,27 @@ export class MessageReader {
     let end = head.length;
     if (length !== null) end += Number(length[1]);
     else if (isChunked) {
-      const last = this.text.indexOf("0\r\n\r\n", headEnd + 4);
-      if (last < 0) return null;
-      end = last + 5;
+      end = chunkedEnd(this.text, headEnd + 4);
+      if (end < 0) return null;
     }
     if (this.text.length < end) return null;
     const message = { head, body: this.text.slice(head.length, end) };
     this.text = this.text.slice(end);
     return message;
+  }
+}
+
+/** Position after the trailer section of a chunked body, or -1. */
+function chunkedEnd(text: string, from: number): number {
+  let at = from;
+  for (let isInTrailers = false; ; ) {
+    const lineEnd = text.indexOf("\r\n", at);
+    if (lineEnd < 0) return -1;
+    if (isInTrailers && lineEnd === at) return at + 2;
+    const size: number = isInTrailers ? 0 : Number.parseInt(text.slice(at, lineEnd), 16);
+    if (Number.isNaN(size)) return -1;
+    isInTrailers ||= size === 0;
+    at = lineEnd + 2 + (size > 0 ? size + 2 : 0);
   }
 }
 

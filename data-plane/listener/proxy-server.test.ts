@@ -69,7 +69,7 @@ describe("ProxyServer", () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     const bodies = [await client.answer(), await client.answer(), await client.answer(), await client.answer()];
-    expect(bodies.map((each) => each.body)).toEqual(["first", "3\r\nabc\r\n0\r\n\r\n", "", "fourth"]);
+    expect(bodies.map((each) => each.body)).toEqual(["first", "3\r\nabc\r\n0\r\nT: u\r\n\r\n", "", "fourth"]);
   });
 
   it("tells the upstream where a request came from, and nothing of what concerned this hop", async () => {
@@ -82,7 +82,7 @@ describe("ProxyServer", () => {
     );
     const id = /^X-Kong-Request-Id: ([0-9a-f]{32})\r$/m.exec(answer.head)![1];
     expect(target.requests[0]!.head).toBe(
-      `GET /base/y?z=1 HTTP/1.1\r\nHost: target.test:${target.port}\r\nVia: 1.1 before\r\nX-Keep: 1\r\nTE: trailers\r\n` +
+      `GET /base/y?z=1 HTTP/1.1\r\nHost: target.test:${target.port}\r\nVia: 1.1 before\r\nX-Keep: 1\r\nTE: trailers\r\nConnection: TE\r\n` +
         "X-Forwarded-For: 192.0.2.1, 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a.test\r\n" +
         `X-Forwarded-Port: ${proxy.server.port}\r\nX-Forwarded-Path: /mock/x/../y\r\nX-Forwarded-Prefix: /mock\r\n` +
         `X-Real-IP: 127.0.0.1\r\nX-Kong-Request-Id: ${id}\r\nVia: 1.1 penstock\r\n\r\n`,
@@ -154,7 +154,7 @@ describe("ProxyServer", () => {
       }
     });
     const proxy = await rig({ ports: [target.port] });
-    expect((await proxy.ask(get("/"))).body).toBe("3\r\nabc\r\n0\r\n\r\n");
+    expect((await proxy.ask(get("/"))).body).toBe("3\r\nabc\r\n0\r\nT: u\r\n\r\n");
     const old = proxy.client().send("GET / HTTP/1.0\r\n\r\n");
     expect(await old.rest()).toMatch(/^HTTP\/1\.1 200 OK\r\n(?!.*Transfer-Encoding).*Connection: close\r\n\r\nabc$/s);
     expect(target.connectionCount).toBe(1);

@@ -12,7 +12,14 @@ import { clientAddress } from "./client-address.ts";
 import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
 import { type OriginClaims, readOriginClaims } from "./origin-claims.ts";
 import type { ProxyEngine } from "./proxy-engine.ts";
-import { flushAnswerHead, relayAnswerBytes, relayAnswerEnd, relayAnswerHead, upstreamDrained } from "./relay-body.ts";
+import {
+  flushAnswerHead,
+  relayAnswerBytes,
+  relayAnswerEnd,
+  relayAnswerHead,
+  relayAnswerTrailers,
+  upstreamDrained,
+} from "./relay-body.ts";
 
 /** The client's side of an exchange, as far as the proxy needs it. */
 export interface ClientConnection {
@@ -99,6 +106,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   endsByClose = false;
   isReadPaused = false;
   framingLine = "";
+  passesTrailers = false;
   upstreamLatencyMs = 0;
   proxyLatencyMs = 0;
   closes = false;
@@ -221,6 +229,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
 
   onResponseBytes(from: ReadBuffer, start: number, end: number): void {
     relayAnswerBytes(this, from, start, end);
+  }
+
+  onResponseTrailers(lines: string): void {
+    relayAnswerTrailers(this, lines);
   }
 
   onResponseFlush(): void {

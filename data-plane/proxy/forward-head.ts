@@ -3,7 +3,13 @@ import { Field } from "../http1/field-kind.ts";
 import type { FieldLines } from "../http1/field-lines.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
-import { keptLines, requestForwards, responseForwards } from "../http1/write-head.ts";
+import {
+  keptLines,
+  requestForwards,
+  requestForwardsUnchunked,
+  responseForwards,
+  responseForwardsUnchunked,
+} from "../http1/write-head.ts";
 import type { OriginClaims } from "./origin-claims.ts";
 
 /** What the forwarded fields say about where a request came from. */
@@ -32,10 +38,12 @@ export interface ForwardFacts {
  */
 export function forwardedFields(head: RequestHead, bytes: Buffer, facts: ForwardFacts): string {
   const { fields } = head;
+  const forwards = head.framing === Framing.Chunked ? requestForwards : requestForwardsUnchunked;
   return (
     framingLine(head) +
-    keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, requestForwards) +
-    (head.hasTrailersOption ? "TE: trailers\r\n" : "") +
+    keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, forwards) +
+    // TE concerns one hop, which has to be said with it (RFC 9110 section 10.1.4).
+    (head.hasTrailersOption ? "TE: trailers\r\nConnection: TE\r\n" : "") +
     `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
     (facts.claims === null ? originLines(facts) : claimedOriginLines(facts, facts.claims)) +
     `X-Real-IP: ${facts.clientAddress}\r\nX-Kong-Request-Id: ${facts.requestId}\r\n` +
@@ -85,6 +93,8 @@ function forwardedFor(fields: FieldLines, bytes: Buffer): string {
 export interface AnswerFacts {
   /** Header line that frames the body for this client, with CRLF; "" for none. */
   readonly framingLine: string;
+  /** The body goes on in its chunks, and its trailers with it. */
+  readonly passesTrailers: boolean;
   readonly upstreamLatencyMs: number;
   readonly proxyLatencyMs: number;
   readonly requestId: string;
@@ -93,8 +103,9 @@ export interface AnswerFacts {
 
 /** An answer's head as the client gets it: always HTTP/1.1, with the upstream's reason and fields, then ours. */
 export function answerHead(head: ResponseHead, bytes: Buffer, facts: AnswerFacts): string {
+  const forwards = facts.passesTrailers ? responseForwards : responseForwardsUnchunked;
   return (
-    `HTTP/1.1 ${keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, responseForwards)}${facts.framingLine}` +
+    `HTTP/1.1 ${keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, forwards)}${facts.framingLine}` +
     (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n" : "Via: 1.0 penstock\r\n") +
     `X-Kong-Upstream-Latency: ${facts.upstreamLatencyMs}\r\nX-Kong-Proxy-Latency: ${facts.proxyLatencyMs}\r\n` +
     (facts.closes

@@ -33,6 +33,15 @@ export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: n
   }
 }
 
+/** Trailer fields of the request, which go before the bytes that end its body: those follow at once. */
+export function relayRequestTrailers(exchange: Exchange, lines: string): void {
+  const { connection } = exchange;
+  if (connection === null) return;
+  // What was sent in more than one piece is not kept to be sent again.
+  exchange.bodyPieces++;
+  connection.socket.writeText(lines);
+}
+
 /** The request body is complete. */
 export function relayRequestEnd(exchange: Exchange): void {
   exchange.isBodyComplete = true;
@@ -77,6 +86,7 @@ export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: B
 function frameAnswer(exchange: Exchange, head: ResponseHead): void {
   const takesChunks = exchange.minorVersion === 1;
   exchange.framingLine = "";
+  exchange.passesTrailers = takesChunks && head.framing === Framing.Chunked;
   if (head.framing === Framing.Chunked || head.framing === Framing.UntilClose) {
     if (takesChunks) exchange.framingLine = "Transfer-Encoding: chunked\r\n";
     exchange.endsByClose = !takesChunks;
@@ -110,6 +120,11 @@ export function relayAnswerBytes(exchange: Exchange, from: ReadBuffer, start: nu
   connection.socket.pause();
   connection.expectNothing();
   client.awaitDrain();
+}
+
+/** Trailer fields of an answer, which go before the bytes that end its body: those follow at once. */
+export function relayAnswerTrailers(exchange: Exchange, lines: string): void {
+  exchange.client.socket.writeText(lines);
 }
 
 /** The body has not begun to arrive: the head goes alone. */

@@ -1,5 +1,5 @@
+import { BodyCursor } from "../http1/body-cursor.ts";
 import { Framing } from "../http1/body-framing.ts";
-import { ChunkScanner } from "../http1/chunk-scanner.ts";
 import { defaultResponseLimits } from "../http1/field-lines.ts";
 import { headProblem, Problem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
@@ -28,6 +28,8 @@ export interface ResponseReceiver {
   onResponseHead(head: ResponseHead, bytes: Buffer): void;
   /** Bytes of the body in the framing of the head, to be forwarded. */
   onResponseBytes(from: ReadBuffer, start: number, end: number): void;
+  /** Trailer fields to be forwarded, each with its CRLF, before the bytes that end the body. */
+  onResponseTrailers(lines: string): void;
   /** Nothing more of the body came with the head: whatever is held back should go out. */
   onResponseFlush(): void;
   /** After the last byte; the connection is no longer the receiver's. */
@@ -42,8 +44,6 @@ export interface ResponseReceiver {
 const interimMaxCount = 16;
 /** A piece without a line end is parsed again only when the head has become too large. */
 const headWaitMaxBytes = defaultResponseLimits.headMaxBytes;
-/** Above this a body is worth a read buffer of its own. */
-const largeBodyBytes = 8_192;
 
 const Phase = { Connecting: 0, Idle: 1, Head: 2, Body: 3, Closed: 4 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
@@ -63,13 +63,11 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   readonly #connections: EndpointConnections;
   readonly #deadline: Deadline;
   readonly #partial = new PartialHead();
-  #scanner: ChunkScanner | null = null;
+  readonly #body = new BodyCursor();
   #receiver: ResponseReceiver | null = null;
   #phase: Phase = Phase.Connecting;
   #isHeadRequest = false;
   #isRequestSent = false;
-  #framing: Framing = Framing.None;
-  #bodyLeft = 0;
   #keepsAlive = true;
   #interimCount = 0;
 
@@ -191,14 +189,11 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   #answer(source: ReadBuffer, bodyStart: number, end: number): void {
     this.#partial.clear();
     this.#phase = Phase.Body;
-    this.#framing = head.framing;
-    this.#bodyLeft = head.framing === Framing.Length ? head.contentLength : 0;
+    const body = this.#body;
+    body.start(head.framing, head.contentLength);
     this.#keepsAlive = head.keepsAlive && head.framing !== Framing.UntilClose;
     this.#receiver!.onResponseHead(head, source.bytes);
-    if (this.#framing === Framing.Chunked) {
-      this.#scanner ??= new ChunkScanner();
-      this.#scanner.start(this.decodesChunks);
-    }
+    if (head.framing === Framing.Chunked) body.startChunks(this.decodesChunks, head.fields.nominated);
     if (this.#isInBody()) this.#readBody(source, bodyStart, end);
     if (this.#isInBody()) this.#receiver!.onResponseFlush();
   }
@@ -210,44 +205,22 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
 
   #readBody(from: ReadBuffer, start: number, end: number): void {
     const receiver = this.#receiver!;
-    switch (this.#framing) {
-      case Framing.None:
-        this.#finish(start === end);
-        return;
-      case Framing.Length: {
-        const taken = Math.min(this.#bodyLeft, end - start);
-        this.#bodyLeft -= taken;
-        this.socket.readsLargeBody = this.#bodyLeft > largeBodyBytes;
-        if (taken > 0) receiver.onResponseBytes(from, start, start + taken);
-        // Telling bytes may end the exchange (a client that is gone): then there is nothing to finish.
-        if (this.#bodyLeft === 0 && this.#isInBody()) this.#finish(start + taken === end);
-        return;
-      }
-      case Framing.Chunked:
-        this.#readChunks(from, start, end);
-        return;
-      default:
-        this.socket.readsLargeBody = end - start > largeBodyBytes;
-        if (start < end) receiver.onResponseBytes(from, start, end);
-    }
-  }
-
-  #readChunks(from: ReadBuffer, start: number, end: number): void {
-    const scanner = this.#scanner!;
-    this.socket.readsLargeBody = end - start > largeBodyBytes;
+    const body = this.#body;
     let at = start;
-    while (at < end && !scanner.isDone) {
-      const next = scanner.scan(from.bytes, at, end);
-      if (next < 0) {
-        this.#lose("bad_response", headProblem(next).name);
+    while (at < end && !body.isDone) {
+      at = body.read(from.bytes, at, end);
+      if (at < 0) {
+        this.#lose("bad_response", headProblem(at).name);
         return;
       }
-      const { forwardStart, forwardEnd } = scanner;
-      if (forwardEnd > forwardStart) this.#receiver!.onResponseBytes(from, forwardStart, forwardEnd);
+      this.socket.readsLargeBody = body.isLarge;
+      const trailers = body.takeTrailers();
+      if (trailers !== "") receiver.onResponseTrailers(trailers);
+      if (body.forwardEnd > body.forwardStart) receiver.onResponseBytes(from, body.forwardStart, body.forwardEnd);
+      // Telling bytes may end the exchange (a client that is gone): then there is nothing to finish.
       if (!this.#isInBody()) return;
-      at = next;
     }
-    if (scanner.isDone) this.#finish(at === end);
+    if (body.isDone) this.#finish(at === end);
   }
 
   /** @param isExact no byte follows the message; what would follow belongs to no request */
@@ -265,7 +238,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   }
 
   onEnd(): void {
-    if (this.#phase === Phase.Body && this.#framing === Framing.UntilClose) {
+    if (this.#phase === Phase.Body && this.#body.framing === Framing.UntilClose) {
       this.#finish(false);
       return;
     }

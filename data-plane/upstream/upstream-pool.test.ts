@@ -40,6 +40,7 @@ function exchange(connection: UpstreamConnection): Promise<string> {
     onUpstreamConnected: send,
     onResponseHead() {},
     onResponseBytes() {},
+    onResponseTrailers() {},
     onResponseFlush() {},
     onResponseEnd: () => resolve("end"),
     onUpstreamDrain() {},
