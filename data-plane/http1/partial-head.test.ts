@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { PartialHead } from "./partial-head.ts";
 
+const text = (partial: PartialHead) => partial.bytes.toString("latin1", partial.start, partial.end);
+
 describe("PartialHead", () => {
   it("keeps a copy of the pieces in order", () => {
     const partial = new PartialHead();
@@ -8,7 +10,7 @@ describe("PartialHead", () => {
     partial.add(shared, 0, 3);
     shared.fill(0x78);
     partial.add(Buffer.from("..def.."), 2, 5);
-    expect(partial.bytes.toString("latin1", 0, partial.length)).toBe("abcdef");
+    expect(text(partial)).toBe("abcdef");
   });
 
   it("is worth another parse only when a line may have ended", () => {
@@ -22,10 +24,25 @@ describe("PartialHead", () => {
     const partial = new PartialHead();
     const piece = Buffer.alloc(1_500, "x");
     for (let i = 0; i < 5; i++) partial.add(piece, 0, piece.length);
-    expect(partial.bytes.toString("latin1", 0, partial.length)).toBe("x".repeat(7_500));
+    expect(text(partial)).toBe("x".repeat(7_500));
     partial.clear();
     expect(partial.length).toBe(0);
     partial.add(Buffer.from("y"), 0, 1);
-    expect(partial.bytes.toString("latin1", 0, partial.length)).toBe("y");
+    expect(text(partial)).toBe("y");
+  });
+
+  it("goes on behind what was used, and never over it", () => {
+    const partial = new PartialHead();
+    partial.add(Buffer.from("first second"), 0, 12);
+    const before = partial.bytes;
+    partial.useTo(6);
+    expect(text(partial)).toBe("second");
+    partial.add(Buffer.from(" third"), 0, 6);
+    expect(text(partial)).toBe("second third");
+    expect(before.toString("latin1", 0, 12)).toBe("first second");
+    partial.add(Buffer.alloc(5_000, "x"), 0, 5_000);
+    expect(text(partial)).toBe(`second third${"x".repeat(5_000)}`);
+    partial.useTo(partial.end);
+    expect([partial.length, partial.bytes.length]).toEqual([0, 0]);
   });
 });

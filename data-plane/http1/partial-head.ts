@@ -4,32 +4,49 @@ const firstCapacityBytes = 2_048;
 const nothing = Buffer.alloc(0);
 
 /**
- * Keeps the bytes of a head that arrives in pieces. What is read into belongs to everyone, so the pieces are
- * copied. A piece without a line end cannot complete a head: only pieces with one are worth parsing again,
- * which bounds the work a slow sender can cause to one pass per line.
+ * Keeps the bytes of a head that arrives in pieces, and of what follows it too early. What is read into belongs to
+ * everyone, so the pieces are copied. A piece without a line end cannot complete a head: only pieces with one are
+ * worth parsing again, which bounds the work a slow sender can cause to one pass per line.
  */
 export class PartialHead {
-  /** Valid up to `length`. */
+  /** What is kept lies at [start, end). Bytes once kept are never overwritten: a write of them may be pending. */
   bytes: Buffer = nothing;
-  length = 0;
+  start = 0;
+  end = 0;
+
+  get length(): number {
+    return this.end - this.start;
+  }
 
   /** Adds [start, end) of `from`. @returns whether a parse can have another result than before */
   add(from: Buffer, start: number, end: number): boolean {
-    const needed = this.length + end - start;
-    if (needed > this.bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2, firstCapacityBytes));
-      this.bytes.copy(grown, 0, 0, this.length);
-      this.bytes = grown;
-    }
-    from.copy(this.bytes, this.length, start, end);
-    const isWorthParsing = this.bytes.subarray(this.length, needed).includes(LF);
-    this.length = needed;
-    return isWorthParsing;
+    const needed = this.end + end - start;
+    if (needed > this.bytes.length) this.#grow(end - start);
+    from.copy(this.bytes, this.end, start, end);
+    const added = this.end;
+    this.end += end - start;
+    return this.bytes.subarray(added, this.end).includes(LF);
+  }
+
+  #grow(added: number): void {
+    const kept = this.length;
+    const grown = Buffer.allocUnsafeSlow(Math.max(kept + added, kept * 2, firstCapacityBytes));
+    this.bytes.copy(grown, 0, this.start, this.end);
+    this.bytes = grown;
+    this.start = 0;
+    this.end = kept;
+  }
+
+  /** What lies before `at` was used: of many requests in one read, the rest is not copied again for each. */
+  useTo(at: number): void {
+    this.start = at;
+    if (at === this.end) this.clear();
   }
 
   /** Gives up the bytes too: most connections never need them again. */
   clear(): void {
     this.bytes = nothing;
-    this.length = 0;
+    this.start = 0;
+    this.end = 0;
   }
 }

@@ -3,7 +3,7 @@ import { byteClass, CR, FIELD_VALUE, LF, SP } from "./byte-class.ts";
 import { Field } from "./field-kind.ts";
 import { defaultResponseLimits, FieldLines, type HeadLimits, scanFieldLines } from "./field-lines.ts";
 import { Problem } from "./head-problem.ts";
-import { CLOSE, readConnectionOptions } from "./hop-by-hop.ts";
+import { CLOSE, KEEP_ALIVE, readConnectionOptions } from "./hop-by-hop.ts";
 
 const HTTP_1 = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e];
 
@@ -27,6 +27,7 @@ export class ResponseHead {
   keepsAlive = true;
   readonly #limits: HeadLimits;
   #isChunked = false;
+  #connectionOptions = 0;
 
   constructor(limits: HeadLimits = defaultResponseLimits) {
     this.#limits = limits;
@@ -76,13 +77,16 @@ export class ResponseHead {
   #interpret(bytes: Uint8Array, headEnd: number, isAnswerToHead: boolean): number {
     this.contentLength = -1;
     this.#isChunked = false;
-    this.keepsAlive = this.minorVersion === 1;
+    this.#connectionOptions = 0;
     const { fields } = this;
     for (let index = 0; index < fields.count; index++) {
       if (fields.kind[index] === Field.Other) continue;
       const problem = this.#interpretField(index, bytes);
       if (problem !== 0) return problem;
     }
+    // HTTP/1.0 keeps a connection only when it says so (RFC 9112 section 9.3).
+    const wanted = this.#connectionOptions & (CLOSE | KEEP_ALIVE);
+    this.keepsAlive = this.minorVersion === 1 ? (wanted & CLOSE) === 0 : wanted === KEEP_ALIVE;
     return this.#decideFraming(isAnswerToHead) || headEnd;
   }
 
@@ -103,7 +107,7 @@ export class ResponseHead {
       case Field.Connection: {
         const asked = readConnectionOptions(fields, index, bytes);
         if (asked < 0) return asked;
-        if ((asked & CLOSE) !== 0) this.keepsAlive = false;
+        this.#connectionOptions |= asked;
         return 0;
       }
       default:

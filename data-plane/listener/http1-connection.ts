@@ -51,7 +51,8 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   readonly #kept = new PartialHead();
   #phase: Phase = Phase.Idle;
   #isReading = false;
-  #isPaused = false;
+  /** The client has sent FIN: it can still be answered. */
+  #hasEnded = false;
   #bodyFlows = false;
   readonly #body = new BodyCursor();
   #lingerBytes = 0;
@@ -106,7 +107,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
         }
         // The next request, or a body that waits for its connection: one read's worth is kept, no more is read.
         this.#kept.add(from.bytes, 0, length);
-        this.#pause();
+        this.socket.pause();
         return;
       case Phase.Ending:
         this.#lingerBytes += length;
@@ -117,10 +118,8 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   }
 
   #readKept(): void {
-    const bytes = this.#kept.bytes;
-    const length = this.#kept.length;
-    this.#kept.clear();
-    this.#read(new ReadBuffer(bytes, false), 0, length);
+    const { bytes, start, end } = this.#kept;
+    this.#read(new ReadBuffer(bytes, false), start, end);
   }
 
   /** Uses [start, end) as far as it can: bodies, and one request after the other. The rest is kept. */
@@ -134,14 +133,17 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
       if (at === before) break;
     }
     this.#isReading = false;
+    this.socket.uncork();
     if (this.#phase === Phase.Exchange) flushRequestHead(this.#exchange);
-    if (at < end && this.#phase < Phase.Ending) this.#keep(from, at, end);
+    if (this.#phase >= Phase.Ending) return;
+    if (from.bytes === this.#kept.bytes) this.#kept.useTo(at);
+    else if (at < end) this.#kept.add(from.bytes, at, end);
+    if (at < end) this.#awaitMore();
   }
 
-  #keep(from: ReadBuffer, start: number, end: number): void {
-    this.#kept.add(from.bytes, start, end);
+  #awaitMore(): void {
     if (this.#phase === Phase.Exchange || this.socket.isFull) {
-      this.#pause();
+      this.socket.pause();
       return;
     }
     // The time for a head counts from its first byte: later pieces do not extend it.
@@ -163,6 +165,8 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     this.#body.start(head.framing, head.contentLength);
     this.#bodyFlows = false;
     if (head.framing === Framing.Chunked) this.#body.startChunks(false, head.fields.nominated);
+    // With the next request here already, answers of our own to both leave in one write.
+    if (headEnd < end && head.framing === Framing.None) this.socket.cork();
     proxyRequest(this.#exchange, head, from.bytes);
     return headEnd;
   }
@@ -233,7 +237,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     if (this.#kept.length > 0) this.#readKept();
     else flushRequestHead(this.#exchange);
     // Requests that follow stay unread until this one is answered; else a client that leaves must be noticed.
-    if (this.#bodyFlows || (this.#isBodyRead() && this.#kept.length === 0)) this.#resume();
+    if (this.#bodyFlows || (this.#isBodyRead() && this.#kept.length === 0)) this.socket.resume();
   }
 
   #isBodyRead(): boolean {
@@ -244,7 +248,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     this.#bodyFlows = false;
     if (this.#body.framing === Framing.None) return;
     this.#deadline.clear();
-    this.#pause();
+    this.socket.pause();
   }
 
   canDiscardBody(): boolean {
@@ -293,11 +297,13 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   #readOn(): void {
     // A client that sends requests but takes no answers is not read any further: onDrain goes on.
     if (this.socket.isFull) {
-      this.#pause();
+      this.socket.pause();
       return;
     }
     if (this.#kept.length > 0) this.#readKept();
-    if (this.#phase < Phase.Exchange) this.#resume();
+    if (this.#phase >= Phase.Exchange) return;
+    if (this.#hasEnded) this.#end();
+    else this.socket.resume();
   }
 
   /** FIN, then wait a little: closing with bytes unread would make the kernel throw the last answer away. */
@@ -308,7 +314,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     // A slow client has the time for the rest of its answer that it would have had in the midst of it.
     this.#deadline.set(this.#engine.limits.writeIdleTimeoutMs);
     this.socket.end();
-    this.#resume();
+    this.socket.resume();
   }
 
   onFlushed(): void {
@@ -322,12 +328,15 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   }
 
   /**
-   * The client sent FIN. With a request under way that nearly always means that it went away, and then the
-   * upstream should not go on working for nobody: a client that only closed its sending half is not told apart.
+   * The client sent FIN. It may still read, so what it has asked for in full is answered; whether it is gone
+   * altogether shows when we write, or by a reset. In the midst of a request nothing can come of it.
    */
   onEnd(): void {
-    if (this.#phase === Phase.Exchange) this.socket.destroy();
-    else this.socket.end();
+    this.#hasEnded = true;
+    const isBodyRead = this.#body.framing === Framing.None;
+    if (this.#phase < Phase.Exchange) this.#end();
+    else if (this.#phase === Phase.Exchange && !isBodyRead && this.#exchange.isActive) this.socket.destroy();
+    else if (this.#phase === Phase.Exchange && !isBodyRead) this.#end();
   }
 
   onDeadline(): void {
@@ -354,18 +363,6 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   onDefect(error: unknown): void {
     this.#engine.counters.add(Counter.defects);
     this.#engine.onDefect(error);
-  }
-
-  #pause(): void {
-    if (this.#isPaused) return;
-    this.#isPaused = true;
-    this.socket.pause();
-  }
-
-  #resume(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.socket.resume();
   }
 }
 

@@ -29,6 +29,10 @@ export interface ByteSocket {
   writeText(text: string): boolean;
   /** Writes `text`, then the bytes [start, end) that another socket read. */
   writeBytes(text: string, from: ReadBuffer, start: number, end: number): boolean;
+  /** What is written between the two leaves together. Saying either twice is the same as saying it once. */
+  cork(): void;
+  uncork(): void;
+  /** No onBytes and no onEnd until `resume`. Saying either twice is the same as saying it once. */
   pause(): void;
   resume(): void;
   /** Sends FIN after what was written. */
@@ -59,6 +63,8 @@ export class PlainSocket implements ByteSocket {
   readonly #lent: ReadBuffer[] = [];
   #error: NodeJS.ErrnoException | null = null;
   #isClosed = false;
+  #isPaused = false;
+  #isCorked = false;
 
   constructor(buffers: ReadBuffers, reader: ByteReader) {
     this.#buffers = buffers;
@@ -112,18 +118,34 @@ export class PlainSocket implements ByteSocket {
     }
     const goesOn = socket.write(bytes, this.#flushed);
     if (text !== "") socket.uncork();
-    if (!from.isShared && !from.isLent && socket.writableLength > 0) {
+    if (from.isPooled && !from.isLent && socket.writableLength > 0) {
       from.isLent = true;
       this.#lent.push(from);
     }
     return goesOn;
   }
 
+  cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#socket!.cork();
+  }
+
+  uncork(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#socket!.uncork();
+  }
+
   pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
     this.#socket!.pause();
   }
 
   resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
     this.#socket!.resume();
   }
 

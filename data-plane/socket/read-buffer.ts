@@ -8,6 +8,8 @@ export class ReadBuffer {
   readonly bytes: Buffer;
   /** Every socket of the worker reads into it: whatever is to live longer than the callback must be copied out. */
   readonly isShared: boolean;
+  /** One of those that `ReadBuffers` gives out and takes back; other memory is not used again. */
+  isPooled = false;
   /** A write of its bytes is pending: nothing may be read into it until that is done. */
   isLent = false;
 
@@ -36,7 +38,9 @@ export class ReadBuffers {
   take(): ReadBuffer | null {
     if (this.#ownCount >= ownMaxCount) return null;
     this.#ownCount++;
-    return this.#free.pop() ?? new ReadBuffer(Buffer.allocUnsafeSlow(readBufferBytes), false);
+    const buffer = this.#free.pop() ?? new ReadBuffer(Buffer.allocUnsafeSlow(readBufferBytes), false);
+    buffer.isPooled = true;
+    return buffer;
   }
 
   giveBack(buffer: ReadBuffer): void {

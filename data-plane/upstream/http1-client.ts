@@ -153,7 +153,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
       // A head without a line end that has become too large is parsed once more: to say so.
       if (!isWorthParsing && partial.length <= headWaitMaxBytes) return;
       source = new ReadBuffer(partial.bytes, false);
-      end = partial.length;
+      at = partial.start;
+      end = partial.end;
     }
     while (at < end) {
       const headEnd = head.parse(source.bytes, at, end, this.#isHeadRequest);
@@ -181,9 +182,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
 
   /** Keeps what is not yet a whole head, copied once. */
   #keepPartial(source: ReadBuffer, start: number, end: number): void {
-    if (source.bytes === this.#partial.bytes && start === 0) return;
-    this.#partial.clear();
-    if (start < end) this.#partial.add(source.bytes, start, end);
+    if (source.bytes === this.#partial.bytes) this.#partial.useTo(start);
+    else if (start < end) this.#partial.add(source.bytes, start, end);
   }
 
   #answer(source: ReadBuffer, bodyStart: number, end: number): void {

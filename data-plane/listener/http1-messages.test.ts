@@ -1,0 +1,262 @@
+import { afterEach, describe, expect, it } from "vitest";
+import {
+  answerText,
+  type Backend,
+  get,
+  openBackend,
+  openRawBackend,
+  post,
+  type RawMessage,
+  Rig,
+  type RigOptions,
+  until,
+} from "./proxy-server.test-rig.ts";
+
+const opened: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0).reverse()) await each.close();
+});
+
+async function rig(options: RigOptions): Promise<Rig> {
+  const made = await Rig.open(options);
+  opened.push(made);
+  return made;
+}
+
+async function backend(answer: Parameters<typeof openBackend>[0]): Promise<Backend> {
+  const made = await openBackend(answer);
+  opened.push(made);
+  return made;
+}
+
+async function rawBackend(onConnection: Parameters<typeof openRawBackend>[0]): Promise<Backend> {
+  const made = await openRawBackend(onConnection);
+  opened.push(made);
+  return made;
+}
+
+const echoTarget = (request: RawMessage) => /^\S+ (\S+)/.exec(request.head)![1]!;
+
+const chunkedPost = (lines: string, trailers: string) =>
+  `POST / HTTP/1.1\r\nHost: a\r\n${lines}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n${trailers}\r\n`;
+const chunkedAnswer = (lines: string, trailers: string) =>
+  `HTTP/1.1 200 OK\r\n${lines}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n${trailers}\r\n`;
+
+describe("trailers", () => {
+  const sent = "Digest: x\r\nHost: evil\r\nAuthorization: y\r\nContent-Length: 7\r\nX-Named: z\r\nGrpc-Status: 0\r\n";
+  const kept = "3\r\nabc\r\n0\r\nDigest: x\r\nGrpc-Status: 0\r\n\r\n";
+
+  it("pass both ways, without those that must not come there", async () => {
+    const lines = "Trailer: Digest\r\nConnection: X-Named\r\n";
+    const target = await backend((_, socket) => void socket.write(chunkedAnswer(lines, sent)));
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client();
+    for (let i = 1; i <= 3; i++) {
+      const answer = await client.send(chunkedPost(lines, sent)).answer();
+      expect(answer.body).toBe(kept);
+      expect(answer.head).toContain("Trailer: Digest\r\n");
+      expect(target.requests.at(-1)!.body).toBe(kept);
+      expect(target.requests.at(-1)!.head).toContain("Trailer: Digest\r\n");
+    }
+    expect(target.connectionCount).toBe(1);
+  });
+
+  it("pass however they are cut", async () => {
+    const target = await backend(async (_, socket) => {
+      for (const byte of chunkedAnswer("", sent)) {
+        socket.write(byte);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    });
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client();
+    for (const byte of chunkedPost("", sent)) {
+      client.send(byte);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const want = kept.replace("Grpc", "X-Named: z\r\nGrpc");
+    expect((await client.answer()).body).toBe(want);
+    expect(target.requests[0]!.body).toBe(want);
+  });
+
+  it("are left out where the answer is not in chunks, and so is what announces them", async () => {
+    const target = await backend((_, socket) => void socket.write(chunkedAnswer("Trailer: Digest\r\n", sent)));
+    const proxy = await rig({ ports: [target.port] });
+    const rest = await proxy.client().send("GET / HTTP/1.0\r\nTrailer: Digest\r\n\r\n").rest();
+    expect(rest).toMatch(/Connection: close\r\n\r\nabc$/);
+    expect(rest).not.toContain("Trailer");
+    expect(target.requests[0]!.head).not.toContain("Trailer");
+  });
+
+  it.each([
+    ["a flood of them", "A: b\r\n".repeat(33), "trailer_too_large"],
+    ["one too long", `A: ${"b".repeat(9_000)}\r\n`, "trailer_too_large"],
+    ["a folded one", "A: b\r\n c\r\n", "trailer"],
+  ])("are refused when they break the rules: %s", async (_, trailers, problem) => {
+    const target = await backend((_request, socket) => void socket.write(chunkedAnswer("", trailers)));
+    const proxy = await rig({ ports: [target.port] });
+    expect(await proxy.client().send(chunkedPost("", trailers)).rest()).toContain(`details="${problem}"`);
+    const cut = proxy.client().send(get("/"));
+    expect(await cut.rest()).not.toMatch(/\r\n0\r\n\r\n$/);
+    expect(await cut.closed).toBe("reset");
+  });
+
+  it.each([
+    ["trailers", true],
+    ["deflate;q=0.5, Trailers", true],
+    ["trailers;q=1", false],
+    ["gzip", false],
+  ])("are asked of the server when the client takes them: TE: %s", async (te, isAsked) => {
+    const target = await backend((_, socket) => void socket.write(answerText("")));
+    const proxy = await rig({ ports: [target.port] });
+    await proxy.ask(get("/", `TE: ${te}\r\nConnection: TE\r\n`));
+    expect(/^TE: trailers\r$/m.test(target.requests[0]!.head)).toBe(isAsked);
+    expect(/^Connection: TE\r$/m.test(target.requests[0]!.head)).toBe(isAsked);
+    expect(target.requests[0]!.head).not.toContain("deflate");
+  });
+});
+
+describe("a client that closes its sending half", () => {
+  it.each([
+    ["a request without a body", get("/a")],
+    ["a request with a body", post("/a", "body")],
+    ["a request in chunks", chunkedPost("", "").replace("POST /", "POST /a")],
+  ])("gets its answer after %s", async (_, text) => {
+    let answer = () => {};
+    const target = await backend((request, socket) => {
+      answer = () => socket.write(answerText(echoTarget(request)));
+    });
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client().send(text);
+    client.socket.end();
+    await until(() => target.requests.length === 1);
+    setImmediate(() => answer());
+    expect((await client.answer()).body).toBe("/a");
+    expect(await client.closed).toBe("end");
+    expect(proxy.counter("client_aborts")).toBe(0);
+  });
+
+  it("gets all answers to what it had sent before, and half a request is left", async () => {
+    const target = await backend((request, socket) => {
+      setImmediate(() => socket.write(answerText(echoTarget(request))));
+    });
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client().send(`${get("/1")}${post("/2", "x")}${get("/3")}GET /4 HTTP/1.1\r\nHo`);
+    client.socket.end();
+    for (const want of ["/1", "/2", "/3"]) expect((await client.answer()).body).toBe(want);
+    expect(await client.rest()).toBe("");
+    expect(target.requests).toHaveLength(3);
+  });
+
+  it("is gone when it does so in the midst of a request", async () => {
+    const target = await backend(() => {});
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client().send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+    await until(() => target.sockets.size === 1);
+    client.socket.end();
+    expect(await client.rest()).toBe("");
+    await until(() => target.sockets.size === 0);
+    expect(proxy.counter("client_aborts")).toBe(1);
+  });
+
+  it("and is gone altogether is noticed when the answer comes", async () => {
+    const target = await rawBackend((socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    });
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client().send(get("/"));
+    await until(() => proxy.counter("responses_2xx") === 1);
+    client.close();
+    await client.closed;
+    while (target.sockets.size > 0) {
+      for (const socket of target.sockets) socket.write("1\r\nx\r\n");
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(proxy.counter("client_aborts")).toBe(1);
+  });
+});
+
+describe("pipelined requests", () => {
+  it("that we answer ourselves are answered in one write", async () => {
+    const proxy = await rig({ ports: [], routes: [{ paths: ["/only"] }] });
+    const client = proxy.client();
+    const pieces: number[] = [];
+    client.socket.on("data", (bytes) => pieces.push(bytes.length));
+    client.send(get("/x").repeat(20));
+    for (let i = 0; i < 20; i++) expect((await client.answer()).head).toMatch(/^HTTP\/1\.1 404 /);
+    expect(pieces.length).toBeLessThan(5);
+    expect((await client.send(get("/x")).answer()).head).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
+  it("mix answers of our own and of servers in order", async () => {
+    const target = await backend((request, socket) => void socket.write(answerText(echoTarget(request))));
+    const proxy = await rig({ ports: [target.port], routes: [{ paths: ["/p"], stripPath: false }] });
+    const paths = Array.from({ length: 60 }, (_, i) => (i % 3 === 1 ? `/p/${i}` : `/none/${i}`));
+    const client = proxy.client().send(paths.map((path) => get(path)).join(""));
+    for (const path of paths) {
+      const { head, body } = await client.answer();
+      if (path.startsWith("/p")) expect(body).toBe(path);
+      else expect(head).toMatch(/^HTTP\/1\.1 404 /);
+    }
+  });
+
+  it("are not read any further than one read ahead", async () => {
+    let answer = () => {};
+    const target = await backend((_, socket) => {
+      answer = () => socket.write(answerText("late"));
+    });
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client().send(get("/first"));
+    await until(() => target.requests.length === 1);
+    const before = process.memoryUsage().arrayBuffers;
+    const totalBytes = 40 * 1_048_576;
+    client.socket.write(Buffer.alloc(totalBytes, get("/next")));
+    // Far more turns than reading all of it would take.
+    let turns = 0;
+    await until(() => ++turns === 2_000);
+    // The kernel holds some megabytes on both ends; the rest has to stay with the client.
+    expect(client.socket.writableLength).toBe(totalBytes);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(totalBytes + 4 * 1_048_576);
+    expect(target.requests).toHaveLength(1);
+    answer();
+    expect((await client.answer()).body).toBe("late");
+    await until(() => target.requests.length === 2);
+  });
+});
+
+describe("HTTP/1.0 servers", () => {
+  it.each([
+    ["a length, without keep-alive", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", 3],
+    ["a length and keep-alive", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello", 1],
+    [
+      "close beside keep-alive",
+      "HTTP/1.0 200 OK\r\nConnection: keep-alive, close\r\nContent-Length: 5\r\n\r\nhello",
+      3,
+    ],
+    ["an HTTP/1.1 answer that closes", "HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 5\r\n\r\nhello", 3],
+    ["an empty Connection", "HTTP/1.1 200 OK\r\nConnection: \r\nContent-Length: 5\r\n\r\nhello", 1],
+    [
+      "a Connection that names itself",
+      "HTTP/1.1 200 OK\r\nConnection: connection\r\nContent-Length: 5\r\n\r\nhello",
+      1,
+    ],
+    ["an unknown option", "HTTP/1.1 200 OK\r\nConnection: keepalive\r\nContent-Length: 5\r\n\r\nhello", 1],
+  ])("keep their connection only when they say so: %s", async (_, answer, connections) => {
+    const target = await backend((_request, socket) => void socket.write(answer));
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client();
+    for (let i = 0; i < 3; i++) expect((await client.send(get("/")).answer()).body).toBe("hello");
+    expect(target.connectionCount).toBe(connections);
+  });
+
+  it("end a body by closing, keep-alive or not", async () => {
+    const target = await backend(
+      (_, socket) => void socket.end("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\nhello"),
+    );
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client();
+    for (let i = 0; i < 3; i++) expect((await client.send(get("/")).answer()).body).toBe("5\r\nhello\r\n0\r\n\r\n");
+    expect(target.connectionCount).toBe(3);
+    expect((await proxy.client().send("GET / HTTP/1.0\r\n\r\n").rest()).endsWith("\r\n\r\nhello")).toBe(true);
+  });
+});
