@@ -1,0 +1,48 @@
+import { connect } from "node:net";
+
+/** What came back on one connection. */
+export interface RawExchange {
+  readonly text: string;
+  /** How the connection stood when we stopped: "open" when the text was enough, "silent" when it never was. */
+  readonly end: "end" | "reset" | "open" | "silent";
+}
+
+export interface RawExchangeOptions {
+  /** Looked at with every piece; true ends the exchange from our side. Default: until the other side closes. */
+  readonly isEnough?: (text: string) => boolean;
+  /** Half-closes after the bytes. */
+  readonly ends?: boolean;
+  /** Half-closes when nothing came for so long. */
+  readonly endAfterSilenceMs?: number;
+  /** Gives up; default 5,000. */
+  readonly timeoutMs?: number;
+}
+
+/** Sends the bytes, in one piece, on a connection of their own and collects what comes back. */
+export function rawExchange(port: number, bytes: string, options: RawExchangeOptions = {}): Promise<RawExchange> {
+  return new Promise((resolve) => {
+    let text = "";
+    let end: RawExchange["end"] = "end";
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+    const finish = (how: RawExchange["end"]) => {
+      end = how;
+      socket.destroy();
+    };
+    const timer = setTimeout(() => finish("silent"), options.timeoutMs ?? 5_000);
+    socket.on("error", () => {
+      end = "reset";
+    });
+    socket.on("close", () => {
+      clearTimeout(timer);
+      resolve({ text, end });
+    });
+    socket.on("end", () => socket.destroy());
+    socket.on("data", (piece) => {
+      text += piece.toString("latin1");
+      if (options.isEnough?.(text) === true) finish("open");
+    });
+    if (options.endAfterSilenceMs !== undefined) socket.setTimeout(options.endAfterSilenceMs, () => socket.end());
+    if (options.ends === true) socket.end(bytes, "latin1");
+    else socket.write(bytes, "latin1");
+  });
+}

@@ -1,0 +1,37 @@
+import type { RequestFamily } from "./conformance-case.ts";
+import { acceptedChunks, acceptedLengths } from "./requests/accepted-bodies.ts";
+import { acceptedFields, acceptedHopByHop, acceptedSpoofs } from "./requests/accepted-fields.ts";
+import { acceptedHosts, acceptedLines } from "./requests/accepted-lines.ts";
+import { incomplete, refusedChunks, refusedExtensions, refusedTrailers } from "./requests/refused-chunks.ts";
+import { refusedFieldLines, refusedLimits, refusedProtocols, refusedUpgrades } from "./requests/refused-fields.ts";
+import { refusedCodings, refusedLengths, refusedPairs } from "./requests/refused-framing.ts";
+import { refusedHosts, refusedRequestLines, refusedTargets } from "./requests/refused-lines.ts";
+import { refusedPaths } from "./requests/refused-paths.ts";
+import { rewrittenPaths } from "./requests/rewritten-paths.ts";
+
+/** Every request that the engine is held to, by the rule that it is about. */
+export const requestCorpus: readonly RequestFamily[] = [
+  acceptedLines,
+  acceptedHosts,
+  acceptedFields,
+  acceptedHopByHop,
+  acceptedSpoofs,
+  acceptedLengths,
+  acceptedChunks,
+  rewrittenPaths,
+  refusedLengths,
+  refusedCodings,
+  refusedPairs,
+  refusedChunks,
+  refusedExtensions,
+  refusedTrailers,
+  incomplete,
+  refusedRequestLines,
+  refusedTargets,
+  refusedHosts,
+  refusedFieldLines,
+  refusedUpgrades,
+  refusedLimits,
+  refusedProtocols,
+  refusedPaths,
+];
