@@ -10,7 +10,8 @@ const config: KnipConfig = {
     "control-plane/store/sqlite-worker.ts",
     "**/*.test-worker.ts",
     "scripts/*.{cjs,mjs}",
-    "bench/{bench,micro}.ts",
+    "bench/{bench,micro,loader}.ts",
+    "bench/peers/*.ts",
     "proof/*.ts",
     // Processes and threads that tests start.
     "test/support/*.ts",
@@ -18,8 +19,8 @@ const config: KnipConfig = {
   project: ["{bin,cli,control-plane,data-plane,test,bench,proof,scripts,proto}/**/*.{ts,js,cjs,mjs}"],
   ignore: ["proto/gen/**"],
   ignoreExportsUsedInFile: true,
-  // undici makes the HTTP and HTTPS probes, which come with active health checks; buf runs protoc-gen-es.
-  ignoreDependencies: ["undici", "@bufbuild/protoc-gen-es"],
+  // buf runs protoc-gen-es.
+  ignoreDependencies: ["@bufbuild/protoc-gen-es"],
   // One table may carry two names, one for each direction.
   rules: { duplicates: "off" },
   ignoreBinaries: ["unshare", "ip", "mount"],

@@ -1,126 +1,48 @@
 /** `npm run bench`: what a proxied request costs, ours beside every peer found on the machine. See --help. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
-import { availableParallelism, cpus, release, tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import buildOnce from "../test/support/build-once.ts";
-import { type Measurement, Rig } from "./measure.ts";
-import { type BenchOptions, parseOptions, usage } from "./options.ts";
-import { peers } from "./peers.ts";
-import { penstockSubject } from "./penstock-subject.ts";
-import { checkValidity, figuresOf, type MeasuredSubject, tableOf } from "./report.ts";
-import { type Cores, firstLineOf, type RunningSubject, type Subject } from "./subject.ts";
+import { measureMemory } from "./measure-memory.ts";
+import { type BenchOptions, memoryName, parseOptions, usage } from "./options.ts";
+import { checkValidity, figureRows, figuresOf, type WorkloadResult } from "./report.ts";
+import { provenance, writeMemory, writeWorkload } from "./result-files.ts";
+import { runWorkload } from "./run-workload.ts";
 import { type Workload, workloads } from "./workload.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-
-interface Contestant {
-  readonly subject: Subject;
-  readonly version: string;
-  readonly running: RunningSubject;
-  readonly measurements: Measurement[];
-}
-
-/** The proxy on the first core, everything else on the second; not pinned where that is not possible. */
-function chooseCores(): Cores {
-  if (availableParallelism() >= 2 && firstLineOf("taskset", ["--version"]) !== null) return { proxy: 0, load: 1 };
-  console.log("not pinned: needs two cores and taskset; the figures will be noisy");
-  return { proxy: null, load: null };
-}
-
-/** The subjects that are to be measured and can be. */
-function chooseSubjects(options: BenchOptions): { subject: Subject; version: string }[] {
-  const chosen: { subject: Subject; version: string }[] = [];
-  for (const subject of [penstockSubject, ...peers]) {
-    if (options.subjectNames !== null && !options.subjectNames.includes(subject.name)) continue;
-    const version = subject.version();
-    if (version === null) console.log(`skipped: ${subject.name} is not installed`);
-    else chosen.push({ subject, version });
-  }
-  return chosen;
-}
-
-/** Measures every subject once a round, in reversed order every other round, so that drift hits all alike. */
-async function runRounds(contestants: readonly Contestant[], rig: Rig, workload: Workload, options: BenchOptions) {
-  for (let round = 0; round < options.roundCount; round++) {
-    for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
-      const measurement = await rig.measure(contestant.running, workload, options.requestCount);
-      contestant.measurements.push(measurement);
-      const us = measurement.cpuUsPerRequest.toFixed(1);
-      console.log(`round ${round + 1}/${options.roundCount}  ${contestant.subject.name.padEnd(9)} ${us} us/request`);
-    }
-  }
-}
-
-async function measureWorkload(workload: Workload, options: BenchOptions): Promise<MeasuredSubject[]> {
-  const cores = chooseCores();
-  const folder = mkdtempSync(join(tmpdir(), "penstock-bench-"));
-  const rig = await Rig.start(cores.load);
-  const contestants: Contestant[] = [];
-  try {
-    for (const { subject, version } of chooseSubjects(options)) {
-      const own = join(folder, subject.name);
-      mkdirSync(own);
-      const { targetPorts } = rig;
-      const { targetWeights } = workload;
-      const setup = { targetPorts, targetWeights, listenPort: await freePort(), folder: own, cores };
-      contestants.push({ subject, version, running: await subject.start(setup), measurements: [] });
-    }
-    await runRounds(contestants, rig, workload, options);
-  } finally {
-    for (const { running } of contestants) await running.stop();
-    rig.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return contestants.map(({ subject, version, measurements }) => ({ name: subject.name, version, measurements }));
-}
-
-function report(workload: Workload, subjects: readonly MeasuredSubject[], options: BenchOptions): boolean {
+async function benchWorkload(workload: Workload, options: BenchOptions): Promise<boolean> {
+  const { subjects, notMeasured } = await runWorkload(workload, options);
+  const requestCount = options.requestCount ?? workload.requestCount;
   const figures = figuresOf(subjects);
-  const validity = checkValidity(subjects, figures, workload, options.requestCount);
-  console.log(`\n${workload.name}: ${workload.title}\n\n${tableOf(figures)}\n`);
-  for (const { rule, holds, found } of validity) console.log(`${holds ? "holds " : "BROKEN"}  ${rule}: ${found}`);
+  const validity = checkValidity(subjects, figures, workload, requestCount);
   const isValid = validity.every(({ holds }) => holds);
-  if (!isValid) console.log("\nThis run is not valid: its figures are no figures.");
-  if (!options.isWritten) return isValid;
-  const file = join(root, "bench", "results", `${workload.name.toLowerCase()}.json`);
-  const measured = subjects.map(({ name }) => name);
-  const result = {
+  const result: WorkloadResult = {
     workload: workload.name,
     title: workload.title,
-    commit: commitOf(),
-    date: new Date().toISOString(),
-    machine: { cpu: cpus()[0]?.model ?? "unknown", cores: availableParallelism(), kernel: release() },
-    node: process.version,
-    rounds: options.roundCount,
-    requestsPerMeasurement: options.requestCount,
+    ...provenance(),
+    requestsPerMeasurement: requestCount,
     connections: workload.connectionCount,
     isValid,
     validity,
     subjects: figures,
-    notMeasured: peers.map(({ name }) => name).filter((name) => !measured.includes(name)),
+    notMeasured,
   };
-  mkdirSync(join(root, "bench", "results"), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
-  console.log(`\nwritten: bench/results/${workload.name.toLowerCase()}.json`);
+  console.log(`\n${workload.name}: ${workload.title}\n\n${aligned(figureRows(figures))}\n`);
+  for (const { rule, holds, found } of validity) if (!holds) console.log(`BROKEN  ${rule}: ${found}`);
+  console.log(`${validity.filter(({ holds }) => holds).length} of ${validity.length} rules hold`);
+  if (!isValid) console.log("This run is not valid: its figures are no figures.");
+  if (options.isWritten) writeWorkload(result);
   return isValid;
 }
 
-/** The commit that was measured; "+changes" when files differ from it. */
-function commitOf(): string {
-  const git = (...args: string[]) => execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim();
-  const changes = git("status", "--porcelain", "--", "data-plane", "proto", "bin");
-  return git("rev-parse", "--short", "HEAD") + (changes === "" ? "" : "+changes");
+async function benchMemory(options: BenchOptions): Promise<boolean> {
+  const figures = await measureMemory();
+  console.log(aligned([["figure", "PSS MB", "bar"], ...figures.map((one) => [one.what, `${one.mb}`, `${one.maxMb}`])]));
+  if (options.isWritten) writeMemory({ ...provenance(), figures });
+  return true;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+function aligned(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ");
+  return rows.map((row) => line(row).trimEnd()).join("\n");
 }
 
 async function main(): Promise<number> {
@@ -139,8 +61,19 @@ async function main(): Promise<number> {
   }
   buildOnce();
   let isValid = true;
-  for (const workload of workloads.filter(({ name }) => options.workloadNames.includes(name))) {
-    isValid = report(workload, await measureWorkload(workload, options), options) && isValid;
+  for (const [i, name] of options.names.entries()) {
+    const startMs = performance.now();
+    console.log(`\n[${i + 1}/${options.names.length}] ${name}`);
+    try {
+      const workload = workloads.find((one) => one.name === name);
+      const isThisValid = name === memoryName ? await benchMemory(options) : await benchWorkload(workload!, options);
+      isValid = isThisValid && isValid;
+    } catch (error) {
+      // Half an hour of other workloads is worth going on for; --only repeats this one.
+      console.error(`bench: ${name} failed: ${(error as Error).stack}`);
+      isValid = false;
+    }
+    console.log(`${name} took ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
   }
   return isValid ? 0 : 1;
 }

@@ -1,81 +1,86 @@
 /**
- * The load, a process of its own: a fixed number of requests over keep-alive connections, one at a time on each. It
- * never repeats a request; whatever is not a whole 200 answer counts as failed.
+ * The load, a process of its own: a fixed number of requests. It never repeats a request; whatever is not a whole
+ * 200 answer counts as failed.
  */
 import { connect } from "node:net";
+import { AnswerReader } from "./answer-reader.ts";
+import { runFixedRate } from "./fixed-rate.ts";
+import { type LoadOrder, type LoadResult, silenceTimeoutMs } from "./load-order.ts";
 
-export interface LoadOrder {
-  readonly port: number;
-  readonly request: string;
-  readonly answerBytes: number;
-  readonly connectionCount: number;
-  readonly requestCount: number;
+/** What all connections of an order share. */
+class ClosedLoop {
+  readonly order: LoadOrder;
+  readonly requests: readonly Buffer[];
+  started = 0;
+  completed = 0;
+  failed = 0;
+
+  constructor(order: LoadOrder) {
+    this.order = order;
+    this.requests = order.requests.map((text) => Buffer.from(text, "latin1"));
+  }
+
+  get isDone(): boolean {
+    // A proxy that fails that often is not worth the time.
+    return this.started >= this.order.requestCount || this.failed > this.order.requestCount / 100;
+  }
+
+  /** The next requests for one write, at most `count`. */
+  take(count: number): Buffer[] {
+    const taken: Buffer[] = [];
+    while (taken.length < count && !this.isDone) taken.push(this.requests[this.started++ % this.requests.length]!);
+    return taken;
+  }
 }
 
-export interface LoadResult {
-  readonly completed: number;
-  readonly failed: number;
-  readonly elapsedMs: number;
-}
-
-const headEnd = Buffer.from("\r\n\r\n");
-/** A proxy that no longer answers must end the run, not hang it. */
-const silenceTimeoutMs = 10_000;
-
-function runLoad(order: LoadOrder): Promise<LoadResult> {
-  const request = Buffer.from(order.request, "latin1");
-  const startMs = performance.now();
-  let started = 0;
-  let completed = 0;
-  let failed = 0;
+/** Opens one connection and resolves when it is closed. */
+function runConnection(loop: ClosedLoop): Promise<void> {
+  const { port, shape, answerBytes } = loop.order;
+  const depth = shape.kind === "keep-alive" ? shape.depth : 1;
+  const isKept = shape.kind === "keep-alive";
+  const reader = new AnswerReader(answerBytes);
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  let waitingFor = 0;
+  const sendNext = () => {
+    const requests = loop.take(depth);
+    waitingFor = requests.length;
+    if (waitingFor === 0) socket.end();
+    else socket.write(requests.length === 1 ? requests[0]! : Buffer.concat(requests));
+  };
+  sendNext();
+  socket.setTimeout(silenceTimeoutMs, () => socket.destroy());
+  socket.on("data", (bytes: Buffer) => {
+    const ended = reader.read(bytes);
+    if (ended > waitingFor) socket.destroy();
+    loop.completed += Math.min(ended, waitingFor);
+    waitingFor -= Math.min(ended, waitingFor);
+    if (waitingFor === 0 && isKept && !reader.isMidway) sendNext();
+  });
+  socket.on("error", () => socket.destroy());
   return new Promise((resolve) => {
-    let open = 0;
-    const finishConnection = () => {
-      open--;
-      if (open === 0) resolve({ completed, failed, elapsedMs: performance.now() - startMs });
-    };
-    const openConnection = () => {
-      open++;
-      const socket = connect({ port: order.port, host: "127.0.0.1", noDelay: true });
-      let received: Buffer = Buffer.alloc(0);
-      let isWaiting = false;
-      const sendNext = () => {
-        isWaiting = started < order.requestCount;
-        if (isWaiting) {
-          started++;
-          socket.write(request);
-        } else {
-          socket.end();
-        }
-      };
-      socket.setTimeout(silenceTimeoutMs, () => socket.destroy());
-      socket.on("connect", sendNext);
-      socket.on("data", (chunk: Buffer) => {
-        received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-        const end = received.indexOf(headEnd);
-        if (end === -1 || received.length < end + headEnd.length + order.answerBytes) return;
-        if (received.length === end + headEnd.length + order.answerBytes && isOk(received)) completed++;
-        else failed++;
-        received = Buffer.alloc(0);
-        sendNext();
-      });
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => {
-        if (isWaiting) failed++;
-        // A connection that the proxy closed is opened anew, so that the load stays what it is.
-        if (started < order.requestCount && failed < order.requestCount / 100) openConnection();
-        finishConnection();
-      });
-    };
-    for (let i = 0; i < order.connectionCount; i++) openConnection();
+    socket.on("close", () => {
+      loop.completed -= reader.failed;
+      loop.failed += waitingFor + reader.failed;
+      resolve();
+    });
   });
 }
 
-function isOk(answer: Buffer): boolean {
-  return answer.toString("latin1", 9, 12) === "200";
+/** A connection that the proxy closed, or that was for one request only, is followed by another. */
+async function runConnections(loop: ClosedLoop): Promise<void> {
+  while (!loop.isDone) await runConnection(loop);
+}
+
+async function runClosedLoop(order: LoadOrder): Promise<LoadResult> {
+  const loop = new ClosedLoop(order);
+  const startMs = performance.now();
+  await Promise.all(Array.from({ length: order.connectionCount }, () => runConnections(loop)));
+  const { completed, failed } = loop;
+  return { completed, failed, elapsedMs: performance.now() - startMs, latencyMs: null };
 }
 
 process.on("message", async (order: LoadOrder) => {
-  process.send?.(await runLoad(order));
+  const { shape } = order;
+  process.send?.(shape.kind === "fixed-rate" ? await runFixedRate(order, shape.perSecond) : await runClosedLoop(order));
 });
 process.on("disconnect", () => process.exit());

@@ -1,28 +1,28 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { LoadOrder, LoadResult } from "./loader.ts";
+import { pinned } from "./bench-process.ts";
+import type { LoadOrder, LoadResult } from "./load-order.ts";
 import { cpuTimeMs, residentMb } from "./process-tree.ts";
-import { pinned, type RunningSubject } from "./subject.ts";
+import type { RunningSubject } from "./subject.ts";
 import type { FromTargets, TargetCounts, ToTargets } from "./targets.ts";
-import type { Workload } from "./workload.ts";
 
-/** One measurement of one subject. */
+/** One measurement of one contestant. */
 export interface Measurement {
   readonly cpuUsPerRequest: number;
   readonly requestsPerSecond: number;
+  readonly latencyMs: LoadResult["latencyMs"];
   readonly residentMb: number;
   readonly failed: number;
   /** Connections that the subject opened to the targets during the measurement. */
   readonly targetConnections: number;
   /** Share of the requests that the first target got. */
   readonly firstTargetShare: number;
+  /** Body that reached the targets, per request. */
+  readonly bodyBytesPerRequest: number;
   /** Heads as the targets got them. */
   readonly forwardedHeads: readonly string[];
 }
-
-/** Enough for V8 to have compiled the hot path, however short the measurement. */
-const warmUpRequestsMin = 20_000;
 
 /** The targets and the load: child processes on a core of their own. */
 export class Rig {
@@ -43,24 +43,26 @@ export class Rig {
     return new Rig(targets, startChild(core, "./loader.ts"), listening.ports);
   }
 
-  /** Warms the subject up, then measures it. */
-  async measure(subject: RunningSubject, workload: Workload, requestCount: number): Promise<Measurement> {
-    const order: LoadOrder = { port: subject.port, requestCount, ...workload };
-    this.#targets.send({ type: "answer", bytes: workload.answerBytes } satisfies ToTargets);
-    await this.#load({ ...order, requestCount: Math.max(warmUpRequestsMin, Math.ceil(requestCount / 4)) });
+  /** Sends `warmUpCount` requests as fast as the subject takes them, then measures what the order says. */
+  async measure(subject: RunningSubject, order: LoadOrder, warmUpCount: number): Promise<Measurement> {
+    this.#targets.send({ type: "answer", bytes: order.answerBytes } satisfies ToTargets);
+    const warmUpShape = order.shape.kind === "fixed-rate" ? ({ kind: "keep-alive", depth: 1 } as const) : order.shape;
+    await this.#load({ ...order, shape: warmUpShape, requestCount: warmUpCount });
     await this.#targetCounts();
     const cpuBeforeMs = cpuTimeMs(subject.pid);
-    const { completed, failed, elapsedMs } = await this.#load(order);
+    const { completed, failed, elapsedMs, latencyMs } = await this.#load(order);
     const cpuMs = cpuTimeMs(subject.pid) - cpuBeforeMs;
     const counts = await this.#targetCounts();
     const requests = counts[0].requests + counts[1].requests;
     return {
       cpuUsPerRequest: (cpuMs * 1000) / completed,
       requestsPerSecond: (completed * 1000) / elapsedMs,
+      latencyMs,
       residentMb: residentMb(subject.pid),
       failed,
       targetConnections: counts[0].connections + counts[1].connections,
       firstTargetShare: counts[0].requests / requests,
+      bodyBytesPerRequest: (counts[0].bodyBytes + counts[1].bodyBytes) / requests,
       forwardedHeads: counts.map(({ lastHead }) => lastHead),
     };
   }

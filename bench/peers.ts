@@ -1,72 +1,87 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { BenchProcess, firstLineOf, type RunningSubject, type Subject, type SubjectSetup } from "./subject.ts";
+import { fileURLToPath } from "node:url";
+import { BenchProcess, firstLineOf } from "./bench-process.ts";
+import { fillIn } from "./fill-in.ts";
+import type { RunningSubject, Subject, SubjectSetup } from "./subject.ts";
 
 interface PeerRecipe {
   readonly name: string;
+  /** The program, found on PATH, unless the environment names another one. */
+  readonly command: string;
   readonly versionArgs: readonly string[];
-  /** File in bench/peers/. */
-  readonly configFile: string;
-  /** The command line, given where the filled-in configuration lies. */
-  command(configPath: string): readonly string[];
+  /** Files in bench/peers/, filled in for each run. */
+  readonly configFiles: readonly string[];
+  /** The arguments, given where the first of the files lies. */
+  args(configPath: string): readonly string[];
   readonly env?: Record<string, string>;
 }
 
 const recipes: readonly PeerRecipe[] = [
   {
     name: "nginx",
+    command: "nginx",
     versionArgs: ["-v"],
-    configFile: "nginx.conf",
-    command: (configPath) => ["nginx", "-p", join(configPath, ".."), "-c", configPath, "-e", "stderr"],
+    configFiles: ["nginx.conf"],
+    args: (configPath) => ["-p", join(configPath, ".."), "-c", configPath, "-e", "stderr"],
   },
   {
     name: "haproxy",
+    command: "haproxy",
     versionArgs: ["-v"],
-    configFile: "haproxy.cfg",
-    command: (configPath) => ["haproxy", "-db", "-f", configPath],
+    configFiles: ["haproxy.cfg", "haproxy-routes.map"],
+    args: (configPath) => ["-db", "-f", configPath],
   },
   {
     name: "envoy",
+    command: "envoy",
     versionArgs: ["--version"],
-    configFile: "envoy.yaml",
-    command: (configPath) => ["envoy", "--concurrency", "1", "--use-dynamic-base-id", "-l", "error", "-c", configPath],
+    configFiles: ["envoy.yaml"],
+    args: (configPath) => ["--concurrency", "1", "--use-dynamic-base-id", "-l", "error", "-c", configPath],
   },
   {
     name: "caddy",
+    command: "caddy",
     versionArgs: ["version"],
-    configFile: "Caddyfile",
-    command: (configPath) => ["caddy", "run", "--adapter", "caddyfile", "--config", configPath],
+    configFiles: ["Caddyfile"],
+    args: (configPath) => ["run", "--adapter", "caddyfile", "--config", configPath],
     env: { GOMAXPROCS: "1" },
   },
+  {
+    name: "node-undici",
+    command: process.execPath,
+    versionArgs: ["--version"],
+    configFiles: ["node-undici-proxy.conf"],
+    args: (configPath) => [fileURLToPath(new URL("./peers/node-undici-proxy.ts", import.meta.url)), configPath],
+  },
 ];
+
+/** The environment's name for another program than the one on PATH. */
+export function commandVariable(peerName: string): string {
+  return `PENSTOCK_BENCH_${peerName.toUpperCase().replaceAll("-", "_")}`;
+}
 
 /** The proxies that ours is compared with, whether they are on this machine or not. */
 export const peers: readonly Subject[] = recipes.map((recipe) => ({
   name: recipe.name,
-  version: () => firstLineOf(recipe.name, recipe.versionArgs),
+  version: () => firstLineOf(commandOf(recipe), recipe.versionArgs),
+  cannot: () => null,
   start: (setup) => startPeer(recipe, setup),
 }));
 
-async function startPeer(recipe: PeerRecipe, setup: SubjectSetup): Promise<RunningSubject> {
-  const configPath = join(setup.folder, recipe.configFile);
-  // nginx wants the folder of its temporary files to be there.
-  mkdirSync(join(setup.folder, "temp"));
-  writeFileSync(
-    configPath,
-    fillIn(readFileSync(new URL(`./peers/${recipe.configFile}`, import.meta.url), "utf8"), setup),
-  );
-  const peer = new BenchProcess(setup.cores.proxy, recipe.command(configPath), { cwd: setup.folder, env: recipe.env });
-  await peer.listening(setup.listenPort);
-  return { port: setup.listenPort, pid: peer.pid, stop: () => peer.stop() };
+function commandOf({ name, command }: PeerRecipe): string {
+  return process.env[commandVariable(name)] || command;
 }
 
-function fillIn(template: string, setup: SubjectSetup): string {
-  const values: Record<string, number> = {
-    listenPort: setup.listenPort,
-    target1Port: setup.targetPorts[0],
-    target2Port: setup.targetPorts[1],
-    target1Weight: setup.targetWeights[0],
-    target2Weight: setup.targetWeights[1],
-  };
-  return template.replace(/\{\{(\w+)\}\}/g, (placeholder, name: string) => String(values[name] ?? placeholder));
+async function startPeer(recipe: PeerRecipe, setup: SubjectSetup): Promise<RunningSubject> {
+  // nginx wants the folder of its temporary files to be there.
+  mkdirSync(join(setup.folder, "temp"));
+  for (const file of recipe.configFiles) {
+    const template = readFileSync(new URL(`./peers/${file}`, import.meta.url), "utf8");
+    writeFileSync(join(setup.folder, file), fillIn(template, setup));
+  }
+  const command = [commandOf(recipe), ...recipe.args(join(setup.folder, recipe.configFiles[0]!))];
+  const peer = new BenchProcess(setup.cores.proxy, command, { folder: setup.folder, env: recipe.env ?? {} });
+  await peer.listening(setup.listenPort);
+  return { port: setup.listenPort, pid: peer.pid, stop: () => peer.stop() };
 }

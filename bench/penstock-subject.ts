@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BenchProcess, type RunningSubject, type Subject, type SubjectSetup } from "./subject.ts";
+import { BenchProcess, outputOf } from "./bench-process.ts";
+import { configurePenstock } from "./configure-penstock.ts";
+import type { Contestant } from "./contestant.ts";
+import type { Cores, RunningSubject, Subject, SubjectSetup } from "./subject.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const command = join(root, "bin", "penstock.js");
@@ -10,40 +13,78 @@ const command = join(root, "bin", "penstock.js");
 export const penstockSubject: Subject = {
   name: "penstock",
   version: () => (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version,
-  start: startPenstock,
+  cannot: ({ hasAccessLog }) => (hasAccessLog && !knowsAccessLog() ? "has no access log" : null),
+  start: async (setup) => {
+    const { contestant, targetPorts, targetWeights, folder, cores } = setup;
+    const planes = await startPlanes({ contestant, targetPorts, targetWeights, folder, cores, workerCount: 1 });
+    const { proxyPort, dataPlane } = planes;
+    // The control plane is no part of serving requests: only the data plane's tree counts.
+    return { port: proxyPort, pid: dataPlane.pid, stop: () => planes.stop() } satisfies RunningSubject;
+  },
 };
 
-async function startPenstock(setup: SubjectSetup): Promise<RunningSubject> {
-  const controlPlane = new BenchProcess(setup.cores.load, [process.execPath, command, "control-plane"], {
-    cwd: setup.folder,
+interface PlanesSetup extends Pick<SubjectSetup, "contestant" | "targetPorts" | "targetWeights" | "folder"> {
+  readonly cores: Cores;
+  readonly workerCount: number;
+}
+
+interface Planes {
+  readonly dataPlane: BenchProcess;
+  readonly proxyPort: number;
+  stop(): Promise<void>;
+}
+
+/** Both planes, configured, as their compiled code. */
+export async function startPlanes(setup: PlanesSetup): Promise<Planes> {
+  const { folder, cores, workerCount } = setup;
+  const controlPlane = new BenchProcess(cores.load, [process.execPath, command, "control-plane"], {
+    folder,
+    name: "control-plane",
     env: {
-      PENSTOCK_STATE_DIR: join(setup.folder, "control-plane-state"),
+      PENSTOCK_STATE_DIR: join(folder, "control-plane-state"),
       PENSTOCK_ADMIN_LISTEN: "127.0.0.1:0",
       PENSTOCK_SYNC_LISTEN: "127.0.0.1:0",
     },
   });
   const { admin, sync } = await readyLine(controlPlane);
-  const dataPlane = new BenchProcess(setup.cores.proxy, [process.execPath, command, "data-plane"], {
-    cwd: setup.folder,
-    env: {
-      PENSTOCK_STATE_DIR: join(setup.folder, "data-plane-state"),
-      PENSTOCK_CONTROL_PLANE: sync!,
-      PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
-      PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
-      PENSTOCK_WORKERS: "1",
-    },
+  let dataPlane: BenchProcess | null = null;
+  let proxyPort = 0;
+  // A node that takes the state as it grows would compile it many times over.
+  await configurePenstock(`http://${admin}`, setup, async () => {
+    dataPlane = new BenchProcess(cores.proxy, [process.execPath, command, "data-plane"], {
+      folder,
+      name: "data-plane",
+      env: {
+        PENSTOCK_STATE_DIR: join(folder, "data-plane-state"),
+        PENSTOCK_CONTROL_PLANE: sync!,
+        PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
+        PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
+        PENSTOCK_WORKERS: String(workerCount),
+        ...accessLogEnv(setup.contestant),
+      },
+    });
+    const { proxy } = await readyLine(dataPlane);
+    proxyPort = Number(proxy!.slice(proxy!.lastIndexOf(":") + 1));
   });
-  const { proxy } = await readyLine(dataPlane);
-  await configure(`http://${admin}`, setup);
   return {
-    port: Number(proxy!.slice(proxy!.lastIndexOf(":") + 1)),
-    // The control plane is no part of serving requests: only the data plane's tree counts.
-    pid: dataPlane.pid,
+    dataPlane: dataPlane!,
+    proxyPort,
     stop: async () => {
-      await dataPlane.stop();
+      await dataPlane!.stop();
       await controlPlane.stop();
     },
   };
+}
+
+let hasAccessLogOption: boolean | null = null;
+
+function knowsAccessLog(): boolean {
+  hasAccessLogOption ??= (outputOf(process.execPath, [command, "data-plane", "--help"]) ?? "").includes("--access-log");
+  return hasAccessLogOption;
+}
+
+function accessLogEnv({ hasAccessLog }: Contestant): Record<string, string> {
+  return knowsAccessLog() ? { PENSTOCK_ACCESS_LOG: hasAccessLog ? "on" : "off" } : {};
 }
 
 /** The first address of each kind in the line that a plane logs when it is ready. */
@@ -56,23 +97,4 @@ async function readyLine(plane: BenchProcess): Promise<Record<string, string>> {
     );
     return Object.fromEntries(addresses.map(([kind, value]) => [kind, String((value as unknown[])[0])]));
   });
-}
-
-async function configure(adminUrl: string, setup: SubjectSetup): Promise<void> {
-  await create(adminUrl, "/upstreams", { name: "bench" });
-  for (const [i, port] of setup.targetPorts.entries()) {
-    await create(adminUrl, "/upstreams/bench/targets", { target: `127.0.0.1:${port}`, weight: setup.targetWeights[i] });
-  }
-  await create(adminUrl, "/services", { name: "bench", host: "bench", protocol: "http" });
-  // The last write waits until the data plane serves it, and with it all before.
-  await create(adminUrl, "/services/bench/routes?wait=applied&timeout=10s", { name: "bench", paths: ["/bench"] });
-}
-
-async function create(adminUrl: string, path: string, body: unknown): Promise<void> {
-  const response = await fetch(adminUrl + path, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  if (response.status !== 201) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`);
 }

@@ -30,10 +30,18 @@ export function cpuTimeMs(rootPid: number): number {
 
 /** Resident memory of the process and its descendants, MB; shared pages count in each. */
 export function residentMb(rootPid: number): number {
+  return sumMb(rootPid, "status", /^VmRSS:\s+(\d+)/m);
+}
+
+/** The same with shared pages divided among those who share them. */
+export function proportionalMb(rootPid: number): number {
+  return sumMb(rootPid, "smaps_rollup", /^Pss:\s+(\d+)/m);
+}
+
+function sumMb(rootPid: number, file: string, kilobytes: RegExp): number {
   let kb = 0;
   for (const pid of processTree(rootPid)) {
-    const status = readOrNull(`/proc/${pid}/status`);
-    kb += Number(/^VmRSS:\s+(\d+)/m.exec(status ?? "")?.[1] ?? 0);
+    kb += Number(kilobytes.exec(readOrNull(`/proc/${pid}/${file}`) ?? "")?.[1] ?? 0);
   }
   return kb / 1024;
 }

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { Measurement } from "./measure.ts";
 import { checkValidity, figuresOf, type MeasuredSubject } from "./report.ts";
-import { forwardedFields, workloads } from "./workload.ts";
+import { forwardedFields, type Workload, workloads } from "./workload.ts";
 
-const workload = workloads[0]!;
+const [workload, withBodies, atFixedRate] = ["W1", "W3", "rate"].map(
+  (name) => workloads.find((one) => one.name === name)!,
+) as [Workload, Workload, Workload];
 
 describe("figuresOf", () => {
   it("compares each round with nginx in the same round, and takes the median", () => {
@@ -42,10 +44,24 @@ describe("checkValidity", () => {
     expect(broken).toHaveLength(1);
     expect(broken[0]).toMatch(rule);
   });
+
+  it("tells of bodies that did not arrive whole", () => {
+    expect(brokenRules([subject("nginx", [20], { bodyBytesPerRequest: 4_096 })], withBodies)).toEqual([]);
+    expect(brokenRules([subject("nginx", [20], { bodyBytesPerRequest: 4_095 })], withBodies)).toEqual([
+      "nginx forwards bodies whole",
+    ]);
+  });
+
+  it("tells of a rate that was not kept up", () => {
+    expect(brokenRules([subject("nginx", [20], { requestsPerSecond: 1_990 })], atFixedRate)).toEqual([]);
+    expect(brokenRules([subject("nginx", [20], { requestsPerSecond: 1_900 })], atFixedRate)).toEqual([
+      "nginx keeps up with 2000 requests/s",
+    ]);
+  });
 });
 
-function brokenRules(subjects: readonly MeasuredSubject[]): string[] {
-  const checks = checkValidity(subjects, figuresOf(subjects), workload, 10_000);
+function brokenRules(subjects: readonly MeasuredSubject[], of = workload): string[] {
+  const checks = checkValidity(subjects, figuresOf(subjects), of, 10_000);
   return checks.filter(({ holds }) => !holds).map(({ rule }) => rule);
 }
 
@@ -53,10 +69,12 @@ function subject(name: string, cpuUs: readonly number[], differing: Partial<Meas
   const measurements = cpuUs.map((cpuUsPerRequest) => ({
     cpuUsPerRequest,
     requestsPerSecond: 1000,
+    latencyMs: null,
     residentMb: 10,
     failed: 0,
     targetConnections: 1,
     firstTargetShare: 2 / 3,
+    bodyBytesPerRequest: 0,
     forwardedHeads: [headWith(forwardedFields)],
     ...differing,
   }));

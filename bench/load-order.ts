@@ -1,0 +1,23 @@
+import type { LoadShape } from "./workload.ts";
+
+/** What the load process is asked to do. */
+export interface LoadOrder {
+  readonly port: number;
+  /** Sent in turn, again and again. */
+  readonly requests: readonly string[];
+  readonly answerBytes: number;
+  readonly connectionCount: number;
+  readonly requestCount: number;
+  readonly shape: LoadShape;
+}
+
+export interface LoadResult {
+  readonly completed: number;
+  readonly failed: number;
+  readonly elapsedMs: number;
+  /** From when a request was due to its answer's last byte; null where the load waits for answers to send more. */
+  readonly latencyMs: { readonly p50: number; readonly p99: number } | null;
+}
+
+/** A proxy that no longer answers must end the run, not hang it. */
+export const silenceTimeoutMs = 10_000;

@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ours, type Routing } from "./contestant.ts";
+import { startPlanes } from "./penstock-subject.ts";
+import { proportionalMb } from "./process-tree.ts";
+import type { WorkloadResult } from "./report.ts";
+
+export interface MemoryResult extends Pick<WorkloadResult, "commit" | "date" | "machine" | "node"> {
+  readonly figures: readonly { readonly what: string; readonly mb: number; readonly maxMb: number }[];
+}
+
+const workerCount = 2;
+/** What starting left behind is collected by then, as far as V8 does so without load. */
+const settleMs = 5_000;
+
+/** What a data plane holds while nothing happens: PSS, which counts shared pages once. */
+export async function measureMemory(): Promise<MemoryResult["figures"]> {
+  const smallMb = await idleMb({ routeCount: 1, upstreamCount: 1 });
+  const largeMb = await idleMb({ routeCount: 10_000, upstreamCount: 1_000 });
+  return [
+    { what: `an idle data plane with ${workerCount} workers`, mb: Math.round(smallMb), maxMb: 130 },
+    {
+      what: "10,000 routes and 1,000 upstreams, more per worker",
+      mb: Math.round((largeMb - smallMb) / workerCount),
+      maxMb: 60,
+    },
+  ];
+}
+
+async function idleMb(routing: Routing): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "penstock-bench-"));
+  const planes = await startPlanes({
+    contestant: ours("penstock", routing),
+    // Nothing is sent there.
+    targetPorts: [9, 10],
+    targetWeights: [1, 1],
+    folder,
+    cores: { proxy: null, load: null },
+    workerCount,
+  });
+  try {
+    await new Promise((resolve) => setTimeout(resolve, settleMs));
+    return proportionalMb(planes.dataPlane.pid);
+  } finally {
+    await planes.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
