@@ -40,6 +40,7 @@ export class RequestHead {
   hasLength = false;
   /** Whether the client allows another request on this connection. */
   keepsAlive = true;
+  /** The client holds its body back until it is asked for it. */
   expectsContinue = false;
   /** The client takes trailers (`TE: trailers`). */
   hasTrailersOption = false;
@@ -141,6 +142,7 @@ export class RequestHead {
       if (problem !== 0) return problem;
     }
     if (this.#hasTraceContext) this.traceparentIndex = readTraceContext(fields, bytes);
+    if (this.framing === Framing.None) this.expectsContinue = false;
     // Other protocols may be ignored (RFC 9110 section 7.8); an ignored websocket would only confuse its client.
     if (this.#asksForWebsocket && (this.#connectionOptions & UPGRADE) !== 0) return -Problem.Websocket;
     return this.#checkFraming() || this.#readHost(bytes) || this.#readTarget(bytes) || headEnd;

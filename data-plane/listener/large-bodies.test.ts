@@ -202,24 +202,6 @@ describe("large bodies", () => {
     }
   });
 
-  it("are asked for when the client waits to be asked, and only once there is a server", async () => {
-    const target = await openBackend((request, socket) => void socket.write(answerText(request.body)));
-    opened.push(target);
-    const proxy = await rig({ ports: [target.port] });
-    const client = proxy
-      .client()
-      .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
-    expect((await client.answer()).head).toBe("HTTP/1.1 100 Continue\r\n\r\n");
-    client.send("body");
-    expect((await client.answer()).body).toBe("body");
-    expect(target.requests[0]!.head).not.toContain("Expect");
-    proxy.apply({ ports: [] });
-    const refused = proxy
-      .client()
-      .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
-    expect(await refused.rest()).toMatch(/^HTTP\/1\.1 503 .*Connection: close\r\n/s);
-  });
-
   it("may be answered before they are complete: the answer passes, then the connections end", async () => {
     const target = await rawBackend((socket) => {
       socket.once("data", () => socket.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"));

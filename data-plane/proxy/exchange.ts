@@ -20,6 +20,7 @@ import {
   relayAnswerTrailers,
   upstreamDrained,
 } from "./relay-body.ts";
+import { continueUnasked, relayInterimAnswer } from "./relay-interim.ts";
 
 /** The client's side of an exchange, as far as the proxy needs it. */
 export interface ClientConnection {
@@ -225,6 +226,14 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
 
   onResponseHead(head: ResponseHead, bytes: Buffer): void {
     relayAnswerHead(this, head, bytes);
+  }
+
+  onInterimHead(head: ResponseHead, bytes: Buffer): void {
+    relayInterimAnswer(this, head, bytes);
+  }
+
+  onContinueTimeout(): void {
+    continueUnasked(this);
   }
 
   onResponseBytes(from: ReadBuffer, start: number, end: number): void {

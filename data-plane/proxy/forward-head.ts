@@ -43,6 +43,7 @@ export function forwardedFields(head: RequestHead, bytes: Buffer, facts: Forward
     framingLine(head) +
     keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, forwards) +
     // TE concerns one hop, which has to be said with it (RFC 9110 section 10.1.4).
+    (head.expectsContinue ? "Expect: 100-continue\r\n" : "") +
     (head.hasTrailersOption ? "TE: trailers\r\nConnection: TE\r\n" : "") +
     `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
     (facts.claims === null ? originLines(facts) : claimedOriginLines(facts, facts.claims)) +
@@ -87,6 +88,12 @@ function forwardedFor(fields: FieldLines, bytes: Buffer): string {
     if (fields.valueEnd[index]! > fields.valueStart[index]!) text += `${fields.valueAt(index, bytes)}, `;
   }
   return text;
+}
+
+/** An interim answer as the client gets it: its fields, without what concerned only the hop before. */
+export function interimHead(head: ResponseHead, bytes: Buffer): string {
+  const lines = keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, responseForwardsUnchunked);
+  return `HTTP/1.1 ${lines}\r\n`;
 }
 
 /** What we add to an answer that passes through. */

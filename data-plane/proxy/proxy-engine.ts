@@ -16,6 +16,8 @@ export interface ClientLimits {
   readonly keepAliveTimeoutMs: number;
   /** Between two pieces of a request body. */
   readonly bodyIdleTimeoutMs: number;
+  /** For a server to ask for a body that its client holds back (Expect: 100-continue); then we ask. */
+  readonly continueTimeoutMs: number;
   /** For a client to take what was sent to it. */
   readonly writeIdleTimeoutMs: number;
   /** How long a connection that we ended is still listened to, so that the last answer arrives. */
@@ -32,6 +34,7 @@ export const defaultClientLimits: ClientLimits = {
   headTimeoutMs: 10_000,
   keepAliveTimeoutMs: 60_000,
   bodyIdleTimeoutMs: 60_000,
+  continueTimeoutMs: 1_000,
   writeIdleTimeoutMs: 60_000,
   lingerTimeoutMs: 2_000,
   lingerMaxBytes: 1_048_576,

@@ -2,10 +2,10 @@ import { Framing } from "../http1/body-framing.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import { requestWritten } from "./attempt.ts";
-import { continueResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
 import { Counter } from "./proxy-counters.ts";
+import { awaitContinue, bodyCameUnasked } from "./relay-interim.ts";
 
 /**
  * Up to this size a body is written as text, in one write with its head: copying it costs less than a second
@@ -18,6 +18,7 @@ export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: n
   const connection = exchange.connection;
   // After an answer of our own the rest of the body is only read to find the next request.
   if (connection === null) return;
+  if (exchange.expectsContinue) bodyCameUnasked(exchange);
   const head = exchange.unsentHead;
   exchange.unsentHead = "";
   exchange.bodyPieces++;
@@ -51,15 +52,14 @@ export function relayRequestEnd(exchange: Exchange): void {
   requestWritten(exchange, connection);
 }
 
-/** No body arrived together with the head: the head goes alone, and a client that waits to be asked is asked. */
+/** No body arrived together with the head: the head goes alone. */
 export function flushRequestHead(exchange: Exchange): void {
   if (exchange.unsentHead === "" || exchange.connection === null) return;
   const head = exchange.unsentHead;
   exchange.unsentHead = "";
   exchange.connection.socket.writeText(head);
   if (exchange.expectsContinue && exchange.bodyPieces === 0 && !exchange.isBodyComplete && !exchange.isAnswered) {
-    exchange.expectsContinue = false;
-    exchange.client.socket.writeText(continueResponse);
+    awaitContinue(exchange);
   }
 }
 
@@ -77,7 +77,8 @@ export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: B
   exchange.upstreamLatencyMs = Math.round(nowMs - exchange.sentAtMs);
   exchange.proxyLatencyMs = Math.round(exchange.sentAtMs - exchange.startedAtMs);
   frameAnswer(exchange, head);
-  exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose;
+  // A body that was never asked for may come all the same, or not: the next request could not be told from it.
+  exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose || exchange.expectsContinue;
   exchange.unsentAnswerHead = answerHead(head, bytes, exchange);
   engine.counters.add(Counter.responses_1xx + Math.trunc(head.status / 100) - 1);
 }

@@ -24,7 +24,11 @@ export type UpstreamLoss =
 /** Who made a request on a connection and gets its answer. */
 export interface ResponseReceiver {
   onUpstreamConnected(): void;
-  /** The final head; `head` and `bytes` are valid only during the call. Answers 1xx are not told. */
+  /** A head 1xx other than 101, before the final one; `head` and `bytes` are valid only during the call. */
+  onInterimHead(head: ResponseHead, bytes: Buffer): void;
+  /** What `awaitContinue` waited for did not come. */
+  onContinueTimeout(): void;
+  /** The final head; `head` and `bytes` are valid only during the call. */
   onResponseHead(head: ResponseHead, bytes: Buffer): void;
   /** Bytes of the body in the framing of the head, to be forwarded. */
   onResponseBytes(from: ReadBuffer, start: number, end: number): void;
@@ -70,6 +74,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   #isRequestSent = false;
   #keepsAlive = true;
   #interimCount = 0;
+  #awaitsContinue = false;
 
   constructor(connections: EndpointConnections) {
     this.#connections = connections;
@@ -87,6 +92,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     this.#isHeadRequest = isHeadRequest;
     this.#isRequestSent = false;
     this.#interimCount = 0;
+    this.#awaitsContinue = false;
     this.hasAnswerBytes = false;
     this.decodesChunks = false;
     if (this.#phase === Phase.Idle) this.#phase = Phase.Head;
@@ -99,12 +105,20 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
 
   /** The attempt is lost when nothing happens for so long. */
   expectWithin(delayMs: number): void {
+    this.#awaitsContinue = false;
     this.#deadline.set(delayMs);
   }
 
   /** While the exchange waits for its client, the server is not to blame. */
   expectNothing(): void {
+    this.#awaitsContinue = false;
     this.#deadline.clear();
+  }
+
+  /** The server may ask for the body within so long; the attempt is not lost when it does not. */
+  awaitContinue(delayMs: number): void {
+    this.#awaitsContinue = true;
+    this.#deadline.set(delayMs);
   }
 
   /** The receiver gives up: nothing more is told, the server sees the connection close. */
@@ -176,6 +190,9 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
         this.#lose("bad_response", "interim_answers");
         return;
       }
+      this.#receiver!.onInterimHead(head, source.bytes);
+      // Telling may end the exchange, as below.
+      if (this.#phase !== Phase.Head) return;
     }
     this.#keepPartial(source, at, end);
   }
@@ -258,7 +275,10 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   }
 
   onDeadline(): void {
-    if (this.#phase === Phase.Idle) this.close();
+    if (this.#awaitsContinue) {
+      this.#awaitsContinue = false;
+      this.#receiver?.onContinueTimeout();
+    } else if (this.#phase === Phase.Idle) this.close();
     else this.#lose(this.#phase === Phase.Connecting ? "connect_timeout" : "timeout", "timed out");
   }
 

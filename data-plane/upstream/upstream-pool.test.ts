@@ -38,6 +38,8 @@ function exchange(connection: UpstreamConnection): Promise<string> {
   };
   const receiver: ResponseReceiver = {
     onUpstreamConnected: send,
+    onInterimHead() {},
+    onContinueTimeout() {},
     onResponseHead() {},
     onResponseBytes() {},
     onResponseTrailers() {},
