@@ -155,6 +155,7 @@ describe("a client that waits for 100 Continue", () => {
     const target = await headBackend("HTTP/1.1 100 Continue\r\n\r\n");
     const proxy = await rig({ ports: [target.port] });
     expect((await proxy.ask(`${waitingPost}body`)).body).toBe("taken");
+    expect(target.received).not.toContain("Expect");
   });
 
   it("has nothing to wait for without a body, or with HTTP/1.0", async () => {

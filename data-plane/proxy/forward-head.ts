@@ -43,7 +43,6 @@ export function forwardedFields(head: RequestHead, bytes: Buffer, facts: Forward
     framingLine(head) +
     keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, forwards) +
     // TE concerns one hop, which has to be said with it (RFC 9110 section 10.1.4).
-    (head.expectsContinue ? "Expect: 100-continue\r\n" : "") +
     (head.hasTrailersOption ? "TE: trailers\r\nConnection: TE\r\n" : "") +
     `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
     (facts.claims === null ? originLines(facts) : claimedOriginLines(facts, facts.claims)) +
@@ -94,6 +93,11 @@ function forwardedFor(fields: FieldLines, bytes: Buffer): string {
 export function interimHead(head: ResponseHead, bytes: Buffer): string {
   const lines = keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, responseForwardsUnchunked);
   return `HTTP/1.1 ${lines}\r\n`;
+}
+
+/** The same head for a body that is held back until the server asks for it. */
+export function withExpectation(requestHead: string): string {
+  return `${requestHead.slice(0, -2)}Expect: 100-continue\r\n\r\n`;
 }
 
 /** What we add to an answer that passes through. */

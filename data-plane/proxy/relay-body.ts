@@ -5,7 +5,7 @@ import { requestWritten } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
 import { Counter } from "./proxy-counters.ts";
-import { awaitContinue, bodyCameUnasked } from "./relay-interim.ts";
+import { bodyCameUnasked, sendHeadOfHeldBody } from "./relay-interim.ts";
 
 /**
  * Up to this size a body is written as text, in one write with its head: copying it costs less than a second
@@ -54,13 +54,11 @@ export function relayRequestEnd(exchange: Exchange): void {
 
 /** No body arrived together with the head: the head goes alone. */
 export function flushRequestHead(exchange: Exchange): void {
-  if (exchange.unsentHead === "" || exchange.connection === null) return;
-  const head = exchange.unsentHead;
+  const { connection, unsentHead } = exchange;
+  if (unsentHead === "" || connection === null) return;
   exchange.unsentHead = "";
-  exchange.connection.socket.writeText(head);
-  if (exchange.expectsContinue && exchange.bodyPieces === 0 && !exchange.isBodyComplete && !exchange.isAnswered) {
-    awaitContinue(exchange);
-  }
+  if (exchange.expectsContinue && !exchange.isBodyComplete) sendHeadOfHeldBody(exchange, unsentHead);
+  else connection.socket.writeText(unsentHead);
 }
 
 /** The server has taken what it was sent: the body flows on. */

@@ -1,17 +1,18 @@
 import type { ResponseHead } from "../http1/response-head.ts";
 import { continueResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";
-import { interimHead } from "./forward-head.ts";
+import { interimHead, withExpectation } from "./forward-head.ts";
 import { Counter } from "./proxy-counters.ts";
 
 /**
- * The request's head is out, and its client holds the body back until it is asked for it (100 Continue). The
- * server was told so, and may ask, or refuse before the body has travelled. Many servers know nothing of it:
+ * Sends the head of a request whose client holds the body back until it is asked for it (100 Continue). The
+ * server is told so, and may ask, or refuse before the body has travelled. Many servers know nothing of it:
  * when no word comes we ask ourselves.
  *
  * Source: RFC 9110 section 10.1.1.
  */
-export function awaitContinue(exchange: Exchange): void {
+export function sendHeadOfHeldBody(exchange: Exchange, head: string): void {
+  exchange.connection!.socket.writeText(withExpectation(head));
   exchange.connection!.awaitContinue(exchange.engine.limits.continueTimeoutMs);
 }
 

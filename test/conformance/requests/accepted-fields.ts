@@ -75,7 +75,7 @@ export const acceptedHopByHop: RequestFamily = {
       { line },
     ],
     ["a nomination of a field that is not there", get("Connection: nothing\r\n"), { line }],
-    ["TE: trailers", get("TE: trailers\r\nConnection: TE\r\n"), { line, ours: { TE: "trailers" } }],
+    ["TE: trailers", get("TE: trailers\r\nConnection: TE\r\n"), { line, ours: { TE: "trailers", Connection: "TE" } }],
     ["another TE", get("TE: gzip;q=0.5\r\nConnection: TE\r\n"), { line }],
     ["Proxy-Connection", get("Proxy-Connection: keep-alive\r\n"), { line }],
     ["Proxy, which CGI servers take for a variable", get("Proxy: http://evil.test\r\n"), { line }],
