@@ -38,6 +38,11 @@ export class BodyCursor {
     this.#scanner.start(decodes, nominated);
   }
 
+  /** How much of a chunked body was read, without its framing; 0 for others, which say how long they are. */
+  get contentBytes(): number {
+    return this.framing === Framing.Chunked ? this.#scanner!.contentBytes : 0;
+  }
+
   /** The whole body was read. One that ends with its connection is never done. */
   get isDone(): boolean {
     switch (this.framing) {

@@ -38,6 +38,8 @@ export class ChunkScanner {
   /** The bytes to forward that the last `scan` found; none when the two are equal. */
   forwardStart = 0;
   forwardEnd = 0;
+  /** The body so far, without its framing. */
+  contentBytes = 0;
   #state: State = State.Size;
   #decodes = false;
   #chunkLeft = 0;
@@ -53,6 +55,7 @@ export class ChunkScanner {
   start(decodes: boolean, nominated: readonly string[] = []): void {
     this.#state = State.Size;
     this.#decodes = decodes;
+    this.contentBytes = 0;
     this.#chunkLeft = 0;
     this.#sizeDigits = 0;
     this.#extensionBytes = 0;
@@ -114,6 +117,7 @@ export class ChunkScanner {
       case State.Content: {
         const taken = Math.min(this.#chunkLeft, end - at);
         this.#chunkLeft -= taken;
+        this.contentBytes += taken;
         if (this.#chunkLeft === 0) this.#state = State.ContentReturn;
         return at + taken;
       }

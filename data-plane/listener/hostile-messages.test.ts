@@ -110,7 +110,7 @@ describe("hostile requests", () => {
     ["half a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", /^HTTP\/1\.1 408 /],
   ])("does not wait for ever for a client that sends %s", async (_, text, want) => {
     const target = await hello();
-    const limits = { headTimeoutMs: 100, bodyIdleTimeoutMs: 100, keepAliveTimeoutMs: 100, lingerTimeoutMs: 50 };
+    const limits = { headTimeoutMs: 100, rateGraceMs: 250, keepAliveTimeoutMs: 100, lingerTimeoutMs: 50 };
     const proxy = await rig({ ports: [target.port], server: { limits } });
     expect(await proxy.client().send(text).rest()).toMatch(want);
     await until(() => target.sockets.size === 0);

@@ -1,7 +1,6 @@
 import type { Socket } from "node:net";
 import { BodyCursor } from "../http1/body-cursor.ts";
 import { Framing } from "../http1/body-framing.ts";
-import { defaultRequestLimits } from "../http1/field-lines.ts";
 import { headProblem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
 import { answerByOurselves } from "../proxy/answer.ts";
@@ -19,8 +18,10 @@ import {
 } from "../proxy/relay-body.ts";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer } from "../socket/read-buffer.ts";
-import { Deadline, type DeadlineOwner } from "../upstream/deadline-wheel.ts";
 import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
+import { type Awaited, ClientTimes, type TimedClient } from "./client-times.ts";
+import { countRefusal } from "./count-refusal.ts";
+import { plainAddress } from "./plain-address.ts";
 
 /**
  * Idle: between requests. Head: a head has begun to arrive. Exchange: a request is being answered. Ending: the
@@ -29,16 +30,13 @@ import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
 const Phase = { Idle: 0, Head: 1, Exchange: 2, Ending: 3, Closed: 4 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 
-/** A piece without a line end is parsed again only when the head has become too large: to say so. */
-const headWaitMaxBytes = defaultRequestLimits.headMaxBytes;
-
 /** Who keeps the set of a worker's connections. */
 export interface ConnectionOwner {
   connectionClosed(connection: Http1Connection): void;
 }
 
 /** A client's HTTP/1.x connection: one exchange at a time, in the order in which the requests came. */
-export class Http1Connection implements ByteReader, ClientConnection, DeadlineOwner {
+export class Http1Connection implements ByteReader, ClientConnection, TimedClient {
   readonly socket: ByteSocket;
   readonly remoteAddress: string;
   readonly localPort: number;
@@ -46,7 +44,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   readonly #engine: ProxyEngine;
   readonly #owner: ConnectionOwner;
   readonly #exchange: Exchange;
-  readonly #deadline: Deadline;
+  readonly #times: ClientTimes;
   /** What arrived and cannot be used yet: half a head, a body nobody takes yet, or the next requests. */
   readonly #kept = new PartialHead();
   #phase: Phase = Phase.Idle;
@@ -70,8 +68,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     this.remoteAddress = plainAddress(place.remoteAddress);
     this.localPort = place.localPort;
     this.#exchange = new Exchange(engine, this);
-    this.#deadline = new Deadline(engine.wheel, this);
-    this.#deadline.set(engine.limits.headTimeoutMs);
+    this.#times = new ClientTimes(engine, this);
     this.socket = acceptSocket(accepted, mode, engine.buffers, this);
   }
 
@@ -98,16 +95,16 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
         return;
       case Phase.Head:
         if (this.#kept.add(from.bytes, 0, length)) this.#readKept();
-        else if (this.#kept.length > headWaitMaxBytes) this.#readKept();
+        // A piece without a line end is parsed again only when the head has become too large: to say so.
+        else if (this.#kept.length > this.#engine.limits.headMaxBytes) this.#readKept();
         return;
       case Phase.Exchange:
         if (this.#bodyFlows && this.#body.framing !== Framing.None) {
           this.#read(from, 0, length);
           return;
         }
-        // The next request, or a body that waits for its connection: one read's worth is kept, no more is read.
         this.#kept.add(from.bytes, 0, length);
-        this.socket.pause();
+        this.#awaitMore();
         return;
       case Phase.Ending:
         this.#lingerBytes += length;
@@ -126,10 +123,12 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   #read(from: ReadBuffer, start: number, end: number): void {
     this.#isReading = true;
     let at = start;
+    let turns = this.#engine.limits.pipelinedMaxCount;
     while (at < end) {
       const before = at;
-      if (this.#phase < Phase.Exchange) at = this.socket.isFull ? at : this.#readHead(from, at, end);
-      else if (this.#phase === Phase.Exchange && this.#bodyFlows) at = this.#readBody(from, at, end);
+      if (this.#phase < Phase.Exchange) {
+        if (!this.socket.isFull && !this.#times.isHeld && turns-- > 0) at = this.#readHead(from, at, end);
+      } else if (this.#phase === Phase.Exchange && this.#bodyFlows) at = this.#readBody(from, at, end);
       if (at === before) break;
     }
     this.#isReading = false;
@@ -138,17 +137,32 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     if (this.#phase >= Phase.Ending) return;
     if (from.bytes === this.#kept.bytes) this.#kept.useTo(at);
     else if (at < end) this.#kept.add(from.bytes, at, end);
-    if (at < end) this.#awaitMore();
+    if (turns < 0) this.#readOnLater();
+    else if (at < end) this.#awaitMore();
+    if (this.#bodyFlows && this.#phase === Phase.Exchange) this.#times.awaitBody();
   }
 
+  /** What is kept cannot be used before something happens: more of it comes, or the request before is answered. */
   #awaitMore(): void {
-    if (this.#phase === Phase.Exchange || this.socket.isFull) {
+    if (this.#phase === Phase.Exchange) {
+      // Reading on a little is how a client that leaves meanwhile is noticed.
+      if (this.#kept.length < this.#engine.limits.pipelinedMaxBytes) return;
+      this.#engine.counters.add(Counter.limit_pipelined);
       this.socket.pause();
-      return;
+    } else if (this.socket.isFull || this.#times.isHeld) this.socket.pause();
+    else {
+      this.#times.awaitHead();
+      this.#phase = Phase.Head;
     }
-    // The time for a head counts from its first byte: later pieces do not extend it.
-    if (this.#phase === Phase.Idle) this.#deadline.set(this.#engine.limits.headTimeoutMs);
-    this.#phase = Phase.Head;
+  }
+
+  /** One client's requests, answered by ourselves one after the other, must not keep the others waiting. */
+  #readOnLater(): void {
+    this.#engine.counters.add(Counter.limit_pipelined);
+    this.socket.pause();
+    setImmediate(() => {
+      if (this.#phase < Phase.Exchange) this.#readOn();
+    });
   }
 
   /** @returns position after the head, or `start` when it is not whole or was refused */
@@ -160,7 +174,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
       this.#refuse(headEnd);
       return start;
     }
-    this.#deadline.clear();
+    this.#times.headCame();
     this.#phase = Phase.Exchange;
     this.#body.start(head.framing, head.contentLength);
     this.#bodyFlows = false;
@@ -171,31 +185,25 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     return headEnd;
   }
 
-  /** Nothing of a stream that broke a rule is read again: answer, end, and throw away what still comes. */
   #refuse(code: number): void {
-    const problem = headProblem(code);
-    this.#engine.counters.add(Counter.rejected_requests);
-    const exchange = this.#exchange;
-    if (exchange.isActive && exchange.isAnswered) {
-      this.cut();
-      return;
-    }
-    // Its request was answered already; only the rest of the body was being thrown away.
-    if (this.#phase === Phase.Exchange && !exchange.isActive) {
-      this.#end();
-      return;
-    }
-    this.#answerAndEnd(requestError(problem.status), problem.name);
+    countRefusal(this.#engine.counters, -code);
+    const { status, name } = headProblem(code);
+    this.#fail(requestError(status), name);
   }
 
-  /** An answer of our own to whatever the client is about, and nothing after it. */
-  #answerAndEnd(error: ProxyError, detail: string): void {
+  /** Nothing of a stream that broke a rule is read again: answer if that can be, end, throw away what still comes. */
+  #fail(error: ProxyError, detail = ""): void {
     const exchange = this.#exchange;
-    if (exchange.isActive) exchange.abandon();
-    else exchange.reset();
-    this.#phase = Phase.Exchange;
-    exchange.clientKeepsAlive = false;
-    answerByOurselves(exchange, error, detail);
+    if (exchange.isActive && exchange.isAnswered) this.cut();
+    // Its request was answered already; only the rest of the body was being thrown away.
+    else if (this.#phase === Phase.Exchange && !exchange.isActive) this.#end();
+    else {
+      if (exchange.isActive) exchange.abandon();
+      else exchange.reset();
+      this.#phase = Phase.Exchange;
+      exchange.clientKeepsAlive = false;
+      answerByOurselves(exchange, error, detail);
+    }
   }
 
   /** @returns position after what was used */
@@ -207,14 +215,19 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
       this.#refuse(next);
       return start;
     }
+    this.#times.bodyCame(next - start);
     this.socket.readsLargeBody = body.isLarge;
+    if (body.contentBytes > this.#exchange.bodyMaxBytes && this.#exchange.isActive) {
+      this.#engine.counters.add(Counter.limit_body_bytes);
+      this.#fail(proxyError("body_too_large"));
+      return start;
+    }
     const trailers = body.takeTrailers();
     if (trailers !== "") relayRequestTrailers(this.#exchange, trailers);
     if (body.forwardEnd > body.forwardStart) {
       relayRequestBytes(this.#exchange, from, body.forwardStart, body.forwardEnd);
     }
     if (body.isDone) this.#bodyEnd();
-    else this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
     return next;
   }
 
@@ -222,7 +235,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     this.#body.start(Framing.None, 0);
     this.#bodyFlows = false;
     this.socket.readsLargeBody = false;
-    this.#deadline.clear();
+    this.#times.bodyRests();
     relayRequestEnd(this.#exchange);
     // An answer of our own waited for the rest of the body to be thrown away.
     if (!this.#exchange.isActive) this.#nextRequest();
@@ -231,11 +244,11 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   resumeBody(): void {
     if (this.#body.framing === Framing.None) return;
     this.#bodyFlows = true;
-    this.#deadline.set(this.#engine.limits.bodyIdleTimeoutMs);
     // Inside #read the loop goes on by itself.
     if (this.#isReading) return;
     if (this.#kept.length > 0) this.#readKept();
     else flushRequestHead(this.#exchange);
+    if (this.#bodyFlows) this.#times.awaitBody();
     // Requests that follow stay unread until this one is answered; else a client that leaves must be noticed.
     if (this.#bodyFlows || (this.#isBodyRead() && this.#kept.length === 0)) this.socket.resume();
   }
@@ -247,7 +260,7 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   pauseBody(): void {
     this.#bodyFlows = false;
     if (this.#body.framing === Framing.None) return;
-    this.#deadline.clear();
+    this.#times.bodyRests();
     this.socket.pause();
   }
 
@@ -262,15 +275,19 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   }
 
   awaitDrain(): void {
-    this.#deadline.set(this.#engine.limits.writeIdleTimeoutMs);
+    this.#times.awaitAnswer();
+  }
+
+  holdNext(): void {
+    this.#times.askHold();
   }
 
   onDrain(): void {
+    this.#times.answerRests();
     if (this.#phase < Phase.Exchange) {
       this.#readOn();
       return;
     }
-    if (this.#exchange.isReadPaused) this.#deadline.clear();
     clientDrained(this.#exchange);
   }
 
@@ -290,13 +307,13 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
   #nextRequest(): void {
     if (this.#phase !== Phase.Exchange) return;
     this.#phase = Phase.Idle;
-    this.#deadline.set(this.#engine.limits.keepAliveTimeoutMs);
+    this.#times.awaitRequest();
     if (!this.#isReading) this.#readOn();
   }
 
   #readOn(): void {
     // A client that sends requests but takes no answers is not read any further: onDrain goes on.
-    if (this.socket.isFull) {
+    if (this.socket.isFull || this.#times.isHeld) {
       this.socket.pause();
       return;
     }
@@ -311,14 +328,13 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     if (this.#phase >= Phase.Ending) return;
     this.#phase = Phase.Ending;
     this.#kept.clear();
-    // A slow client has the time for the rest of its answer that it would have had in the midst of it.
-    this.#deadline.set(this.#engine.limits.writeIdleTimeoutMs);
+    this.#times.awaitEnd();
     this.socket.end();
     this.socket.resume();
   }
 
   onFlushed(): void {
-    if (this.#phase === Phase.Ending) this.#deadline.set(this.#engine.limits.lingerTimeoutMs);
+    if (this.#phase === Phase.Ending) this.#times.linger();
   }
 
   cut(): void {
@@ -339,11 +355,11 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     else if (this.#phase === Phase.Exchange && !isBodyRead) this.#end();
   }
 
-  onDeadline(): void {
-    const { isActive, isAnswered } = this.#exchange;
-    if (this.#phase === Phase.Head || (this.#phase === Phase.Exchange && isActive && !isAnswered)) {
-      this.#answerAndEnd(proxyError("request_timeout"), "");
-    } else if (this.#phase === Phase.Exchange) this.cut();
+  onTooLate(awaited: Awaited): void {
+    const isExchange = this.#phase === Phase.Exchange;
+    if (awaited === "hold") this.#readOn();
+    else if (awaited === "head" || (awaited === "body" && isExchange)) this.#fail(proxyError("request_timeout"));
+    else if (isExchange) this.cut();
     else this.socket.destroy();
   }
 
@@ -354,7 +370,8 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
       exchange.abandon();
     }
     this.#phase = Phase.Closed;
-    this.#deadline.release();
+    this.#times.release();
+    exchange.release();
     this.#kept.clear();
     this.#engine.counters.subtract(Counter.connections_active);
     this.#owner.connectionClosed(this);
@@ -364,9 +381,4 @@ export class Http1Connection implements ByteReader, ClientConnection, DeadlineOw
     this.#engine.counters.add(Counter.defects);
     this.#engine.onDefect(error);
   }
-}
-
-/** IPv4 clients of a dual-stack listener are known by their IPv4 address. */
-function plainAddress(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

@@ -251,7 +251,7 @@ describe("large bodies", () => {
         pour(socket, bodyBytes, new Content(1), () => {});
       });
     });
-    const proxy = await rig({ ports: [target.port], server: { limits: { writeIdleTimeoutMs: 150 } } });
+    const proxy = await rig({ ports: [target.port], server: { limits: { rateGraceMs: 250 } } });
     const client = proxy.client().send(get("/"));
     client.socket.pause();
     await until(() => target.connectionCount === 1);

@@ -1,9 +1,10 @@
 import type { Server, Socket } from "node:net";
 import type { EndpointState } from "../balance/endpoint-state.ts";
-import { defaultRequestLimits } from "../http1/field-lines.ts";
 import { RequestHead } from "../http1/request-head.ts";
+import { type ClientLimits, defaultClientLimits } from "../proxy/client-limits.ts";
+import { LoadShedder } from "../proxy/load-shedder.ts";
 import { ProxyCounters } from "../proxy/proxy-counters.ts";
-import { type ClientLimits, defaultClientLimits, type ProxyEngine } from "../proxy/proxy-engine.ts";
+import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { RequestIds } from "../proxy/request-id.ts";
 import { TrustedProxies } from "../proxy/trusted-proxies.ts";
 import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
@@ -48,6 +49,7 @@ export class ProxyServer {
   private constructor(options: ProxyServerOptions, acceptMode: AcceptMode) {
     const wheel = new DeadlineWheel(options.onDefect);
     const buffers = new ReadBuffers();
+    const limits = { ...defaultClientLimits, ...options.limits };
     this.engine = {
       snapshots: new SnapshotHolder(options.endpoints),
       endpoints: options.endpoints,
@@ -56,11 +58,12 @@ export class ProxyServer {
       wheel,
       requestIds: new RequestIds(),
       counters: new ProxyCounters(),
-      limits: { ...defaultClientLimits, ...options.limits },
+      limits,
+      shedder: new LoadShedder({ lagMs: limits.shedLagMs }),
       version: options.version,
       trustedProxies: options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null,
       isDraining: false,
-      head: new RequestHead(defaultRequestLimits),
+      head: new RequestHead(limits),
       onEjected: options.onEjected,
       onDefect: options.onDefect,
     };

@@ -1,7 +1,7 @@
 import { errorResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";
 import { Counter } from "./proxy-counters.ts";
-import type { ProxyError } from "./proxy-error.ts";
+import { type ProxyError, proxyError } from "./proxy-error.ts";
 
 /**
  * Answers an exchange with an error of our own. The connection stays usable only when the request was read
@@ -9,6 +9,14 @@ import type { ProxyError } from "./proxy-error.ts";
  */
 export function answerByOurselves(exchange: Exchange, error: ProxyError, detail = ""): void {
   writeAnswer(exchange, error, error.status, { extraLines: "", detail });
+}
+
+/** Refuses for want of time or memory. Whoever asks again at once is not read for a moment: that costs nothing. */
+export function answerOverloaded(exchange: Exchange): void {
+  const error = proxyError("overloaded");
+  exchange.engine.counters.add(Counter.shed);
+  exchange.client.holdNext();
+  writeAnswer(exchange, error, error.status, { extraLines: "Retry-After: 1\r\n", detail: "" });
 }
 
 /** A route that only takes HTTPS, met over HTTP: 426, or the redirect that the route asks for. */

@@ -74,6 +74,7 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   exchange.attemptEnds();
   engine.counters.add(isConnectFailure(loss) ? Counter.connect_failures : Counter.attempts_lost);
   if (loss === "defect") engine.onDefect(detail);
+  if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
   if (isConnectFailure(loss)) takeOut(exchange, endpoint, loss);
   // A head that is still held back was never sent: an answer of our own can take its place.
   if (exchange.unsentAnswerHead !== "") {
@@ -108,6 +109,12 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   engine.counters.add(Counter.retries);
   exchange.extraAttempts++;
   attemptAt(exchange, next, true);
+}
+
+/** Which of the service's times ran out. */
+function limitOfLoss(exchange: Exchange, loss: UpstreamLoss): number {
+  if (loss === "connect_timeout") return Counter.limit_connect_time;
+  return exchange.isBodyComplete ? Counter.limit_read_time : Counter.limit_write_time;
 }
 
 /** An endpoint that this request has not tried yet, or null. */

@@ -21,6 +21,7 @@ import {
   upstreamDrained,
 } from "./relay-body.ts";
 import { continueUnasked, relayInterimAnswer } from "./relay-interim.ts";
+import { TotalDeadline } from "./total-deadline.ts";
 
 /** The client's side of an exchange, as far as the proxy needs it. */
 export interface ClientConnection {
@@ -35,6 +36,8 @@ export interface ClientConnection {
   canDiscardBody(): boolean;
   /** The client takes no more for now; onDrain will tell. */
   awaitDrain(): void;
+  /** The client has to wait a moment before its next request is read. */
+  holdNext(): void;
   /** The answer is written. The connection takes its next request, or ends. */
   answered(keepAlive: boolean): void;
   /** Ends the connection so that the client sees that its answer is not whole. */
@@ -71,6 +74,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   strippedPrefix = "";
   clientKeepsAlive = true;
   expectsContinue = false;
+  /** Bytes of body that the route takes. */
+  bodyMaxBytes = Number.POSITIVE_INFINITY;
   /** The client's body is complete, or there is none. */
   isBodyComplete = true;
   /** Pieces of body that were passed on; more than one cannot be sent again. */
@@ -113,6 +118,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   closes = false;
 
   readonly #isPeerTrusted: boolean;
+  #total: TotalDeadline | null = null;
 
   constructor(engine: ProxyEngine, client: ClientConnection) {
     this.engine = engine;
@@ -169,6 +175,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.clientKeepsAlive = false;
     this.expectsContinue = false;
     this.isBodyComplete = true;
+    this.bodyMaxBytes = Number.POSITIVE_INFINITY;
     this.bodyPieces = 0;
     this.firstBody = "";
     this.pool = null;
@@ -199,9 +206,29 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.inFlightRow = -1;
   }
 
+  /** The whole exchange has so long from now on. */
+  endWithin(delayMs: number): void {
+    this.#total ??= new TotalDeadline(this);
+    this.#total.start(delayMs);
+  }
+
+  /** Ends the attempt under way, which is to blame for nothing: an answer of our own takes its place. */
+  abandonAttempt(): void {
+    const { connection } = this;
+    this.attemptEnds();
+    this.connection = null;
+    connection?.abandon();
+  }
+
+  /** The client's connection is gone. */
+  release(): void {
+    this.#total?.release();
+  }
+
   /** The answer is written: an idle connection must not keep what its last request needed. */
   finish(): void {
     this.attemptEnds();
+    this.#total?.stop();
     this.isActive = false;
     this.connection = null;
     this.pool = null;

@@ -17,6 +17,23 @@ const names = [
   "client_aborts",
   "responses_cut",
   "defects",
+  "shed",
+  "accept_pauses",
+  "limit_head_bytes",
+  "limit_header_count",
+  "limit_uri_bytes",
+  "limit_body_bytes",
+  "limit_connections",
+  "limit_address_connections",
+  "limit_pipelined",
+  "limit_head_time",
+  "limit_body_rate",
+  "limit_read_rate",
+  "limit_idle_time",
+  "limit_connect_time",
+  "limit_write_time",
+  "limit_read_time",
+  "limit_total_time",
 ] as const;
 export type CounterName = (typeof names)[number];
 

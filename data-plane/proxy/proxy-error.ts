@@ -18,6 +18,9 @@ export type ProxyErrorName =
   | "method_not_allowed"
   | "request_timeout"
   | "uri_too_long"
+  | "body_too_large"
+  | "total_timeout"
+  | "overloaded"
   | "head_too_large"
   | "expectation_failed"
   | "not_implemented"
@@ -62,6 +65,9 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   bad_request: ["http_request_error", 400, "Bad request", "p"],
   method_not_allowed: ["http_request_error", 405, "Method not allowed", "p"],
   request_timeout: ["http_request_error", 408, "Request timed out", "p"],
+  body_too_large: ["http_request_denied", 413, "Request body too large", "p"],
+  total_timeout: ["http_response_timeout", 504, timingOut],
+  overloaded: ["http_request_denied", 503, "this node has too much to do"],
   uri_too_long: ["http_request_error", 414, "URI too long", "p"],
   head_too_large: ["http_request_error", 431, "Request header or cookie too large", "p"],
   expectation_failed: ["http_request_error", 417, "Expectation failed", "p"],

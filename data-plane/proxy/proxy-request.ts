@@ -1,9 +1,17 @@
+import type { RouteConfig } from "../config/worker-config.ts";
 import type { RequestHead } from "../http1/request-head.ts";
-import { isPathProblem, type NormalPath, normalizePath } from "../route/normalize-path.ts";
+import {
+  hasEncodedSlash,
+  isPathProblem,
+  type NormalPath,
+  normalizePath,
+  normalizePathKeepingSlashes,
+  type PathProblem,
+} from "../route/normalize-path.ts";
 import { rewritePath } from "../route/rewrite-path.ts";
 import type { RouteMatch } from "../route/route-input.ts";
 import { matchRoute } from "../route/route-table.ts";
-import { answerByOurselves, answerHttpsRequired } from "./answer.ts";
+import { answerByOurselves, answerHttpsRequired, answerOverloaded } from "./answer.ts";
 import { startAttempts } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { forwardedFields } from "./forward-head.ts";
@@ -32,25 +40,33 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   const { engine } = exchange;
   engine.counters.add(Counter.requests);
   exchange.begin(head, bytes);
+  if (engine.shedder.ratio > 0 && engine.shedder.refusesNext()) {
+    answerOverloaded(exchange);
+    return;
+  }
 
   const target = bytes.toString("latin1", head.targetStart, head.targetEnd);
   const queryAt = target.indexOf("?");
   const query = queryAt < 0 ? "" : target.slice(queryAt);
   // Absolute-form may name no path at all (RFC 9112 section 3.2.2).
   exchange.rawPath = (queryAt < 0 ? target : target.slice(0, queryAt)) || "/";
-  const path = normalizePath(exchange.rawPath);
+  const snapshot = engine.snapshots.current;
+  // Only where some route allows it, and only for paths that have one: such a path is routed on as it came.
+  const keepsSlashes = snapshot?.routes.allowsEncodedSlashes === true;
+  const path = keepsSlashes ? normalizePathKeepingSlashes(exchange.rawPath) : normalizePath(exchange.rawPath);
   if (isPathProblem(path)) {
-    exchange.clientKeepsAlive = false;
-    answerByOurselves(exchange, proxyError("bad_request"), path);
+    refusePath(exchange, path);
     return;
   }
-
-  const snapshot = engine.snapshots.current;
   if (snapshot === null) {
     answerByOurselves(exchange, proxyError("no_configuration"));
     return;
   }
   const match = matchRoute(snapshot.routes, requestQuestion(exchange, path, head, bytes));
+  if (keepsSlashes && !match?.route.allowsEncodedSlashes && hasEncodedSlash(path)) {
+    refusePath(exchange, "encoded_slash");
+    return;
+  }
   if (match === null) {
     answerByOurselves(exchange, proxyError("no_route"));
     return;
@@ -69,6 +85,9 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
     answerByOurselves(exchange, proxyError("protocol_not_supported"));
     return;
   }
+  if (!takesBody(exchange, route, head)) return;
+  const totalTimeoutMs = route.totalTimeoutMs ?? engine.limits.totalTimeoutMs;
+  if (totalTimeoutMs !== null) exchange.endWithin(totalTimeoutMs);
   exchange.service = service;
   exchange.pool = snapshot.pools[match.poolIndex]!;
   exchange.preservesHost = route.preserveHost;
@@ -77,6 +96,21 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   exchange.fields = forwardedFields(head, bytes, exchange);
 
   startAttempts(exchange);
+}
+
+function refusePath(exchange: Exchange, problem: PathProblem): void {
+  exchange.clientKeepsAlive = false;
+  answerByOurselves(exchange, proxyError("bad_request"), problem);
+}
+
+/** A body whose length is known to be too much is not asked for; the length of others is seen as they come. */
+function takesBody(exchange: Exchange, route: RouteConfig, head: RequestHead): boolean {
+  exchange.bodyMaxBytes = route.bodyMaxBytes ?? exchange.engine.limits.bodyMaxBytes;
+  if (head.contentLength <= exchange.bodyMaxBytes) return true;
+  exchange.engine.counters.add(Counter.limit_body_bytes);
+  exchange.clientKeepsAlive = false;
+  answerByOurselves(exchange, proxyError("body_too_large"));
+  return false;
 }
 
 function takesPlainHttp(match: RouteMatch): boolean {

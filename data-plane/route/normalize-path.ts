@@ -42,6 +42,8 @@ for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
  * empty segment, or with dots to resolve.
  */
 const isDotsOrNothing = /^\.{0,2}(?:;|%3B)/;
+/** Dots, or nothing with parameters, beside an escaped slash: those beside plain ones are resolved when this is asked. */
+const climbsWhenDecoded = /(?:\/|%2F)(?:\.{1,2}(?=\/|%2F|$)|\.{0,2}(?:;|%3B))/i;
 
 /**
  * The one spelling of a request path that routing matches and the upstream gets: dot segments resolved (also
@@ -69,8 +71,26 @@ export function normalizePath(rawPath: string): NormalPath | PathProblem {
     }
   }
   if (!needsRewrite) return rawPath as NormalPath;
-  const decoded = decodeEscapes(rawPath);
+  const decoded = decodeEscapes(rawPath, false);
   return isPathProblem(decoded) ? decoded : resolveSegments(decoded);
+}
+
+/**
+ * The same for paths in which `%2F` is part of a name, as for some routes it is: it stays as it was sent, in upper or
+ * lower case, and divides nothing. What it leaves between itself and a slash must not be dots: a server that decodes
+ * it early would climb.
+ */
+export function normalizePathKeepingSlashes(rawPath: string): NormalPath | PathProblem {
+  const path = normalizePath(rawPath);
+  if (path !== "encoded_slash") return path;
+  const decoded = decodeEscapes(rawPath, true);
+  if (isPathProblem(decoded)) return decoded;
+  const resolved = resolveSegments(decoded);
+  return climbsWhenDecoded.test(resolved) ? "encoded_slash" : resolved;
+}
+
+export function hasEncodedSlash(path: NormalPath): boolean {
+  return path.includes("%2F") || path.includes("%2f");
 }
 
 export function isPathProblem(result: NormalPath | PathProblem): result is PathProblem {
@@ -78,7 +98,7 @@ export function isPathProblem(result: NormalPath | PathProblem): result is PathP
 }
 
 /** Decodes unreserved characters and writes the other escapes in upper case, each escape once: `%2541` stays. */
-function decodeEscapes(path: string): NormalPath | PathProblem {
+function decodeEscapes(path: string, keepsSlashes: boolean): NormalPath | PathProblem {
   if (path.includes("\\")) return "backslash";
   let decoded = "";
   let copiedTo = 0;
@@ -86,7 +106,10 @@ function decodeEscapes(path: string): NormalPath | PathProblem {
     const byte = escapedByte(path, at);
     if (byte === -1) return "malformed_escape";
     if (byte === 0) return "encoded_nul";
-    if (byte === SLASH) return "encoded_slash";
+    if (byte === SLASH) {
+      if (!keepsSlashes) return "encoded_slash";
+      continue;
+    }
     if (byte === BACKSLASH) return "encoded_backslash";
     if (byte >= 0x80 && isOverlong(byte, path, at)) return "overlong_utf8";
     decoded += path.slice(copiedTo, at);

@@ -2,7 +2,7 @@ const SLASH = 0x2f;
 const DOT = 0x2e;
 const SEMICOLON = 0x3b;
 const PERCENT = 0x25;
-const isDotSegment = /^(?:\.{1,2}(?:\/|$)|\.{0,2}(?:;|%3B))/;
+const isDotSegment = /^(?:\.{1,2}(?:\/|%2F|$)|\.{0,2}(?:;|%3B))/i;
 
 /**
  * The request target for the upstream: service path, then the request path (without what the route matched,

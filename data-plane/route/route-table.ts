@@ -10,6 +10,8 @@ export type { RouteInput, RouteMatch } from "./route-input.ts";
 /** The routes of one config, indexed. Immutable. */
 export interface RouteTable {
   readonly routeCount: number;
+  /** Whether any of them takes a path with %2F. */
+  readonly allowsEncodedSlashes: boolean;
   readonly hosts: HostIndex;
 }
 
@@ -41,7 +43,8 @@ export function buildRouteTable(config: WorkerConfig): RouteTable {
     for (const host of hasValues(route.hosts) ? route.hosts : [null]) hosts.pathsOf(host).add(prefix, candidate);
   }
   hosts.link();
-  return { routeCount: config.routes.length, hosts };
+  const allowsEncodedSlashes = config.routes.some((route) => route.allowsEncodedSlashes);
+  return { routeCount: config.routes.length, allowsEncodedSlashes, hosts };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { ReadBuffer, ReadBuffers } from "./read-buffer.ts";
+import { unsentBytes } from "./unsent-bytes.ts";
 
 /** Who gets what happens on a socket. Nothing is called after onClosed. */
 export interface ByteReader {
@@ -21,6 +22,10 @@ export interface ByteReader {
 export interface ByteSocket {
   /** Something that was written is still waiting to leave. */
   readonly hasPending: boolean;
+  /** How much that is, in whole writes. */
+  readonly pendingBytes: number;
+  /** How much of the write under way has not left. */
+  readonly unsentBytes: number;
   /** More is waiting to leave than the writer should add to: onDrain follows. */
   readonly isFull: boolean;
   /** Whether what is being read needs memory of its own, because it is passed on without a copy. */
@@ -97,6 +102,14 @@ export class PlainSocket implements ByteSocket {
 
   get hasPending(): boolean {
     return this.#socket!.writableLength > 0;
+  }
+
+  get pendingBytes(): number {
+    return this.#socket!.writableLength;
+  }
+
+  get unsentBytes(): number {
+    return unsentBytes(this.#socket!);
   }
 
   get isFull(): boolean {
