@@ -24,6 +24,8 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   try {
     const node = await startNode(options, log);
     ending.started(node);
+    // Without a log file a closing terminal ends the process, as usual.
+    if (!["off", "stdout"].includes(options.accessLog)) process.on("SIGHUP", () => node.reopenLogs());
     // For the process of ours that started this one: it may log nothing at this level.
     process.send?.({ msg: "ready", proxy: node.proxyAddresses, status: node.statusAddresses });
   } catch (error) {

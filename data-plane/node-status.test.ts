@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type NodeStatusParts, nodeStatus } from "./node-status.ts";
+import { TrafficTotals } from "./status/traffic-totals.ts";
 import type { SyncState } from "./sync/sync-client.ts";
 import { nodeCounters } from "./telemetry/counters.ts";
 
@@ -31,6 +32,7 @@ function statusOf(
       listeningCount: 2,
       servingCount: given.servingCount ?? 2,
       counters: async () => ({ requests: 9, connections_active: 4 }),
+      traffic: () => new TrafficTotals(10).sum([]),
     } as unknown as NodeStatusParts["workers"],
     applier: { served: given.served === undefined ? served : given.served } as NodeStatusParts["applier"],
     readmission: { ejectedCount: 1 } as NodeStatusParts["readmission"],

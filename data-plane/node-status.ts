@@ -2,6 +2,7 @@ import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { ourMetric } from "./status/metrics-text.ts";
 import type { StatusSource } from "./status/status-server.ts";
+import { trafficFamilies } from "./status/traffic-families.ts";
 import type { SyncState } from "./sync/sync-client.ts";
 import { isLevel, type NodeCounters } from "./telemetry/counters.ts";
 import type { WorkerGroup } from "./worker-group.ts";
@@ -67,6 +68,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
       return [
         ...Object.entries(gauges).map(([name, value]) => ourMetric(name, "gauge", value)),
         ...Object.entries(counted).map(([name, value]) => ourMetric(name, isLevel(name) ? "gauge" : "counter", value)),
+        ...trafficFamilies(workers.traffic()),
       ];
     },
   };

@@ -12,6 +12,7 @@ import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts
 import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
 import { type SyncClient, startSyncClient } from "./sync/sync-client.ts";
+import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import { type NodeCounters, nodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
@@ -32,6 +33,8 @@ export interface DataPlaneNode {
   /** `host:port` of each bound address. */
   readonly proxyAddresses: readonly string[];
   readonly statusAddresses: readonly string[];
+  /** Opens log files by their names again, after they were rotated. */
+  reopenLogs(): void;
   /** Takes no more work, finishes what is under way, and ends; resolves when all is closed. */
   drain(): Promise<void>;
 }
@@ -39,6 +42,8 @@ export interface DataPlaneNode {
 /** Linux: whether connections that wait at a listener that closes go to another one on the same port. */
 const MIGRATE_REQ_FILE = "/proc/sys/net/ipv4/tcp_migrate_req";
 const FIRST_ANSWERS_WAIT_MS = 500;
+/** How long the last lines of the access log may take. */
+const ACCESS_LOG_END_MS = 1_000;
 const WORKER_ANSWER_TIMEOUT_MS = 10_000;
 /** What is known of an endpoint that goes is kept so long, in case that it comes back. */
 const ROWS_KEEP_MS = 300_000;
@@ -54,7 +59,8 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const workerCount = options.workers ?? availableParallelism();
   const folder = openFolder(options);
   const proxyHosts = await freeHosts(options);
-  const traffic = await buildTraffic({ options, log, counters, proxyHosts, workerCount, version });
+  const accessLog = await openAccessLog(options, log, counters);
+  const traffic = await buildTraffic({ options, log, counters, accessLog, proxyHosts, workerCount, version });
   let sync: SyncClient | null = null;
   let isDraining = false;
   const status = nodeStatus({
@@ -104,15 +110,36 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   return {
     proxyAddresses,
     statusAddresses,
+    reopenLogs: () => accessLog?.reopen(),
     async drain() {
       isDraining = true;
       sync?.close();
       await traffic.workers.drain(options.drainTimeoutMs);
+      await accessLog?.close(ACCESS_LOG_END_MS);
       traffic.close();
       statusServer.close();
       folder.close();
     },
   };
+}
+
+async function openAccessLog(options: DataPlaneOptions, log: Log, counters: NodeCounters) {
+  if (options.accessLog === "off") return null;
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  try {
+    return await AccessLogWriter.open({
+      target: options.accessLog,
+      onProblem(problem, lostLineCount) {
+        counters.access_log_lines_lost += lostLineCount;
+        // A full disk fails every write; one word of it a minute is enough.
+        if (timers.nowMs() - toldAtMs < 60_000) return;
+        toldAtMs = timers.nowMs();
+        log.error({ problem, lostLineCount }, "the access log cannot be written");
+      },
+    });
+  } catch (cause) {
+    throw new StartError(`cannot open the access log: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function openFolder(options: DataPlaneOptions) {
@@ -143,13 +170,15 @@ interface TrafficInput {
   readonly options: DataPlaneOptions;
   readonly log: Log;
   readonly counters: NodeCounters;
+  readonly accessLog: AccessLogWriter | null;
   readonly proxyHosts: readonly string[];
   readonly workerCount: number;
   readonly version: string;
 }
 
 /** Everything between a snapshot and the workers that serve it. */
-async function buildTraffic({ options, log, counters, proxyHosts, workerCount, version }: TrafficInput) {
+async function buildTraffic(input: TrafficInput) {
+  const { options, log, counters, accessLog, proxyHosts, workerCount, version } = input;
   const table = EndpointTable.create({
     // Twice as many as may be in use: rows are kept for a while after they went out of use.
     endpointRowsMax: 2 * options.endpointsMax,
@@ -187,7 +216,12 @@ async function buildTraffic({ options, log, counters, proxyHosts, workerCount, v
     proxyPort: options.proxyListen.port,
     endpointTable: table.buffer,
     version,
-    settings: { trustedProxies: options.trustedProxies },
+    settings: {
+      trustedProxies: options.trustedProxies,
+      accessLogSample: accessLog === null ? null : options.accessLogSample,
+      metricsSeriesMax: options.metricsSeriesMax,
+    },
+    onAccessLog: (lines, lineCount, taken) => accessLog?.write(lines, lineCount, taken),
     resourceLimits: { maxOldGenerationSizeMb: options.workerMemoryMb },
     timers,
     answerTimeoutMs: WORKER_ANSWER_TIMEOUT_MS,

@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
+import { TrafficMetrics } from "./proxy/traffic-metrics.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
 /**
@@ -29,7 +30,13 @@ port.on("message", (message: ToWorker) => {
         say({ type: "ejected", poolKey, endpointRow: workerIndex, cause: "test" });
       return;
     case "counters":
-      say({ type: "counters", id: message.id, counters: { configCount, setCount: sets.length } });
+      say({
+        type: "counters",
+        id: message.id,
+        counters: { configCount, setCount: sets.length },
+        traffic: new TrafficMetrics(1).read(),
+        upstreamConnections: { labels: [], cells: new Float64Array(0) },
+      });
       return;
     case "drain":
       say({ type: "drained" });

@@ -1,5 +1,6 @@
 import type { ResourceLimits } from "node:worker_threads";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import { type TrafficSum, TrafficTotals, type WorkerTraffic } from "./status/traffic-totals.ts";
 import { isLevel } from "./telemetry/counters.ts";
 import type { Timers } from "./upstream/timers.ts";
 import type { FromWorker, ToWorker, WorkerSettings } from "./worker-message.ts";
@@ -21,6 +22,8 @@ export interface WorkerGroupOptions {
   /** The endpoint sets as they are now, for a worker that starts. */
   readonly currentSets: () => readonly EndpointSet[];
   readonly onEjected: (poolKey: string, endpointRow: number, cause: string) => void;
+  /** Lines of the access log; `taken` must be called when they are written, or given up. */
+  readonly onAccessLog: (lines: Uint8Array, lineCount: number, taken: () => void) => void;
   /** A worker was lost; its successor starts after `delayMs`. */
   readonly onLost: (workerIndex: number, cause: string, delayMs: number) => void;
 }
@@ -82,12 +85,14 @@ export class WorkerGroup {
   #cancelTick = () => {};
   /** What workers that are gone had counted. */
   readonly #formerCounters: Record<string, number> = {};
+  readonly #formerTraffic: TrafficTotals;
   readonly #drained = new Set<number>();
   #onDrained = () => {};
 
   constructor(options: WorkerGroupOptions) {
     this.#options = options;
     this.#port = options.proxyPort;
+    this.#formerTraffic = new TrafficTotals(options.settings.metricsSeriesMax);
     this.#places = Array.from({ length: options.count }, (_, index) => ({
       slot: new WorkerSlot(index, {
         entry: options.entry,
@@ -168,6 +173,17 @@ export class WorkerGroup {
     return sums;
   }
 
+  /** What all workers of this run have carried, as told with the counters last. */
+  traffic(): TrafficSum {
+    const reports: WorkerTraffic[] = [];
+    for (const { slot } of this.#places) {
+      if (slot.report === null) continue;
+      const connectionCount = slot.report.counters["connections_active"] ?? 0;
+      reports.push({ ...slot.report, workerIndex: slot.index, connectionCount });
+    }
+    return this.#formerTraffic.sum(reports);
+  }
+
   /** Lets every worker finish its requests; resolves when all have, or soon after `timeoutMs`. Ends them. */
   async drain(timeoutMs: number): Promise<void> {
     this.#isEnding = true;
@@ -223,6 +239,12 @@ export class WorkerGroup {
       case "ejected":
         this.#options.onEjected(message.poolKey, message.endpointRow, message.cause);
         break;
+      case "access-log": {
+        const byteCount = message.lines.length;
+        const taken = () => slot.post({ type: "access-log-taken", byteCount });
+        this.#options.onAccessLog(message.lines, message.lineCount, taken);
+        break;
+      }
       case "drained":
         this.#drained.add(slot.index);
         this.#noteDrained();
@@ -256,6 +278,7 @@ export class WorkerGroup {
   #lost(slot: WorkerSlot, cause: string): void {
     const counted = Object.entries(slot.counters).filter(([name]) => !isLevel(name));
     addTo(this.#formerCounters, Object.fromEntries(counted));
+    if (slot.report !== null) this.#formerTraffic.keep(slot.report.traffic);
     if (this.#isEnding) {
       this.#drained.add(slot.index);
       this.#noteDrained();

@@ -1,4 +1,6 @@
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
+import type { SeriesCounts } from "./telemetry/series-table.ts";
 
 /** `workerData` of a traffic worker. */
 export interface WorkerStart {
@@ -15,6 +17,10 @@ export interface WorkerStart {
 export interface WorkerSettings {
   /** Address ranges, as `parseRange` takes them. */
   readonly trustedProxies: readonly string[];
+  /** Share of the requests that are logged; null for no access log. */
+  readonly accessLogSample: number | null;
+  /** Routes, and targets, with metrics of their own. */
+  readonly metricsSeriesMax: number;
 }
 
 /** Main thread to worker. */
@@ -22,6 +28,8 @@ export type ToWorker =
   | { readonly type: "config"; readonly config: WorkerConfig; readonly endpointSets: readonly EndpointSet[] }
   | { readonly type: "endpoints"; readonly endpointSets: readonly EndpointSet[] }
   | { readonly type: "counters"; readonly id: number }
+  /** So many bytes of access log that the worker sent are written, or given up. */
+  | { readonly type: "access-log-taken"; readonly byteCount: number }
   /** Stop keeping connections; close the listener when no connection came for 1 s or `timeoutMs` is over; then "drained". */
   | { readonly type: "drain"; readonly timeoutMs: number };
 
@@ -36,5 +44,14 @@ export type FromWorker =
   | { readonly type: "apply-failed"; readonly publication: number; readonly message: string }
   /** The worker took an endpoint out; the main thread decides when it comes back. */
   | { readonly type: "ejected"; readonly poolKey: string; readonly endpointRow: number; readonly cause: string }
-  | { readonly type: "counters"; readonly id: number; readonly counters: Readonly<Record<string, number>> }
+  | {
+      readonly type: "counters";
+      readonly id: number;
+      readonly counters: Readonly<Record<string, number>>;
+      readonly traffic: TrafficCounts;
+      /** Connections to targets, open and idle, by address. */
+      readonly upstreamConnections: SeriesCounts;
+    }
+  /** Whole lines; the worker sends a bounded amount and then waits for "access-log-taken". */
+  | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   | { readonly type: "drained" };

@@ -3,6 +3,9 @@ import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
 export type WorkerCounters = Readonly<Record<string, number>>;
 
+/** What a worker says when it is asked what it counted. */
+export type WorkerReport = Extract<FromWorker, { readonly type: "counters" }>;
+
 export interface WorkerSlotOptions {
   readonly entry: URL;
   readonly resourceLimits: ResourceLimits;
@@ -26,7 +29,7 @@ export class WorkerSlot {
   #hasApplied = false;
   #nextRequestId = 1;
   readonly #requests = new Map<number, (counters: WorkerCounters | null) => void>();
-  #counters: WorkerCounters = {};
+  #report: WorkerReport | null = null;
 
   constructor(index: number, options: WorkerSlotOptions) {
     this.index = index;
@@ -64,7 +67,12 @@ export class WorkerSlot {
 
   /** What the worker counted, as last asked. */
   get counters(): WorkerCounters {
-    return this.#counters;
+    return this.#report?.counters ?? {};
+  }
+
+  /** The same with what it counted by series; null until it was first asked. */
+  get report(): WorkerReport | null {
+    return this.#report;
   }
 
   start(workerData: WorkerStart): void {
@@ -116,7 +124,7 @@ export class WorkerSlot {
 
   #receive(message: FromWorker): void {
     if (message.type === "counters") {
-      this.#counters = message.counters;
+      this.#report = message;
       this.#requests.get(message.id)?.(message.counters);
       this.#requests.delete(message.id);
       return;
@@ -137,6 +145,6 @@ export class WorkerSlot {
     for (const resolve of this.#requests.values()) resolve(null);
     this.#requests.clear();
     this.#options.onLost(this, cause);
-    this.#counters = {};
+    this.#report = null;
   }
 }

@@ -19,14 +19,14 @@ afterEach(async () => {
 });
 
 /** A worker thread and what it told so far. */
-function start(table: EndpointTable, port: number, workerIndex = 0) {
+function start(table: EndpointTable, port: number, workerIndex = 0, accessLogSample: number | null = null) {
   const workerData: WorkerStart = {
     workerIndex,
     proxyHosts: ["127.0.0.1"],
     proxyPort: port,
     endpointTable: table.buffer,
     version: "0.0.1",
-    settings: { trustedProxies: [] },
+    settings: { trustedProxies: [], accessLogSample, metricsSeriesMax: 10 },
   };
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
   ends.push(() => worker.terminate());

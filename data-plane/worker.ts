@@ -11,6 +11,16 @@ function tell(message: FromWorker): void {
   main.postMessage(message);
 }
 
+/** @param id of the request for them; 0 without one */
+function tellCounters({ engine }: ProxyServer, id: number): void {
+  const upstreamConnections = engine.upstreams.sizes(start.settings.metricsSeriesMax);
+  tell({ type: "counters", id, counters: engine.counters.read(), traffic: engine.traffic.read(), upstreamConnections });
+}
+
+function tellLines(lines: Uint8Array<ArrayBuffer>, lineCount: number): void {
+  main.postMessage({ type: "access-log", lines, lineCount } satisfies FromWorker, [lines.buffer]);
+}
+
 /** One line per defect, and no more than a few a second: a defect in the path of every request must not flood. */
 let defectsLeft = 10;
 setInterval(() => {
@@ -49,10 +59,15 @@ async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
       snapshots.applyEndpoints(message.endpointSets);
       return;
     case "counters":
-      tell({ type: "counters", id: message.id, counters: server.engine.counters.read() });
+      tellCounters(server, message.id);
+      return;
+    case "access-log-taken":
+      server.engine.accessLog?.taken(message.byteCount);
       return;
     case "drain":
       await server.drain(message.timeoutMs);
+      // What was counted since it was last asked for would be lost with this thread.
+      tellCounters(server, 0);
       tell({ type: "drained" });
   }
 }
@@ -65,6 +80,9 @@ try {
     endpoints: EndpointTable.attach(start.endpointTable),
     version: start.version,
     trustedProxies: start.settings.trustedProxies,
+    metricsSeriesMax: start.settings.metricsSeriesMax,
+    accessLog:
+      start.settings.accessLogSample === null ? null : { sampleRatio: start.settings.accessLogSample, send: tellLines },
     onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
     onDefect: reportDefect,
   });

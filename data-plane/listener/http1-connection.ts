@@ -194,11 +194,14 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   /** Nothing of a stream that broke a rule is read again: answer if that can be, end, throw away what still comes. */
   #fail(error: ProxyError, detail = ""): void {
     const exchange = this.#exchange;
-    if (exchange.isActive && exchange.isAnswered) this.cut();
+    if (exchange.isActive && exchange.isAnswered) {
+      exchange.failure = error.type;
+      this.cut();
+    }
     // Its request was answered already; only the rest of the body was being thrown away.
     else if (this.#phase === Phase.Exchange && !exchange.isActive) this.#end();
     else {
-      if (exchange.isActive) exchange.abandon();
+      if (exchange.isActive) exchange.abandonAttempt();
       else exchange.reset();
       this.#phase = Phase.Exchange;
       exchange.clientKeepsAlive = false;
@@ -359,8 +362,10 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     const isExchange = this.#phase === Phase.Exchange;
     if (awaited === "hold") this.#readOn();
     else if (awaited === "head" || (awaited === "body" && isExchange)) this.#fail(proxyError("request_timeout"));
-    else if (isExchange) this.cut();
-    else this.socket.destroy();
+    else if (isExchange) {
+      this.#exchange.failure = "connection_write_timeout";
+      this.cut();
+    } else this.socket.destroy();
   }
 
   onClosed(): void {

@@ -1,11 +1,13 @@
 import type { Server, Socket } from "node:net";
 import type { EndpointState } from "../balance/endpoint-state.ts";
 import { RequestHead } from "../http1/request-head.ts";
+import { AccessLog, type AccessLogOptions } from "../proxy/access-log.ts";
 import { type ClientLimits, defaultClientLimits } from "../proxy/client-limits.ts";
 import { LoadShedder } from "../proxy/load-shedder.ts";
-import { ProxyCounters } from "../proxy/proxy-counters.ts";
+import { Counter, ProxyCounters } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { RequestIds } from "../proxy/request-id.ts";
+import { TrafficMetrics } from "../proxy/traffic-metrics.ts";
 import { TrustedProxies } from "../proxy/trusted-proxies.ts";
 import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
@@ -20,6 +22,10 @@ export interface ProxyServerOptions {
   readonly version: string;
   /** Address ranges, as `parseRange` takes them. Default: none. */
   readonly trustedProxies?: readonly string[];
+  /** Routes, and targets, with metrics of their own. Default 500. */
+  readonly metricsSeriesMax?: number;
+  /** Default: null, no request is logged. */
+  readonly accessLog?: Pick<AccessLogOptions, "sampleRatio" | "send"> | null;
   readonly onEjected: ProxyEngine["onEjected"];
   readonly onDefect: (error: unknown) => void;
   readonly limits?: Partial<ClientLimits>;
@@ -49,6 +55,8 @@ export class ProxyServer {
   private constructor(options: ProxyServerOptions, acceptMode: AcceptMode) {
     const wheel = new DeadlineWheel(options.onDefect);
     const buffers = new ReadBuffers();
+    const counters = new ProxyCounters();
+    const accessLog = options.accessLog ? openAccessLog(options.accessLog, counters) : null;
     const limits = { ...defaultClientLimits, ...options.limits };
     this.engine = {
       snapshots: new SnapshotHolder(options.endpoints),
@@ -57,7 +65,9 @@ export class ProxyServer {
       buffers,
       wheel,
       requestIds: new RequestIds(),
-      counters: new ProxyCounters(),
+      counters,
+      traffic: new TrafficMetrics(options.metricsSeriesMax ?? 500),
+      accessLog,
       limits,
       shedder: new LoadShedder({ lagMs: limits.shedLagMs }),
       version: options.version,
@@ -68,7 +78,10 @@ export class ProxyServer {
       onDefect: options.onDefect,
     };
     this.#connections = new ClientConnections(this.engine, acceptMode);
-    this.#ticking = setInterval(() => wheel.tick(), tickMs);
+    this.#ticking = setInterval(() => {
+      wheel.tick();
+      accessLog?.flush();
+    }, tickMs);
   }
 
   /** Ready to serve, but listening nowhere yet. */
@@ -166,6 +179,12 @@ export class ProxyServer {
     this.#connections.closeIdle();
     await this.#connections.emptied(timeoutMs);
     this.engine.upstreams.closeIdle();
+    this.engine.accessLog?.flush();
     clearInterval(this.#ticking);
   }
+}
+
+function openAccessLog(options: Pick<AccessLogOptions, "sampleRatio" | "send">, counters: ProxyCounters): AccessLog {
+  const onDropped = () => counters.add(Counter.access_log_lines_dropped);
+  return new AccessLog({ ...options, onDropped, nowUnixMs: Date.now });
 }

@@ -2,6 +2,7 @@ import { errorResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";
 import { Counter } from "./proxy-counters.ts";
 import { type ProxyError, proxyError } from "./proxy-error.ts";
+import { recordExchange } from "./record-exchange.ts";
 
 /**
  * Answers an exchange with an error of our own. The connection stays usable only when the request was read
@@ -52,6 +53,10 @@ function writeAnswer(
     detail: more.detail.replaceAll(/[^A-Za-z0-9_ .-]/g, ""),
   });
   client.socket.writeText(text);
+  exchange.status = status;
+  exchange.failure = error.type;
+  exchange.bytesOut += text.length;
+  recordExchange(exchange);
   engine.counters.add(
     status >= 500 ? Counter.responses_5xx : status >= 400 ? Counter.responses_4xx : Counter.responses_3xx,
   );

@@ -20,6 +20,8 @@ export function startAttempts(exchange: Exchange): void {
 function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boolean): void {
   const { engine } = exchange;
   engine.counters.add(Counter.attempts);
+  engine.traffic.countAttempt(exchange.pool!.config, endpoint);
+  exchange.logged?.attemptStarted(endpoint.address, endpoint.port);
   exchange.endpoint = endpoint;
   exchange.inFlightRow = endpoint.row;
   engine.endpoints.attemptBegins(endpoint.row);
@@ -73,17 +75,22 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   exchange.connection = null;
   exchange.attemptEnds();
   engine.counters.add(isConnectFailure(loss) ? Counter.connect_failures : Counter.attempts_lost);
+  engine.traffic.countLoss(exchange.pool!.config, endpoint, loss);
+  exchange.logged?.attemptEnded(proxyError(errorOfLoss(loss)).type);
   if (loss === "defect") engine.onDefect(detail);
   if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
   if (isConnectFailure(loss)) takeOut(exchange, endpoint, loss);
   // A head that is still held back was never sent: an answer of our own can take its place.
   if (exchange.unsentAnswerHead !== "") {
+    exchange.bytesOut -= exchange.unsentAnswerHead.length;
     exchange.unsentAnswerHead = "";
     exchange.isAnswered = false;
+    exchange.answerLatencyMs = -1;
   }
   if (exchange.isAnswered) {
     // Only a cut tells the client that this is not the whole answer.
     engine.counters.add(Counter.responses_cut);
+    exchange.failure = proxyError(errorOfLoss(loss)).type;
     exchange.client.cut();
     return;
   }
@@ -130,5 +137,6 @@ function takeOut(exchange: Exchange, endpoint: EndpointConfig, loss: UpstreamLos
   if (set.endpoints.length < 2) return;
   if (!exchange.engine.endpoints.eject(config.poolRow, endpoint.row)) return;
   exchange.engine.counters.add(Counter.ejections);
+  exchange.engine.traffic.countEjection(config, endpoint);
   exchange.engine.onEjected(config.key, endpoint.row, loss);
 }

@@ -1,4 +1,4 @@
-import type { EndpointConfig, ServiceConfig } from "../config/worker-config.ts";
+import type { EndpointConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import { Framing } from "../http1/body-framing.ts";
 import type { Method } from "../http1/method.ts";
 import type { RequestHead } from "../http1/request-head.ts";
@@ -10,8 +10,10 @@ import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upst
 import { attemptConnected, attemptLost } from "./attempt.ts";
 import { clientAddress } from "./client-address.ts";
 import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
+import { LoggedRequest } from "./logged-request.ts";
 import { type OriginClaims, readOriginClaims } from "./origin-claims.ts";
 import type { ProxyEngine } from "./proxy-engine.ts";
+import { clientLeft, recordExchange } from "./record-exchange.ts";
 import {
   flushAnswerHead,
   relayAnswerBytes,
@@ -70,6 +72,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   clientAddress = "";
   /** What a trusted peer says of the request as the client made it; null from any other. */
   claims: OriginClaims | null = null;
+  /** Path and query as sent. */
+  sentTarget = "";
   rawPath = "";
   strippedPrefix = "";
   clientKeepsAlive = true;
@@ -85,6 +89,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
 
   // Where it goes, and the attempts to get it there.
   pool: ServedPool | null = null;
+  route: RouteConfig | null = null;
   service: ServiceConfig | null = null;
   preservesHost = false;
   /** Path and query for the upstream. */
@@ -117,6 +122,19 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   proxyLatencyMs = 0;
   closes = false;
 
+  // What is counted and logged at the end (record-exchange.ts).
+  /** Of the answer; 0 until there is one. */
+  status = 0;
+  /** From the client and to it: heads and bodies, in their framing. */
+  bytesIn = 0;
+  bytesOut = 0;
+  /** From the request's sending to the answer's head; below 0 without one. */
+  answerLatencyMs = -1;
+  /** RFC 9209 error type of what went wrong; "" for nothing. */
+  failure = "";
+  /** null without an access log. */
+  readonly logged: LoggedRequest | null;
+
   readonly #isPeerTrusted: boolean;
   #total: TotalDeadline | null = null;
 
@@ -124,6 +142,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.engine = engine;
     this.client = client;
     this.clientAddress = client.remoteAddress;
+    this.logged = engine.accessLog === null ? null : new LoggedRequest();
     this.#isPeerTrusted = engine.trustedProxies?.has(client.remoteAddress) ?? false;
   }
 
@@ -153,6 +172,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     const hostLength = head.hostNameEnd - head.hostStart;
     const host = hostLength === this.authority.length ? this.authority : this.authority.slice(0, hostLength);
     this.host = host.toLowerCase();
+    this.bytesIn = head.byteLength;
+    this.logged?.begin(head, bytes);
     if (!this.#isPeerTrusted) return;
     this.claims = readOriginClaims(head, bytes);
     this.clientAddress = clientAddress(this.client.remoteAddress, this.claims, this.engine.trustedProxies!);
@@ -170,6 +191,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.authority = "";
     this.clientAddress = this.client.remoteAddress;
     this.claims = null;
+    this.sentTarget = "";
     this.rawPath = "";
     this.strippedPrefix = "";
     this.clientKeepsAlive = false;
@@ -179,6 +201,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.bodyPieces = 0;
     this.firstBody = "";
     this.pool = null;
+    this.route = null;
     this.service = null;
     this.target = "";
     this.fields = "";
@@ -193,6 +216,12 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.endsByClose = false;
     this.isReadPaused = false;
     this.closes = false;
+    this.status = 0;
+    this.bytesIn = 0;
+    this.bytesOut = 0;
+    this.answerLatencyMs = -1;
+    this.failure = "";
+    this.logged?.reset();
   }
 
   get canReplay(): boolean {
@@ -232,6 +261,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.isActive = false;
     this.connection = null;
     this.pool = null;
+    this.route = null;
     this.service = null;
     this.endpoint = null;
     this.tried.length = 0;
@@ -240,8 +270,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.firstBody = "";
   }
 
-  /** The client is gone: whatever is still under way for it ends. */
+  /** The client is gone, or gets no whole answer: whatever is still under way for it ends. */
   abandon(): void {
+    if (this.failure === "") this.failure = clientLeft;
+    recordExchange(this);
     const { connection } = this;
     this.finish();
     connection?.abandon();
@@ -289,6 +321,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
       attemptLost(this, loss, detail);
     } catch (error) {
       this.engine.onDefect(error);
+      this.failure = "proxy_internal_error";
       this.client.cut();
     }
   }

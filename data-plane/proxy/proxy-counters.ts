@@ -34,6 +34,7 @@ const names = [
   "limit_write_time",
   "limit_read_time",
   "limit_total_time",
+  "access_log_lines_dropped",
 ] as const;
 export type CounterName = (typeof names)[number];
 

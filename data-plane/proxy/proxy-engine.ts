@@ -4,10 +4,12 @@ import type { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import type { ReadBuffers } from "../socket/read-buffer.ts";
 import type { DeadlineWheel } from "../upstream/deadline-wheel.ts";
 import type { UpstreamPool } from "../upstream/upstream-pool.ts";
+import type { AccessLog } from "./access-log.ts";
 import type { ClientLimits } from "./client-limits.ts";
 import type { LoadShedder } from "./load-shedder.ts";
 import type { ProxyCounters } from "./proxy-counters.ts";
 import type { RequestIds } from "./request-id.ts";
+import type { TrafficMetrics } from "./traffic-metrics.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
 
 /** What all connections of one worker share. */
@@ -24,6 +26,9 @@ export interface ProxyEngine {
   readonly version: string;
   /** null: nobody is trusted, and X-Forwarded-* of clients say nothing. */
   readonly trustedProxies: TrustedProxies | null;
+  readonly traffic: TrafficMetrics;
+  /** null: no request is logged. */
+  readonly accessLog: AccessLog | null;
   /** Answers say `Connection: close` while this is true. */
   isDraining: boolean;
   /** The one head that is being read: a head is parsed and acted on within one call. */

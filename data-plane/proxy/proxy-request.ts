@@ -40,12 +40,13 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   const { engine } = exchange;
   engine.counters.add(Counter.requests);
   exchange.begin(head, bytes);
+  const target = bytes.toString("latin1", head.targetStart, head.targetEnd);
+  exchange.sentTarget = target;
   if (engine.shedder.ratio > 0 && engine.shedder.refusesNext()) {
     answerOverloaded(exchange);
     return;
   }
 
-  const target = bytes.toString("latin1", head.targetStart, head.targetEnd);
   const queryAt = target.indexOf("?");
   const query = queryAt < 0 ? "" : target.slice(queryAt);
   // Absolute-form may name no path at all (RFC 9112 section 3.2.2).
@@ -71,12 +72,14 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
     answerByOurselves(exchange, proxyError("no_route"));
     return;
   }
+  const { route, service } = match;
+  exchange.route = route;
+  exchange.service = service;
   if (exchange.scheme === "http" && !takesPlainHttp(match)) {
     answerHttpsRequired(exchange, proxyError("https_required"), match.route.httpsRedirectStatus, path + query);
     return;
   }
 
-  const { route, service } = match;
   if (service === null) {
     answerByOurselves(exchange, proxyError("no_service"));
     return;
@@ -88,7 +91,6 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   if (!takesBody(exchange, route, head)) return;
   const totalTimeoutMs = route.totalTimeoutMs ?? engine.limits.totalTimeoutMs;
   if (totalTimeoutMs !== null) exchange.endWithin(totalTimeoutMs);
-  exchange.service = service;
   exchange.pool = snapshot.pools[match.poolIndex]!;
   exchange.preservesHost = route.preserveHost;
   exchange.target = rewritePath(service.path, path, match.matchedChars, route.stripPath, query);

@@ -5,6 +5,7 @@ import { requestWritten } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
 import { Counter } from "./proxy-counters.ts";
+import { recordExchange } from "./record-exchange.ts";
 import { bodyCameUnasked, sendHeadOfHeldBody } from "./relay-interim.ts";
 
 /**
@@ -16,6 +17,7 @@ const textMaxBytes = 8_192;
 /** A piece of the request body, in its framing. */
 export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: number, end: number): void {
   const connection = exchange.connection;
+  exchange.bytesIn += end - start;
   // After an answer of our own the rest of the body is only read to find the next request.
   if (connection === null) return;
   if (exchange.expectsContinue) bodyCameUnasked(exchange);
@@ -72,12 +74,15 @@ export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: B
   const { engine } = exchange;
   const nowMs = performance.now();
   exchange.isAnswered = true;
-  exchange.upstreamLatencyMs = Math.round(nowMs - exchange.sentAtMs);
+  exchange.status = head.status;
+  exchange.answerLatencyMs = nowMs - exchange.sentAtMs;
+  exchange.upstreamLatencyMs = Math.round(exchange.answerLatencyMs);
   exchange.proxyLatencyMs = Math.round(exchange.sentAtMs - exchange.startedAtMs);
   frameAnswer(exchange, head);
   // A body that was never asked for may come all the same, or not: the next request could not be told from it.
   exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose || exchange.expectsContinue;
   exchange.unsentAnswerHead = answerHead(head, bytes, exchange);
+  exchange.bytesOut += exchange.unsentAnswerHead.length;
   engine.counters.add(Counter.responses_1xx + Math.trunc(head.status / 100) - 1);
 }
 
@@ -101,8 +106,13 @@ export function relayAnswerBytes(exchange: Exchange, from: ReadBuffer, start: nu
   const connection = exchange.connection!;
   let before = exchange.unsentAnswerHead;
   exchange.unsentAnswerHead = "";
-  if (exchange.wrapsInChunks) before += `${(end - start).toString(16)}\r\n`;
+  if (exchange.wrapsInChunks) {
+    const size = `${(end - start).toString(16)}\r\n`;
+    before += size;
+    exchange.bytesOut += size.length + 2;
+  }
   const after = exchange.wrapsInChunks ? "\r\n" : "";
+  exchange.bytesOut += end - start;
   let goesOn: boolean;
   if (end - start <= textMaxBytes) {
     goesOn = client.socket.writeText(before + from.bytes.toString("latin1", start, end) + after);
@@ -123,6 +133,7 @@ export function relayAnswerBytes(exchange: Exchange, from: ReadBuffer, start: nu
 
 /** Trailer fields of an answer, which go before the bytes that end its body: those follow at once. */
 export function relayAnswerTrailers(exchange: Exchange, lines: string): void {
+  exchange.bytesOut += lines.length;
   exchange.client.socket.writeText(lines);
 }
 
@@ -147,9 +158,12 @@ export function relayAnswerEnd(exchange: Exchange): void {
   const { client, connection } = exchange;
   // The next exchange may take this connection from the pool: it must not find it paused.
   if (exchange.isReadPaused) connection!.socket.resume();
-  const end = exchange.unsentAnswerHead + (exchange.wrapsInChunks ? "0\r\n\r\n" : "");
+  const last = exchange.wrapsInChunks ? "0\r\n\r\n" : "";
+  const end = exchange.unsentAnswerHead + last;
+  exchange.bytesOut += last.length;
   exchange.unsentAnswerHead = "";
   if (end !== "") client.socket.writeText(end);
+  recordExchange(exchange);
   exchange.finish();
   client.answered(!exchange.closes && exchange.isBodyComplete);
 }

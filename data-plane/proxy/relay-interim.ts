@@ -43,6 +43,8 @@ export function relayInterimAnswer(exchange: Exchange, head: ResponseHead, bytes
   }
   // HTTP/1.0 knows no interim answers (RFC 9110 section 15.2).
   if (exchange.minorVersion === 0) return;
-  exchange.client.socket.writeText(interimHead(head, bytes));
+  const text = interimHead(head, bytes);
+  exchange.bytesOut += text.length;
+  exchange.client.socket.writeText(text);
   exchange.engine.counters.add(Counter.responses_1xx);
 }

@@ -34,6 +34,7 @@ export class TotalDeadline implements DeadlineOwner {
     exchange.engine.counters.add(Counter.limit_total_time);
     if (exchange.isAnswered) {
       exchange.engine.counters.add(Counter.responses_cut);
+      exchange.failure = proxyError("total_timeout").type;
       exchange.client.cut();
       return;
     }

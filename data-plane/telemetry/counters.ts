@@ -12,6 +12,8 @@ export interface NodeCounters {
   probe_failures: number;
   /** Lookups that brought no address. */
   name_problems: number;
+  /** Lines of the access log that could not be written. */
+  access_log_lines_lost: number;
 }
 
 export function nodeCounters(): NodeCounters {
@@ -23,6 +25,7 @@ export function nodeCounters(): NodeCounters {
     readmissions: 0,
     probe_failures: 0,
     name_problems: 0,
+    access_log_lines_lost: 0,
   };
 }
 

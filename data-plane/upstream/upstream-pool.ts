@@ -1,5 +1,6 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { ReadBuffers } from "../socket/read-buffer.ts";
+import { otherSeries, type SeriesCounts } from "../telemetry/series-table.ts";
 import type { DeadlineWheel } from "./deadline-wheel.ts";
 import { UpstreamConnection } from "./http1-client.ts";
 
@@ -53,11 +54,27 @@ export class UpstreamPool {
     if (this.#byAddress.get(key) === connections) this.#byAddress.delete(key);
   }
 
+  /** Connections by address, each with what is open and what of it is idle; above so many addresses, the rest together. */
+  sizes(addressesMax: number): SeriesCounts {
+    const labels = [otherSeries];
+    const cells = new Float64Array(poolSizeCells * (1 + Math.min(this.#byAddress.size, addressesMax)));
+    for (const { address, port, openCount, idleCount } of this.#byAddress.values()) {
+      const at = labels.length <= addressesMax ? labels.length * poolSizeCells : 0;
+      if (at > 0) labels.push(address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
+      cells[at]! += openCount;
+      cells[at + 1]! += idleCount;
+    }
+    return { labels, cells };
+  }
+
   /** Closes what is idle. Connections in use close when their exchange is over, since nothing may be kept then. */
   closeIdle(): void {
     for (const connections of this.#byAddress.values()) connections.closeIdle();
   }
 }
+
+/** Open, idle. */
+export const poolSizeCells = 2;
 
 /** The connections of one worker to one address. */
 export class EndpointConnections {
@@ -74,6 +91,14 @@ export class EndpointConnections {
     this.address = address;
     this.port = port;
     this.#idleMaxCount = idleMaxCount;
+  }
+
+  get openCount(): number {
+    return this.#openCount;
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
   }
 
   takeIdle(): UpstreamConnection | null {

