@@ -135,6 +135,31 @@ describe("PlainSocket", () => {
     expect((await receive(peer, 8)).toString("latin1")).toBe("abbytes\xff");
   });
 
+  it("holds memory for a copy only until the bytes have left", async () => {
+    const buffers = new ReadBuffers();
+    const drained = Promise.withResolvers<void>();
+    const { plain, peer } = await pair(buffers, { onDrain: () => drained.resolve() });
+    plain.writeBytes("", buffers.shared, 0, 5);
+    expect(buffers.ownCount).toBe(0);
+    peer.pause();
+    while (plain.writeText("f".repeat(65_536)));
+    plain.writeBytes("", buffers.shared, 0, 5);
+    expect(buffers.ownCount).toBe(1);
+    peer.resume();
+    await drained.promise;
+    expect(buffers.ownCount).toBe(0);
+  });
+
+  it("copies all the same when too much of that memory is out", async () => {
+    const buffers = new ReadBuffers();
+    while (buffers.take() !== null);
+    const { plain, peer } = await pair(buffers, {});
+    buffers.shared.bytes.write("bytes");
+    plain.writeBytes("a ", buffers.shared, 0, 5);
+    buffers.shared.bytes.write("later");
+    expect((await receive(peer, 7)).toString("latin1")).toBe("a bytes");
+  });
+
   it("keeps an error in a reader to its own connection", async () => {
     const defects: unknown[] = [];
     const closed = Promise.withResolvers<void>();

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { ReadBuffer, ReadBuffers } from "./read-buffer.ts";
+import { type ReadBuffer, type ReadBuffers, readBufferBytes } from "./read-buffer.ts";
 import { unsentBytes } from "./unsent-bytes.ts";
 
 /** Who gets what happens on a socket. Nothing is called after onClosed. */
@@ -121,21 +121,44 @@ export class PlainSocket implements ByteSocket {
   }
 
   writeBytes(text: string, from: ReadBuffer, start: number, end: number): boolean {
-    const socket = this.#socket!;
     // A shared buffer must never reach a write: if the kernel does not take all of it at once, the next read of
     // any connection would overwrite what is still to be sent.
-    const bytes = from.isShared ? Buffer.from(from.bytes.subarray(start, end)) : from.bytes.subarray(start, end);
+    if (from.isShared) return this.#writeCopied(text, from.bytes.subarray(start, end));
+    const goesOn = this.#writeBoth(text, from.bytes.subarray(start, end));
+    if (from.isPooled && !from.isLent && this.hasPending) this.#lend(from);
+    return goesOn;
+  }
+
+  /**
+   * Writes a copy, in memory that is used again and again: a Buffer for each would cost more to allocate and to
+   * collect than sending it does. Where the kernel takes all at once, as it nearly always does, that memory is free
+   * again at once.
+   */
+  #writeCopied(text: string, bytes: Buffer): boolean {
+    const copy = text.length + bytes.length <= readBufferBytes ? this.#buffers.take() : null;
+    if (copy === null) return this.#writeBoth(text, Buffer.from(bytes));
+    const length = copy.bytes.write(text, "latin1") + bytes.copy(copy.bytes, text.length);
+    const goesOn = this.#socket!.write(copy.bytes.subarray(0, length), this.#flushed);
+    if (this.hasPending) this.#lend(copy);
+    else this.#buffers.giveBack(copy);
+    return goesOn;
+  }
+
+  #writeBoth(text: string, bytes: Buffer): boolean {
+    const socket = this.#socket!;
     if (text !== "") {
       socket.cork();
       socket.write(text, "latin1");
     }
     const goesOn = socket.write(bytes, this.#flushed);
     if (text !== "") socket.uncork();
-    if (from.isPooled && !from.isLent && socket.writableLength > 0) {
-      from.isLent = true;
-      this.#lent.push(from);
-    }
     return goesOn;
+  }
+
+  /** The buffer's bytes wait to leave through this socket. */
+  #lend(buffer: ReadBuffer): void {
+    buffer.isLent = true;
+    this.#lent.push(buffer);
   }
 
   cork(): void {
