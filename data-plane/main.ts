@@ -26,6 +26,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     ending.started(node);
     // Without a log file a closing terminal ends the process, as usual.
     if (!["off", "stdout"].includes(options.accessLog)) process.on("SIGHUP", () => node.reopenLogs());
+    replaceWorkersOnRequest(node, log);
     // For the process of ours that started this one: it may log nothing at this level.
     process.send?.({ msg: "ready", proxy: node.proxyAddresses, status: node.statusAddresses });
   } catch (error) {
@@ -70,6 +71,17 @@ function endOnRequest(log: Log): { started(node: DataPlaneNode): void } {
       node = startedNode;
     },
   };
+}
+
+/** SIGUSR2: every worker hands over to a new one, with nothing lost. Windows has no such signal. */
+function replaceWorkersOnRequest(node: DataPlaneNode, log: Log): void {
+  if (process.platform === "win32") return;
+  process.on("SIGUSR2", () => {
+    node.replaceWorkers("SIGUSR2").then(
+      (isDone) => log.info({ isDone }, "workers replaced"),
+      (error) => log.error({ err: error }, "workers not replaced"),
+    );
+  });
 }
 
 function refuse(lines: readonly string[]): never {

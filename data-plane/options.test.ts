@@ -54,6 +54,9 @@ describe("parseOptions", () => {
     { argv: ["--drain-timeout", "500ms"], want: { drainTimeoutMs: 500 } },
     { argv: ["--drain-timeout", "5"], want: { drainTimeoutMs: 5_000 } },
     { argv: ["--take-over"], want: { isTakeOver: true } },
+    { argv: ["--accept", "main"], want: { accept: "main" } },
+    { argv: ["--spare-worker", "false"], want: { keepsSpareWorker: false } },
+    { argv: ["--upstream-idle-timeout", "4s"], want: { upstreamIdleTimeoutMs: 4_000 } },
     { argv: [], env: { PENSTOCK_TAKE_OVER: "true" }, want: { isTakeOver: true } },
     { argv: ["--routes-max", "10"], want: { routesMax: 10 } },
   ])("reads $argv with $env", ({ argv, env, want }) => {
@@ -86,7 +89,7 @@ describe("parseOptions", () => {
     { argv: ["--drain-timeout", "1h"], want: "is not a time" },
     { argv: ["--drain-timeout", "25000m"], want: "is not a time" },
     { argv: ["--accept", "nobody"], want: "is not one of worker, main" },
-    { argv: ["--accept", "main"], want: "not built yet" },
+    { argv: ["--accept", "kernel"], want: "is not one of worker, main" },
     { argv: ["--take-over=maybe"], want: "is not true or false" },
     { argv: ["--log-level", "loud"], want: "is not one of trace" },
   ])("refuses $argv", ({ argv, want }) => {

@@ -99,12 +99,26 @@ const SETTINGS = {
     read: readUnlessEmpty(readCount(1, 256)),
   }),
   workerMemoryMb: limit("worker-memory-mb", 1_024, 65_536, "heap of one worker, in MiB; over it, it is replaced"),
-  accept: setting({
+  accept: setting<"worker" | "main">({
     flag: "accept",
     form: "worker|main",
     defaultText: "worker",
-    meaning: "the thread that accepts connections",
+    meaning: "the thread that accepts connections; main, where the system lets no threads share a port",
     read: readOneOf(["worker", "main"]),
+  }),
+  keepsSpareWorker: setting({
+    flag: "spare-worker",
+    form: "true|false",
+    defaultText: "true",
+    meaning: "one more worker waits, to take the place of one that is lost at once",
+    read: readSwitch,
+  }),
+  upstreamIdleTimeoutMs: setting({
+    flag: "upstream-idle-timeout",
+    form: "TIME",
+    defaultText: "60s",
+    meaning: "how long a connection to a target is kept without a request; less than the targets keep it",
+    read: readDuration,
   }),
   trustedProxies: setting({
     flag: "trusted-proxies",
@@ -208,7 +222,6 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
     if (reading.ok) values[name] = reading.value;
     else problems.push(`${fromFlag === undefined ? envName(flag) : `--${flag}`}: "${text}" ${reading.problem}`);
   }
-  if (values["accept"] === "main") problems.push('--accept: "main" is not built yet; only "worker" is');
   if (problems.length > 0) return { type: "problems", lines: problems };
   return { type: "options", options: { ...(values as Omit<DataPlaneOptions, "given">), given } };
 }

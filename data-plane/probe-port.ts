@@ -1,4 +1,4 @@
-import { createServer } from "node:net";
+import { createServer, type ListenOptions } from "node:net";
 
 /** What became of an attempt to listen, the listener closed again. */
 export type PortProbe =
@@ -25,6 +25,15 @@ export function probePort(host: string, port: number): Promise<PortProbe> {
     server.listen({ host, port, ipv6Only: host === "::", exclusive: true }, () => {
       server.close(() => resolve({ type: "free" }));
     });
+  });
+}
+
+/** Whether several threads may listen on one port here: on Linux and a few others, not on macOS or Windows. */
+export function canSharePort(listenOptions: ListenOptions = { host: "127.0.0.1", reusePort: true }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ ...listenOptions, port: 0 }, () => server.close(() => resolve(true)));
   });
 }
 

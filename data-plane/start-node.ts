@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { buildWorkers } from "./build-workers.ts";
 import { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import { tcpCheck } from "./health-check/tcp-check.ts";
 import { nodeStatus } from "./node-status.ts";
@@ -23,7 +24,7 @@ import { dnsLookup } from "./upstream/lookup-addresses.ts";
 import { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 import { readVersion } from "./version.ts";
-import { ListenError, WorkerGroup } from "./worker-group.ts";
+import { ListenError, type WorkerGroup, workerNumbers } from "./worker-group.ts";
 
 /** Why the node cannot start, in one line for the user. */
 export class StartError extends Error {}
@@ -35,6 +36,8 @@ export interface DataPlaneNode {
   readonly statusAddresses: readonly string[];
   /** Opens log files by their names again, after they were rotated. */
   reopenLogs(): void;
+  /** Replaces every worker by a new one, without losing a connection. False when one stays as it was. */
+  replaceWorkers(reason: string): Promise<boolean>;
   /** Takes no more work, finishes what is under way, and ends; resolves when all is closed. */
   drain(): Promise<void>;
 }
@@ -44,7 +47,6 @@ const MIGRATE_REQ_FILE = "/proc/sys/net/ipv4/tcp_migrate_req";
 const FIRST_ANSWERS_WAIT_MS = 500;
 /** How long the last lines of the access log may take. */
 const ACCESS_LOG_END_MS = 1_000;
-const WORKER_ANSWER_TIMEOUT_MS = 10_000;
 /** What is known of an endpoint that goes is kept so long, in case that it comes back. */
 const ROWS_KEEP_MS = 300_000;
 
@@ -60,7 +62,8 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const folder = openFolder(options);
   const proxyHosts = await freeHosts(options);
   const accessLog = await openAccessLog(options, log, counters);
-  const traffic = await buildTraffic({ options, log, counters, accessLog, proxyHosts, workerCount, version });
+  const file = openSnapshotFile({ folder: join(folder.path, "snapshot") });
+  const traffic = await buildTraffic({ options, log, counters, accessLog, proxyHosts, workerCount, version, file });
   let sync: SyncClient | null = null;
   let isDraining = false;
   const status = nodeStatus({
@@ -74,7 +77,6 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     isDraining: () => isDraining,
   });
   const statusServer = await openStatus(options.statusListen, status);
-  const file = openSnapshotFile({ folder: join(folder.path, "snapshot") });
   await restore(file, traffic.applier, log);
   const port = await listen(traffic.workers);
   await adviseOnMigration(log);
@@ -111,6 +113,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     proxyAddresses,
     statusAddresses,
     reopenLogs: () => accessLog?.reopen(),
+    replaceWorkers: (reason) => traffic.workers.replaceAll(reason),
     async drain() {
       isDraining = true;
       sync?.close();
@@ -174,15 +177,17 @@ interface TrafficInput {
   readonly proxyHosts: readonly string[];
   readonly workerCount: number;
   readonly version: string;
+  readonly file: SnapshotFile;
 }
 
 /** Everything between a snapshot and the workers that serve it. */
 async function buildTraffic(input: TrafficInput) {
-  const { options, log, counters, accessLog, proxyHosts, workerCount, version } = input;
+  const { options, log, counters, accessLog, proxyHosts, workerCount, version, file } = input;
   const table = EndpointTable.create({
     // Twice as many as may be in use: rows are kept for a while after they went out of use.
     endpointRowsMax: 2 * options.endpointsMax,
     poolRowsMax: 2 * options.endpointsMax,
+    columnsMax: workerNumbers(workerCount),
   });
   const rows = new EndpointRows(table, ROWS_KEEP_MS);
   const hosts = await openHosts(options, log, () => names.hostsChanged());
@@ -209,30 +214,20 @@ async function buildTraffic(input: TrafficInput) {
     caughtUp: () => workers.caughtUp(),
   });
   const readmission = buildReadmission({ table, rows, names, log, counters });
-  const workers = new WorkerGroup({
-    entry: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url),
-    count: workerCount,
+  const workers: WorkerGroup = await buildWorkers({
+    options,
+    log,
+    counters,
     proxyHosts,
-    proxyPort: options.proxyListen.port,
-    endpointTable: table.buffer,
     version,
-    settings: {
-      trustedProxies: options.trustedProxies,
-      accessLogSample: accessLog === null ? null : options.accessLogSample,
-      metricsSeriesMax: options.metricsSeriesMax,
-    },
-    onAccessLog: (lines, lineCount, taken) => accessLog?.write(lines, lineCount, taken),
-    resourceLimits: { maxOldGenerationSizeMb: options.workerMemoryMb },
-    timers,
-    answerTimeoutMs: WORKER_ANSWER_TIMEOUT_MS,
+    workerCount,
+    table,
+    accessLog,
+    ejected: (row, cause) => readmission.ejected(row, cause),
     currentSets: () => endpoints.currentSets(),
-    onEjected: (_poolKey, row, cause) => readmission.ejected(row, cause),
-    onLost(worker, cause, restartAfterMs) {
-      counters.workers_lost++;
-      log.error({ worker, cause, restartAfterMs }, "worker lost");
-    },
+    unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
-  const applier = new SnapshotApplier({
+  const applier: SnapshotApplier = new SnapshotApplier({
     limits: options,
     endpoints,
     workers,
@@ -243,6 +238,11 @@ async function buildTraffic(input: TrafficInput) {
     onRefused({ publication }, refusal) {
       counters.snapshots_refused++;
       log.debug({ publication, refusal }, "refused");
+    },
+    onWithdrawn({ publication }, servedAgain, refusal) {
+      counters.snapshots_withdrawn++;
+      log.error({ publication, servedAgain: servedAgain.publication, refusal }, "publication given up");
+      void file.giveUp(publication);
     },
     onRollbackFailed: (message) => log.error({ message }, "the workers do not take back what they served before"),
   });

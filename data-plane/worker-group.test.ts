@@ -1,14 +1,27 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { FakeTimers } from "./upstream/timers.test-fake.ts";
 import { systemTimers } from "./upstream/timers.ts";
-import { ListenError, WorkerGroup, type WorkerGroupOptions } from "./worker-group.ts";
+import { ListenError, WorkerGroup } from "./worker-group.ts";
+import type { WorkerGroupOptions } from "./worker-group-options.ts";
 
 function config(publication: number, behaviour = "serve"): WorkerConfig {
   const route = { name: behaviour } as WorkerConfig["routes"][number];
   return { publication, revision: publication, routes: [route], services: [], pools: [] };
+}
+
+/** What a stub worker sends whoever connects; the error's code when there is no whole answer. */
+function ask(port: number): Promise<string> {
+  return new Promise((resolve) => {
+    let text = "";
+    const socket = connect(port, "127.0.0.1");
+    socket.on("data", (bytes) => (text += bytes.toString()));
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.on("close", () => resolve(text));
+  });
 }
 
 /** A group of stub workers, with what it tells in order; `until` waits for one of these. */
@@ -22,18 +35,26 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
   const group = new WorkerGroup({
     entry: new URL("./worker-group.test-worker.ts", import.meta.url),
     count: 2,
+    keepsSpare: false,
+    acceptIn: "worker",
+    reusePort: true,
     proxyHosts: ["127.0.0.1"],
     proxyPort: 0,
     endpointTable: new SharedArrayBuffer(4),
     version: "0.0.0",
     onAccessLog: () => {},
-    settings: { trustedProxies: [], accessLogSample: null, metricsSeriesMax: 10 },
+    settings: { trustedProxies: [], upstreamIdleTimeoutMs: 60_000, accessLogSample: null, metricsSeriesMax: 10 },
     resourceLimits: {},
     timers: systemTimers,
     answerTimeoutMs: 10_000,
+    retireTimeoutMs: 1_000,
     currentSets: () => [],
     onEjected: (poolKey, row, cause) => tell(`ejected ${poolKey} ${row} ${cause}`),
-    onLost: (index, cause) => tell(`lost ${index}: ${cause.split("\n")[0]}`),
+    onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
+    onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
+    onExited: (number) => tell(`exited ${number}`),
+    onUnfit: (publication) => tell(`unfit ${publication}`),
+    onAcceptError: (error) => tell(`accept: ${error.message}`),
     ...given,
   });
   onTestFinished(() => group.close());
@@ -114,15 +135,18 @@ describe("WorkerGroup", () => {
 
   it.each(["loop", "silent"])("replaces a worker that falls silent (%s)", async (how) => {
     const timers = new FakeTimers();
-    const { group, events } = rig({ timers, answerTimeoutMs: 2_000 });
+    // Alone, since another worker would have as little time to answer in as this one.
+    const endpointTable = new SharedArrayBuffer(4);
+    const { group, events, until } = rig({ timers, count: 1, answerTimeoutMs: 2_000, endpointTable });
     await group.start();
-    const delivered = group.deliver(config(1, `${how},0`), []);
-    let isOver = false;
-    void delivered.then(() => (isOver = true));
-    // Nobody's time but the group's passes: the successors have none to start in, and count as silent too.
-    while (!isOver) await timers.pass(50);
-    expect(await delivered).toMatchObject({ ok: false, message: expect.stringContaining("gives no answer") });
-    expect(events).toContain("lost 0: gives no answer");
+    const delivered = group.deliver(config(1, `${how},once`), []);
+    // No time passes before it has begun to be silent.
+    while (new Int32Array(endpointTable)[0] === 0) await nextTurn();
+    while (!events.includes("lost 0: gives no answer")) await timers.pass(50);
+    await timers.pass(0);
+    expect(await delivered).toEqual({ ok: true });
+    expect(group.servingCount).toBe(1);
+    await until(/^exited 0/);
   });
 
   it("replaces nobody when the whole process was stopped for a while", async () => {
@@ -187,6 +211,82 @@ describe("WorkerGroup", () => {
   it("says when its workers cannot even start", async () => {
     const { group } = rig({ entry: new URL("./there-is-no-such-worker.ts", import.meta.url) });
     await expect(group.start()).rejects.toThrow(/worker 0 was lost before it listened/);
+  });
+
+  it("lets a spare take the place of a worker that dies, and keeps another", async () => {
+    const { group, events, until } = rig({ keepsSpare: true });
+    const port = await group.start();
+    await group.deliver(config(1), []);
+    await group.caughtUp();
+    expect(await group.deliver(config(2, "die,0"), [])).toEqual({ ok: true });
+    expect(events).toContain("lost 0: exited with code 3");
+    expect(group.servingCount).toBe(2);
+    await until(/^exited 0/);
+    // Three workers again: the counters of each come from an answer of its own.
+    while ((await group.counters())["configCount"]! < 2 + 2 + 1) await group.caughtUp();
+    expect(await ask(port)).toMatch(/^worker [12]$/);
+  });
+
+  it("says when worker after worker is lost with what all of them serve", async () => {
+    const { group, events, until } = rig({ count: 1 });
+    await group.start();
+    await group.deliver(config(1), []);
+    expect(await group.deliver(config(2, "die-later"), [])).toEqual({ ok: true });
+    await until(/^unfit/);
+    const told = events.filter((event) => !event.startsWith("exited"));
+    expect(told).toEqual([...Array(3).fill("lost 0: exited with code 3"), "unfit 2"]);
+    expect(await group.deliver(config(1), [])).toEqual({ ok: true });
+  });
+
+  it.each(["worker", "main"] as const)(
+    "replaces every worker, accepting in %s, with nothing lost",
+    async (acceptIn) => {
+      const { group, events, until } = rig({ keepsSpare: true, acceptIn });
+      const port = await group.start();
+      await group.deliver(config(1), []);
+      const answers: Promise<string>[] = [];
+      let isOver = false;
+      const replaced = group.replaceAll("test").finally(() => (isOver = true));
+      while (!isOver) {
+        answers.push(ask(port));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(await replaced).toBe(true);
+      expect((await Promise.all(answers)).filter((answer) => !/^worker \d$/.test(answer))).toEqual([]);
+      await until(/^exited 1/);
+      expect(events.filter((event) => event.startsWith("lost"))).toEqual([]);
+      expect(events).toEqual(expect.arrayContaining(["replaced 0: test", "replaced 1: test"]));
+      expect(group.servingCount).toBe(2);
+    },
+  );
+
+  it("deals connections to its workers in turn when the main thread accepts", async () => {
+    const { group } = rig({ acceptIn: "main", count: 3 });
+    const port = await group.start();
+    const answers: string[] = [];
+    for (let i = 0; i < 9; i++) answers.push(await ask(port));
+    expect(answers.join(" ")).toBe("worker 0 worker 1 worker 2 ".repeat(3).trim());
+  });
+
+  it("holds connections back while no worker takes any", async () => {
+    const { group, until } = rig({ acceptIn: "main", count: 1 });
+    const port = await group.start();
+    void group.deliver(config(1, "die,once"), []);
+    await until(/^lost 0/);
+    expect(await ask(port)).toBe("worker 0");
+  });
+
+  it("replaces a worker whose heap is nearly full, while it can still hand over", async () => {
+    const timers = new FakeTimers();
+    const { group, events } = rig({ timers, keepsSpare: true, resourceLimits: { maxOldGenerationSizeMb: 100 } });
+    await group.start();
+    await group.deliver(config(1, "fill,1"), []);
+    await group.caughtUp();
+    while (!events.includes("replaced 1: its heap is nearly full")) {
+      await timers.pass(1_000);
+      await group.caughtUp();
+    }
+    expect(events.filter((event) => event.startsWith("lost"))).toEqual([]);
   });
 
   it("ends when every worker has drained", async () => {

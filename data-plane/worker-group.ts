@@ -1,32 +1,13 @@
-import type { ResourceLimits } from "node:worker_threads";
+import type { Server } from "node:net";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
-import { type TrafficSum, TrafficTotals, type WorkerTraffic } from "./status/traffic-totals.ts";
-import { isLevel } from "./telemetry/counters.ts";
-import type { Timers } from "./upstream/timers.ts";
-import type { FromWorker, ToWorker, WorkerSettings } from "./worker-message.ts";
-import { type WorkerCounters, WorkerSlot } from "./worker-slot.ts";
-
-export interface WorkerGroupOptions {
-  readonly entry: URL;
-  readonly count: number;
-  readonly proxyHosts: readonly string[];
-  /** 0: the first worker takes a free port, and the others that one. */
-  readonly proxyPort: number;
-  readonly endpointTable: SharedArrayBuffer;
-  readonly version: string;
-  readonly settings: WorkerSettings;
-  readonly resourceLimits: ResourceLimits;
-  readonly timers: Timers;
-  /** A worker that owes an answer for so long is replaced. */
-  readonly answerTimeoutMs: number;
-  /** The endpoint sets as they are now, for a worker that starts. */
-  readonly currentSets: () => readonly EndpointSet[];
-  readonly onEjected: (poolKey: string, endpointRow: number, cause: string) => void;
-  /** Lines of the access log; `taken` must be called when they are written, or given up. */
-  readonly onAccessLog: (lines: Uint8Array, lineCount: number, taken: () => void) => void;
-  /** A worker was lost; its successor starts after `delayMs`. */
-  readonly onLost: (workerIndex: number, cause: string, delayMs: number) => void;
-}
+import { ConnectionDealer } from "./connection-dealer.ts";
+import type { TrafficSum } from "./status/traffic-totals.ts";
+import type { WorkerGroupOptions } from "./worker-group-options.ts";
+import { WorkerLosses } from "./worker-losses.ts";
+import type { FromWorker, ToWorker } from "./worker-message.ts";
+import { PULSE_MS, takePulse } from "./worker-pulse.ts";
+import { WorkerSet } from "./worker-set.ts";
+import type { WorkerCounters, WorkerThread } from "./worker-thread.ts";
 
 /** Why the proxy port could not be opened. */
 export class ListenError extends Error {
@@ -40,92 +21,78 @@ export class ListenError extends Error {
 
 export type DeliveryOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
-/** A config on its way to all workers. */
-interface Delivery {
-  readonly waitingFor: Set<number>;
-  lossCount: number;
-  readonly resolve: (outcome: DeliveryOutcome) => void;
-}
-
-const TICK_MS = 1_000;
-const RESTART_DELAY_MS = 50;
-const RESTART_DELAY_MAX_MS = 5_000;
-/** A worker lost so long after the one before it in its slot is replaced without delay again. */
-const CALM_TICKS = 60;
-/** So many losses while a config is on its way mean that the config is to blame. */
+/** So many losses mean that the config is to blame: while it is on its way, or within a minute of serving it. */
 const LOSSES_MAX = 3;
-const COUNTERS_WAIT_MS = 1_000;
-/** A worker that has yet to listen gets so many times the usual patience: all of them start at one moment. */
-const START_PATIENCE = 3;
 
-/** One place with the state that the group keeps of it. */
-interface Place {
-  readonly slot: WorkerSlot;
-  /** Ticks in a row in which the worker owed an answer. */
-  ticksAwaited: number;
-  ticksSinceLoss: number;
-  /** Losses without a calm time between them. */
-  lossCount: number;
-  cancelRestart: () => void;
+/** How many workers can be there at once: those that serve, their successors, a spare, and one that was just lost. */
+export function workerNumbers(count: number): number {
+  return 2 * count + 2;
 }
 
 /**
  * The traffic workers of a node: starts them, sends all of them the same config and tells when each serves it, and
- * puts a successor in the place of each that dies or falls silent.
+ * puts a successor in the place of each that dies, falls silent or is to be replaced.
  */
 export class WorkerGroup {
   readonly #options: WorkerGroupOptions;
-  readonly #places: Place[];
+  readonly #workers: WorkerSet;
+  readonly #losses = new WorkerLosses();
+  /** Null where workers accept for themselves. */
+  readonly #dealer: ConnectionDealer | null;
   #port: number;
   #config: WorkerConfig | null = null;
-  #delivery: Delivery | null = null;
+  #delivery: { lossCount: number; readonly resolve: (outcome: DeliveryOutcome) => void } | null = null;
   #starting: { readonly resolve: (port: number) => void; readonly reject: (error: Error) => void } | null = null;
+  #handOver: { readonly leaver: WorkerThread; readonly successor: WorkerThread } | null = null;
   #isEnding = false;
   #isWithdrawing = false;
+  #tickCount = 0;
   #cancelTick = () => {};
-  /** What workers that are gone had counted. */
-  readonly #formerCounters: Record<string, number> = {};
-  readonly #formerTraffic: TrafficTotals;
-  readonly #drained = new Set<number>();
-  #onDrained = () => {};
+  #cancelFill = () => {};
 
   constructor(options: WorkerGroupOptions) {
     this.#options = options;
     this.#port = options.proxyPort;
-    this.#formerTraffic = new TrafficTotals(options.settings.metricsSeriesMax);
-    this.#places = Array.from({ length: options.count }, (_, index) => ({
-      slot: new WorkerSlot(index, {
-        entry: options.entry,
-        resourceLimits: options.resourceLimits,
-        onMessage: (slot, message) => this.#receive(slot, message),
-        onLost: (slot, cause) => this.#lost(slot, cause),
-      }),
-      ticksAwaited: 0,
-      ticksSinceLoss: CALM_TICKS,
-      lossCount: 0,
-      cancelRestart: () => {},
-    }));
+    const { entry, resourceLimits, timers, endpointTable, version, settings, onExited } = options;
+    this.#workers = new WorkerSet({
+      entry,
+      resourceLimits,
+      start: { endpointTable, version, settings },
+      maxCount: workerNumbers(options.count),
+      timers,
+      onMessage: (thread, message) => this.#receive(thread, message),
+      onLost: (thread, cause) => this.#lost(thread, cause),
+      onExited,
+    });
+    const takers = () => this.#workers.all("serving").filter((thread) => thread.port !== null);
+    this.#dealer = options.acceptIn === "main" ? new ConnectionDealer(takers, options.onAcceptError) : null;
   }
 
   /**
-   * Starts every worker; resolves with the port when all of them listen.
+   * Starts every worker; resolves with the port when all of them take connections.
    * Errors: ListenError; any other Error when a worker dies before it listens.
    */
-  start(): Promise<number> {
-    return new Promise((resolve, reject) => {
+  async start(): Promise<number> {
+    try {
+      if (this.#dealer !== null) this.#port = await this.#dealer.open(this.#place());
+    } catch (cause) {
+      const { message, code } = cause as NodeJS.ErrnoException;
+      throw new ListenError(message, code ?? "");
+    }
+    return await new Promise((resolve, reject) => {
       this.#starting = { resolve, reject };
-      this.#startWorker(this.#places[0]!);
+      this.#fill();
       this.#tickLater();
     });
   }
 
   get listeningCount(): number {
-    return this.#places.filter(({ slot }) => slot.port !== null).length;
+    return this.#workers.all("serving").filter(({ port }) => port !== null).length;
   }
 
   /** Workers that serve a config, be it the newest or the one before. */
   get servingCount(): number {
-    return this.#places.filter(({ slot }) => slot.carriesTraffic).length;
+    return this.#workers.all("serving").filter(({ carriesTraffic }) => carriesTraffic).length;
   }
 
   /**
@@ -136,10 +103,10 @@ export class WorkerGroup {
   deliver(config: WorkerConfig, endpointSets: readonly EndpointSet[]): Promise<DeliveryOutcome> {
     if (this.#delivery !== null) throw new Error("the delivery before has not ended");
     this.#config = config;
+    this.#losses.configChanged();
     return new Promise((resolve) => {
-      const waitingFor = new Set(this.#places.map(({ slot }) => slot.index));
-      this.#delivery = { waitingFor, lossCount: 0, resolve };
-      for (const { slot } of this.#places) slot.post({ type: "config", config, endpointSets });
+      this.#delivery = { lossCount: 0, resolve };
+      this.post({ type: "config", config, endpointSets });
     });
   }
 
@@ -147,57 +114,50 @@ export class WorkerGroup {
   withdraw(): void {
     this.#config = null;
     this.#isWithdrawing = true;
-    for (const { slot } of this.#places) slot.end("its first config was refused");
+    for (const thread of this.#workers.all()) thread.end("its first config was refused");
     this.#isWithdrawing = false;
+    this.#fill();
   }
 
   post(message: ToWorker): void {
-    for (const { slot } of this.#places) slot.post(message);
+    this.#workers.post(message);
   }
 
   /** Resolves when every worker has taken in, or will never see, what was posted until now. */
   async caughtUp(): Promise<void> {
-    await Promise.all(this.#places.map(({ slot }) => slot.requestCounters()));
+    await this.#workers.caughtUp();
   }
 
   /** What all workers of this run have counted. Waits at most a second for those that are busy. */
-  async counters(): Promise<WorkerCounters> {
-    let cancel = () => {};
-    const timeout = new Promise<void>((resolve) => {
-      cancel = this.#options.timers.after(COUNTERS_WAIT_MS, resolve);
-    });
-    await Promise.race([this.caughtUp(), timeout]);
-    cancel();
-    const sums: Record<string, number> = { ...this.#formerCounters };
-    for (const { slot } of this.#places) addTo(sums, slot.counters);
-    return sums;
+  counters(): Promise<WorkerCounters> {
+    return this.#workers.counters();
   }
 
   /** What all workers of this run have carried, as told with the counters last. */
   traffic(): TrafficSum {
-    const reports: WorkerTraffic[] = [];
-    for (const { slot } of this.#places) {
-      if (slot.report === null) continue;
-      const connectionCount = slot.report.counters["connections_active"] ?? 0;
-      reports.push({ ...slot.report, workerIndex: slot.index, connectionCount });
-    }
-    return this.#formerTraffic.sum(reports);
+    return this.#workers.traffic();
+  }
+
+  /** Replaces every worker, one after the other, without losing a connection. False when one could not be replaced. */
+  async replaceAll(reason: string): Promise<boolean> {
+    let isDone = true;
+    for (const thread of this.#workers.all("serving")) isDone = (await this.#replace(thread, reason)) && isDone;
+    return isDone;
   }
 
   /** Lets every worker finish its requests; resolves when all have, or soon after `timeoutMs`. Ends them. */
   async drain(timeoutMs: number): Promise<void> {
     this.#isEnding = true;
-    for (const { slot, cancelRestart } of this.#places) {
-      cancelRestart();
-      if (!slot.isAlive) this.#drained.add(slot.index);
-    }
-    const done = new Promise<void>((resolve) => {
-      this.#onDrained = resolve;
-      this.#noteDrained();
-      this.#options.timers.after(timeoutMs + TICK_MS, resolve);
-    });
-    this.post({ type: "drain", timeoutMs });
-    await done;
+    this.#cancelFill();
+    for (const spare of this.#workers.all("spare")) spare.end("draining");
+    const { timers } = this.#options;
+    const startedAtMs = timers.nowMs();
+    // Workers answer with "close" while the main thread goes on accepting: so they hear of it first.
+    if (this.#dealer !== null) this.post({ type: "wind-down" });
+    await this.#dealer?.drain(timeoutMs);
+    this.post({ type: "drain", timeoutMs: Math.max(timeoutMs - (timers.nowMs() - startedAtMs), 0) });
+    const isOver = new Promise<void>((resolve) => timers.after(timeoutMs + PULSE_MS, resolve));
+    await Promise.race([this.#workers.until(() => this.#workers.all().every(({ isDrained }) => isDrained)), isOver]);
     this.close();
   }
 
@@ -205,68 +165,144 @@ export class WorkerGroup {
   close(): void {
     this.#isEnding = true;
     this.#cancelTick();
-    for (const { slot, cancelRestart } of this.#places) {
-      cancelRestart();
-      slot.end("closing");
+    this.#cancelFill();
+    this.#dealer?.close();
+    for (const thread of this.#workers.all()) thread.end("closing");
+  }
+
+  #place() {
+    const { proxyHosts, reusePort } = this.#options;
+    return { hosts: proxyHosts, port: this.#port, reusePort };
+  }
+
+  /** Sees to it that as many workers serve as should, and that a spare waits. */
+  #fill(): void {
+    if (this.#isEnding) return;
+    // Without a port the first worker finds one, and the others take that.
+    const wanted = this.#port === 0 ? 1 : this.#options.count;
+    for (let missing = wanted - this.#workers.all("serving").length; missing > 0; missing--) {
+      const thread = this.#workers.all("spare")[0] ?? this.#startWorker();
+      if (thread === null) {
+        // Those that are about to go have all the numbers.
+        this.#fillLater(PULSE_MS);
+        return;
+      }
+      thread.role = "serving";
+      this.#letIn(thread);
     }
+    // Starting is costly: not while those that serve do it.
+    if (this.#options.keepsSpare && this.#starting === null && this.#workers.all("spare").length === 0)
+      this.#startWorker();
   }
 
-  #startWorker(place: Place): void {
-    const { proxyHosts, endpointTable, version, settings } = this.#options;
-    const { slot } = place;
-    place.ticksAwaited = 0;
-    slot.start({ workerIndex: slot.index, proxyHosts, proxyPort: this.#port, endpointTable, version, settings });
-    if (this.#config === null) return;
-    slot.post({ type: "config", config: this.#config, endpointSets: this.#options.currentSets() });
+  #fillLater(delayMs: number): void {
+    this.#cancelFill();
+    this.#cancelFill = this.#options.timers.after(delayMs, () => this.#fill());
   }
 
-  #receive(slot: WorkerSlot, message: FromWorker): void {
+  #startWorker(): WorkerThread | null {
+    const config = this.#config;
+    const endpointSets = config === null ? [] : this.#options.currentSets();
+    return this.#workers.start(config === null ? null : { type: "config", config, endpointSets });
+  }
+
+  /** Connections come to this worker from now on. */
+  #letIn(thread: WorkerThread): void {
+    if (this.#dealer === null) thread.post({ type: "listen", place: this.#place() });
+    else thread.post({ type: "take-connections", port: this.#port });
+  }
+
+  /** Puts a successor in a worker's place while that one can still hand over; resolves when the successor serves. */
+  async #replace(leaver: WorkerThread, reason: string): Promise<boolean> {
+    if (this.#isEnding || this.#handOver !== null || leaver.port === null || leaver.role !== "serving") return false;
+    const successor = this.#workers.all("spare")[0] ?? this.#startWorker();
+    if (successor === null) return false;
+    this.#handOver = { leaver, successor };
+    // What it answers comes after the config, and so it can serve.
+    const isReady = (await successor.requestCounters()) !== null;
+    if (!isReady || this.#isEnding || !leaver.isAlive || successor.role !== "spare") {
+      this.#handOver = null;
+      return false;
+    }
+    leaver.role = "leaving";
+    successor.role = "serving";
+    this.#options.onReplaced(leaver.number, reason);
+    if (this.#dealer !== null) this.#letIn(successor);
+    leaver.post({ type: "hand-over", timeoutMs: this.#options.retireTimeoutMs });
+    await this.#workers.until(() => successor.port !== null || !successor.isAlive);
+    this.#handOver = null;
+    this.#fill();
+    return successor.isAlive;
+  }
+
+  /** In the turn of the event loop in which the servers came, or this thread would accept their connections. */
+  #passOn(leaver: WorkerThread, servers: readonly Server[]): void {
+    const successor = this.#handOver?.leaver === leaver ? this.#handOver.successor : null;
+    if (servers.length === 0) {
+      if (this.#dealer === null && successor !== null) this.#letIn(successor);
+      return;
+    }
+    // Without it any other will do: what waits at these servers is lost with them.
+    const heir =
+      successor?.isAlive === true ? successor : this.#workers.all("serving").find(({ port }) => port !== null);
+    if (heir !== undefined) heir.post({ type: "adopt", servers }, servers);
+    else for (const server of servers) server.close();
+  }
+
+  #receive(thread: WorkerThread, message: FromWorker): void {
     switch (message.type) {
       case "listening":
         this.#listening(message.port);
         break;
       case "listen-failed":
-        this.#starting?.reject(new ListenError(message.message, message.code));
-        slot.end(`cannot listen: ${message.message}`);
+        if (this.#starting !== null) this.#cannotStart(new ListenError(message.message, message.code));
+        else thread.end(`cannot listen: ${message.message}`);
         break;
       case "applied":
-        if (slot.isServing) this.#applied(slot);
+        this.#checkDelivery();
         break;
       case "apply-failed":
         // An answer to a config that was replaced meanwhile says nothing about the newest.
-        if (slot.hasAnsweredConfig) this.#endDelivery({ ok: false, message: message.message });
+        if (thread.hasAnsweredConfig) this.#endDelivery({ ok: false, message: message.message });
         break;
       case "ejected":
         this.#options.onEjected(message.poolKey, message.endpointRow, message.cause);
         break;
       case "access-log": {
         const byteCount = message.lines.length;
-        const taken = () => slot.post({ type: "access-log-taken", byteCount });
+        const taken = () => thread.post({ type: "access-log-taken", byteCount });
         this.#options.onAccessLog(message.lines, message.lineCount, taken);
         break;
       }
+      case "handed-over":
+        this.#passOn(thread, message.servers);
+        break;
       case "drained":
-        this.#drained.add(slot.index);
-        this.#noteDrained();
+        if (thread.role === "leaving") thread.end("has left");
         break;
     }
   }
 
   #listening(port: number): void {
+    this.#dealer?.takersChanged();
     // A worker may have taken its config before it listened.
-    for (const { slot } of this.#places) if (slot.isServing) this.#applied(slot);
+    this.#checkDelivery();
     if (this.#starting === null) return;
     this.#port = port;
-    // The others waited for the first, which finds the port.
-    for (const place of this.#places) if (!place.slot.isAlive) this.#startWorker(place);
-    if (this.listeningCount < this.#places.length) return;
+    this.#fill();
+    if (this.listeningCount < this.#options.count) return;
     this.#starting.resolve(port);
     this.#starting = null;
+    this.#fill();
   }
 
-  #applied(slot: WorkerSlot): void {
-    this.#delivery?.waitingFor.delete(slot.index);
-    if (this.#delivery?.waitingFor.size === 0) this.#endDelivery({ ok: true });
+  /** All that carry traffic count, also those that leave: what a write changed holds on every open connection. */
+  #checkDelivery(): void {
+    if (this.#delivery === null || this.#workers.all("serving").length < this.#options.count) return;
+    const isDone = this.#workers
+      .all()
+      .every((thread) => thread.role === "spare" || thread.isDrained || thread.isServing);
+    if (isDone) this.#endDelivery({ ok: true });
   }
 
   #endDelivery(outcome: DeliveryOutcome): void {
@@ -275,68 +311,66 @@ export class WorkerGroup {
     delivery?.resolve(outcome);
   }
 
-  #lost(slot: WorkerSlot, cause: string): void {
-    const counted = Object.entries(slot.counters).filter(([name]) => !isLevel(name));
-    addTo(this.#formerCounters, Object.fromEntries(counted));
-    if (slot.report !== null) this.#formerTraffic.keep(slot.report.traffic);
-    if (this.#isEnding) {
-      this.#drained.add(slot.index);
-      this.#noteDrained();
-      return;
-    }
+  #lost(thread: WorkerThread, cause: string): void {
+    const hasLeft = thread.role === "leaving" && thread.isDrained;
+    if (!this.#isEnding && !hasLeft && !this.#isWithdrawing) this.#succeed(thread, cause);
+    this.#checkDelivery();
+  }
+
+  #cannotStart(error: Error): void {
+    this.#starting?.reject(error);
+    this.#starting = null;
+    this.close();
+  }
+
+  /** A worker is lost that should not be. */
+  #succeed(thread: WorkerThread, cause: string): void {
     // With a config from disk it may be the config's fault, and then starting goes on without it.
-    if (this.#starting !== null && this.#config === null && !this.#isWithdrawing) {
-      this.#starting.reject(new Error(`worker ${slot.index} was lost before it listened: ${cause}`));
-      this.#starting = null;
-      this.close();
+    if (this.#starting !== null && this.#config === null) {
+      this.#cannotStart(new Error(`worker ${thread.number} was lost before it listened: ${cause}`));
       return;
     }
-    const place = this.#places[slot.index]!;
-    const delayMs = restartDelayMs(place);
-    place.ticksSinceLoss = 0;
-    this.#options.onLost(slot.index, cause, delayMs);
-    place.cancelRestart = this.#options.timers.after(delayMs, () => this.#startWorker(place));
+    const { delayMs, withinMinuteOnConfig } = this.#losses.add(this.#tickCount);
+    this.#options.onLost(thread.number, cause, delayMs);
+    // It may have gone without handing over, and then its successor is nobody's heir.
+    const { leaver, successor } = this.#handOver ?? {};
+    if (leaver === thread && successor?.role === "serving" && successor.port === null) this.#letIn(successor);
+    if (thread.role === "serving") this.#promoteSpare();
+    this.#fillLater(delayMs);
     if (this.#delivery !== null && ++this.#delivery.lossCount >= LOSSES_MAX) {
       this.#endDelivery({
         ok: false,
         message: `${LOSSES_MAX} workers were lost while applying it; the last: ${cause}`,
       });
+    } else if (this.#delivery === null && this.#config !== null && withinMinuteOnConfig === LOSSES_MAX) {
+      this.#options.onUnfit(this.#config.publication, cause);
     }
   }
 
+  /** No start to wait for: that is what it is there for. */
+  #promoteSpare(): void {
+    const spare = this.#workers
+      .all("spare")
+      .find((thread) => thread.hasStarted && thread !== this.#handOver?.successor);
+    if (spare === undefined) return;
+    spare.role = "serving";
+    this.#letIn(spare);
+  }
+
   #tickLater(): void {
-    this.#cancelTick = this.#options.timers.after(TICK_MS, () => {
+    this.#cancelTick = this.#options.timers.after(PULSE_MS, () => {
       this.#tick();
       if (!this.#isEnding) this.#tickLater();
     });
   }
 
-  /**
-   * Time is counted in ticks of this thread and not by the clock: when the whole process was stopped for a while,
-   * the workers had no time to answer either.
-   */
   #tick(): void {
-    for (const place of this.#places) {
-      const { slot } = place;
-      place.ticksSinceLoss++;
-      place.ticksAwaited = slot.isAwaited ? place.ticksAwaited + 1 : 0;
-      const patience = this.#options.answerTimeoutMs * (slot.port === null ? START_PATIENCE : 1);
-      if (place.ticksAwaited * TICK_MS >= patience) slot.end("gives no answer");
-      // The worker's pulse; and keeps what a lost worker had counted from being lost with it.
-      else if (slot.port !== null && !slot.isAwaited) void slot.requestCounters();
+    this.#tickCount++;
+    const { answerTimeoutMs, resourceLimits } = this.#options;
+    for (const thread of this.#workers.all()) {
+      const state = takePulse(thread, answerTimeoutMs, resourceLimits);
+      if (state === "silent") thread.end("gives no answer");
+      if (state === "full") void this.#replace(thread, "its heap is nearly full");
     }
   }
-
-  #noteDrained(): void {
-    if (this.#drained.size === this.#places.length) this.#onDrained();
-  }
-}
-
-function restartDelayMs(place: Place): number {
-  place.lossCount = place.ticksSinceLoss >= CALM_TICKS ? 0 : place.lossCount + 1;
-  return place.lossCount === 0 ? 0 : Math.min(RESTART_DELAY_MS * 2 ** place.lossCount, RESTART_DELAY_MAX_MS);
-}
-
-function addTo(sums: Record<string, number>, counters: WorkerCounters): void {
-  for (const [name, count] of Object.entries(counters)) sums[name] = (sums[name] ?? 0) + count;
 }

@@ -1,12 +1,13 @@
+import type { Server, Socket } from "node:net";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import type { ListenPlace } from "./listener/proxy-server.ts";
 import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
 import type { SeriesCounts } from "./telemetry/series-table.ts";
 
 /** `workerData` of a traffic worker. */
 export interface WorkerStart {
-  readonly workerIndex: number;
-  readonly proxyHosts: readonly string[];
-  readonly proxyPort: number;
+  /** Tells it apart from the workers that live at the same time: its column in the endpoint table. */
+  readonly number: number;
   /** The shared endpoint table (upstream/endpoint-table.ts). */
   readonly endpointTable: SharedArrayBuffer;
   readonly version: string;
@@ -21,6 +22,8 @@ export interface WorkerSettings {
   readonly accessLogSample: number | null;
   /** Routes, and targets, with metrics of their own. */
   readonly metricsSeriesMax: number;
+  /** How long a connection to a target is kept without a request. */
+  readonly upstreamIdleTimeoutMs: number;
 }
 
 /** Main thread to worker. */
@@ -30,12 +33,23 @@ export type ToWorker =
   | { readonly type: "counters"; readonly id: number }
   /** So many bytes of access log that the worker sent are written, or given up. */
   | { readonly type: "access-log-taken"; readonly byteCount: number }
+  /** Open listening servers of your own; answered by "listening" or "listen-failed". */
+  | { readonly type: "listen"; readonly place: ListenPlace }
+  /** Go on with the listening servers of another worker, which come with this message; answered by "listening". */
+  | { readonly type: "adopt"; readonly servers: readonly Server[] }
+  /** Connections come from the main thread, which listens on this port; answered by "listening". */
+  | { readonly type: "take-connections"; readonly port: number }
+  | { readonly type: "connection"; readonly socket: Socket; readonly localPort: number }
+  /** Send your listening servers ("handed-over"), finish what is under way within `timeoutMs`; then "drained". */
+  | { readonly type: "hand-over"; readonly timeoutMs: number }
+  /** Answers say from now on that their connection ends. */
+  | { readonly type: "wind-down" }
   /** Stop keeping connections; close the listener when no connection came for 1 s or `timeoutMs` is over; then "drained". */
   | { readonly type: "drain"; readonly timeoutMs: number };
 
 /** Worker to main thread. */
 export type FromWorker =
-  /** Listening; ports as bound. */
+  /** New connections are served; the port as bound. */
   | { readonly type: "listening"; readonly port: number }
   | { readonly type: "listen-failed"; readonly message: string; readonly code: string }
   /** The config is served by every request that starts from now on. */
@@ -48,10 +62,13 @@ export type FromWorker =
       readonly type: "counters";
       readonly id: number;
       readonly counters: Readonly<Record<string, number>>;
+      readonly heapBytes: number;
       readonly traffic: TrafficCounts;
       /** Connections to targets, open and idle, by address. */
       readonly upstreamConnections: SeriesCounts;
     }
   /** Whole lines; the worker sends a bounded amount and then waits for "access-log-taken". */
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
+  /** The listening servers come with this message; with none when the main thread listens. */
+  | { readonly type: "handed-over"; readonly servers: readonly Server[] }
   | { readonly type: "drained" };

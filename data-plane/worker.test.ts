@@ -19,19 +19,18 @@ afterEach(async () => {
 });
 
 /** A worker thread and what it told so far. */
-function start(table: EndpointTable, port: number, workerIndex = 0, accessLogSample: number | null = null) {
+function start(table: EndpointTable, port: number, number = 0, accessLogSample: number | null = null) {
   const workerData: WorkerStart = {
-    workerIndex,
-    proxyHosts: ["127.0.0.1"],
-    proxyPort: port,
+    number,
     endpointTable: table.buffer,
     version: "0.0.1",
-    settings: { trustedProxies: [], accessLogSample, metricsSeriesMax: 10 },
+    settings: { trustedProxies: [], upstreamIdleTimeoutMs: 60_000, accessLogSample, metricsSeriesMax: 10 },
   };
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
   ends.push(() => worker.terminate());
   const told: FromWorker[] = [];
   worker.on("message", (message: FromWorker) => told.push(message));
+  worker.postMessage({ type: "listen", place: { hosts: ["127.0.0.1"], port, reusePort: true } } satisfies ToWorker);
   return {
     send: (message: ToWorker) => worker.postMessage(message),
     async hear<T extends FromWorker["type"]>(type: T): Promise<Extract<FromWorker, { type: T }>> {

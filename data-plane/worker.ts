@@ -1,9 +1,10 @@
-import { parentPort, workerData } from "node:worker_threads";
-import { ProxyServer } from "./listener/proxy-server.ts";
+import { getHeapStatistics } from "node:v8";
+import { parentPort, type Transferable, workerData } from "node:worker_threads";
+import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
-/** Entry of a traffic worker: listens, serves what the main thread sends it, and reports back. */
+/** Entry of a traffic worker: waits until it is let in, serves what the main thread sends it, and reports back. */
 const start = workerData as WorkerStart;
 const main = parentPort!;
 
@@ -14,7 +15,9 @@ function tell(message: FromWorker): void {
 /** @param id of the request for them; 0 without one */
 function tellCounters({ engine }: ProxyServer, id: number): void {
   const upstreamConnections = engine.upstreams.sizes(start.settings.metricsSeriesMax);
-  tell({ type: "counters", id, counters: engine.counters.read(), traffic: engine.traffic.read(), upstreamConnections });
+  const { used_heap_size: heapBytes } = getHeapStatistics();
+  const traffic = engine.traffic.read();
+  tell({ type: "counters", id, counters: engine.counters.read(), heapBytes, traffic, upstreamConnections });
 }
 
 function tellLines(lines: Uint8Array<ArrayBuffer>, lineCount: number): void {
@@ -30,7 +33,7 @@ setInterval(() => {
 function reportDefect(error: unknown): void {
   if (defectsLeft-- <= 0) return;
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.stderr.write(`worker ${start.workerIndex}: connection closed by an unexpected error: ${text}\n`);
+  process.stderr.write(`worker ${start.number}: connection closed by an unexpected error: ${text}\n`);
 }
 
 function messageOf(error: unknown): string {
@@ -41,22 +44,56 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+function listening(server: ProxyServer): void {
+  tell({ type: "listening", port: server.port });
+}
+
+async function listen(server: ProxyServer, place: ListenPlace): Promise<void> {
+  try {
+    await server.listen(place);
+    listening(server);
+  } catch (error) {
+    tell({ type: "listen-failed", message: messageOf(error), code: codeOf(error) });
+  }
+}
+
+/** What waits at a listening server goes with it to the successor; closing it would reset that. */
+async function handOver(server: ProxyServer, timeoutMs: number): Promise<void> {
+  const servers = server.release();
+  try {
+    main.postMessage({ type: "handed-over", servers } satisfies FromWorker, servers as unknown as Transferable[]);
+  } catch (error) {
+    reportDefect(error);
+    for (const each of servers) each.close();
+    tell({ type: "handed-over", servers: [] });
+  }
+  await server.retire(timeoutMs);
+  leave(server);
+}
+
+function leave(server: ProxyServer): void {
+  // What was counted since it was last asked for would be lost with this thread.
+  tellCounters(server, 0);
+  tell({ type: "drained" });
+}
+
+function apply(server: ProxyServer, { config, endpointSets }: Extract<ToWorker, { type: "config" }>): void {
+  const { publication } = config;
+  try {
+    server.engine.snapshots.apply(config, endpointSets);
+  } catch (error) {
+    tell({ type: "apply-failed", publication, message: messageOf(error) });
+    return;
+  }
+  tell({ type: "applied", publication });
+}
+
 async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
-  const { snapshots } = server.engine;
   switch (message.type) {
-    case "config": {
-      const { publication } = message.config;
-      try {
-        snapshots.apply(message.config, message.endpointSets);
-      } catch (error) {
-        tell({ type: "apply-failed", publication, message: messageOf(error) });
-        return;
-      }
-      tell({ type: "applied", publication });
-      return;
-    }
+    case "config":
+      return apply(server, message);
     case "endpoints":
-      snapshots.applyEndpoints(message.endpointSets);
+      server.engine.snapshots.applyEndpoints(message.endpointSets);
       return;
     case "counters":
       tellCounters(server, message.id);
@@ -64,32 +101,39 @@ async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
     case "access-log-taken":
       server.engine.accessLog?.taken(message.byteCount);
       return;
+    case "listen":
+      return await listen(server, message.place);
+    case "adopt":
+      server.adopt(message.servers);
+      return listening(server);
+    case "take-connections":
+      server.port = message.port;
+      return listening(server);
+    case "connection":
+      server.accept(message.socket, message.localPort);
+      return;
+    case "hand-over":
+      return await handOver(server, message.timeoutMs);
+    case "wind-down":
+      server.engine.isDraining = true;
+      return;
     case "drain":
       await server.drain(message.timeoutMs);
-      // What was counted since it was last asked for would be lost with this thread.
-      tellCounters(server, 0);
-      tell({ type: "drained" });
+      leave(server);
   }
 }
 
-try {
-  const server = await ProxyServer.open({
-    hosts: start.proxyHosts,
-    port: start.proxyPort,
-    reusePort: true,
-    endpoints: EndpointTable.attach(start.endpointTable),
-    version: start.version,
-    trustedProxies: start.settings.trustedProxies,
-    metricsSeriesMax: start.settings.metricsSeriesMax,
-    accessLog:
-      start.settings.accessLogSample === null ? null : { sampleRatio: start.settings.accessLogSample, send: tellLines },
-    onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
-    onDefect: reportDefect,
-  });
-  main.on("message", (message: ToWorker) => {
-    serve(server, message).catch(reportDefect);
-  });
-  tell({ type: "listening", port: server.port });
-} catch (error) {
-  tell({ type: "listen-failed", message: messageOf(error), code: codeOf(error) });
-}
+const { endpointTable, number, version, settings } = start;
+const server = await ProxyServer.create({
+  endpoints: EndpointTable.attach(endpointTable, number),
+  version,
+  trustedProxies: settings.trustedProxies,
+  metricsSeriesMax: settings.metricsSeriesMax,
+  accessLog: settings.accessLogSample === null ? null : { sampleRatio: settings.accessLogSample, send: tellLines },
+  upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs },
+  onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
+  onDefect: reportDefect,
+});
+main.on("message", (message: ToWorker) => {
+  serve(server, message).catch(reportDefect);
+});

@@ -60,6 +60,7 @@ function rig(bad: readonly number[] = []) {
     },
     onApplied: ({ publication }) => events.push(`applied ${publication}`),
     onRefused: ({ publication }, { reason }) => events.push(`refused ${publication} ${reason}`),
+    onWithdrawn: (withdrawn, again) => events.push(`withdrawn ${withdrawn.publication}, again ${again.publication}`),
     onRollbackFailed: (message) => events.push(`rollback failed: ${message}`),
   });
   return { applier, timers, delivered, events };

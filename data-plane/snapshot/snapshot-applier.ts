@@ -20,6 +20,8 @@ export interface SnapshotApplierOptions {
   readonly workers: ConfigDelivery;
   readonly onApplied: (snapshot: ReceivedSnapshot) => void;
   readonly onRefused: (snapshot: ReceivedSnapshot, refusal: Refusal) => void;
+  /** What was served is given up; the one before it is served again. */
+  readonly onWithdrawn: (withdrawn: AppliedSnapshot, servedAgain: AppliedSnapshot, refusal: Refusal) => void;
   /** The workers would not even take back what they served before; those that are replaced will. */
   readonly onRollbackFailed: (message: string) => void;
 }
@@ -27,13 +29,22 @@ export interface SnapshotApplierOptions {
 /** Which snapshot the workers serve. */
 export type AppliedSnapshot = Omit<ReceivedSnapshot, "entities">;
 
+interface Served {
+  readonly snapshot: AppliedSnapshot;
+  readonly plan: SnapshotPlan;
+}
+
 /**
  * Takes snapshots to the workers, one after the other: compile, resolve, deliver. What cannot be served is refused
  * whole, the workers get back what they served before, and the next snapshot begins from there.
  */
 export class SnapshotApplier {
   readonly #options: SnapshotApplierOptions;
-  #served: { readonly snapshot: AppliedSnapshot; readonly plan: SnapshotPlan } | null = null;
+  #served: Served | null = null;
+  /** What was served before that, to go back to. */
+  #before: Served | null = null;
+  /** What was given up after it had been served: refused when it is offered again. */
+  #withdrawn: { readonly snapshot: AppliedSnapshot; readonly refusal: Refusal } | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: SnapshotApplierOptions) {
@@ -61,8 +72,28 @@ export class SnapshotApplier {
     return { isUnderWay, outcome };
   }
 
+  /**
+   * The workers die of what they serve: they get back what they served before it, which is refused from now on.
+   * Does nothing when they serve something else meanwhile, or when there was nothing before.
+   */
+  goBack(publication: number, cause: string): Promise<void> {
+    const done = this.#last.then(async () => {
+      const [bad, before] = [this.#served, this.#before];
+      if (bad?.snapshot.publication !== publication || before === null) return;
+      const refusal = wholeRefusal("workers_lost", `worker after worker was lost while serving it; the last: ${cause}`);
+      this.#withdrawn = { snapshot: bad.snapshot, refusal };
+      this.#served = before;
+      this.#before = null;
+      this.#options.onWithdrawn(bad.snapshot, before.snapshot, refusal);
+      await this.#rollBack();
+    });
+    this.#last = done.catch((error: Error) => this.#options.onRollbackFailed(error.message));
+    return done;
+  }
+
   async #run(snapshot: ReceivedSnapshot, nowUnderWay: () => void): Promise<ApplyOutcome> {
     const { endpoints, workers, limits, onApplied } = this.#options;
+    if (isSame(this.#withdrawn?.snapshot, snapshot)) return this.#refuse(snapshot, this.#withdrawn!.refusal);
     const compiled = compileSnapshot(snapshot, limits);
     if (!compiled.ok) return this.#refuse(snapshot, compiled.refusal);
     const { plan } = compiled;
@@ -79,6 +110,7 @@ export class SnapshotApplier {
       return this.#refuse(snapshot, wholeRefusal("worker_failed", delivered.message));
     }
     const { epoch, publication, revision, stateHash } = snapshot;
+    this.#before = this.#served;
     this.#served = { snapshot: { epoch, publication, revision, stateHash }, plan };
     onApplied(snapshot);
     return { ok: true };
@@ -109,6 +141,15 @@ function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): WorkerConfig
     services: plan.services,
     pools,
   };
+}
+
+function isSame(one: AppliedSnapshot | undefined, other: AppliedSnapshot): boolean {
+  return (
+    one !== undefined &&
+    one.publication === other.publication &&
+    one.epoch.counter === other.epoch.counter &&
+    Buffer.compare(one.stateHash, other.stateHash) === 0
+  );
 }
 
 /** A bug of ours: the snapshot is refused, and the node goes on serving what it has. */

@@ -19,6 +19,8 @@ export interface SnapshotFile {
    * only the newest is written. Resolves when this one, or a newer one in its place, is durable. Never rejects.
    */
   save(snapshot: ReceivedSnapshot): Promise<SaveOutcome>;
+  /** The newest generation turned out to be harmful: a restart is to begin with the one before. Never rejects. */
+  giveUp(publication: number): Promise<SaveOutcome>;
 }
 
 export interface LoadedSnapshot {
@@ -65,6 +67,15 @@ export function openSnapshotFile({ folder, fileMaxBytes = FILE_MAX_BYTES }: Snap
       waiting = { snapshot, outcome: turn };
       return turn;
     },
+    giveUp(publication) {
+      const outcome = (writing ?? Promise.resolve())
+        .then(() => restorePrevious(folder, publication, fileMaxBytes))
+        .finally(() => {
+          if (writing === outcome) writing = null;
+        });
+      writing = outcome;
+      return outcome;
+    },
   };
 }
 
@@ -101,6 +112,19 @@ async function replaceCurrent(folder: string, snapshot: ReceivedSnapshot): Promi
     await writeDurably(temporary!, encodeSnapshotBytes(snapshot));
     await rename(current!, previous!).catch(ignoreMissing);
     await rename(temporary!, current!);
+    await syncFolder(folder);
+    return { ok: true };
+  } catch (error) {
+    return { ok: false, problem: messageOf(error) };
+  }
+}
+
+async function restorePrevious(folder: string, publication: number, fileMaxBytes: number): Promise<SaveOutcome> {
+  const newest = (await loadNewest(folder, fileMaxBytes)).snapshot;
+  // It may never have been saved, or a newer one meanwhile.
+  if (newest?.publication !== publication) return { ok: true };
+  try {
+    await rename(path.join(folder, PREVIOUS), path.join(folder, CURRENT));
     await syncFolder(folder);
     return { ok: true };
   } catch (error) {

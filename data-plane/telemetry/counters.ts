@@ -8,6 +8,10 @@ export interface NodeCounters {
   /** Snapshots that could not be written to disk. */
   snapshot_save_failures: number;
   workers_lost: number;
+  /** Workers that handed their place over. */
+  workers_replaced: number;
+  /** Snapshots given up because worker after worker was lost with them. */
+  snapshots_withdrawn: number;
   readmissions: number;
   probe_failures: number;
   /** Lookups that brought no address. */
@@ -22,6 +26,8 @@ export function nodeCounters(): NodeCounters {
     snapshots_refused: 0,
     snapshot_save_failures: 0,
     workers_lost: 0,
+    workers_replaced: 0,
+    snapshots_withdrawn: 0,
     readmissions: 0,
     probe_failures: 0,
     name_problems: 0,

@@ -1,0 +1,69 @@
+import type { DataPlaneOptions } from "./options.ts";
+import { canSharePort } from "./probe-port.ts";
+import type { AccessLogWriter } from "./telemetry/access-log-writer.ts";
+import type { NodeCounters } from "./telemetry/counters.ts";
+import type { Log } from "./telemetry/log.ts";
+import type { EndpointTable } from "./upstream/endpoint-table.ts";
+import { systemTimers as timers } from "./upstream/timers.ts";
+import { WorkerGroup } from "./worker-group.ts";
+import type { WorkerGroupOptions } from "./worker-group-options.ts";
+
+export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "version" | "currentSets"> {
+  readonly options: DataPlaneOptions;
+  readonly log: Log;
+  readonly counters: NodeCounters;
+  readonly workerCount: number;
+  readonly table: EndpointTable;
+  readonly accessLog: AccessLogWriter | null;
+  readonly ejected: (endpointRow: number, cause: string) => void;
+  /** Worker after worker is lost while this is served. */
+  readonly unfit: (publication: number, lastCause: string) => void;
+}
+
+/** No sign of life for so long, and a worker is taken for lost. */
+const WORKER_ANSWER_TIMEOUT_MS = 5_000;
+
+/** The workers as the options want them; not started yet. */
+export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
+  const { options, log, counters, accessLog, proxyHosts, workerCount, table, version } = input;
+  const reusePort = await canSharePort();
+  if (!reusePort && options.accept === "worker") {
+    log.info("this system does not let threads share a port: the main thread accepts connections for the workers");
+  }
+  return new WorkerGroup({
+    entry: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url),
+    count: workerCount,
+    keepsSpare: options.keepsSpareWorker,
+    acceptIn: reusePort ? options.accept : "main",
+    reusePort,
+    proxyHosts,
+    proxyPort: options.proxyListen.port,
+    endpointTable: table.buffer,
+    version,
+    settings: {
+      trustedProxies: options.trustedProxies,
+      upstreamIdleTimeoutMs: options.upstreamIdleTimeoutMs,
+      accessLogSample: accessLog === null ? null : options.accessLogSample,
+      metricsSeriesMax: options.metricsSeriesMax,
+    },
+    onAccessLog: (lines, lineCount, taken) => accessLog?.write(lines, lineCount, taken),
+    resourceLimits: { maxOldGenerationSizeMb: options.workerMemoryMb },
+    timers,
+    answerTimeoutMs: WORKER_ANSWER_TIMEOUT_MS,
+    retireTimeoutMs: options.drainTimeoutMs,
+    currentSets: input.currentSets,
+    onEjected: (_poolKey, row, cause) => input.ejected(row, cause),
+    onLost(worker, cause, restartAfterMs) {
+      counters.workers_lost++;
+      log.error({ worker, cause, restartAfterMs }, "worker lost");
+    },
+    onReplaced(worker, reason) {
+      counters.workers_replaced++;
+      log.info({ worker, reason }, "worker replaced: it finishes what it has");
+    },
+    // What a lost worker had under way must not count for ever.
+    onExited: (worker) => table.clearColumn(worker),
+    onUnfit: input.unfit,
+    onAcceptError: (error) => log.warn({ err: error }, "a connection could not be accepted"),
+  });
+}

@@ -1,0 +1,174 @@
+import type { Server, Socket } from "node:net";
+import { type ResourceLimits, type Transferable, Worker } from "node:worker_threads";
+import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
+
+export type WorkerCounters = Readonly<Record<string, number>>;
+
+/** What a worker says when it is asked what it counted. */
+export type WorkerReport = Extract<FromWorker, { readonly type: "counters" }>;
+
+/** Serving: takes connections, or is about to. Spare: ready to. Leaving: finishes what it has. */
+export type WorkerRole = "serving" | "spare" | "leaving";
+
+export interface WorkerThreadOptions {
+  readonly entry: URL;
+  readonly resourceLimits: ResourceLimits;
+  /** Everything that is not an answer to `requestCounters`. */
+  readonly onMessage: (thread: WorkerThread, message: FromWorker) => void;
+  /** The worker is lost, or was ended; called once. It may run for a moment still. */
+  readonly onLost: (thread: WorkerThread, cause: string) => void;
+  /** Nothing of it runs any more; called once, after `onLost`. */
+  readonly onExited: (thread: WorkerThread) => void;
+}
+
+/** One worker thread from its start to its end: what it was asked, and has not answered. */
+export class WorkerThread {
+  readonly number: number;
+  role: WorkerRole = "spare";
+  /** Of a leaving or draining worker: nothing is under way on it any more. */
+  isDrained = false;
+  /** Written by takePulse: since its start, in a row while it owed an answer, in a row while its heap was nearly full. */
+  pulsesLived = 0;
+  pulsesAwaited = 0;
+  pulsesFull = 0;
+  readonly #options: WorkerThreadOptions;
+  readonly #worker: Worker;
+  #isAlive = true;
+  #hasStarted = false;
+  #port: number | null = null;
+  #configsUnanswered = 0;
+  #hasConfig = false;
+  #hasApplied = false;
+  #nextRequestId = 1;
+  readonly #requests = new Map<number, (counters: WorkerCounters | null) => void>();
+  #report: WorkerReport | null = null;
+
+  constructor(workerData: WorkerStart, options: WorkerThreadOptions) {
+    this.number = workerData.number;
+    this.#options = options;
+    const { entry, resourceLimits } = options;
+    const worker = new Worker(entry, { workerData, resourceLimits, name: `worker ${workerData.number}` });
+    this.#worker = worker;
+    let cause: string | null = null;
+    worker.on("message", (message: FromWorker) => this.#receive(message));
+    worker.on("error", (error: NodeJS.ErrnoException) => {
+      cause = error.code === "ERR_WORKER_OUT_OF_MEMORY" ? "out of memory" : String(error?.stack ?? error);
+    });
+    worker.on("exit", (code) => {
+      this.#lose(cause ?? `exited with code ${code}`);
+      options.onExited(this);
+    });
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  /** Whether it has ever answered anything. */
+  get hasStarted(): boolean {
+    return this.#hasStarted;
+  }
+
+  /** The port that the worker gets connections from; null until it does. */
+  get port(): number | null {
+    return this.#port;
+  }
+
+  /** Whether the worker has answered the newest config that it was sent; it answers each, in order. */
+  get hasAnsweredConfig(): boolean {
+    return this.#hasConfig && this.#configsUnanswered === 0;
+  }
+
+  /** Whether the worker gets connections and has answered the newest config. */
+  get isServing(): boolean {
+    return this.#port !== null && this.hasAnsweredConfig;
+  }
+
+  /** Whether the worker gets connections and serves a config, be it the newest or the one before. */
+  get carriesTraffic(): boolean {
+    return this.#port !== null && this.#hasApplied;
+  }
+
+  /** Whether the worker owes an answer: it has not said that it listens, or not answered a request or a config. */
+  get isAwaited(): boolean {
+    const isToListen = this.role === "serving" && this.#port === null;
+    return this.#isAlive && (isToListen || this.#configsUnanswered > 0 || this.#requests.size > 0);
+  }
+
+  /** What the worker counted, as last asked. */
+  get counters(): WorkerCounters {
+    return this.#report?.counters ?? {};
+  }
+
+  /** The same with what it counted by series; null until it was first asked. */
+  get report(): WorkerReport | null {
+    return this.#report;
+  }
+
+  /** The heap that it uses, as last asked. */
+  get heapBytes(): number {
+    return this.#report?.heapBytes ?? 0;
+  }
+
+  /**
+   * Messages are taken in in the order in which they are posted, also those from before the worker has started.
+   * Errors: throws when a handle among `handles` cannot be moved to another thread; nothing is posted then.
+   */
+  post(message: ToWorker, handles: readonly (Server | Socket)[] = []): void {
+    if (!this.#isAlive) return;
+    // Node moves TCP handles between threads since 24.21; its types do not know yet.
+    this.#worker.postMessage(message, handles as unknown as Transferable[]);
+    if (message.type !== "config") return;
+    this.#configsUnanswered++;
+    this.#hasConfig = true;
+  }
+
+  /**
+   * What the worker has counted. It has then taken in everything that was posted before.
+   * Null when the worker was lost first.
+   */
+  requestCounters(): Promise<WorkerCounters | null> {
+    if (!this.#isAlive) return Promise.resolve(null);
+    const id = this.#nextRequestId++;
+    return new Promise((resolve) => {
+      this.#requests.set(id, resolve);
+      this.post({ type: "counters", id });
+    });
+  }
+
+  /** Ends the worker; `onLost` is called at once, with this cause. */
+  end(cause: string): void {
+    if (!this.#isAlive) return;
+    this.#lose(cause);
+    void this.#worker.terminate();
+  }
+
+  #receive(message: FromWorker): void {
+    if (!this.#isAlive) {
+      // What it hands over in its last moment is closed: the group does not know it any more.
+      if (message.type === "handed-over") for (const server of message.servers) server.close();
+      return;
+    }
+    this.#hasStarted = true;
+    if (message.type === "counters") {
+      this.#report = message;
+      this.#requests.get(message.id)?.(message.counters);
+      this.#requests.delete(message.id);
+      return;
+    }
+    if (message.type === "listening") this.#port = message.port;
+    if (message.type === "applied") this.#hasApplied = true;
+    if (message.type === "applied" || message.type === "apply-failed") this.#configsUnanswered--;
+    if (message.type === "drained") this.isDrained = true;
+    this.#options.onMessage(this, message);
+  }
+
+  #lose(cause: string): void {
+    if (!this.#isAlive) return;
+    this.#isAlive = false;
+    this.#port = null;
+    for (const resolve of this.#requests.values()) resolve(null);
+    this.#requests.clear();
+    this.#options.onLost(this, cause);
+  }
+}
