@@ -116,6 +116,28 @@ describe("hostile requests", () => {
     await until(() => target.sockets.size === 0);
   });
 
+  it.each([
+    ["half a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"],
+    ["no body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"],
+    ["half a head", "POST / HTTP/1.1\r\nHost: a"],
+  ])("does not wait for more after %s when FIN came during the request before", async (_, text) => {
+    const target = await hello();
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client().send(get("/") + text);
+    client.socket.end();
+    expect((await client.answer()).body).toBe("hello");
+    await client.closed;
+    await until(() => proxy.counter("connections_active") === 0);
+  });
+
+  it("reads on for the body of a request that came behind another", async () => {
+    const target = await backend((request, socket) => void socket.write(answerText(request.body)));
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client().send(get("/") + "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+    await client.answer();
+    expect((await client.send("abc").answer()).body).toBe("abc");
+  });
+
   it("does not let a head's time start anew with every byte", async () => {
     const target = await hello();
     const proxy = await rig({ ports: [target.port], server: { limits: { headTimeoutMs: 300, lingerTimeoutMs: 50 } } });

@@ -139,7 +139,12 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     else if (at < end) this.#kept.add(from.bytes, at, end);
     if (turns < 0) this.#readOnLater();
     else if (at < end) this.#awaitMore();
-    if (this.#bodyFlows && this.#phase === Phase.Exchange) this.#times.awaitBody();
+    // FIN came during an earlier request: of what is not whole by now nothing will come.
+    else if (this.#hasEnded) this.onEnd();
+    if (this.#phase !== Phase.Exchange) return;
+    if (this.#bodyFlows) this.#times.awaitBody();
+    // Reading may rest since an earlier request was answered.
+    if (this.#bodyFlows || (this.#isBodyRead() && at === end)) this.socket.resume();
   }
 
   /** What is kept cannot be used before something happens: more of it comes, or the request before is answered. */
@@ -150,6 +155,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       this.#engine.counters.add(Counter.limit_pipelined);
       this.socket.pause();
     } else if (this.socket.isFull || this.#times.isHeld) this.socket.pause();
+    else if (this.#hasEnded) this.#end();
     else {
       this.#times.awaitHead();
       this.#phase = Phase.Head;
@@ -321,9 +327,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       return;
     }
     if (this.#kept.length > 0) this.#readKept();
-    if (this.#phase >= Phase.Exchange) return;
-    if (this.#hasEnded) this.#end();
-    else this.socket.resume();
+    else if (this.#hasEnded) this.#end();
+    if (this.#phase === Phase.Head || (this.#phase === Phase.Idle && this.#kept.length === 0)) this.socket.resume();
   }
 
   /** FIN, then wait a little: closing with bytes unread would make the kernel throw the last answer away. */

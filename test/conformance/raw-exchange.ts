@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 
 /** What came back on one connection. */
 export interface RawExchange {
@@ -12,13 +12,13 @@ export interface RawExchangeOptions {
   readonly isEnough?: (text: string) => boolean;
   /** Half-closes after the bytes. */
   readonly ends?: boolean;
-  /** Half-closes when nothing came for so long. */
-  readonly endAfterSilenceMs?: number;
+  /** Positions, in ascending order, at which the bytes are cut into writes of their own. */
+  readonly cuts?: readonly number[];
   /** Gives up; default 5,000. */
   readonly timeoutMs?: number;
 }
 
-/** Sends the bytes, in one piece, on a connection of their own and collects what comes back. */
+/** Sends the bytes, in one piece unless told otherwise, on a connection of their own and collects what comes back. */
 export function rawExchange(port: number, bytes: string, options: RawExchangeOptions = {}): Promise<RawExchange> {
   return new Promise((resolve) => {
     let text = "";
@@ -41,8 +41,18 @@ export function rawExchange(port: number, bytes: string, options: RawExchangeOpt
       text += piece.toString("latin1");
       if (options.isEnough?.(text) === true) finish("open");
     });
-    if (options.endAfterSilenceMs !== undefined) socket.setTimeout(options.endAfterSilenceMs, () => socket.end());
-    if (options.ends === true) socket.end(bytes, "latin1");
-    else socket.write(bytes, "latin1");
+    void writePieces(socket, bytes, options);
   });
+}
+
+async function writePieces(socket: Socket, bytes: string, options: RawExchangeOptions): Promise<void> {
+  let from = 0;
+  for (const cut of options.cuts ?? []) {
+    // Each piece is handed to the kernel before the next is written: the other side reads them apart, mostly.
+    await new Promise((resolve) => socket.write(bytes.slice(from, cut), "latin1", () => setImmediate(resolve)));
+    from = cut;
+  }
+  if (socket.destroyed) return;
+  if (options.ends === true) socket.end(bytes.slice(from), "latin1");
+  else socket.write(bytes.slice(from), "latin1");
 }

@@ -2,6 +2,7 @@ import type { RequestFamily } from "./conformance-case.ts";
 import { acceptedChunks, acceptedLengths } from "./requests/accepted-bodies.ts";
 import { acceptedFields, acceptedHopByHop, acceptedSpoofs } from "./requests/accepted-fields.ts";
 import { acceptedHosts, acceptedLines } from "./requests/accepted-lines.ts";
+import { acceptedTrailers } from "./requests/accepted-trailers.ts";
 import { incomplete, refusedChunks, refusedExtensions, refusedTrailers } from "./requests/refused-chunks.ts";
 import { refusedFieldLines, refusedLimits, refusedProtocols, refusedUpgrades } from "./requests/refused-fields.ts";
 import { refusedCodings, refusedLengths, refusedPairs } from "./requests/refused-framing.ts";
@@ -18,6 +19,7 @@ export const requestCorpus: readonly RequestFamily[] = [
   acceptedSpoofs,
   acceptedLengths,
   acceptedChunks,
+  acceptedTrailers,
   rewrittenPaths,
   refusedLengths,
   refusedCodings,

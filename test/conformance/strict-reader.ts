@@ -108,6 +108,12 @@ function readHead(head: string): Head | string {
   return { startLine, fields, head };
 }
 
+const managed = new Set(
+  ["host", "content-length", "transfer-encoding", "x-real-ip", "x-kong-request-id"].concat(
+    ["for", "proto", "host", "port", "path", "prefix"].map((what) => `x-forwarded-${what}`),
+  ),
+);
+
 function framingProblem(head: Head): string | null {
   const lengths = valuesOf(head, "content-length");
   const codings = valuesOf(head, "transfer-encoding");
@@ -115,8 +121,8 @@ function framingProblem(head: Head): string | null {
   if (lengths.some((length) => !/^(?:0|[1-9]\d{0,14})$/.test(length))) return `length ${lengths[0]}`;
   if (codings.some((coding) => coding !== "chunked")) return `coding ${codings[0]}`;
   // An alias that a CGI-like server would take for framing or for one of our own lines.
-  const alias = head.fields.find(([name]) =>
-    /^(?:content_length|transfer_encoding|x_forwarded_|x_real_ip$)/i.test(name),
+  const alias = head.fields.find(
+    ([name]) => name.includes("_") && managed.has(name.replaceAll("_", "-").toLowerCase()),
   );
   return alias === undefined ? null : `alias ${alias[0]}`;
 }

@@ -21,6 +21,11 @@ export const legalBodies: ResponseFamily = {
       want: { line, fields: coded, body: "5\r\nhello\r\n0\r\n\r\n" },
     },
     {
+      name: "trailers, without those that may not come there",
+      bytes: `${ok}${coded}\r\n5\r\nhello\r\n0\r\nX: y\r\nContent-Length: 9\r\nSet-Cookie: a=b\r\n\r\n`,
+      want: { line, fields: coded, body: "5\r\nhello\r\n0\r\nX: y\r\n\r\n" },
+    },
+    {
       name: "the coding in another spelling",
       bytes: `${ok}transfer-encoding:CHUNKED\r\n\r\n${chunks}`,
       want: { line, fields: coded, body: chunks },
