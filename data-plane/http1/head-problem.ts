@@ -37,7 +37,6 @@ export const Problem = {
   StatusLine: 32,
   Status: 33,
   UnaskedUpgrade: 34,
-  Websocket: 35,
 } as const;
 export type Problem = (typeof Problem)[keyof typeof Problem];
 
@@ -86,7 +85,6 @@ define(Problem.TrailerTooLarge, "trailer_too_large", 431);
 define(Problem.StatusLine, "status_line", 400);
 define(Problem.Status, "status", 400);
 define(Problem.UnaskedUpgrade, "unasked_upgrade", 400);
-define(Problem.Websocket, "websocket", 501);
 
 /** @param code what a parser returned: the problem's number, negated */
 export function headProblem(code: number): HeadProblem {

@@ -13,6 +13,8 @@ const QUESTION = 0x3f;
 const ASTERISK = 0x2a;
 const HTTP_1 = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e];
 const versionBytes = 8;
+const WEBSOCKET = 1;
+const OTHER_PROTOCOL = 2;
 const placeholder: Method = { name: "", isIdempotent: false };
 
 /**
@@ -42,6 +44,8 @@ export class RequestHead {
   keepsAlive = true;
   /** The client holds its body back until it is asked for it. */
   expectsContinue = false;
+  /** The connection may turn into a websocket, if the server agrees. */
+  asksForWebsocket = false;
   /** The client takes trailers (`TE: trailers`). */
   hasTrailersOption = false;
   /** Index of the first such field, or -1. */
@@ -53,7 +57,8 @@ export class RequestHead {
   readonly #limits: HeadLimits;
   #hostIndex = -1;
   #connectionOptions = 0;
-  #asksForWebsocket = false;
+  /** Protocols in Upgrade, as bits. */
+  #upgrades = 0;
   #hasTraceContext = false;
 
   constructor(limits: HeadLimits = defaultRequestLimits) {
@@ -133,7 +138,8 @@ export class RequestHead {
     this.#hasTraceContext = false;
     this.#hostIndex = -1;
     this.#connectionOptions = 0;
-    this.#asksForWebsocket = false;
+    this.#upgrades = 0;
+    this.asksForWebsocket = false;
     this.hasLength = false;
     const { fields } = this;
     for (let index = 0; index < fields.count; index++) {
@@ -143,9 +149,15 @@ export class RequestHead {
     }
     if (this.#hasTraceContext) this.traceparentIndex = readTraceContext(fields, bytes);
     if (this.framing === Framing.None) this.expectsContinue = false;
-    // Other protocols may be ignored (RFC 9110 section 7.8); an ignored websocket would only confuse its client.
-    if (this.#asksForWebsocket && (this.#connectionOptions & UPGRADE) !== 0) return -Problem.Websocket;
+    // Any other upgrade is declined as RFC 9110 section 7.8 lets a server do: the request is answered without it.
+    if (this.#upgrades === WEBSOCKET) this.asksForWebsocket = this.#canUpgrade();
     return this.#checkFraming() || this.#readHost(bytes) || this.#readTarget(bytes) || headEnd;
+  }
+
+  /** A body, or another method, would leave open where HTTP ends and the other protocol begins (RFC 6455 section 4.1). */
+  #canUpgrade(): boolean {
+    const isNominated = (this.#connectionOptions & UPGRADE) !== 0;
+    return isNominated && this.minorVersion === 1 && this.framing === Framing.None && this.method.name === "GET";
   }
 
   /** Source: RFC 9112 section 6.1. @returns 0 or a Problem, negated, as the following ones do */
@@ -186,7 +198,7 @@ export class RequestHead {
         return 0;
       }
       case Field.Upgrade:
-        if (equalsIgnoringCase(bytes, start, end, "websocket")) this.#asksForWebsocket = true;
+        this.#upgrades |= equalsIgnoringCase(bytes, start, end, "websocket") ? WEBSOCKET : OTHER_PROTOCOL;
         return 0;
       case Field.Te:
         if (hasListMember(bytes, start, end, "trailers")) this.hasTrailersOption = true;

@@ -33,6 +33,31 @@ describe("ResponseHead", () => {
     ["status 599", "HTTP/1.1 599 Odd\r\n\r\n", { status: 599 }],
     ["HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", { minorVersion: 0, keepsAlive: false }],
     ["Connection: close", `${ok}Connection: close\r\n\r\n`, { keepsAlive: false }],
+    [
+      "HTTP/1.0 with keep-alive",
+      "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\n",
+      { keepsAlive: true },
+    ],
+    [
+      "a switch to websocket",
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n",
+      { switchesToWebsocket: true, framing: Framing.None },
+    ],
+    [
+      "a switch to something else",
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+      { switchesToWebsocket: false },
+    ],
+    [
+      "a switch to two things",
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n\r\n",
+      { switchesToWebsocket: false },
+    ],
+    [
+      "a switch that is not nominated",
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+      { switchesToWebsocket: false },
+    ],
     ["150 fields", `${ok}${"X: y\r\n".repeat(150)}\r\n`, { status: 200 }],
   ])("accepts %s", (_, text, want) => {
     const { result, head, bytes } = parse(text);

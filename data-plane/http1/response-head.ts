@@ -1,9 +1,9 @@
-import { Framing, isChunked, readContentLength } from "./body-framing.ts";
+import { equalsIgnoringCase, Framing, isChunked, readContentLength } from "./body-framing.ts";
 import { byteClass, CR, FIELD_VALUE, LF, SP } from "./byte-class.ts";
 import { Field } from "./field-kind.ts";
 import { defaultResponseLimits, FieldLines, type HeadLimits, scanFieldLines } from "./field-lines.ts";
 import { Problem } from "./head-problem.ts";
-import { CLOSE, KEEP_ALIVE, readConnectionOptions } from "./hop-by-hop.ts";
+import { CLOSE, KEEP_ALIVE, readConnectionOptions, UPGRADE } from "./hop-by-hop.ts";
 
 const HTTP_1 = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e];
 
@@ -25,9 +25,13 @@ export class ResponseHead {
   contentLength = -1;
   /** Whether the server allows another request on this connection. */
   keepsAlive = true;
+  /** An answer 101 that names websocket, and nothing else, as what follows it. */
+  switchesToWebsocket = false;
   readonly #limits: HeadLimits;
   #isChunked = false;
   #connectionOptions = 0;
+  #namesWebsocket = false;
+  #namesOtherProtocol = false;
 
   constructor(limits: HeadLimits = defaultResponseLimits) {
     this.#limits = limits;
@@ -78,6 +82,8 @@ export class ResponseHead {
     this.contentLength = -1;
     this.#isChunked = false;
     this.#connectionOptions = 0;
+    this.#namesWebsocket = false;
+    this.#namesOtherProtocol = false;
     const { fields } = this;
     for (let index = 0; index < fields.count; index++) {
       if (fields.kind[index] === Field.Other) continue;
@@ -87,6 +93,11 @@ export class ResponseHead {
     // HTTP/1.0 keeps a connection only when it says so (RFC 9112 section 9.3).
     const wanted = this.#connectionOptions & (CLOSE | KEEP_ALIVE);
     this.keepsAlive = this.minorVersion === 1 ? (wanted & CLOSE) === 0 : wanted === KEEP_ALIVE;
+    this.switchesToWebsocket =
+      this.status === 101 &&
+      this.#namesWebsocket &&
+      !this.#namesOtherProtocol &&
+      (this.#connectionOptions & UPGRADE) !== 0;
     return this.#decideFraming(isAnswerToHead) || headEnd;
   }
 
@@ -110,6 +121,10 @@ export class ResponseHead {
         this.#connectionOptions |= asked;
         return 0;
       }
+      case Field.Upgrade:
+        if (equalsIgnoringCase(bytes, start, end, "websocket")) this.#namesWebsocket = true;
+        else this.#namesOtherProtocol = true;
+        return 0;
       default:
         return 0;
     }

@@ -16,6 +16,7 @@ import {
   relayRequestEnd,
   relayRequestTrailers,
 } from "../proxy/relay-body.ts";
+import type { TunnelSide } from "../proxy/tunnel.ts";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer } from "../socket/read-buffer.ts";
 import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
@@ -25,9 +26,10 @@ import { plainAddress } from "./plain-address.ts";
 
 /**
  * Idle: between requests. Head: a head has begun to arrive. Exchange: a request is being answered. Ending: the
- * last answer is written, what still comes is thrown away. Closed: nothing happens any more.
+ * last answer is written, what still comes is thrown away. Tunnel: the socket is read by others. Closed: nothing
+ * happens any more.
  */
-const Phase = { Idle: 0, Head: 1, Exchange: 2, Ending: 3, Closed: 4 } as const;
+const Phase = { Idle: 0, Head: 1, Exchange: 2, Ending: 3, Tunnel: 4, Closed: 5 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** Who keeps the set of a worker's connections. */
@@ -298,6 +300,15 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       return;
     }
     clientDrained(this.#exchange);
+  }
+
+  becomeTunnelSide(): TunnelSide {
+    const { bytes, start, end } = this.#kept;
+    this.#kept.clear();
+    this.#phase = Phase.Tunnel;
+    this.#times.release();
+    const early = new ReadBuffer(bytes, false);
+    return { socket: this.socket, connection: this, early, earlyStart: start, earlyEnd: end, hasEnded: this.#hasEnded };
   }
 
   answered(keepAlive: boolean): void {

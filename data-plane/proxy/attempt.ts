@@ -28,7 +28,7 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   const connections = engine.upstreams.connectionsTo(endpoint);
   const connection = (mayReuse ? connections.takeIdle() : null) ?? connections.open();
   exchange.connection = connection;
-  connection.begin(exchange, exchange.method.name === "HEAD");
+  connection.begin(exchange, exchange.method.name === "HEAD", exchange.asksForWebsocket);
   if (connection.isConnected) sendRequest(exchange, connection);
   else {
     // The body stays unread until there is someone to send it to: so every method may try elsewhere.

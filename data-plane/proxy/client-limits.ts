@@ -18,6 +18,8 @@ export interface ClientLimits extends HeadLimits {
   readonly rateGraceMs: number;
   /** For a server to ask for a body that its client holds back (Expect: 100-continue); then we ask. */
   readonly continueTimeoutMs: number;
+  /** For either side of a tunnel (websocket) to send something, or to take what was sent. */
+  readonly tunnelIdleTimeoutMs: number;
   /** What a client may send ahead while a request of its is answered; with more it is not read any further. */
   readonly pipelinedMaxBytes: number;
   /** Requests of one client that are taken one after the other before others have their turn. */
@@ -48,6 +50,7 @@ export const defaultClientLimits: ClientLimits = {
   readMinBytesPerSecond: 240,
   rateGraceMs: 10_000,
   continueTimeoutMs: 1_000,
+  tunnelIdleTimeoutMs: 300_000,
   pipelinedMaxBytes: 65_536,
   pipelinedMaxCount: 100,
   lingerTimeoutMs: 2_000,

@@ -23,7 +23,9 @@ import {
   upstreamDrained,
 } from "./relay-body.ts";
 import { continueUnasked, relayInterimAnswer } from "./relay-interim.ts";
+import { relayUpgrade } from "./relay-upgrade.ts";
 import { TotalDeadline } from "./total-deadline.ts";
+import type { TunnelSide } from "./tunnel.ts";
 
 /** The client's side of an exchange, as far as the proxy needs it. */
 export interface ClientConnection {
@@ -40,6 +42,8 @@ export interface ClientConnection {
   awaitDrain(): void;
   /** The client has to wait a moment before its next request is read. */
   holdNext(): void;
+  /** The connection's socket leaves HTTP. The connection itself only waits for it to be closed. */
+  becomeTunnelSide(): TunnelSide;
   /** The answer is written. The connection takes its next request, or ends. */
   answered(keepAlive: boolean): void;
   /** Ends the connection so that the client sees that its answer is not whole. */
@@ -80,6 +84,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   expectsContinue = false;
   /** Bytes of body that the route takes. */
   bodyMaxBytes = Number.POSITIVE_INFINITY;
+  asksForWebsocket = false;
   /** The client's body is complete, or there is none. */
   isBodyComplete = true;
   /** Pieces of body that were passed on; more than one cannot be sent again. */
@@ -166,6 +171,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.minorVersion = head.minorVersion;
     this.clientKeepsAlive = head.keepsAlive;
     this.expectsContinue = head.expectsContinue;
+    this.asksForWebsocket = head.asksForWebsocket;
     this.isBodyComplete = head.framing === Framing.None;
     if (head.acceptIndex >= 0) this.accept = head.fields.valueAt(head.acceptIndex, bytes);
     this.authority = bytes.toString("latin1", head.hostStart, head.authorityEnd);
@@ -196,6 +202,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.strippedPrefix = "";
     this.clientKeepsAlive = false;
     this.expectsContinue = false;
+    this.asksForWebsocket = false;
     this.isBodyComplete = true;
     this.bodyMaxBytes = Number.POSITIVE_INFINITY;
     this.bodyPieces = 0;
@@ -289,6 +296,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
 
   onInterimHead(head: ResponseHead, bytes: Buffer): void {
     relayInterimAnswer(this, head, bytes);
+  }
+
+  onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void {
+    relayUpgrade(this, head, from, start, end);
   }
 
   onContinueTimeout(): void {

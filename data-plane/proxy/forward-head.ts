@@ -42,8 +42,7 @@ export function forwardedFields(head: RequestHead, bytes: Buffer, facts: Forward
   return (
     framingLine(head) +
     keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, forwards) +
-    // TE concerns one hop, which has to be said with it (RFC 9110 section 10.1.4).
-    (head.hasTrailersOption ? "TE: trailers\r\nConnection: TE\r\n" : "") +
+    hopLines(head) +
     `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
     (facts.claims === null ? originLines(facts) : claimedOriginLines(facts, facts.claims)) +
     `X-Real-IP: ${facts.clientAddress}\r\nX-Kong-Request-Id: ${facts.requestId}\r\n` +
@@ -71,6 +70,12 @@ function claimedOriginLines(facts: ForwardFacts, claims: OriginClaims): string {
     (prefix === "" ? "" : `X-Forwarded-Prefix: ${prefix}\r\n`) +
     (claims.forwarded === "" ? "" : `Forwarded: ${claims.forwarded}, for=${hop}\r\n`)
   );
+}
+
+/** What concerns only the next hop, which has to be said with it (RFC 9110 sections 7.8 and 10.1.4). */
+function hopLines(head: RequestHead): string {
+  if (head.asksForWebsocket) return "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+  return head.hasTrailersOption ? "TE: trailers\r\nConnection: TE\r\n" : "";
 }
 
 /** The one spelling of how the body ends; nothing where the client sent nothing. */

@@ -9,6 +9,8 @@ const names = [
   "connections_accepted",
   "connections_active",
   "connections_refused",
+  "tunnels_opened",
+  "tunnels_active",
   "attempts",
   "connect_failures",
   "attempts_lost",

@@ -30,6 +30,8 @@ export interface ByteSocket {
   readonly isFull: boolean;
   /** Whether what is being read needs memory of its own, because it is passed on without a copy. */
   readsLargeBody: boolean;
+  /** From now on another reader is told what happens. */
+  setReader(reader: ByteReader): void;
   /** Writes latin1 text: heads and small bodies. @returns false when the writer should wait for onDrain */
   writeText(text: string): boolean;
   /** Writes `text`, then the bytes [start, end) that another socket read. */
@@ -60,7 +62,7 @@ export interface OnRead {
 export class PlainSocket implements ByteSocket {
   readsLargeBody = false;
   readonly #buffers: ReadBuffers;
-  readonly #reader: ByteReader;
+  #reader: ByteReader;
   #socket: Socket | null = null;
   /** What the kernel fills next. */
   #armed: ReadBuffer;
@@ -98,6 +100,10 @@ export class PlainSocket implements ByteSocket {
   attachWithEvents(socket: Socket, wrap: (bytes: Buffer) => ReadBuffer): void {
     this.attach(socket);
     socket.on("data", (bytes: Buffer) => this.#guard(() => this.#reader.onBytes(wrap(bytes), bytes.length)));
+  }
+
+  setReader(reader: ByteReader): void {
+    this.#reader = reader;
   }
 
   get hasPending(): boolean {

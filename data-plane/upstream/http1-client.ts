@@ -26,6 +26,8 @@ export interface ResponseReceiver {
   onUpstreamConnected(): void;
   /** A head 1xx other than 101, before the final one; `head` and `bytes` are valid only during the call. */
   onInterimHead(head: ResponseHead, bytes: Buffer): void;
+  /** The server switched to websocket, as it was asked to: [start, end) of `from` is the first of that. */
+  onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void;
   /** What `awaitContinue` waited for did not come. */
   onContinueTimeout(): void;
   /** The final head; `head` and `bytes` are valid only during the call. */
@@ -49,7 +51,7 @@ const interimMaxCount = 16;
 /** A piece without a line end is parsed again only when the head has become too large. */
 const headWaitMaxBytes = defaultResponseLimits.headMaxBytes;
 
-const Phase = { Connecting: 0, Idle: 1, Head: 2, Body: 3, Closed: 4 } as const;
+const Phase = { Connecting: 0, Idle: 1, Head: 2, Body: 3, Tunnel: 4, Closed: 5 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** Used by every connection of the thread: a head is read and told within one call. */
@@ -71,6 +73,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   #receiver: ResponseReceiver | null = null;
   #phase: Phase = Phase.Connecting;
   #isHeadRequest = false;
+  #asksForWebsocket = false;
   #isRequestSent = false;
   #keepsAlive = true;
   #interimCount = 0;
@@ -86,10 +89,15 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     return this.#phase !== Phase.Connecting && this.#phase !== Phase.Closed;
   }
 
-  /** Hands the connection to an exchange. The request may be written once it is connected. */
-  begin(receiver: ResponseReceiver, isHeadRequest: boolean): void {
+  /**
+   * Hands the connection to an exchange. The request may be written once it is connected.
+   *
+   * @param asksForWebsocket the request does, so that 101 is an answer to it
+   */
+  begin(receiver: ResponseReceiver, isHeadRequest: boolean, asksForWebsocket: boolean): void {
     this.#receiver = receiver;
     this.#isHeadRequest = isHeadRequest;
+    this.#asksForWebsocket = asksForWebsocket;
     this.#isRequestSent = false;
     this.#interimCount = 0;
     this.#awaitsContinue = false;
@@ -179,7 +187,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
       if (headEnd === 0) break;
       at = headEnd;
       if (head.status === 101) {
-        this.#lose("bad_response", headProblem(-Problem.UnaskedUpgrade).name);
+        if (this.#asksForWebsocket && head.switchesToWebsocket) this.#upgrade(source, at, end);
+        else this.#lose("bad_response", headProblem(-Problem.UnaskedUpgrade).name);
         return;
       }
       if (head.status >= 200) {
@@ -201,6 +210,16 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   #keepPartial(source: ReadBuffer, start: number, end: number): void {
     if (source.bytes === this.#partial.bytes) this.#partial.useTo(start);
     else if (start < end) this.#partial.add(source.bytes, start, end);
+  }
+
+  /** From here on this connection hears only that its socket is closed. */
+  #upgrade(source: ReadBuffer, start: number, end: number): void {
+    const receiver = this.#receiver!;
+    this.#receiver = null;
+    this.#partial.clear();
+    this.#phase = Phase.Tunnel;
+    this.#deadline.clear();
+    receiver.onUpgrade(head, source, start, end);
   }
 
   #answer(source: ReadBuffer, bodyStart: number, end: number): void {

@@ -40,6 +40,7 @@ function exchange(connection: UpstreamConnection): Promise<string> {
     onUpstreamConnected: send,
     onInterimHead() {},
     onContinueTimeout() {},
+    onUpgrade() {},
     onResponseHead() {},
     onResponseBytes() {},
     onResponseTrailers() {},
@@ -48,7 +49,7 @@ function exchange(connection: UpstreamConnection): Promise<string> {
     onUpstreamDrain() {},
     onUpstreamLost: (loss) => resolve(loss),
   };
-  connection.begin(receiver, false);
+  connection.begin(receiver, false, false);
   if (connection.isConnected) send();
   return promise;
 }
