@@ -53,6 +53,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   #isReading = false;
   /** The client has sent FIN: it can still be answered. */
   #hasEnded = false;
+  /** The client has said that it sends nothing after this request. */
+  #isLast = false;
   #bodyFlows = false;
   readonly #body = new BodyCursor();
   #lingerBytes = 0;
@@ -184,6 +186,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     }
     this.#times.headCame();
     this.#phase = Phase.Exchange;
+    this.#isLast = !head.keepsAlive;
     this.#body.start(head.framing, head.contentLength);
     this.#bodyFlows = false;
     if (head.framing === Framing.Chunked) this.#body.startChunks(false, head.fields.nominated);
@@ -313,7 +316,10 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   answered(keepAlive: boolean): void {
     if (!keepAlive) {
-      this.#end();
+      const isAllRead = this.#body.framing === Framing.None && !this.#isReading && this.#kept.length === 0;
+      // Nothing is left to read or to come: closing sends FIN as well, and spares waiting for the client's.
+      if (this.#isLast && isAllRead && !this.socket.hasPending) this.socket.destroy();
+      else this.#end();
       return;
     }
     if (this.#body.framing === Framing.None) {

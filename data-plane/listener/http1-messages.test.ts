@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import {
   answerText,
@@ -41,6 +42,28 @@ const chunkedPost = (lines: string, trailers: string) =>
   `POST / HTTP/1.1\r\nHost: a\r\n${lines}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n${trailers}\r\n`;
 const chunkedAnswer = (lines: string, trailers: string) =>
   `HTTP/1.1 200 OK\r\n${lines}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n${trailers}\r\n`;
+
+describe("a last request", () => {
+  it.each([
+    ["alone: closed at once", ""],
+    ["with more behind it: closed once the client has ended too", get("/never")],
+  ])("%s", async (_, more) => {
+    const target = await backend((_request, socket) => void socket.write(answerText("hello")));
+    const proxy = await rig({ ports: [target.port] });
+    const { port } = proxy.server;
+    const client = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    client.write(get("/", "Connection: close\r\n") + more);
+    let text = "";
+    for await (const bytes of client.iterator({ destroyOnReturn: false })) text += bytes;
+    expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n.*Connection: close\r\n\r\nhello$/s);
+    // The client has not sent FIN yet.
+    if (more !== "") expect(proxy.counter("connections_active")).toBe(1);
+    else await until(() => proxy.counter("connections_active") === 0);
+    client.end();
+    await until(() => proxy.counter("connections_active") === 0);
+    expect(target.requests).toHaveLength(1);
+  });
+});
 
 describe("trailers", () => {
   const sent = "Digest: x\r\nHost: evil\r\nAuthorization: y\r\nContent-Length: 7\r\nX-Named: z\r\nGrpc-Status: 0\r\n";
