@@ -1,3 +1,7 @@
+import { connectionsFor, descriptorLimit } from "./descriptor-limit.ts";
+import { clientLimits } from "./limit-options.ts";
+import { isShortage, restAfterShortage } from "./listener/accept-shortage.ts";
+import type { NodeLoad } from "./listener/node-load.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { canSharePort } from "./probe-port.ts";
 import type { AccessLogWriter } from "./telemetry/access-log-writer.ts";
@@ -5,7 +9,7 @@ import type { NodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
-import { WorkerGroup } from "./worker-group.ts";
+import { WorkerGroup, workerNumbers } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 
 export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "version" | "currentSets"> {
@@ -14,6 +18,7 @@ export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "v
   readonly counters: NodeCounters;
   readonly workerCount: number;
   readonly table: EndpointTable;
+  readonly load: NodeLoad;
   readonly accessLog: AccessLogWriter | null;
   readonly ejected: (endpointRow: number, cause: string) => void;
   /** Worker after worker is lost while this is served. */
@@ -25,7 +30,7 @@ const WORKER_ANSWER_TIMEOUT_MS = 5_000;
 
 /** The workers as the options want them; not started yet. */
 export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
-  const { options, log, counters, accessLog, proxyHosts, workerCount, table, version } = input;
+  const { options, log, counters, accessLog, proxyHosts, workerCount, table, load, version } = input;
   const reusePort = await canSharePort();
   if (!reusePort && options.accept === "worker") {
     log.info("this system does not let threads share a port: the main thread accepts connections for the workers");
@@ -42,6 +47,8 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     version,
     settings: {
       trustedProxies: options.trustedProxies,
+      limits: clientLimits(options, connectionsFor(descriptorLimit(), workerNumbers(workerCount))),
+      nodeLoad: load.buffer,
       upstreamIdleTimeoutMs: options.upstreamIdleTimeoutMs,
       accessLogSample: accessLog === null ? null : options.accessLogSample,
       metricsSeriesMax: options.metricsSeriesMax,
@@ -62,8 +69,14 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
       log.info({ worker, reason }, "worker replaced: it finishes what it has");
     },
     // What a lost worker had under way must not count for ever.
-    onExited: (worker) => table.clearColumn(worker),
+    onExited(worker) {
+      table.clearColumn(worker);
+      load.clearColumn(worker);
+    },
     onUnfit: input.unfit,
-    onAcceptError: (error) => log.warn({ err: error }, "a connection could not be accepted"),
+    onAcceptError(error) {
+      if (isShortage(error)) restAfterShortage();
+      else log.warn({ err: error }, "a connection could not be accepted");
+    },
   });
 }

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { clientLimits } from "./limit-options.ts";
 import { type DataPlaneOptions, parseOptions } from "./options.ts";
+import { defaultClientLimits } from "./proxy/client-limits.ts";
 
 function optionsOf(argv: readonly string[], env: NodeJS.ProcessEnv = {}): DataPlaneOptions {
   const parsed = parseOptions(argv, env);
@@ -58,6 +60,9 @@ describe("parseOptions", () => {
     { argv: ["--spare-worker", "false"], want: { keepsSpareWorker: false } },
     { argv: ["--upstream-idle-timeout", "4s"], want: { upstreamIdleTimeoutMs: 4_000 } },
     { argv: [], env: { PENSTOCK_TAKE_OVER: "true" }, want: { isTakeOver: true } },
+    { argv: ["--body-max-bytes", "0"], want: { bodyMaxBytes: 0 } },
+    { argv: ["--total-timeout", "90s"], want: { totalTimeoutMs: 90_000 } },
+    { argv: ["--memory-limit-mb", "512"], want: { memoryLimitMb: 512 } },
     { argv: ["--routes-max", "10"], want: { routesMax: 10 } },
   ])("reads $argv with $env", ({ argv, env, want }) => {
     expect(optionsOf(argv, env)).toMatchObject(want);
@@ -90,6 +95,7 @@ describe("parseOptions", () => {
     { argv: ["--drain-timeout", "25000m"], want: "is not a time" },
     { argv: ["--accept", "nobody"], want: "is not one of worker, main" },
     { argv: ["--accept", "kernel"], want: "is not one of worker, main" },
+    { argv: ["--head-max-bytes", "0"], want: "is not a whole number from 1 to 1048576" },
     { argv: ["--take-over=maybe"], want: "is not true or false" },
     { argv: ["--log-level", "loud"], want: "is not one of trace" },
   ])("refuses $argv", ({ argv, want }) => {
@@ -111,5 +117,18 @@ describe("parseOptions", () => {
     }
     expect(text).toContain("environment: PENSTOCK_PROXY_LISTEN; default: 0.0.0.0:8000\n");
     expect(text.match(/environment: /g)).toHaveLength(Object.keys(optionsOf([])).length - 1);
+  });
+});
+
+describe("clientLimits", () => {
+  it("are the documented ones where no option is set", () => {
+    expect(clientLimits(optionsOf([]), 32_768)).toEqual(defaultClientLimits);
+  });
+
+  it("are what the options say", () => {
+    const argv = ["--headers-max=7", "--body-max-bytes=5", "--rate-grace=1s", "--shed-lag=1s", "--total-timeout=2s"];
+    const want = { fieldMaxCount: 7, bodyMaxBytes: 5, rateGraceMs: 1_000, shedLagMs: 1_000, totalTimeoutMs: 2_000 };
+    expect(clientLimits(optionsOf(argv), 10)).toEqual({ ...defaultClientLimits, ...want, connectionMaxCount: 10 });
+    expect(clientLimits(optionsOf(["--connections-max=20"]), 10).connectionMaxCount).toBe(20);
   });
 });

@@ -1,5 +1,5 @@
+import { LIMIT_SETTINGS } from "./limit-options.ts";
 import {
-  type Read,
   readAddress,
   readAddresses,
   readCount,
@@ -13,29 +13,9 @@ import {
   readUnlessEmpty,
   readUuid,
 } from "./option-readers.ts";
+import { limit, type Setting, setting } from "./option-setting.ts";
 import { parseRange } from "./proxy/trusted-proxies.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
-
-interface Setting<T> {
-  /** Without dashes. The environment's name is made of it: "proxy-listen" is PENSTOCK_PROXY_LISTEN. */
-  readonly flag: string;
-  /** What its value looks like in the help; "" for a switch. */
-  readonly form: string;
-  readonly defaultText: string;
-  readonly meaning: string;
-  readonly read: Read<T>;
-  /** The default in the help, where the text would say nothing. */
-  readonly defaultMeaning?: string;
-}
-
-function setting<T>(setting: Setting<T>): Setting<T> {
-  return setting;
-}
-
-/** A limit on the state or on resources: all of them are whole numbers. */
-function limit(flag: string, defaultCount: number, max: number, meaning: string): Setting<number> {
-  return setting({ flag, form: "COUNT", defaultText: String(defaultCount), meaning, read: readCount(1, max) });
-}
 
 /** Every option of a data plane, in the order of the help. */
 const SETTINGS = {
@@ -178,6 +158,7 @@ const SETTINGS = {
     meaning: "the least level that is logged",
     read: readOneOf(logLevels),
   }),
+  ...LIMIT_SETTINGS,
   routesMax: limit("routes-max", 100_000, 10_000_000, "routes in a configuration; with more, it is refused"),
   servicesMax: limit("services-max", 100_000, 10_000_000, "services in a configuration"),
   upstreamsMax: limit("upstreams-max", 16_384, 1_000_000, "upstreams in a configuration"),

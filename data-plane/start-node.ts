@@ -4,6 +4,8 @@ import { join, resolve } from "node:path";
 import { buildWorkers } from "./build-workers.ts";
 import { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import { tcpCheck } from "./health-check/tcp-check.ts";
+import { NodeLoad } from "./listener/node-load.ts";
+import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
 import { nodeStatus } from "./node-status.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
@@ -213,6 +215,8 @@ async function buildTraffic(input: TrafficInput) {
       log.error({ pool, endpointsMax: options.endpointsMax }, "too many endpoints: the former ones stay"),
     caughtUp: () => workers.caughtUp(),
   });
+  const load = NodeLoad.create(workerNumbers(workerCount));
+  const endMemoryWatch = guardMemory(options, load, log);
   const readmission = buildReadmission({ table, rows, names, log, counters });
   const workers: WorkerGroup = await buildWorkers({
     options,
@@ -222,6 +226,7 @@ async function buildTraffic(input: TrafficInput) {
     version,
     workerCount,
     table,
+    load,
     accessLog,
     ejected: (row, cause) => readmission.ejected(row, cause),
     currentSets: () => endpoints.currentSets(),
@@ -247,9 +252,27 @@ async function buildTraffic(input: TrafficInput) {
     onRollbackFailed: (message) => log.error({ message }, "the workers do not take back what they served before"),
   });
   const close = () => {
+    endMemoryWatch();
     for (const part of [readmission, endpoints, names, hosts]) part.close();
   };
   return { workers, applier, readmission, close };
+}
+
+/** Has the workers refuse requests while the process comes near its memory limit. @returns what ends it */
+function guardMemory(options: DataPlaneOptions, load: NodeLoad, log: Log): () => void {
+  const { memoryLimitMb } = options;
+  const limitBytes = memoryLimitMb === null ? systemMemoryLimit() : memoryLimitMb * 1_048_576;
+  return watchMemory({
+    limitBytes,
+    shedShare: options.shedMemoryPercent / 100,
+    timers,
+    residentBytes: () => process.memoryUsage.rss(),
+    onRatio(ratio) {
+      load.memoryRatio = ratio;
+    },
+    onShort: (residentBytes) => log.warn({ residentBytes, limitBytes }, "memory is short: requests are refused"),
+    onRecovered: (residentBytes) => log.info({ residentBytes, limitBytes }, "memory is enough again"),
+  });
 }
 
 interface ReadmissionInput {

@@ -3,6 +3,8 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import { NodeLoad } from "./listener/node-load.ts";
+import { defaultClientLimits } from "./proxy/client-limits.ts";
 import { FakeTimers } from "./upstream/timers.test-fake.ts";
 import { systemTimers } from "./upstream/timers.ts";
 import { ListenError, WorkerGroup } from "./worker-group.ts";
@@ -43,7 +45,14 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     endpointTable: new SharedArrayBuffer(4),
     version: "0.0.0",
     onAccessLog: () => {},
-    settings: { trustedProxies: [], upstreamIdleTimeoutMs: 60_000, accessLogSample: null, metricsSeriesMax: 10 },
+    settings: {
+      trustedProxies: [],
+      upstreamIdleTimeoutMs: 60_000,
+      accessLogSample: null,
+      metricsSeriesMax: 10,
+      limits: defaultClientLimits,
+      nodeLoad: NodeLoad.create(8).buffer,
+    },
     resourceLimits: {},
     timers: systemTimers,
     answerTimeoutMs: 10_000,

@@ -1,6 +1,7 @@
 import type { Server, Socket } from "node:net";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import type { ListenPlace } from "./listener/proxy-server.ts";
+import type { ClientLimits } from "./proxy/client-limits.ts";
 import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
 import type { SeriesCounts } from "./telemetry/series-table.ts";
 
@@ -24,6 +25,9 @@ export interface WorkerSettings {
   readonly metricsSeriesMax: number;
   /** How long a connection to a target is kept without a request. */
   readonly upstreamIdleTimeoutMs: number;
+  readonly limits: ClientLimits;
+  /** The shared table of connections and of memory (listener/node-load.ts). */
+  readonly nodeLoad: SharedArrayBuffer;
 }
 
 /** Main thread to worker. */

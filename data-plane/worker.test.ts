@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import { NodeLoad } from "./listener/node-load.ts";
 import {
   answerText,
   get,
@@ -10,6 +11,7 @@ import {
   routeDefaults,
   serviceDefaults,
 } from "./listener/proxy-server.test-rig.ts";
+import { defaultClientLimits } from "./proxy/client-limits.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
@@ -24,7 +26,14 @@ function start(table: EndpointTable, port: number, number = 0, accessLogSample: 
     number,
     endpointTable: table.buffer,
     version: "0.0.1",
-    settings: { trustedProxies: [], upstreamIdleTimeoutMs: 60_000, accessLogSample, metricsSeriesMax: 10 },
+    settings: {
+      trustedProxies: [],
+      upstreamIdleTimeoutMs: 60_000,
+      accessLogSample,
+      metricsSeriesMax: 10,
+      limits: defaultClientLimits,
+      nodeLoad: NodeLoad.create(8).buffer,
+    },
   };
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
   ends.push(() => worker.terminate());

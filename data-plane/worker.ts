@@ -1,5 +1,6 @@
 import { getHeapStatistics } from "node:v8";
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
+import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
@@ -128,6 +129,8 @@ const server = await ProxyServer.create({
   endpoints: EndpointTable.attach(endpointTable, number),
   version,
   trustedProxies: settings.trustedProxies,
+  limits: settings.limits,
+  load: NodeLoad.attach(settings.nodeLoad, number),
   metricsSeriesMax: settings.metricsSeriesMax,
   accessLog: settings.accessLogSample === null ? null : { sampleRatio: settings.accessLogSample, send: tellLines },
   upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs },

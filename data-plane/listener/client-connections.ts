@@ -3,41 +3,59 @@ import { Counter } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import type { AcceptMode } from "./accepted-socket.ts";
 import { type ConnectionOwner, Http1Connection } from "./http1-connection.ts";
+import type { NodeLoad } from "./node-load.ts";
+import { plainAddress } from "./plain-address.ts";
 
 /** The clients' connections of one worker, whichever thread accepted them. */
 export class ClientConnections implements ConnectionOwner {
   readonly #engine: ProxyEngine;
+  readonly #load: NodeLoad;
   readonly #acceptMode: AcceptMode;
   readonly #connections = new Set<Http1Connection>();
   #lastAcceptedAtMs = performance.now();
   /** Told once, when the last connection goes. */
   readonly #whenEmpty: (() => void)[] = [];
 
-  constructor(engine: ProxyEngine, acceptMode: AcceptMode) {
+  constructor(engine: ProxyEngine, load: NodeLoad, acceptMode: AcceptMode) {
     this.#engine = engine;
+    this.#load = load;
     this.#acceptMode = acceptMode;
   }
 
   /** Takes a connection that nobody has read from. @param localPort the listener's port */
   accept(accepted: Socket, localPort: number): void {
     this.#lastAcceptedAtMs = performance.now();
-    const { counters, limits } = this.#engine;
-    const { remoteAddress } = accepted;
+    const { counters } = this.#engine;
     // A client that is gone already has no address; one too many gets no answer, since that would cost most.
-    if (remoteAddress === undefined || this.#connections.size >= limits.connectionMaxCount) {
+    if (accepted.remoteAddress === undefined || !this.#hasRoomFor(plainAddress(accepted.remoteAddress))) {
       counters.add(Counter.connections_refused);
       accepted.destroy();
       return;
     }
+    const remoteAddress = plainAddress(accepted.remoteAddress);
     try {
       const place = { remoteAddress, localPort };
       this.#connections.add(new Http1Connection(this.#engine, accepted, this.#acceptMode, this, place));
       counters.add(Counter.connections_accepted);
       counters.add(Counter.connections_active);
+      this.#load.opened(remoteAddress);
     } catch (error) {
       accepted.destroy();
       this.#engine.onDefect(error);
     }
+  }
+
+  #hasRoomFor(address: string): boolean {
+    const { counters, limits, trustedProxies } = this.#engine;
+    if (this.#load.connectionCount >= limits.connectionMaxCount) {
+      counters.add(Counter.limit_connections);
+      return false;
+    }
+    // A trusted proxy connects for many clients.
+    if (this.#load.addressCount(address) < limits.addressConnectionMaxCount) return true;
+    if (trustedProxies?.has(address)) return true;
+    counters.add(Counter.limit_address_connections);
+    return false;
   }
 
   get count(): number {
@@ -51,6 +69,7 @@ export class ClientConnections implements ConnectionOwner {
 
   connectionClosed(connection: Http1Connection): void {
     this.#connections.delete(connection);
+    this.#load.closed(connection.remoteAddress);
     if (this.#connections.size === 0) for (const tell of this.#whenEmpty.splice(0)) tell();
   }
 

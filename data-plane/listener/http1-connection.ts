@@ -22,7 +22,6 @@ import { ReadBuffer } from "../socket/read-buffer.ts";
 import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
 import { type Awaited, ClientTimes, type TimedClient } from "./client-times.ts";
 import { countRefusal } from "./count-refusal.ts";
-import { plainAddress } from "./plain-address.ts";
 
 /**
  * Idle: between requests. Head: a head has begun to arrive. Exchange: a request is being answered. Ending: the
@@ -69,7 +68,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   ) {
     this.#engine = engine;
     this.#owner = owner;
-    this.remoteAddress = plainAddress(place.remoteAddress);
+    this.remoteAddress = place.remoteAddress;
     this.localPort = place.localPort;
     this.#exchange = new Exchange(engine, this);
     this.#times = new ClientTimes(engine, this);

@@ -116,8 +116,8 @@ export class RawClient {
   #wake: () => void = () => {};
   #isClosed = false;
 
-  constructor(port: number) {
-    this.socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  constructor(port: number, localAddress = "127.0.0.1") {
+    this.socket = connect({ port, host: "127.0.0.1", localAddress, noDelay: true });
     this.closed = new Promise((resolve) => {
       let outcome: "end" | "reset" = "end";
       this.socket.on("error", () => {
@@ -268,8 +268,9 @@ export class Rig {
     this.server.engine.snapshots.apply(config, [{ poolKey: "upstream:u", endpoints, emptyBecause }]);
   }
 
-  client(): RawClient {
-    const client = new RawClient(this.server.port);
+  /** @param localAddress where the client comes from */
+  client(localAddress = "127.0.0.1"): RawClient {
+    const client = new RawClient(this.server.port, localAddress);
     this.#clients.push(client);
     return client;
   }

@@ -13,9 +13,11 @@ import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
 import { UpstreamPool, type UpstreamPoolOptions } from "../upstream/upstream-pool.ts";
+import { isShortage, restAfterShortage } from "./accept-shortage.ts";
 import { type AcceptMode, probeAcceptMode } from "./accepted-socket.ts";
 import { ClientConnections } from "./client-connections.ts";
 import { Listener } from "./listener.ts";
+import { NodeLoad } from "./node-load.ts";
 
 export interface ProxyServerOptions {
   readonly endpoints: EndpointState;
@@ -29,6 +31,8 @@ export interface ProxyServerOptions {
   readonly onEjected: ProxyEngine["onEjected"];
   readonly onDefect: (error: unknown) => void;
   readonly limits?: Partial<ClientLimits>;
+  /** What the node's threads know of each other. Default: there is no other. */
+  readonly load?: NodeLoad;
   readonly upstreamPool?: UpstreamPoolOptions;
   /** Default: what works on this Node. */
   readonly acceptMode?: AcceptMode;
@@ -51,6 +55,8 @@ export class ProxyServer {
   readonly #connections: ClientConnections;
   readonly #listeners: Listener[] = [];
   readonly #ticking: NodeJS.Timeout;
+  readonly #load: NodeLoad;
+  #tickedAtMs = performance.now();
 
   private constructor(options: ProxyServerOptions, acceptMode: AcceptMode) {
     const wheel = new DeadlineWheel(options.onDefect);
@@ -77,11 +83,32 @@ export class ProxyServer {
       onEjected: options.onEjected,
       onDefect: options.onDefect,
     };
-    this.#connections = new ClientConnections(this.engine, acceptMode);
-    this.#ticking = setInterval(() => {
-      wheel.tick();
-      accessLog?.flush();
-    }, tickMs);
+    this.#load = options.load ?? NodeLoad.create(1);
+    this.#connections = new ClientConnections(this.engine, this.#load, acceptMode);
+    this.#ticking = setInterval(() => this.#tick(), tickMs);
+  }
+
+  /** Timers of connections, and how late this comes: the lag of the event loop. */
+  #tick(): void {
+    const nowMs = performance.now();
+    const elapsedMs = nowMs - this.#tickedAtMs;
+    this.#tickedAtMs = nowMs;
+    const { shedder, wheel } = this.engine;
+    shedder.sampleLag(elapsedMs, Math.max(0, elapsedMs - tickMs));
+    shedder.setMemoryRatio(this.#load.memoryRatio);
+    wheel.tick();
+    this.engine.accessLog?.flush();
+  }
+
+  #acceptFailed(error: Error): void {
+    if (!isShortage(error)) {
+      this.engine.onDefect(error);
+      return;
+    }
+    this.engine.counters.add(Counter.accept_pauses);
+    // What is only kept for later is better used for who waits now.
+    this.engine.upstreams.closeIdle();
+    restAfterShortage();
   }
 
   /** Ready to serve, but listening nowhere yet. */
@@ -132,7 +159,7 @@ export class ProxyServer {
   get #hooks() {
     return {
       onConnection: (accepted: Socket, localPort: number) => this.#connections.accept(accepted, localPort),
-      onError: this.engine.onDefect,
+      onError: (error: Error) => this.#acceptFailed(error),
     };
   }
 
