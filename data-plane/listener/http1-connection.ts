@@ -102,12 +102,11 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
         else if (this.#kept.length > this.#engine.limits.headMaxBytes) this.#readKept();
         return;
       case Phase.Exchange:
-        if (this.#bodyFlows && this.#body.framing !== Framing.None) {
-          this.#read(from, 0, length);
-          return;
+        if (this.#bodyFlows && this.#body.framing !== Framing.None) this.#read(from, 0, length);
+        else {
+          this.#kept.add(from.bytes, 0, length);
+          this.#awaitMore();
         }
-        this.#kept.add(from.bytes, 0, length);
-        this.#awaitMore();
         return;
       case Phase.Ending:
         this.#lingerBytes += length;
@@ -146,8 +145,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     else if (this.#hasEnded) this.onEnd();
     if (this.#phase !== Phase.Exchange) return;
     if (this.#bodyFlows) this.#times.awaitBody();
-    // Reading may rest since an earlier request was answered.
-    if (this.#bodyFlows || (this.#isBodyRead() && at === end)) this.socket.resume();
+    // Reading may rest since before. Nothing is kept, so this is also how a client that leaves is noticed.
+    if (this.#bodyFlows || (this.#body.framing === Framing.None && at === end)) this.socket.resume();
   }
 
   /** What is kept cannot be used before something happens: more of it comes, or the request before is answered. */
@@ -178,11 +177,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   #readHead(from: ReadBuffer, start: number, end: number): number {
     const { head } = this.#engine;
     const headEnd = head.parse(from.bytes, start, end);
-    if (headEnd === 0) return start;
-    if (headEnd < 0) {
-      this.#refuse(headEnd);
-      return start;
-    }
+    if (headEnd < 0) this.#refuse(headEnd);
+    if (headEnd <= 0) return start;
     this.#times.headCame();
     this.#phase = Phase.Exchange;
     this.#isLast = !head.keepsAlive;
@@ -259,15 +255,13 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     this.#bodyFlows = true;
     // Inside #read the loop goes on by itself.
     if (this.#isReading) return;
-    if (this.#kept.length > 0) this.#readKept();
-    else flushRequestHead(this.#exchange);
-    if (this.#bodyFlows) this.#times.awaitBody();
-    // Requests that follow stay unread until this one is answered; else a client that leaves must be noticed.
-    if (this.#bodyFlows || (this.#isBodyRead() && this.#kept.length === 0)) this.socket.resume();
-  }
-
-  #isBodyRead(): boolean {
-    return this.#body.framing === Framing.None;
+    if (this.#kept.length > 0) {
+      this.#readKept();
+      return;
+    }
+    flushRequestHead(this.#exchange);
+    this.#times.awaitBody();
+    this.socket.resume();
   }
 
   pauseBody(): void {
@@ -297,11 +291,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   onDrain(): void {
     this.#times.answerRests();
-    if (this.#phase < Phase.Exchange) {
-      this.#readOn();
-      return;
-    }
-    clientDrained(this.#exchange);
+    if (this.#phase < Phase.Exchange) this.#readOn();
+    else clientDrained(this.#exchange);
   }
 
   becomeTunnelSide(): TunnelSide {
@@ -319,14 +310,9 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       // Nothing is left to read or to come: closing sends FIN as well, and spares waiting for the client's.
       if (this.#isLast && isAllRead && !this.socket.hasPending) this.socket.destroy();
       else this.#end();
-      return;
-    }
-    if (this.#body.framing === Framing.None) {
-      this.#nextRequest();
-      return;
-    }
+    } else if (this.#body.framing === Framing.None) this.#nextRequest();
     // What is left of the request's body is thrown away on the way to the next head.
-    this.resumeBody();
+    else this.resumeBody();
   }
 
   #nextRequest(): void {
