@@ -35,6 +35,16 @@ export const bodyOperators: readonly Operator[] = [
       ),
   },
   {
+    name: "say framing again",
+    canStayLegal: false,
+    appliesTo: (text) => isChunked(text) || hasLength(text),
+    mutate(text, random) {
+      const parts = partsOf(text);
+      const line = random.pick(["Content-Length: 5", "Content-Length: 0", "Transfer-Encoding: chunked"]);
+      return joined({ ...parts, lines: random.below(2) === 0 ? [line, ...parts.lines] : [...parts.lines, line] });
+    },
+  },
+  {
     name: "change a chunk size",
     canStayLegal: false,
     appliesTo: isChunked,

@@ -85,13 +85,14 @@ export const byteOperators: readonly Operator[] = [
     name: "change a line end",
     canStayLegal: false,
     mutate(text, random) {
-      const ends = [...text.matchAll(/\r\n/g)].map(({ index }) => index);
-      const at = random.pick(ends);
+      // Half of them after a field line that travels on: there a reader that takes it would pass it on.
+      const ends = [...text.matchAll(random.below(2) === 0 ? /\r\n/g : /(?<=\r\n(?!host|content-l|transf).+)\r\n/gi)];
+      const at = ends.length === 0 ? text.indexOf("\r\n") : random.pick(ends).index;
       return spliced(
         text,
         at,
         at + 2,
-        random.pick(["\n", "\r", "\r\r\n", "\n\r", "\r\n ", "\r\n\t", "\n\n", " \r\n", "\x0b", "\x85", ""]),
+        random.pick(["\n", "\n", "\n", "\r", "\r\r\n", "\n\r", "\r\n ", "\r\n\t", "\n\n", " \r\n", "\x0b", "\x85", ""]),
       );
     },
   },
