@@ -53,6 +53,8 @@ export class WorkerThread {
     worker.on("message", (message: FromWorker) => this.#receive(message));
     worker.on("error", (error: NodeJS.ErrnoException) => {
       cause = error.code === "ERR_WORKER_OUT_OF_MEMORY" ? "out of memory" : String(error?.stack ?? error);
+      // Its exit follows; connections must not be given to it until then.
+      this.#lose(cause);
     });
     worker.on("exit", (code) => {
       this.#lose(cause ?? `exited with code ${code}`);
