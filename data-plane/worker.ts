@@ -81,7 +81,7 @@ function leave(server: ProxyServer): void {
 function apply(server: ProxyServer, { config, endpointSets }: Extract<ToWorker, { type: "config" }>): void {
   const { publication } = config;
   try {
-    server.engine.snapshots.apply(config, endpointSets);
+    server.apply(config, endpointSets);
   } catch (error) {
     tell({ type: "apply-failed", publication, message: messageOf(error) });
     return;
@@ -94,7 +94,7 @@ async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
     case "config":
       return apply(server, message);
     case "endpoints":
-      server.engine.snapshots.applyEndpoints(message.endpointSets);
+      server.applyEndpoints(message.endpointSets);
       return;
     case "counters":
       tellCounters(server, message.id);

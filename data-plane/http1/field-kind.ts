@@ -15,7 +15,7 @@ export const Field = {
   Expect: 6,
   Upgrade: 7,
   Te: 8,
-  /** Keep-Alive, Proxy-Connection, Proxy, HTTP2-Settings: between two neighbours only, or harmful ("httpoxy"). */
+  /** Proxy-Connection, Proxy, HTTP2-Settings: between two neighbours only, or harmful ("httpoxy"). */
   HopByHop: 9,
   XForwardedFor: 10,
   /** Fields that we set ourselves; what came under the name is replaced. */
@@ -27,6 +27,8 @@ export const Field = {
   /** W3C trace context. */
   Traceparent: 15,
   Tracestate: 16,
+  /** Between two neighbours only; an upstream's says how long it keeps the connection. */
+  KeepAlive: 17,
 } as const;
 export type Field = (typeof Field)[keyof typeof Field];
 
@@ -38,7 +40,7 @@ const kinds: readonly (readonly [name: string, kind: Field])[] = [
   ["expect", Field.Expect],
   ["upgrade", Field.Upgrade],
   ["te", Field.Te],
-  ["keep-alive", Field.HopByHop],
+  ["keep-alive", Field.KeepAlive],
   ["proxy-connection", Field.HopByHop],
   ["proxy", Field.HopByHop],
   ["http2-settings", Field.HopByHop],

@@ -4,6 +4,7 @@ import { Field } from "./field-kind.ts";
 import { defaultResponseLimits, FieldLines, type HeadLimits, scanFieldLines } from "./field-lines.ts";
 import { Problem } from "./head-problem.ts";
 import { CLOSE, KEEP_ALIVE, readConnectionOptions, UPGRADE } from "./hop-by-hop.ts";
+import { readKeepAliveTimeout } from "./keep-alive-timeout.ts";
 
 const HTTP_1 = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e];
 
@@ -25,6 +26,8 @@ export class ResponseHead {
   contentLength = -1;
   /** Whether the server allows another request on this connection. */
   keepsAlive = true;
+  /** How many seconds the server says that it keeps an idle connection; -1 when it does not say. */
+  keepAliveSeconds = -1;
   /** An answer 101 that names websocket, and nothing else, as what follows it. */
   switchesToWebsocket = false;
   readonly #limits: HeadLimits;
@@ -80,6 +83,7 @@ export class ResponseHead {
 
   #interpret(bytes: Uint8Array, headEnd: number, isAnswerToHead: boolean): number {
     this.contentLength = -1;
+    this.keepAliveSeconds = -1;
     this.#isChunked = false;
     this.#connectionOptions = 0;
     this.#namesWebsocket = false;
@@ -121,6 +125,9 @@ export class ResponseHead {
         this.#connectionOptions |= asked;
         return 0;
       }
+      case Field.KeepAlive:
+        this.keepAliveSeconds = readKeepAliveTimeout(bytes, start, end);
+        return 0;
       case Field.Upgrade:
         if (equalsIgnoringCase(bytes, start, end, "websocket")) this.#namesWebsocket = true;
         else this.#namesOtherProtocol = true;

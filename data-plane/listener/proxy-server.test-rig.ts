@@ -265,7 +265,7 @@ export class Rig {
       ],
     };
     const emptyBecause = endpoints.length === 0 ? "no_targets" : null;
-    this.server.engine.snapshots.apply(config, [{ poolKey: "upstream:u", endpoints, emptyBecause }]);
+    this.server.apply(config, [{ poolKey: "upstream:u", endpoints, emptyBecause }]);
   }
 
   /** @param localAddress where the client comes from */

@@ -241,6 +241,19 @@ describe("ProxyServer", () => {
     expect(proxy.counter("connections_accepted")).toBe(1);
   });
 
+  it("keeps its connections to a target that stays over 20 swaps, and closes those to targets that go", async () => {
+    const [stays, goes] = [await echo(), await echo()];
+    const proxy = await rig({ ports: [stays.port] });
+    const client = proxy.client();
+    for (let swap = 0; swap < 20; swap++) {
+      proxy.apply({ ports: swap % 2 === 0 ? [stays.port, goes.port] : [stays.port] });
+      for (let i = 0; i < 2; i++) expect((await client.send(get("/x")).answer()).body).toBe("/x");
+      await until(() => goes.sockets.size === (swap + 1) % 2);
+    }
+    expect(stays.connectionCount).toBe(1);
+    expect(goes.connectionCount).toBe(10);
+  });
+
   it("leaves without breaking what is under way", async () => {
     let finish = () => {};
     const target = await backend((request, socket) => {

@@ -1,5 +1,6 @@
 import type { Server, Socket } from "node:net";
 import type { EndpointState } from "../balance/endpoint-state.ts";
+import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import { RequestHead } from "../http1/request-head.ts";
 import { AccessLog, type AccessLogOptions } from "../proxy/access-log.ts";
 import { type ClientLimits, defaultClientLimits } from "../proxy/client-limits.ts";
@@ -161,6 +162,22 @@ export class ProxyServer {
       onConnection: (accepted: Socket, localPort: number) => this.#connections.accept(accepted, localPort),
       onError: (error: Error) => this.#acceptFailed(error),
     };
+  }
+
+  /** Serves a config from now on. Throws when it cannot be built; the one before then stays. */
+  apply(config: WorkerConfig, sets: readonly EndpointSet[]): void {
+    this.engine.snapshots.apply(config, sets);
+    this.#leaveFormerEndpoints();
+  }
+
+  /** Serves other endpoints under the same config. */
+  applyEndpoints(sets: readonly EndpointSet[]): void {
+    this.engine.snapshots.applyEndpoints(sets);
+    this.#leaveFormerEndpoints();
+  }
+
+  #leaveFormerEndpoints(): void {
+    this.engine.upstreams.retainOnly((this.engine.snapshots.current?.pools ?? []).map(({ set }) => set));
   }
 
   /** Takes a connection that another thread has accepted. */

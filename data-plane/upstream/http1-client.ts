@@ -46,6 +46,8 @@ export interface ResponseReceiver {
   onUpstreamLost(loss: UpstreamLoss, detail: string): void;
 }
 
+/** A request that is sent within the last second of an idle connection may meet its end. */
+const closingMarginMs = 1_000;
 /** A server that sends more interim answers than this is not going to answer. */
 const interimMaxCount = 16;
 /** A piece without a line end is parsed again only when the head has become too large. */
@@ -76,6 +78,9 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   #asksForWebsocket = false;
   #isRequestSent = false;
   #keepsAlive = true;
+  /** How long the server keeps it idle, less a second for what is under way already. */
+  #serverKeepsMs = Number.POSITIVE_INFINITY;
+  #reusableUntilMs = Number.POSITIVE_INFINITY;
   #interimCount = 0;
   #awaitsContinue = false;
 
@@ -83,6 +88,11 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     this.#connections = connections;
     this.#deadline = new Deadline(connections.pool.wheel, this);
     this.socket = openUpstreamSocket(connections.pool.buffers, this, connections.address, connections.port);
+  }
+
+  /** The server is about to close it, by its own word; the wheel may be late to notice. */
+  get isExpired(): boolean {
+    return this.#reusableUntilMs !== Number.POSITIVE_INFINITY && performance.now() >= this.#reusableUntilMs;
   }
 
   get isConnected(): boolean {
@@ -228,6 +238,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     const body = this.#body;
     body.start(head.framing, head.contentLength);
     this.#keepsAlive = head.keepsAlive && head.framing !== Framing.UntilClose;
+    const { keepAliveSeconds } = head;
+    this.#serverKeepsMs = keepAliveSeconds < 0 ? Number.POSITIVE_INFINITY : keepAliveSeconds * 1_000 - closingMarginMs;
     this.#receiver!.onResponseHead(head, source.bytes);
     if (head.framing === Framing.Chunked) body.startChunks(this.decodesChunks, head.fields.nominated);
     if (this.#isInBody()) this.#readBody(source, bodyStart, end);
@@ -264,10 +276,12 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     const receiver = this.#receiver!;
     this.#receiver = null;
     this.socket.readsLargeBody = false;
-    if (this.#keepsAlive && isExact && this.#isRequestSent) {
+    if (this.#keepsAlive && isExact && this.#isRequestSent && this.#serverKeepsMs > 0) {
       this.#phase = Phase.Idle;
       this.isReused = true;
-      this.#deadline.set(this.#connections.pool.idleTimeoutMs);
+      const hasHint = this.#serverKeepsMs !== Number.POSITIVE_INFINITY;
+      this.#reusableUntilMs = hasHint ? performance.now() + this.#serverKeepsMs : Number.POSITIVE_INFINITY;
+      this.#deadline.set(Math.min(this.#connections.pool.idleTimeoutMs, this.#serverKeepsMs));
       this.#connections.keep(this);
     } else this.close();
     receiver.onResponseEnd();

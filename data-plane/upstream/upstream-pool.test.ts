@@ -8,14 +8,17 @@ import { UpstreamPool } from "./upstream-pool.ts";
 
 let server: Server;
 let sockets: Socket[];
+/** Further lines of the server's answers. */
+let answerLines = "";
 /** How many of the server's sockets are closed. */
 const closedCount = () => sockets.filter((socket) => socket.closed).length;
 beforeEach(async () => {
   sockets = [];
+  answerLines = "";
   server = createServer((socket) => {
     sockets.push(socket);
     socket.on("error", () => {});
-    socket.on("data", () => socket.write("HTTP/1.1 204 No Content\r\n\r\n"));
+    socket.on("data", () => socket.write(`HTTP/1.1 204 No Content\r\n${answerLines}\r\n`));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 });
@@ -128,6 +131,44 @@ describe("UpstreamPool", () => {
     sockets[0]!.end();
     await until(() => closedCount() === 1);
     expect(connections.takeIdle()).toBeNull();
+  });
+
+  it("reuses no connection in the last second for which the server keeps it", async () => {
+    const { pool: upstreams, wheel } = pool();
+    const connections = upstreams.connectionsTo(endpoint());
+    answerLines = "Keep-Alive: timeout=3\r\n";
+    await exchange(connections.open());
+    for (let i = 0; i < 2_000 / tickMs; i++) wheel.tick();
+    const kept = connections.takeIdle();
+    expect(kept).not.toBeNull();
+    await exchange(kept!);
+    for (let i = 0; i < 2_000 / tickMs + 1; i++) wheel.tick();
+    expect(connections.takeIdle()).toBeNull();
+    answerLines = "Keep-Alive: timeout=1\r\n";
+    await exchange(connections.open());
+    expect(connections.takeIdle()).toBeNull();
+    await until(() => closedCount() === 2);
+  });
+
+  it("closes connections to addresses that the configuration has no more, those in use when they are done", async () => {
+    const { pool: upstreams } = pool();
+    const setsOf = (...endpoints: EndpointConfig[]) => [{ poolKey: "p", endpoints, emptyBecause: null }];
+    const connections = upstreams.connectionsTo(endpoint(1));
+    const [idle, busy] = [connections.open(), connections.open()];
+    await exchange(idle);
+    const answered = exchange(busy);
+    // The same address by another row, as when its pool was made anew.
+    upstreams.retainOnly(setsOf(endpoint(7)));
+    expect([connections.openCount, connections.idleCount]).toEqual([2, 1]);
+    upstreams.retainOnly(setsOf({ ...endpoint(1), port: 1 }));
+    expect([connections.openCount, connections.idleCount]).toEqual([1, 0]);
+    expect(await answered).toBe("end");
+    await until(() => closedCount() === 2);
+    // It comes back.
+    upstreams.retainOnly(setsOf(endpoint(1)));
+    await exchange(upstreams.connectionsTo(endpoint(1)).open());
+    expect(upstreams.connectionsTo(endpoint(1)).idleCount).toBe(1);
+    upstreams.closeIdle();
   });
 
   it("closes everything idle when told to", async () => {

@@ -1,4 +1,4 @@
-import type { EndpointConfig } from "../config/worker-config.ts";
+import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { ReadBuffers } from "../socket/read-buffer.ts";
 import { otherSeries, type SeriesCounts } from "../telemetry/series-table.ts";
 import type { DeadlineWheel } from "./deadline-wheel.ts";
@@ -13,7 +13,7 @@ export interface UpstreamPoolOptions {
 
 /**
  * A worker's connections to endpoints, by address. They outlive snapshots: a change of the configuration
- * closes none of them. What nobody uses any more goes by its idle time.
+ * closes none of them, but those to addresses that are in it no more.
  */
 export class UpstreamPool {
   readonly wheel: DeadlineWheel;
@@ -23,6 +23,8 @@ export class UpstreamPool {
   readonly #byAddress = new Map<string, EndpointConnections>();
   /** By endpoint row: spares building the address key for every request. */
   readonly #byRow: (EndpointConnections | undefined)[] = [];
+  /** Counts the calls of retainOnly. */
+  #round = 0;
 
   constructor(wheel: DeadlineWheel, buffers: ReadBuffers, options: UpstreamPoolOptions = {}) {
     this.wheel = wheel;
@@ -35,9 +37,12 @@ export class UpstreamPool {
   connectionsTo(endpoint: EndpointConfig): EndpointConnections {
     const known = this.#byRow[endpoint.row];
     // Rows are given out anew when an endpoint goes, so the address is compared too.
-    if (known !== undefined && known.port === endpoint.port && known.address === endpoint.address) return known;
+    // Without a connection it may have been forgotten, and another be in its place.
+    const former = known !== undefined && isAt(known, endpoint) ? known : null;
+    if (former !== null && former.openCount > 0) return former;
     const connections =
       this.#byAddress.get(keyOf(endpoint)) ??
+      former ??
       new EndpointConnections(this, endpoint.address, endpoint.port, this.#idleMaxCount);
     this.#byRow[endpoint.row] = connections;
     return connections;
@@ -45,6 +50,7 @@ export class UpstreamPool {
 
   /** An address has its first connection: rows may still lead to one that was forgotten. */
   remember(connections: EndpointConnections): void {
+    connections.isGone = false;
     this.#byAddress.set(keyOf(connections), connections);
   }
 
@@ -52,6 +58,28 @@ export class UpstreamPool {
   forget(connections: EndpointConnections): void {
     const key = keyOf(connections);
     if (this.#byAddress.get(key) === connections) this.#byAddress.delete(key);
+  }
+
+  /**
+   * The configuration has these endpoints and no others: idle connections elsewhere are closed, and those in use after
+   * their exchange.
+   * Cost: 20 ns per endpoint, 200 where this worker has not used it.
+   */
+  retainOnly(sets: Iterable<EndpointSet>): void {
+    if (this.#byAddress.size === 0) return;
+    const round = ++this.#round;
+    for (const { endpoints } of sets) {
+      for (const endpoint of endpoints) {
+        const known = this.#byRow[endpoint.row];
+        const isKnown = known !== undefined && known.openCount > 0 && isAt(known, endpoint);
+        const connections = isKnown ? known : this.#byAddress.get(keyOf(endpoint));
+        if (connections !== undefined) connections.namedInRound = round;
+      }
+    }
+    for (const connections of this.#byAddress.values()) {
+      connections.isGone = connections.namedInRound !== round;
+      if (connections.isGone) connections.closeIdle();
+    }
   }
 
   /** Connections by address, each with what is open and what of it is idle; above so many addresses, the rest together. */
@@ -85,6 +113,9 @@ export class EndpointConnections {
   /** Last in, first out: the connection that was used last is the least likely to have been closed meanwhile. */
   readonly #idle: UpstreamConnection[] = [];
   #openCount = 0;
+  /** The configuration has no endpoint at this address any more. Written by the pool. */
+  isGone = false;
+  namedInRound = 0;
 
   constructor(pool: UpstreamPool, address: string, port: number, idleMaxCount: number) {
     this.pool = pool;
@@ -102,7 +133,12 @@ export class EndpointConnections {
   }
 
   takeIdle(): UpstreamConnection | null {
-    return this.#idle.pop() ?? null;
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined) return null;
+      if (!connection.isExpired) return connection;
+      connection.close();
+    }
   }
 
   open(): UpstreamConnection {
@@ -112,7 +148,7 @@ export class EndpointConnections {
 
   /** Takes back a connection whose exchange is over and that may carry another. */
   keep(connection: UpstreamConnection): void {
-    if (this.#idle.length >= this.#idleMaxCount) connection.close();
+    if (this.isGone || this.#idle.length >= this.#idleMaxCount) connection.close();
     else this.#idle.push(connection);
   }
 
@@ -127,6 +163,10 @@ export class EndpointConnections {
   closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.close();
   }
+}
+
+function isAt(connections: EndpointConnections, { address, port }: EndpointConfig): boolean {
+  return connections.port === port && connections.address === address;
 }
 
 function keyOf(place: { readonly address: string; readonly port: number }): string {
