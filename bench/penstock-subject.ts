@@ -60,7 +60,7 @@ export async function startPlanes(setup: PlanesSetup): Promise<Planes> {
         PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
         PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
         PENSTOCK_WORKERS: String(workerCount),
-        ...accessLogEnv(setup.contestant),
+        ...accessLogEnv(setup.contestant, folder),
       },
     });
     const { proxy } = await readyLine(dataPlane);
@@ -83,8 +83,8 @@ function knowsAccessLog(): boolean {
   return hasAccessLogOption;
 }
 
-function accessLogEnv({ hasAccessLog }: Contestant): Record<string, string> {
-  return knowsAccessLog() ? { PENSTOCK_ACCESS_LOG: hasAccessLog ? "on" : "off" } : {};
+function accessLogEnv({ hasAccessLog }: Contestant, folder: string): Record<string, string> {
+  return knowsAccessLog() ? { PENSTOCK_ACCESS_LOG: hasAccessLog ? join(folder, "access.log") : "off" } : {};
 }
 
 /** The first address of each kind in the line that a plane logs when it is ready. */

@@ -25,7 +25,12 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     const node = await startNode(options, log);
     ending.started(node);
     // Without a log file a closing terminal ends the process, as usual.
-    if (!["off", "stdout"].includes(options.accessLog)) process.on("SIGHUP", () => node.reopenLogs());
+    if (!["off", "stdout"].includes(options.accessLog)) {
+      process.on("SIGHUP", () => {
+        node.reopenLogs();
+        log.info("the access log is opened again");
+      });
+    }
     replaceWorkersOnRequest(node, log);
     // For the process of ours that started this one: it may log nothing at this level.
     process.send?.({ msg: "ready", proxy: node.proxyAddresses, status: node.statusAddresses });
