@@ -1,3 +1,4 @@
+import { getHeapStatistics } from "node:v8";
 import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { ourMetric } from "./status/metrics-text.ts";
@@ -5,6 +6,7 @@ import type { StatusSource } from "./status/status-server.ts";
 import { trafficFamilies } from "./status/traffic-families.ts";
 import type { SyncState } from "./sync/sync-client.ts";
 import { isLevel, type NodeCounters } from "./telemetry/counters.ts";
+import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
 import type { WorkerGroup } from "./worker-group.ts";
 
 export interface NodeStatusParts {
@@ -47,7 +49,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         workers: { count: parts.workerCount, listening: workers.listeningCount, serving: workers.servingCount },
         ejected_endpoints: readmission.ejectedCount,
         counters: { ...counters, ...(await workers.counters()) },
-        memory: { resident_bytes: process.memoryUsage.rss(), heap_bytes: process.memoryUsage().heapUsed },
+        memory: { resident_bytes: residentMemoryBytes(), heap_bytes: getHeapStatistics().used_heap_size },
       };
     },
     async metrics() {
@@ -61,7 +63,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         workers: parts.workerCount,
         workers_serving: workers.servingCount,
         endpoints_ejected: readmission.ejectedCount,
-        resident_memory_bytes: process.memoryUsage.rss(),
+        resident_memory_bytes: residentMemoryBytes(),
         start_time_seconds: parts.startedAtUnixMs / 1000,
       };
       const counted = { ...counters, ...(await workers.counters()) };

@@ -18,6 +18,7 @@ import { type SyncClient, startSyncClient } from "./sync/sync-client.ts";
 import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import { type NodeCounters, nodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
+import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
 import { type EndpointRow, EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
@@ -266,7 +267,7 @@ function guardMemory(options: DataPlaneOptions, load: NodeLoad, log: Log): () =>
     limitBytes,
     shedShare: options.shedMemoryPercent / 100,
     timers,
-    residentBytes: () => process.memoryUsage.rss(),
+    residentBytes: residentMemoryBytes,
     onRatio(ratio) {
       load.memoryRatio = ratio;
     },

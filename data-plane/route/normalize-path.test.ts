@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isPathProblem, normalizePath } from "./normalize-path.ts";
+import { isPathProblem, normalizePath, normalizePathKeepingSlashes } from "./normalize-path.ts";
 
 describe("normalizePath", () => {
   it.each([
@@ -100,6 +100,65 @@ describe("normalizePath", () => {
         for (const [octet] of path.matchAll(/%../g)) expect(octet).toMatch(/^%(20|25|C3|A9)$/);
       }),
       { numRuns: 2_000 },
+    );
+  });
+});
+
+describe("normalizePathKeepingSlashes", () => {
+  it.each([
+    ["/a%2fb", "/a%2fb"],
+    ["/a%2Fb%2fc", "/a%2Fb%2fc"],
+    ["/group%2Fproject/-/%41/../x", "/group%2Fproject/-/x"],
+    ["//a%2F%2Fb//c", "/a%2F%2Fb/c"],
+    ["/a%2f%20%e2%82%ac", "/a%2f%20%E2%82%AC"],
+    ["/a%2f.b/..c%2fd..", "/a%2f.b/..c%2fd.."],
+    ["/plain/../b", "/b"],
+  ])("writes %s as %s", (raw, want) => {
+    expect(normalizePathKeepingSlashes(raw)).toBe(want);
+  });
+
+  it.each([
+    ["/a%2f..", "encoded_slash"],
+    ["/..%2fa", "encoded_slash"],
+    ["/a%2f..%2fb", "encoded_slash"],
+    ["/a%2f%2e%2E/b", "encoded_slash"],
+    ["/a/.%2Fb", "encoded_slash"],
+    ["/a%2f..;x/b", "encoded_slash"],
+    ["/a%2f;x", "encoded_slash"],
+    ["/a%2fb/..;/c", "dot_segment_parameters"],
+    ["/a%2fb%00", "encoded_nul"],
+    ["/a%2fb%5cc", "encoded_backslash"],
+    ["/a%2fb%c0%af", "overlong_utf8"],
+    ["/a%2fb%4", "malformed_escape"],
+    ["/a%2fb\\c", "backslash"],
+    ["/a%2fb\u0001", "forbidden_byte"],
+  ])("refuses %j: %s", (raw, problem) => {
+    expect(normalizePathKeepingSlashes(raw)).toBe(problem);
+  });
+
+  it("agrees with the strict reading wherever that has one", () => {
+    const text = fc.array(fc.constantFrom("/", ".", "..", "a", "%2e", "%41", "%20", ";", "%5c", "%2f"), {
+      maxLength: 12,
+    });
+    fc.assert(
+      fc.property(text, (parts) => {
+        const raw = `/${parts.join("")}`;
+        const strict = normalizePath(raw);
+        if (strict !== "encoded_slash") expect(normalizePathKeepingSlashes(raw)).toBe(strict);
+      }),
+    );
+  });
+
+  it("leaves nothing that climbs when a server decodes it", () => {
+    const text = fc.array(fc.constantFrom("/", ".", "..", "a", "%2e", "%2f", "%2F", ";x"), { maxLength: 12 });
+    fc.assert(
+      fc.property(text, (parts) => {
+        const path = normalizePathKeepingSlashes(`/${parts.join("")}`);
+        if (isPathProblem(path)) return;
+        const segments = decodeURIComponent(path).split("/");
+        expect(segments.filter((segment) => /^\.{1,2}(;|$)/.test(segment))).toEqual([]);
+      }),
+      { numRuns: 1_000 },
     );
   });
 });

@@ -15,9 +15,17 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** Runs `penstock ARGS` until the test is over. */
-export function runPenstock(args: readonly string[], env: Record<string, string> = {}): RunningProcess {
-  const penstock = runProcess(process.execPath, [penstockCommand, ...args], { env, cwd: tmpdir() });
+/** Runs `penstock ARGS` until the test is over. @param descriptorLimit how many files it may have open */
+export function runPenstock(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  descriptorLimit?: number,
+): RunningProcess {
+  const command = [process.execPath, penstockCommand, ...args];
+  // Only a shell can lower the limit of a process that is yet to start.
+  const limited = ["bash", "-c", `ulimit -n ${descriptorLimit} && exec "$0" "$@"`, ...command];
+  const [program = "", ...rest] = descriptorLimit === undefined ? command : limited;
+  const penstock = runProcess(program, rest, { env, cwd: tmpdir() });
   onTestFinished(async () => {
     // A stopped process gets no SIGTERM; SIGKILL ends it all the same.
     await penstock.stop("SIGKILL");
@@ -65,9 +73,10 @@ export async function startDataPlane(
     workers?: number;
     hostsFile?: string;
     env?: Record<string, string>;
+    descriptorLimit?: number;
   } = {},
 ): Promise<DataPlaneProcess> {
-  const penstock = runPenstock(["data-plane"], {
+  const env = {
     PENSTOCK_STATE_DIR: options.stateDir ?? temporaryFolder(),
     PENSTOCK_CONTROL_PLANE: controlPlane,
     PENSTOCK_PROXY_LISTEN: `127.0.0.1:${options.proxyPort ?? 0}`,
@@ -75,7 +84,8 @@ export async function startDataPlane(
     PENSTOCK_WORKERS: String(options.workers ?? 2),
     ...(options.hostsFile === undefined ? {} : { PENSTOCK_HOSTS_FILE: options.hostsFile }),
     ...options.env,
-  });
+  };
+  const penstock = runPenstock(["data-plane"], env, options.descriptorLimit);
   const ready = await penstock.jsonLine(isReady);
   const proxy = (ready["proxy"] as string[])[0]!;
   return Object.assign(penstock, {
