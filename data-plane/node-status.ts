@@ -18,6 +18,8 @@ export interface NodeStatusParts {
   readonly applier: SnapshotApplier;
   readonly readmission: EndpointReadmission;
   readonly counters: NodeCounters;
+  /** Attempts at targets that are under way, of all workers. */
+  readonly attemptsUnderWay: () => number;
   /** Null until the node has begun to look for a control plane. */
   readonly syncState: () => SyncState | null;
   readonly isDraining: () => boolean;
@@ -48,6 +50,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         control_plane: controlPlaneStatus(parts.syncState(), served?.publication ?? 0),
         workers: { count: parts.workerCount, listening: workers.listeningCount, serving: workers.servingCount },
         ejected_endpoints: readmission.ejectedCount,
+        attempts_under_way: parts.attemptsUnderWay(),
         counters: { ...counters, ...(await workers.counters()) },
         memory: { resident_bytes: residentMemoryBytes(), heap_bytes: getHeapStatistics().used_heap_size },
       };
@@ -63,6 +66,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         workers: parts.workerCount,
         workers_serving: workers.servingCount,
         endpoints_ejected: readmission.ejectedCount,
+        attempts_under_way: parts.attemptsUnderWay(),
         resident_memory_bytes: residentMemoryBytes(),
         start_time_seconds: parts.startedAtUnixMs / 1000,
       };

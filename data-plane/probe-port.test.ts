@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { probePort } from "./probe-port.ts";
+import { canSharePort, probePort } from "./probe-port.ts";
 
 describe("probePort", () => {
   it("finds a port in use, also by one that shares it, and free when that one is gone", async () => {
@@ -23,5 +23,16 @@ describe("probePort", () => {
 
   it("refuses a name that does not resolve", async () => {
     expect(await probePort("no.such.name.invalid", 0)).toMatchObject({ type: "refused" });
+  });
+});
+
+describe("canSharePort", () => {
+  it.runIf(process.platform === "linux")("finds that threads can share a port here", async () => {
+    expect(await canSharePort()).toBe(true);
+  });
+
+  it("takes any refusal for a no", async () => {
+    // A documentation address, which no machine has: refused as reusePort is where there is no such thing.
+    expect(await canSharePort({ host: "192.0.2.1" })).toBe(false);
   });
 });

@@ -48,6 +48,8 @@ export interface DataPlaneNode {
 /** Linux: whether connections that wait at a listener that closes go to another one on the same port. */
 const MIGRATE_REQ_FILE = "/proc/sys/net/ipv4/tcp_migrate_req";
 const FIRST_ANSWERS_WAIT_MS = 500;
+/** So long before requests are cut at the end of the drain time, they are counted for the log. */
+const LAST_WORD_MS = 50;
 /** How long the last lines of the access log may take. */
 const ACCESS_LOG_END_MS = 1_000;
 /** What is known of an endpoint that goes is kept so long, in case that it comes back. */
@@ -120,7 +122,11 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     async drain() {
       isDraining = true;
       sync?.close();
+      const cancelWord = timers.after(Math.max(options.drainTimeoutMs - LAST_WORD_MS, 0), () => {
+        log.warn({ attempts: traffic.attemptsUnderWay() }, "the drain time is over: what is under way is cut");
+      });
       await traffic.workers.drain(options.drainTimeoutMs);
+      cancelWord();
       await accessLog?.close(ACCESS_LOG_END_MS);
       traffic.close();
       statusServer.close();
@@ -256,7 +262,7 @@ async function buildTraffic(input: TrafficInput) {
     endMemoryWatch();
     for (const part of [readmission, endpoints, names, hosts]) part.close();
   };
-  return { workers, applier, readmission, close };
+  return { workers, applier, readmission, attemptsUnderWay: () => table.inFlightTotal(), close };
 }
 
 /** Has the workers refuse requests while the process comes near its memory limit. @returns what ends it */

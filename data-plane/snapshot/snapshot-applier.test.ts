@@ -114,6 +114,26 @@ describe("SnapshotApplier", () => {
     expect(events).toEqual(["withdraw", "refused 1 worker_failed"]);
   });
 
+  it("goes back to what was served before when workers die of what is served, and takes that no more", async () => {
+    const { applier, delivered, events } = rig();
+    await applier.apply(snapshot(1, good));
+    await applier.apply(snapshot(2, { id: "s1", host: "10.0.0.2" }));
+    await applier.goBack(2, "out of memory");
+    expect(applier.served?.publication).toBe(1);
+    expect(delivered.map(({ config }) => config.publication)).toEqual([1, 2, 1]);
+    const again = await applier.apply(snapshot(2, { id: "s1", host: "10.0.0.2" }));
+    expect(again).toMatchObject({ refusal: { reason: "workers_lost", message: expect.stringContaining("memory") } });
+    // There is nothing before it to go back to, and the next publication is taken.
+    await applier.goBack(1, "out of memory");
+    expect(applier.served?.publication).toBe(1);
+    expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });
+    // Meanwhile something else is served.
+    await applier.goBack(1, "out of memory");
+    expect(applier.served?.publication).toBe(3);
+    const told = ["applied 1", "applied 2", "withdrawn 2, again 1", "refused 2 workers_lost", "applied 3"];
+    expect(events).toEqual(told);
+  });
+
   it("refuses more endpoints than the node takes", async () => {
     const { applier } = rig();
     const services = [1, 2, 3].map((i) => ({ id: `s${i}`, host: `10.0.0.${i}` }));

@@ -43,6 +43,19 @@ describe("openSnapshotFile", () => {
     expect(await openSnapshotFile({ folder }).load()).toEqual({ snapshot: null, skipped: [] });
   });
 
+  it("gives the newest up for the one before, unless another is newer by then", async () => {
+    const file = openSnapshotFile({ folder });
+    await file.save(snapshotOf(1));
+    const saved = [file.save(snapshotOf(2)), file.save(snapshotOf(3))];
+    expect(await file.giveUp(3)).toEqual({ ok: true });
+    await Promise.all(saved);
+    expect((await openSnapshotFile({ folder }).load()).snapshot?.publication).toBe(2);
+    expect(await file.giveUp(3)).toEqual({ ok: true });
+    expect((await file.load()).snapshot?.publication).toBe(2);
+    expect(await file.giveUp(2)).toMatchObject({ ok: false, problem: expect.stringContaining("ENOENT") });
+    expect((await file.load()).snapshot?.publication).toBe(2);
+  });
+
   it("keeps two generations, private to the user, and nothing else", async () => {
     const file = openSnapshotFile({ folder });
     for (const publication of [1, 2, 3]) await file.save(snapshotOf(publication));

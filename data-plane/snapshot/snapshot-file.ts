@@ -68,7 +68,7 @@ export function openSnapshotFile({ folder, fileMaxBytes = FILE_MAX_BYTES }: Snap
       return turn;
     },
     giveUp(publication) {
-      const outcome = (writing ?? Promise.resolve())
+      const outcome = Promise.resolve(waiting?.outcome ?? writing)
         .then(() => restorePrevious(folder, publication, fileMaxBytes))
         .finally(() => {
           if (writing === outcome) writing = null;
