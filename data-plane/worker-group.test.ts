@@ -115,13 +115,14 @@ describe("WorkerGroup", () => {
   });
 
   it.each([
-    { how: "die", cause: /^lost 0: exited with code 3/ },
-    { how: "throw", cause: /^lost 0: Error: worker bug/ },
+    { how: "die", cause: /^lost [^1]: exited with code 3/ },
+    { how: "throw", cause: /^lost [^1]: Error: worker bug/ },
   ])("gives up a config that makes workers $how, and serves the one before", async ({ how, cause }) => {
     const { group, events } = rig();
     await group.start();
     await group.deliver(config(1), []);
-    expect(await group.deliver(config(2, `${how},0`), [])).toMatchObject({ ok: false });
+    // Worker 0 and its successors, whose numbers depend on how soon the threads before them have ended.
+    expect(await group.deliver(config(2, `${how},0,2,3,4,5`), [])).toMatchObject({ ok: false });
     expect(events.filter((event) => cause.test(event))).toHaveLength(3);
     expect(await group.deliver(config(1), [])).toEqual({ ok: true });
     expect(group.servingCount).toBe(2);
