@@ -1,6 +1,6 @@
 import { rawExchange } from "../conformance/raw-exchange.ts";
 import type { Script, ScriptedBackend } from "../conformance/scripted-backend.ts";
-import { readAnswers, valuesOf } from "../conformance/strict-reader.ts";
+import { readAnswers, type StrictMessage, valuesOf } from "../conformance/strict-reader.ts";
 import type { FuzzReport } from "./fuzz-requests.ts";
 import type { Operator } from "./operator.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -121,18 +121,18 @@ function strictlyWhole({ method, script }: Asked): string | null {
   const firstFinal = messages.findIndex(({ startLine }) => !startLine.startsWith("HTTP/1.1 1"));
   const final = messages[firstFinal];
   if (final === undefined || firstFinal > 10 || problem !== null) return null;
-  const interims = messages.slice(0, firstFinal);
   // 101 switches protocols, and framing where no body can be is refused.
-  if (
-    interims.some(
-      ({ startLine, head }) => startLine.includes(" 101") || /\r\n(?:content-length|transfer-encoding):/i.test(head),
-    )
-  )
-    return null;
-  if (/ 204\b/.test(final.startLine) && /\r\n(?:content-length|transfer-encoding):/i.test(final.head)) return null;
-  // A Connection field that is no list of tokens, or that nominates framing, is refused.
-  const options = valuesOf(final, "connection").join(",");
-  const isPlain =
-    /^[\w-]*(?:[ \t]*,[ \t]*[\w-]*)*$/.test(options) && !/content-length|transfer-encoding|host/i.test(options);
-  return isPlain ? final.body : null;
+  const bodiless = messages.slice(0, firstFinal).concat(/ 204\b/.test(final.startLine) ? [final] : []);
+  if (bodiless.some(({ startLine, fields }) => startLine.includes(" 101") || fields.some(isFraming))) return null;
+  return messages.slice(0, firstFinal + 1).every(hasPlainConnection) ? final.body : null;
+}
+
+function isFraming([name]: readonly [string, string]): boolean {
+  return /^(?:content-length|transfer-encoding)$/i.test(name);
+}
+
+/** A Connection field that is no list of tokens, or that nominates framing, is refused. */
+function hasPlainConnection(message: StrictMessage): boolean {
+  const options = valuesOf(message, "connection").join(",");
+  return /^[\w-]*(?:[ \t]*,[ \t]*[\w-]*)*$/.test(options) && !/content-length|transfer-encoding|host/i.test(options);
 }

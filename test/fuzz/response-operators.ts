@@ -4,8 +4,7 @@ import { fieldOperators } from "./field-operators.ts";
 import type { Operator } from "./operator.ts";
 
 /** Mostly such as may come with any body. */
-const statuses =
-  "100 101 103 199 200 201 204 205 206 301 304 400 404 409 418 429 500 503 599 000 2000".split(" ");
+const statuses = "100 101 103 199 200 201 204 205 206 301 304 400 404 409 418 429 500 503 599 000 2000".split(" ");
 
 const responseOnly: readonly Operator[] = [
   {
