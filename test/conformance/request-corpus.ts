@@ -3,8 +3,9 @@ import { acceptedChunks, acceptedLengths } from "./requests/accepted-bodies.ts";
 import { acceptedFields, acceptedHopByHop, acceptedSpoofs } from "./requests/accepted-fields.ts";
 import { acceptedHosts, acceptedLines } from "./requests/accepted-lines.ts";
 import { acceptedTrailers } from "./requests/accepted-trailers.ts";
+import { acceptedUpgrades } from "./requests/accepted-upgrades.ts";
 import { incomplete, refusedChunks, refusedExtensions, refusedTrailers } from "./requests/refused-chunks.ts";
-import { refusedFieldLines, refusedLimits, refusedProtocols, refusedUpgrades } from "./requests/refused-fields.ts";
+import { refusedExpectations, refusedFieldLines, refusedLimits, refusedProtocols } from "./requests/refused-fields.ts";
 import { refusedCodings, refusedLengths, refusedPairs } from "./requests/refused-framing.ts";
 import { refusedHosts, refusedRequestLines, refusedTargets } from "./requests/refused-lines.ts";
 import { refusedPaths } from "./requests/refused-paths.ts";
@@ -20,6 +21,7 @@ export const requestCorpus: readonly RequestFamily[] = [
   acceptedLengths,
   acceptedChunks,
   acceptedTrailers,
+  acceptedUpgrades,
   rewrittenPaths,
   refusedLengths,
   refusedCodings,
@@ -32,7 +34,7 @@ export const requestCorpus: readonly RequestFamily[] = [
   refusedTargets,
   refusedHosts,
   refusedFieldLines,
-  refusedUpgrades,
+  refusedExpectations,
   refusedLimits,
   refusedProtocols,
   refusedPaths,

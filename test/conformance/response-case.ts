@@ -6,6 +6,8 @@ export interface Delivery {
   readonly fields?: string;
   /** In its framing, as it reaches the client. Default: none. */
   readonly body?: string;
+  /** What reaches the client before it: interim answers, byte for byte. Default: none. */
+  readonly interim?: string;
   /** The target's connection carries the next request too. Default: true. */
   readonly isReused?: boolean;
 }

@@ -47,7 +47,7 @@ function judge(one: ResponseCase, exchange: RawExchange, finals: readonly Strict
     return first.startLine.startsWith("HTTP/1.1 502 ") ? [] : ["dangerous: looks like a whole answer"];
   }
   if (first === undefined) return [`no answer: ${exchange.end} ${exchange.text.slice(0, 300)}`];
-  const failures = one.want === "502" ? [] : deliveryProblems(first, one.want);
+  const failures = one.want === "502" ? [] : deliveryProblems(exchange, first, one.want);
   if (one.want === "502" && !first.startLine.startsWith("HTTP/1.1 502 "))
     failures.push(`dangerous: ${first.startLine}`);
   if (one.version !== "1.0" && second?.body !== "/next")
@@ -63,10 +63,12 @@ const ours = [
 ];
 
 /** Byte for byte: status line, what travels, framing; then exactly our own lines, and the body. */
-function deliveryProblems(got: StrictMessage, want: Delivery): string[] {
+function deliveryProblems(exchange: RawExchange, got: StrictMessage, want: Delivery): string[] {
   const start = `HTTP/1.1 ${want.line}\r\n${want.fields ?? ""}`;
   if (!got.head.startsWith(start)) return [`delivered as ${JSON.stringify(got.head.slice(0, 400))}`];
   const problems: string[] = [];
+  const interim = exchange.text.slice(0, exchange.text.indexOf(got.head));
+  if (interim !== (want.interim ?? "")) problems.push(`before it came ${JSON.stringify(interim)}`);
   const lines = got.head
     .slice(start.length, -4)
     .split("\r\n")

@@ -53,7 +53,7 @@ export const refusedFieldLines: RequestFamily = {
   ]),
 };
 
-export const refusedUpgrades: RequestFamily = {
+export const refusedExpectations: RequestFamily = {
   name: "expectations",
   source: "RFC 9110 section 10.1.1",
   cases: refused([

@@ -4,6 +4,7 @@ const ok = "HTTP/1.1 200 OK\r\n";
 const length5 = "Content-Length: 5\r\n";
 const coded = "Transfer-Encoding: chunked\r\n";
 const line = "200 OK";
+const hints = "HTTP/1.1 103 Early Hints\r\n\r\n";
 const hello = { line, fields: length5, body: "hello" };
 const chunks = "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
 
@@ -204,14 +205,27 @@ export const legalInterim: ResponseFamily = {
   source: "RFC 9110 section 15.2; RFC 8297",
   cases: [
     { name: "100 that nobody asked for", bytes: `HTTP/1.1 100 Continue\r\n\r\n${ok}${length5}\r\nhello`, want: hello },
-    { name: "102", bytes: `HTTP/1.1 102 Processing\r\n\r\n${ok}${length5}\r\nhello`, want: hello },
     {
-      name: "103 with fields",
-      bytes: `HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${ok}${length5}\r\nhello`,
-      want: hello,
+      name: "102",
+      bytes: `HTTP/1.1 102 Processing\r\n\r\n${ok}${length5}\r\nhello`,
+      want: { ...hello, interim: "HTTP/1.1 102 Processing\r\n\r\n" },
     },
-    { name: "several", bytes: `${"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(3)}${ok}${length5}\r\nhello`, want: hello },
-    { name: "an unknown one", bytes: `HTTP/1.1 199 Odd\r\n\r\n${ok}${length5}\r\nhello`, want: hello },
+    {
+      name: "103 with fields, without those of the hop",
+      bytes: `HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-own\r\nX-Own: 1\r\n\r\n${ok}${length5}\r\nhello`,
+      want: { ...hello, interim: "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" },
+    },
+    {
+      name: "several",
+      bytes: `${hints.repeat(3)}${ok}${length5}\r\nhello`,
+      want: { ...hello, interim: hints.repeat(3) },
+    },
+    {
+      name: "an unknown one",
+      bytes: `HTTP/1.1 199 Odd\r\n\r\n${ok}${length5}\r\nhello`,
+      want: { ...hello, interim: "HTTP/1.1 199 Odd\r\n\r\n" },
+    },
+    { name: "one for an HTTP/1.0 client", version: "1.0", bytes: `${hints}${ok}${length5}\r\nhello`, want: hello },
   ],
 };
 
