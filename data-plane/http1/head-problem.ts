@@ -37,6 +37,9 @@ export const Problem = {
   StatusLine: 32,
   Status: 33,
   UnaskedUpgrade: 34,
+  /** The two of a connection's first bytes that are no request at all. */
+  Http2Preface: 35,
+  TlsOnPlainPort: 36,
 } as const;
 export type Problem = (typeof Problem)[keyof typeof Problem];
 
@@ -85,6 +88,8 @@ define(Problem.TrailerTooLarge, "trailer_too_large", 431);
 define(Problem.StatusLine, "status_line", 400);
 define(Problem.Status, "status", 400);
 define(Problem.UnaskedUpgrade, "unasked_upgrade", 400);
+define(Problem.Http2Preface, "http2_preface", 505);
+define(Problem.TlsOnPlainPort, "tls_on_plain_port", 400);
 
 /** @param code what a parser returned: the problem's number, negated */
 export function headProblem(code: number): HeadProblem {

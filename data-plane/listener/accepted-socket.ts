@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 import { connect, createServer, type Server, Socket } from "node:net";
-import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
+import type { ByteReader } from "../socket/byte-socket.ts";
 import { type OnRead, PlainSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer, type ReadBuffers } from "../socket/read-buffer.ts";
 
@@ -16,15 +16,21 @@ interface SocketWithHandle extends Socket {
   _handle: unknown;
 }
 
-function wrapHandle(accepted: Socket, onread: OnRead): Socket {
+/** @param onread absent for a socket that is read by node:stream or by node:http2 */
+function wrapHandle(accepted: Socket, onread?: OnRead): Socket {
   const handle = (accepted as SocketWithHandle)._handle;
   if (handle === null || handle === undefined) throw new Error("accepted socket has no handle");
-  const options = { handle, onread, allowHalfOpen: true };
+  const options = { handle, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) };
   return new Socket(options as object);
 }
 
 /** Takes an accepted socket over: from here on `reader` is told what happens on it. */
-export function acceptSocket(accepted: Socket, mode: AcceptMode, buffers: ReadBuffers, reader: ByteReader): ByteSocket {
+export function acceptSocket(
+  accepted: Socket,
+  mode: AcceptMode,
+  buffers: ReadBuffers,
+  reader: ByteReader,
+): PlainSocket {
   const plain = new PlainSocket(buffers, reader);
   if (mode === "onread") plain.attach(wrapHandle(accepted, plain.onRead()));
   else {
@@ -32,6 +38,32 @@ export function acceptSocket(accepted: Socket, mode: AcceptMode, buffers: ReadBu
     accepted.resume();
   }
   return plain;
+}
+
+/**
+ * Gives an accepted socket to one of Node's own servers (node:http2), from within onBytes. Three things matter:
+ * a socket read by `onread` can end the process when node:http2 takes it, so the handle is wrapped once more; done
+ * within the callback of a read, bodies that arrive later hang, so it happens in a turn of its own; and the bytes
+ * that were read lie in memory that is read into again, so they are copied.
+ *
+ * @param seen all that has been read
+ * @param take gets a socket that brings those bytes first; not called when the client is gone by then
+ */
+export function handOverSocket(
+  plain: PlainSocket,
+  mode: AcceptMode,
+  seen: Buffer,
+  take: (socket: Socket) => void,
+): void {
+  const socket = plain.detach();
+  const copy = Buffer.from(seen);
+  if (mode === "events") socket.pause();
+  setImmediate(() => {
+    if (socket.destroyed) return;
+    const fresh = mode === "events" ? socket : wrapHandle(socket);
+    fresh.unshift(copy);
+    take(fresh);
+  });
 }
 
 /**

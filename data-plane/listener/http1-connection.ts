@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { BodyCursor } from "../http1/body-cursor.ts";
 import { Framing } from "../http1/body-framing.ts";
 import { headProblem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
@@ -9,19 +8,15 @@ import { Counter } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { type ProxyError, proxyError, requestError } from "../proxy/proxy-error.ts";
 import { proxyRequest } from "../proxy/proxy-request.ts";
-import {
-  clientDrained,
-  flushRequestHead,
-  relayRequestBytes,
-  relayRequestEnd,
-  relayRequestTrailers,
-} from "../proxy/relay-body.ts";
+import { clientDrained, flushRequestHead } from "../proxy/relay-body.ts";
 import type { TunnelSide } from "../proxy/tunnel.ts";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer } from "../socket/read-buffer.ts";
 import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
 import { type Awaited, ClientTimes, type TimedClient } from "./client-times.ts";
 import { countRefusal } from "./count-refusal.ts";
+import { FirstBytesReader } from "./first-bytes-reader.ts";
+import { type BodyOwner, RequestBodyFlow } from "./request-body-flow.ts";
 
 /**
  * Idle: between requests. Head: a head has begun to arrive. Exchange: a request is being answered. Ending: the
@@ -37,7 +32,7 @@ export interface ConnectionOwner {
 }
 
 /** A client's HTTP/1.x connection: one exchange at a time, in the order in which the requests came. */
-export class Http1Connection implements ByteReader, ClientConnection, TimedClient {
+export class Http1Connection implements ByteReader, ClientConnection, TimedClient, BodyOwner {
   readonly socket: ByteSocket;
   readonly remoteAddress: string;
   readonly localPort: number;
@@ -54,8 +49,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   #hasEnded = false;
   /** The client has said that it sends nothing after this request. */
   #isLast = false;
-  #bodyFlows = false;
-  readonly #body = new BodyCursor();
+  readonly #body: RequestBodyFlow;
   #lingerBytes = 0;
 
   /** @param place who connected, and the listener's port */
@@ -72,7 +66,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     this.localPort = place.localPort;
     this.#exchange = new Exchange(engine, this);
     this.#times = new ClientTimes(engine, this);
-    this.socket = acceptSocket(accepted, mode, engine.buffers, this);
+    this.#body = new RequestBodyFlow(this, this.#exchange, this.#times);
+    this.socket = acceptSocket(accepted, mode, engine.buffers, new FirstBytesReader(this));
   }
 
   get isIdle(): boolean {
@@ -102,7 +97,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
         else if (this.#kept.length > this.#engine.limits.headMaxBytes) this.#readKept();
         return;
       case Phase.Exchange:
-        if (this.#bodyFlows && this.#body.framing !== Framing.None) this.#read(from, 0, length);
+        if (this.#body.flows && !this.#body.isRead()) this.#read(from, 0, length);
         else {
           this.#kept.add(from.bytes, 0, length);
           this.#awaitMore();
@@ -130,7 +125,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       const before = at;
       if (this.#phase < Phase.Exchange) {
         if (!this.socket.isFull && !this.#times.isHeld && turns-- > 0) at = this.#readHead(from, at, end);
-      } else if (this.#phase === Phase.Exchange && this.#bodyFlows) at = this.#readBody(from, at, end);
+      } else if (this.#phase === Phase.Exchange && this.#body.flows) at = this.#body.read(from, at, end);
       if (at === before) break;
     }
     this.#isReading = false;
@@ -144,9 +139,9 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     // FIN came during an earlier request: of what is not whole by now nothing will come.
     else if (this.#hasEnded) this.onEnd();
     if (this.#phase !== Phase.Exchange) return;
-    if (this.#bodyFlows) this.#times.awaitBody();
+    if (this.#body.flows) this.#times.awaitBody();
     // Reading may rest since before. Nothing is kept, so this is also how a client that leaves is noticed.
-    if (this.#bodyFlows || (this.#body.framing === Framing.None && at === end)) this.socket.resume();
+    if (this.#body.flows || (this.#body.isRead() && at === end)) this.socket.resume();
   }
 
   /** What is kept cannot be used before something happens: more of it comes, or the request before is answered. */
@@ -177,28 +172,26 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   #readHead(from: ReadBuffer, start: number, end: number): number {
     const { head } = this.#engine;
     const headEnd = head.parse(from.bytes, start, end);
-    if (headEnd < 0) this.#refuse(headEnd);
+    if (headEnd < 0) this.refuse(headEnd);
     if (headEnd <= 0) return start;
     this.#times.headCame();
     this.#phase = Phase.Exchange;
     this.#isLast = !head.keepsAlive;
-    this.#body.start(head.framing, head.contentLength);
-    this.#bodyFlows = false;
-    if (head.framing === Framing.Chunked) this.#body.startChunks(false, head.fields.nominated);
+    this.#body.start(head);
     // With the next request here already, answers of our own to both leave in one write.
     if (headEnd < end && head.framing === Framing.None) this.socket.cork();
     proxyRequest(this.#exchange, head, from.bytes);
     return headEnd;
   }
 
-  #refuse(code: number): void {
+  refuse(code: number, error?: ProxyError): void {
     countRefusal(this.#engine.counters, -code);
     const { status, name } = headProblem(code);
-    this.#fail(requestError(status), name);
+    this.fail(error ?? requestError(status), name);
   }
 
   /** Nothing of a stream that broke a rule is read again: answer if that can be, end, throw away what still comes. */
-  #fail(error: ProxyError, detail = ""): void {
+  fail(error: ProxyError, detail = ""): void {
     const exchange = this.#exchange;
     if (exchange.isActive && exchange.isAnswered) {
       exchange.failure = error.type;
@@ -215,44 +208,14 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     }
   }
 
-  /** @returns position after what was used */
-  #readBody(from: ReadBuffer, start: number, end: number): number {
-    const body = this.#body;
-    if (body.framing === Framing.None) return start;
-    const next = body.read(from.bytes, start, end);
-    if (next < 0) {
-      this.#refuse(next);
-      return start;
-    }
-    this.#times.bodyCame(next - start);
-    this.socket.readsLargeBody = body.isLarge;
-    if (body.contentBytes > this.#exchange.bodyMaxBytes && this.#exchange.isActive) {
-      this.#engine.counters.add(Counter.limit_body_bytes);
-      this.#fail(proxyError("body_too_large"));
-      return start;
-    }
-    const trailers = body.takeTrailers();
-    if (trailers !== "") relayRequestTrailers(this.#exchange, trailers);
-    if (body.forwardEnd > body.forwardStart) {
-      relayRequestBytes(this.#exchange, from, body.forwardStart, body.forwardEnd);
-    }
-    if (body.isDone) this.#bodyEnd();
-    return next;
-  }
-
-  #bodyEnd(): void {
-    this.#body.start(Framing.None, 0);
-    this.#bodyFlows = false;
-    this.socket.readsLargeBody = false;
-    this.#times.bodyRests();
-    relayRequestEnd(this.#exchange);
+  bodyEnded(): void {
     // An answer of our own waited for the rest of the body to be thrown away.
     if (!this.#exchange.isActive) this.#nextRequest();
   }
 
   resumeBody(): void {
-    if (this.#body.framing === Framing.None) return;
-    this.#bodyFlows = true;
+    if (this.#body.isRead()) return;
+    this.#body.resume();
     // Inside #read the loop goes on by itself.
     if (this.#isReading) return;
     if (this.#kept.length > 0) {
@@ -265,20 +228,11 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   }
 
   pauseBody(): void {
-    this.#bodyFlows = false;
-    if (this.#body.framing === Framing.None) return;
-    this.#times.bodyRests();
-    this.socket.pause();
+    this.#body.pause();
   }
 
   canDiscardBody(): boolean {
-    if (this.#body.framing === Framing.None) return true;
-    // A client that waits for 100 Continue sends its body or does not: nobody can tell.
-    return (
-      this.#body.framing === Framing.Length &&
-      this.#body.left <= this.#engine.limits.discardMaxBytes &&
-      !this.#exchange.expectsContinue
-    );
+    return this.#body.canDiscard();
   }
 
   awaitDrain(): void {
@@ -306,11 +260,11 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   answered(keepAlive: boolean): void {
     if (!keepAlive) {
-      const isAllRead = this.#body.framing === Framing.None && !this.#isReading && this.#kept.length === 0;
+      const isAllRead = this.#body.isRead() && !this.#isReading && this.#kept.length === 0;
       // Nothing is left to read or to come: closing sends FIN as well, and spares waiting for the client's.
       if (this.#isLast && isAllRead && !this.socket.hasPending) this.socket.destroy();
       else this.#end();
-    } else if (this.#body.framing === Framing.None) this.#nextRequest();
+    } else if (this.#body.isRead()) this.#nextRequest();
     // What is left of the request's body is thrown away on the way to the next head.
     else this.resumeBody();
   }
@@ -359,16 +313,16 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
    */
   onEnd(): void {
     this.#hasEnded = true;
-    const isBodyRead = this.#body.framing === Framing.None;
     if (this.#phase < Phase.Exchange) this.#end();
-    else if (this.#phase === Phase.Exchange && !isBodyRead && this.#exchange.isActive) this.socket.destroy();
-    else if (this.#phase === Phase.Exchange && !isBodyRead) this.#end();
+    else if (this.#phase > Phase.Exchange || this.#body.isRead()) return;
+    else if (this.#exchange.isActive) this.socket.destroy();
+    else this.#end();
   }
 
   onTooLate(awaited: Awaited): void {
     const isExchange = this.#phase === Phase.Exchange;
     if (awaited === "hold") this.#readOn();
-    else if (awaited === "head" || (awaited === "body" && isExchange)) this.#fail(proxyError("request_timeout"));
+    else if (awaited === "head" || (awaited === "body" && isExchange)) this.fail(proxyError("request_timeout"));
     else if (isExchange) {
       this.#exchange.failure = "connection_write_timeout";
       this.cut();

@@ -15,6 +15,7 @@ export type ProxyErrorName =
   | "response_timeout"
   | "bad_response"
   | "bad_request"
+  | "tls_on_plain_port"
   | "method_not_allowed"
   | "request_timeout"
   | "uri_too_long"
@@ -63,6 +64,7 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   response_timeout: ["http_response_timeout", 504, timingOut, "rtp"],
   bad_response: ["http_protocol_error", 502, invalidResponse, "tp"],
   bad_request: ["http_request_error", 400, "Bad request", "p"],
+  tls_on_plain_port: ["http_request_error", 400, "TLS on a plain HTTP port", "p"],
   method_not_allowed: ["http_request_error", 405, "Method not allowed", "p"],
   request_timeout: ["http_request_error", 408, "Request timed out", "p"],
   body_too_large: ["http_request_denied", 413, "Request body too large", "p"],

@@ -49,6 +49,18 @@ export interface ByteSocket {
   reset(): void;
 }
 
+const ignore = (): void => {};
+/** Reads for nobody. */
+const nobody: ByteReader = {
+  onConnected: ignore,
+  onBytes: ignore,
+  onEnd: ignore,
+  onDrain: ignore,
+  onFlushed: ignore,
+  onClosed: ignore,
+  onDefect: ignore,
+};
+
 /** What node:net takes as `onread`. */
 export interface OnRead {
   buffer(): Uint8Array;
@@ -72,6 +84,7 @@ export class PlainSocket implements ByteSocket {
   #isClosed = false;
   #isPaused = false;
   #isCorked = false;
+  #isDetached = false;
 
   constructor(buffers: ReadBuffers, reader: ByteReader) {
     this.#buffers = buffers;
@@ -203,6 +216,17 @@ export class PlainSocket implements ByteSocket {
     this.#socket!.resetAndDestroy();
   }
 
+  /**
+   * Gives the socket up, from within onBytes: nothing of it is told any more, not even that it is closed, and
+   * nothing more is read. For whoever goes on with it by other means than this class.
+   */
+  detach(): Socket {
+    this.#reader = nobody;
+    this.#isDetached = true;
+    this.#returnArmed();
+    return this.#socket!;
+  }
+
   readonly #flushed = (): void => {
     if (this.#lent.length > 0 && this.#socket!.writableLength === 0) this.#returnLent();
   };
@@ -230,15 +254,20 @@ export class PlainSocket implements ByteSocket {
     } catch (error) {
       this.#defect(error);
     }
-    return true;
+    // False makes node:net stop reading.
+    return !this.#isDetached;
+  }
+
+  #returnArmed(): void {
+    if (!this.#armed.isShared && !this.#armed.isLent) this.#buffers.giveBack(this.#armed);
+    this.#armed = this.#buffers.shared;
   }
 
   #close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#returnLent();
-    if (!this.#armed.isShared && !this.#armed.isLent) this.#buffers.giveBack(this.#armed);
-    this.#armed = this.#buffers.shared;
+    this.#returnArmed();
     this.#guard(() => this.#reader.onClosed(this.#error));
   }
 

@@ -85,7 +85,7 @@ export const refusedProtocols: RequestFamily = {
   source: "RFC 9113 section 3.4; RFC 8446",
   cases: refused([
     ["a TLS hello", `\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03${"\0".repeat(500)}`],
-    ["an HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 501],
+    ["an HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505],
     ["an SSH banner", "SSH-2.0-OpenSSH_9.2\r\n"],
     ["an SMTP greeting", "EHLO a.test\r\n", 501],
     ["a PROXY header nobody asked for", `PROXY TCP4 6.6.6.6 127.0.0.1 1 80\r\n${get("")}`, 501],
