@@ -1,97 +1,13 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
-import { NodeLoad } from "./listener/node-load.ts";
-import {
-  answerText,
-  get,
-  openBackend,
-  RawClient,
-  routeDefaults,
-  serviceDefaults,
-} from "./listener/proxy-server.test-rig.ts";
-import { defaultClientLimits } from "./proxy/client-limits.ts";
-import { EndpointTable } from "./upstream/endpoint-table.ts";
-import { systemTimers } from "./upstream/timers.ts";
-import { WorkerGroup, workerNumbers } from "./worker-group.ts";
+import { get, RawClient } from "./listener/proxy-server.test-rig.ts";
+import { cause, openWorkers, type WorkersRigOptions } from "./worker-faults.test-rig.ts";
 
 const clientCount = 8;
 
-/** Two real workers and a spare before a backend; connections are dealt to the two in turn. */
-async function rig(answerTimeoutMs = 30_000) {
-  const backend = await openBackend((_, socket) => void setImmediate(() => socket.write(answerText("ok"))));
-  const table = EndpointTable.create({ endpointRowsMax: 8, poolRowsMax: 2, columnsMax: workerNumbers(2) });
-  const endpoint = { row: table.allocateEndpointRow()!, address: "127.0.0.1", port: backend.port };
-  const sets: EndpointSet[] = [
-    { poolKey: "upstream:u", endpoints: [{ ...endpoint, weight: 100, hostHeader: "a.test" }], emptyBecause: null },
-  ];
-  const config: WorkerConfig = {
-    publication: 1,
-    revision: 1,
-    routes: [routeDefaults],
-    services: [serviceDefaults],
-    pools: [
-      {
-        key: "upstream:u",
-        name: "u",
-        poolRow: table.allocatePoolRow()!,
-        hostHeader: null,
-        isUpstream: true,
-        algorithm: "round-robin",
-      },
-    ],
-  };
-  const events: string[] = [];
-  let wake = () => {};
-  const tell = (event: string) => {
-    events.push(event);
-    wake();
-  };
-  const group = new WorkerGroup({
-    entry: new URL("./worker-faults.test-worker.ts", import.meta.url),
-    count: 2,
-    keepsSpare: true,
-    acceptIn: "main",
-    reusePort: true,
-    proxyHosts: ["127.0.0.1"],
-    proxyPort: 0,
-    endpointTable: table.buffer,
-    version: "0.0.0",
-    settings: {
-      trustedProxies: [],
-      upstreamIdleTimeoutMs: 60_000,
-      accessLogSample: null,
-      metricsSeriesMax: 10,
-      limits: defaultClientLimits,
-      nodeLoad: NodeLoad.create(workerNumbers(2)).buffer,
-    },
-    resourceLimits: { maxOldGenerationSizeMb: 64 },
-    timers: systemTimers,
-    answerTimeoutMs,
-    retireTimeoutMs: 5_000,
-    currentSets: () => sets,
-    onAccessLog: () => {},
-    onEjected: () => {},
-    onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
-    onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
-    onExited(number) {
-      table.clearColumn(number);
-      tell(`exited ${number}`);
-    },
-    onUnfit: () => {},
-    onAcceptError: (error) => tell(String(error)),
-  });
-  onTestFinished(async () => {
-    group.close();
-    await backend.close();
-  });
-  const port = await group.start();
-  expect(await group.deliver(config, sets)).toEqual({ ok: true });
-  // The spare has started, and has the config.
-  await group.caughtUp();
-  const until = async (pattern: RegExp) => {
-    while (!events.some((event) => pattern.test(event))) await new Promise<void>((resolve) => (wake = resolve));
-  };
-  return { group, table, port, events, until };
+async function rig(options: WorkersRigOptions) {
+  const opened = await openWorkers(options);
+  onTestFinished(opened.close);
+  return opened;
 }
 
 /** Clients that ask one request after the other, each on its connection as long as that lasts. */
@@ -132,18 +48,25 @@ async function until(isSo: () => boolean): Promise<void> {
 
 describe("a worker that", () => {
   it.each([
-    { fault: "throws", cause: /^lost 0: Error: a bug outside of any connection/ },
-    { fault: "runs out of memory", cause: /^lost 0: out of memory/ },
-    { fault: "loops for ever", cause: /^lost 0: gives no answer/ },
-  ])("$fault is replaced at once, and costs nobody else a request", async ({ fault, cause }) => {
+    { fault: "throws", says: /^lost 0: Error: a bug outside of any connection/ },
+    { fault: "runs out of memory", says: /^lost 0: out of memory/ },
+    { fault: "loops for ever", says: /^lost 0: gives no answer/ },
+  ] as const)("$fault is replaced at once, and costs nobody else a request", async ({ fault, says }) => {
     // Nearly out of memory, a worker is slow too: it should not be taken for silent here.
-    const { group, table, port, events, until: untilEvent } = await rig(fault === "loops for ever" ? 2_000 : 30_000);
+    const {
+      group,
+      table,
+      port,
+      events,
+      until: untilEvent,
+    } = await rig({
+      acceptIn: "main",
+      answerTimeoutMs: fault === "loops for ever" ? 2_000 : 30_000,
+    });
     const clients = startClients(port);
     await until(() => clients.answers.every((count) => count > 20));
-    const faults = new BroadcastChannel("worker-faults");
-    faults.postMessage({ worker: 0, fault });
-    onTestFinished(() => faults.close());
-    await untilEvent(cause);
+    cause(0, fault);
+    await untilEvent(says);
     await until(() => group.servingCount === 2);
     await untilEvent(/^exited 0/);
     const before = [...clients.answers];
@@ -159,7 +82,7 @@ describe("a worker that", () => {
 
 describe("a worker that is replaced", () => {
   it("costs no request, neither on connections that are kept nor on new ones", async () => {
-    const { group, table, port, events, until: untilEvent } = await rig();
+    const { group, table, port, events, until: untilEvent } = await rig({ acceptIn: "worker" });
     const clients = startClients(port);
     await until(() => clients.answers.every((count) => count > 20));
     expect(await group.replaceAll("test")).toBe(true);
@@ -170,4 +93,26 @@ describe("a worker that is replaced", () => {
     expect(events.filter((event) => event.startsWith("lost"))).toEqual([]);
     await until(() => table.inFlightTotal() === 0);
   });
+
+  it.each(["worker", "main"] as const)(
+    "loses none of 1,500 connections over 8 handovers, accepting in %s",
+    async (acceptIn) => {
+      const { group, port, events } = await rig({ acceptIn });
+      let isOver = false;
+      const outcomes: string[] = [];
+      const clients = Array.from({ length: 4 }, async () => {
+        while (!isOver || outcomes.length < 1_500) {
+          const client = new RawClient(port);
+          const answer = client.send(get("/", "Connection: close\r\n")).answer();
+          outcomes.push(await answer.then(({ head }) => head.slice(0, 15), String));
+          client.close();
+        }
+      });
+      for (let round = 0; round < 4; round++) expect(await group.replaceAll("test")).toBe(true);
+      isOver = true;
+      await Promise.all(clients);
+      expect(outcomes.filter((outcome) => outcome !== "HTTP/1.1 200 OK")).toEqual([]);
+      expect(events.filter((event) => event.startsWith("replaced"))).toHaveLength(8);
+    },
+  );
 });

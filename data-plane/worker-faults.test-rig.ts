@@ -1,0 +1,99 @@
+import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import { NodeLoad } from "./listener/node-load.ts";
+import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
+import { defaultClientLimits } from "./proxy/client-limits.ts";
+import { EndpointTable } from "./upstream/endpoint-table.ts";
+import { systemTimers } from "./upstream/timers.ts";
+import { WorkerGroup, workerNumbers } from "./worker-group.ts";
+
+export interface WorkersRigOptions {
+  /** Accepting in main deals connections to the two workers in turn. */
+  readonly acceptIn: "main" | "worker";
+  readonly answerTimeoutMs?: number;
+}
+
+/** Two real workers and a spare before a backend. They do what worker-faults.test-worker.ts is told to. */
+export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: WorkersRigOptions) {
+  const backend = await openBackend((_, socket) => void setImmediate(() => socket.write(answerText("ok"))));
+  const table = EndpointTable.create({ endpointRowsMax: 8, poolRowsMax: 2, columnsMax: workerNumbers(2) });
+  const endpoint = { row: table.allocateEndpointRow()!, address: "127.0.0.1", port: backend.port };
+  const sets: EndpointSet[] = [
+    { poolKey: "upstream:u", endpoints: [{ ...endpoint, weight: 100, hostHeader: "a.test" }], emptyBecause: null },
+  ];
+  const config: WorkerConfig = {
+    publication: 1,
+    revision: 1,
+    routes: [routeDefaults],
+    services: [serviceDefaults],
+    pools: [
+      {
+        key: "upstream:u",
+        name: "u",
+        poolRow: table.allocatePoolRow()!,
+        hostHeader: null,
+        isUpstream: true,
+        algorithm: "round-robin",
+      },
+    ],
+  };
+  const events: string[] = [];
+  let wake = () => {};
+  const tell = (event: string) => {
+    events.push(event);
+    wake();
+  };
+  const group = new WorkerGroup({
+    entry: new URL("./worker-faults.test-worker.ts", import.meta.url),
+    count: 2,
+    keepsSpare: true,
+    acceptIn,
+    reusePort: true,
+    proxyHosts: ["127.0.0.1"],
+    proxyPort: 0,
+    endpointTable: table.buffer,
+    version: "0.0.0",
+    settings: {
+      trustedProxies: [],
+      upstreamIdleTimeoutMs: 60_000,
+      accessLogSample: null,
+      metricsSeriesMax: 10,
+      limits: defaultClientLimits,
+      nodeLoad: NodeLoad.create(workerNumbers(2)).buffer,
+    },
+    resourceLimits: { maxOldGenerationSizeMb: 64 },
+    timers: systemTimers,
+    answerTimeoutMs,
+    retireTimeoutMs: 5_000,
+    currentSets: () => sets,
+    onAccessLog: () => {},
+    onEjected: () => {},
+    onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
+    onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
+    onExited(number) {
+      table.clearColumn(number);
+      tell(`exited ${number}`);
+    },
+    onUnfit: () => {},
+    onAcceptError: (error) => tell(String(error)),
+  });
+  const port = await group.start();
+  const delivered = await group.deliver(config, sets);
+  if (!delivered.ok) throw new Error(delivered.message);
+  // The spare has started, and has the config.
+  await group.caughtUp();
+  const until = async (pattern: RegExp) => {
+    while (!events.some((event) => pattern.test(event))) await new Promise<void>((resolve) => (wake = resolve));
+  };
+  const close = async () => {
+    group.close();
+    await backend.close();
+  };
+  return { group, table, port, events, until, close };
+}
+
+/** Has a worker do what it never should. */
+export function cause(worker: number, fault: "throws" | "runs out of memory" | "loops for ever"): void {
+  const channel = new BroadcastChannel("worker-faults");
+  channel.postMessage({ worker, fault });
+  channel.close();
+}
