@@ -31,6 +31,11 @@ export const LIMIT_SETTINGS = {
   readMinBytesPerSecond: bytesLimit("read-min-rate", 240, mebibyte, "per second: slower takers of an answer are cut"),
   rateGraceMs: timeLimit("rate-grace", "10s", "how long a client may be slower than these rates, or pause"),
   continueTimeoutMs: timeLimit("continue-timeout", "1s", "for a target to ask for a body that its client holds back"),
+  tunnelIdleTimeoutMs: timeLimit(
+    "tunnel-idle-timeout",
+    "300s",
+    "for either side of a websocket to send or take something",
+  ),
   pipelinedMaxBytes: bytesLimit("pipelined-max-bytes", 65_536, 16 * mebibyte, "sent ahead by a client before it waits"),
   pipelinedMaxCount: limit("pipelined-max", 100, 100_000, "requests of one client that are taken before others' turn"),
   lingerTimeoutMs: timeLimit(
