@@ -44,7 +44,7 @@ afterEach(() => {
 });
 
 /** Cases of the corpus that found something dangerous in the engine as it is now, and mutants until some did. */
-async function search(): Promise<{ cases: string[]; report: FuzzReport }> {
+async function search(timeoutMs: number): Promise<{ cases: string[]; report: FuzzReport }> {
   vi.resetModules();
   const { Rig } = await import("../../../data-plane/listener/proxy-server.test-rig.ts");
   const backend = await RecordingBackend.open();
@@ -53,7 +53,7 @@ async function search(): Promise<{ cases: string[]; report: FuzzReport }> {
   try {
     for (const family of requestCorpus) {
       for (const one of family.cases) {
-        const failures = await runRequestCase({ port: rig.server.port, backend, timeoutMs: 200 }, one);
+        const failures = await runRequestCase({ port: rig.server.port, backend, timeoutMs }, one);
         if (failures.some((failure) => failure.startsWith("dangerous"))) cases.push(`${family.name}: ${one.name}`);
       }
     }
@@ -61,7 +61,7 @@ async function search(): Promise<{ cases: string[]; report: FuzzReport }> {
     const fuzz = { port: rig.server.port, recorders: [backend], operators: requestOperators, seeds: requestSeeds };
     const random = new SeededRandom(7);
     while (report.mutants < 3_000 && report.failures.length === 0) {
-      await fuzzRequests({ ...fuzz, random, timeoutMs: 300 }, 100, report);
+      await fuzzRequests({ ...fuzz, random, timeoutMs }, 100, report);
     }
     return { cases, report };
   } finally {
@@ -73,7 +73,8 @@ async function search(): Promise<{ cases: string[]; report: FuzzReport }> {
 describe("corpus and fuzz", () => {
   it.each(broken)("find what is dangerous when $name", async ({ name, plant }) => {
     plant();
-    const { cases, report } = await search();
+    // A broken parser leaves many waiting in vain; the right one leaves nobody, and gets time on a busy machine.
+    const { cases, report } = await search(name === "nothing" ? 10_000 : 300);
     console.log(`${name}: found by ${cases.length} cases, ${report.failures.length} of ${report.mutants} mutants`);
     expect(cases.length > 0).toBe(name !== "nothing");
     expect(report.failures.length > 0).toBe(name !== "nothing");
