@@ -103,12 +103,8 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** Everything that the command prints, or null when it cannot be run. */
-export function outputOf(command: string, args: readonly string[]): string | null {
-  const { error, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
-  return error ? null : `${stdout}${stderr}`.trim();
-}
-
+/** What the command prints first, or null when it cannot be run. */
 export function firstLineOf(command: string, args: readonly string[]): string | null {
-  return outputOf(command, args)?.split("\n")[0] ?? null;
+  const { error, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  return error ? null : (`${stdout}${stderr}`.trim().split("\n")[0] ?? "");
 }

@@ -80,4 +80,5 @@ async function main(): Promise<number> {
 
 // An interrupt ends the children through the "exit" handlers.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
-process.exitCode = await main();
+// Also what a failed start left running ends here.
+process.exit(await main());

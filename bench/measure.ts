@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { AccessLogCount } from "./access-log-count.ts";
 import { pinned } from "./bench-process.ts";
 import type { LoadOrder, LoadResult } from "./load-order.ts";
 import { cpuTimeMs, residentMb } from "./process-tree.ts";
@@ -20,6 +21,8 @@ export interface Measurement {
   readonly firstTargetShare: number;
   /** Body that reached the targets, per request. */
   readonly bodyBytesPerRequest: number;
+  /** Lines that came into the access log; null: there is none. */
+  readonly loggedLines: number | null;
   /** Heads as the targets got them. */
   readonly forwardedHeads: readonly string[];
 }
@@ -49,6 +52,7 @@ export class Rig {
     const warmUpShape = order.shape.kind === "fixed-rate" ? ({ kind: "keep-alive", depth: 1 } as const) : order.shape;
     await this.#load({ ...order, shape: warmUpShape, requestCount: warmUpCount });
     await this.#targetCounts();
+    const accessLog = subject.accessLogPath === null ? null : await AccessLogCount.start(subject.accessLogPath);
     const cpuBeforeMs = cpuTimeMs(subject.pid);
     const { completed, failed, elapsedMs, latencyMs } = await this.#load(order);
     const cpuMs = cpuTimeMs(subject.pid) - cpuBeforeMs;
@@ -63,6 +67,7 @@ export class Rig {
       targetConnections: counts[0].connections + counts[1].connections,
       firstTargetShare: counts[0].requests / requests,
       bodyBytesPerRequest: (counts[0].bodyBytes + counts[1].bodyBytes) / requests,
+      loggedLines: accessLog && (await accessLog.lines(completed)),
       forwardedHeads: counts.map(({ lastHead }) => lastHead),
     };
   }

@@ -65,7 +65,6 @@ export function commandVariable(peerName: string): string {
 export const peers: readonly Subject[] = recipes.map((recipe) => ({
   name: recipe.name,
   version: () => firstLineOf(commandOf(recipe), recipe.versionArgs),
-  cannot: () => null,
   start: (setup) => startPeer(recipe, setup),
 }));
 
@@ -83,5 +82,5 @@ async function startPeer(recipe: PeerRecipe, setup: SubjectSetup): Promise<Runni
   const command = [commandOf(recipe), ...recipe.args(join(setup.folder, recipe.configFiles[0]!))];
   const peer = new BenchProcess(setup.cores.proxy, command, { folder: setup.folder, env: recipe.env ?? {} });
   await peer.listening(setup.listenPort);
-  return { port: setup.listenPort, pid: peer.pid, stop: () => peer.stop() };
+  return { port: setup.listenPort, pid: peer.pid, accessLogPath: null, stop: () => peer.stop() };
 }

@@ -1,25 +1,25 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BenchProcess, outputOf } from "./bench-process.ts";
+import { BenchProcess } from "./bench-process.ts";
 import { configurePenstock } from "./configure-penstock.ts";
-import type { Contestant } from "./contestant.ts";
 import type { Cores, RunningSubject, Subject, SubjectSetup } from "./subject.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const command = join(root, "bin", "penstock.js");
+const accessLogFile = "access.log";
 
 /** Ours: one data plane with one worker, configured over REST through a control plane that then has nothing to do. */
 export const penstockSubject: Subject = {
   name: "penstock",
   version: () => (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version,
-  cannot: ({ hasAccessLog }) => (hasAccessLog && !knowsAccessLog() ? "has no access log" : null),
   start: async (setup) => {
     const { contestant, targetPorts, targetWeights, folder, cores } = setup;
     const planes = await startPlanes({ contestant, targetPorts, targetWeights, folder, cores, workerCount: 1 });
     const { proxyPort, dataPlane } = planes;
     // The control plane is no part of serving requests: only the data plane's tree counts.
-    return { port: proxyPort, pid: dataPlane.pid, stop: () => planes.stop() } satisfies RunningSubject;
+    const accessLogPath = contestant.hasAccessLog ? join(folder, accessLogFile) : null;
+    return { port: proxyPort, pid: dataPlane.pid, accessLogPath, stop: () => planes.stop() } satisfies RunningSubject;
   },
 };
 
@@ -60,7 +60,7 @@ export async function startPlanes(setup: PlanesSetup): Promise<Planes> {
         PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
         PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
         PENSTOCK_WORKERS: String(workerCount),
-        ...accessLogEnv(setup.contestant, folder),
+        PENSTOCK_ACCESS_LOG: setup.contestant.hasAccessLog ? join(folder, accessLogFile) : "off",
       },
     });
     const { proxy } = await readyLine(dataPlane);
@@ -74,17 +74,6 @@ export async function startPlanes(setup: PlanesSetup): Promise<Planes> {
       await controlPlane.stop();
     },
   };
-}
-
-let hasAccessLogOption: boolean | null = null;
-
-function knowsAccessLog(): boolean {
-  hasAccessLogOption ??= (outputOf(process.execPath, [command, "data-plane", "--help"]) ?? "").includes("--access-log");
-  return hasAccessLogOption;
-}
-
-function accessLogEnv({ hasAccessLog }: Contestant, folder: string): Record<string, string> {
-  return knowsAccessLog() ? { PENSTOCK_ACCESS_LOG: hasAccessLog ? join(folder, "access.log") : "off" } : {};
 }
 
 /** The first address of each kind in the line that a plane logs when it is ready. */

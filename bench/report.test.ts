@@ -52,6 +52,11 @@ describe("checkValidity", () => {
     ]);
   });
 
+  it("tells of lines that an access log lacks", () => {
+    expect(brokenRules([subject("penstock", [20], { loggedLines: 10_000 })])).toEqual([]);
+    expect(brokenRules([subject("penstock", [20], { loggedLines: 9_999 })])).toEqual(["penstock logs every request"]);
+  });
+
   it("tells of a rate that was not kept up", () => {
     expect(brokenRules([subject("nginx", [20], { requestsPerSecond: 1_990 })], atFixedRate)).toEqual([]);
     expect(brokenRules([subject("nginx", [20], { requestsPerSecond: 1_900 })], atFixedRate)).toEqual([
@@ -75,6 +80,7 @@ function subject(name: string, cpuUs: readonly number[], differing: Partial<Meas
     targetConnections: 1,
     firstTargetShare: 2 / 3,
     bodyBytesPerRequest: 0,
+    loggedLines: null,
     forwardedHeads: [headWith(forwardedFields)],
     ...differing,
   }));

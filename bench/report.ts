@@ -106,6 +106,8 @@ export function checkValidity(
   for (const subject of subjects) {
     checks.push(checkShare(subject, workload), checkFields(subject));
     if (workload.requestBodyBytes > 0) checks.push(checkBodies(subject, workload));
+    if (subject.measurements.some(({ loggedLines }) => loggedLines !== null))
+      checks.push(checkLog(subject, requestCount));
     if (workload.shape.kind === "fixed-rate") checks.push(checkRate(subject, workload.shape.perSecond));
   }
   return checks;
@@ -144,6 +146,15 @@ function checkBodies({ name, measurements }: MeasuredSubject, { requestBodyBytes
     rule: `${name} forwards bodies whole`,
     holds: bytes.every((count) => count === requestBodyBytes),
     found: bytes.map((count) => `${rounded(count, 1)} bytes per request`).join(", "),
+  };
+}
+
+function checkLog({ name, measurements }: MeasuredSubject, requestCount: number): ValidityCheck {
+  const lines = measurements.map(({ loggedLines }) => loggedLines);
+  return {
+    rule: `${name} logs every request`,
+    holds: lines.every((count) => count === requestCount),
+    found: `${lines.join(", ")} of ${requestCount}`,
   };
 }
 

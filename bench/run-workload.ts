@@ -83,8 +83,6 @@ async function startEntrant(contestant: Contestant, stage: Stage): Promise<Entra
   const subject = [penstockSubject, ...peers].find(({ name }) => name === contestant.program)!;
   const version = subject.version();
   if (version === null) return "not installed";
-  const inability = subject.cannot(contestant);
-  if (inability !== null) return inability;
   const folder = join(stage.folder, contestant.name);
   mkdirSync(folder);
   const { targetWeights } = workload;

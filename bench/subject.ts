@@ -5,8 +5,6 @@ export interface Subject {
   readonly name: string;
   /** Its version, or null when it is not on this machine. */
   version(): string | null;
-  /** What of this setup it cannot do, or null. */
-  cannot(contestant: Contestant): string | null;
   /** Starts it in front of the targets, pinned to the proxy's core, and waits until it serves. */
   start(setup: SubjectSetup): Promise<RunningSubject>;
 }
@@ -26,6 +24,8 @@ export interface RunningSubject {
   readonly port: number;
   /** Root of the process tree whose CPU time counts. */
   readonly pid: number;
+  /** null: it writes none. */
+  readonly accessLogPath: string | null;
   stop(): Promise<void>;
 }
 
