@@ -31,6 +31,8 @@ interface State {
  */
 export class MemoryImage implements ResourceImage {
   #state: State = emptyState();
+  /** What this commit has put so far. */
+  #putSinceAdvance: ImageEntry[] = [];
 
   get revision(): number {
     return this.#state.revision;
@@ -68,6 +70,7 @@ export class MemoryImage implements ResourceImage {
     const table = this.#state.tables[kind];
     table.byId.set(id, entry);
     for (const key of entry.uniqueKeys) table.idByKey.set(key, id);
+    this.#putSinceAdvance.push(entry);
     for (const to of entry.references) {
       const key = referrerKey(kind, to.kind, to.id);
       const ids = this.#state.referrers.get(key);
@@ -98,6 +101,14 @@ export class MemoryImage implements ResourceImage {
 
   /** Says which commit the state now is at. */
   advance(revision: number, publication: number): void {
+    // Keys are unique when a commit ends, not within it: one that passed through another resource on the way was
+    // given up by that one, and belongs to whoever has it now.
+    for (const entry of this.#putSinceAdvance) {
+      const table = this.#state.tables[entry.stored.kind];
+      if (table.byId.get(entry.stored.id) !== entry) continue;
+      for (const key of entry.uniqueKeys) table.idByKey.set(key, entry.stored.id);
+    }
+    this.#putSinceAdvance = [];
     this.#state.revision = revision;
     this.#state.publication = publication;
   }

@@ -127,6 +127,22 @@ describe("openSqliteStore", () => {
       { numRuns: 6 },
     );
   });
+
+  it("keeps the key of a resource through which another one passed within a transact", async () => {
+    const live = await open({ path: join(folder, "passed.db") });
+    const done = await live.transact(
+      [
+        upstreamWrite({ id: "a", name: "x" }, { operation: "create" }),
+        upstreamWrite({ id: "c", name: "x" }, { operation: "create" }),
+        upstreamWrite({ id: "c", name: "y" }, { operation: "update" }),
+      ],
+      "a",
+    );
+    expect(done.ok).toBe(true);
+    expect(live.image.getByKey("upstream", "name:x")?.id).toBe("a");
+    expect(live.image.getByKey("upstream", "name:y")?.id).toBe("c");
+    await live.close();
+  });
 });
 
 describe("SqliteStore.transact", () => {
