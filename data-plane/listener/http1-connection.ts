@@ -138,7 +138,10 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     else if (at < end) this.#awaitMore();
     // FIN came during an earlier request: of what is not whole by now nothing will come.
     else if (this.#hasEnded) this.onEnd();
-    if (this.#phase !== Phase.Exchange) return;
+    if (this.#phase !== Phase.Exchange) {
+      this.#listen();
+      return;
+    }
     if (this.#body.flows) this.#times.awaitBody();
     // Reading may rest since before. Nothing is kept, so this is also how a client that leaves is noticed.
     if (this.#body.flows || (this.#body.isRead() && at === end)) this.socket.resume();
@@ -284,6 +287,12 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     }
     if (this.#kept.length > 0) this.#readKept();
     else if (this.#hasEnded) this.#end();
+    this.#listen();
+  }
+
+  /** Between exchanges: reading may rest since before, and what is kept needs more, or there is nothing. */
+  #listen(): void {
+    if (this.socket.isFull || this.#times.isHeld) return;
     if (this.#phase === Phase.Head || (this.#phase === Phase.Idle && this.#kept.length === 0)) this.socket.resume();
   }
 

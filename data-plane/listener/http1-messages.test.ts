@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import {
   answerText,
   type Backend,
+  closedPort,
   get,
   openBackend,
   openRawBackend,
@@ -221,6 +222,19 @@ describe("pipelined requests", () => {
       if (path.startsWith("/p")) expect(body).toBe(path);
       else expect(head).toMatch(/^HTTP\/1\.1 404 /);
     }
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["half a head", get("/").slice(0, 9)],
+    ["another request with its body", post("/", "again")],
+  ])("go on where a body that nobody took was followed by %s", async (_, follows) => {
+    const proxy = await rig({ ports: [await closedPort()], service: { retries: 0 } });
+    const client = proxy.client().send(post("/", "hello") + follows);
+    expect((await client.answer()).head).toMatch(/^HTTP\/1\.1 502 /);
+    if (follows.endsWith("again")) expect((await client.answer()).head).toMatch(/^HTTP\/1\.1 502 /);
+    const rest = get("/").startsWith(follows) ? get("/").slice(follows.length) : get("/");
+    expect((await client.send(rest).answer()).head).toMatch(/^HTTP\/1\.1 502 /);
   });
 
   it("are not read any further than one read ahead", async () => {
