@@ -70,8 +70,9 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     this.socket = acceptSocket(accepted, mode, engine.buffers, new FirstBytesReader(this));
   }
 
+  /** Between requests, and none waits here to be read. */
   get isIdle(): boolean {
-    return this.#phase === Phase.Idle;
+    return this.#phase === Phase.Idle && this.#kept.length === 0;
   }
 
   /** Closes an idle connection, once the answer before has left. */

@@ -237,6 +237,20 @@ describe("pipelined requests", () => {
     expect((await client.send(rest).answer()).head).toMatch(/^HTTP\/1\.1 502 /);
   });
 
+  it("are told where they end when the node leaves", async () => {
+    const proxy = await rig({
+      ports: [],
+      routes: [{ paths: ["/only"] }],
+      server: { limits: { pipelinedMaxCount: 1 } },
+    });
+    const client = proxy.client().send(get("/x").repeat(1_000));
+    let { head } = await client.answer();
+    const closed = proxy.server.close(5_000);
+    while (!head.includes("\r\nConnection: close\r\n")) head = (await client.answer()).head;
+    expect(await client.rest()).toBe("");
+    await closed;
+  });
+
   it("are not read any further than one read ahead", async () => {
     let answer = () => {};
     const target = await backend((_, socket) => {
