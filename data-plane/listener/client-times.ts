@@ -118,7 +118,10 @@ export class ClientTimes implements DeadlineOwner {
 
   onDeadline(): void {
     const awaited = this.#awaited;
-    if (awaited === "hold") this.awaitRequest();
+    // Whoever still takes the answer before is not idle; how long that may take is the pace's to say.
+    const isBusy = awaited === "request" && this.#client.socket.hasPending;
+    if (awaited === "hold" || isBusy) this.awaitRequest();
+    if (isBusy) return;
     this.#tell(awaited);
   }
 
