@@ -259,6 +259,41 @@ describe("limits on targets' time", () => {
     expect([proxy.counter("limit_read_time"), proxy.counter("limit_write_time")]).toEqual([1, 1]);
   });
 
+  it("do not run while a target that answers already waits for the rest of the body", async () => {
+    const target = await rawBackend((socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"));
+      socket.on("data", (bytes) => {
+        if (bytes.toString("latin1").endsWith("z")) socket.write("0\r\n\r\n");
+      });
+    });
+    const proxy = await rig({ ports: [target.port], service: { readTimeoutMs: 150, writeTimeoutMs: 150 } });
+    const client = proxy.client().send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\ny");
+    await until(() => proxy.counter("responses_2xx") === 1);
+    await sleep(500);
+    expect((await client.send("z").answer()).body).toBe("1\r\na\r\n0\r\n\r\n");
+    expect(proxy.counter("attempts_lost")).toBe(0);
+  });
+
+  it("do not run while a client does not take the answer, also when its body ends meanwhile", async () => {
+    const answerBytes = 12 * 1_048_576;
+    const target = await rawBackend((socket) => {
+      socket.once("data", () => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${answerBytes}\r\n\r\n`);
+        socket.write(Buffer.alloc(answerBytes));
+      });
+    });
+    const proxy = await rig({ ports: [target.port], service: { readTimeoutMs: 150, writeTimeoutMs: 150 } });
+    const client = proxy.client().send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\ny");
+    client.socket.pause();
+    await until(() => proxy.counter("responses_2xx") === 1);
+    await sleep(300);
+    client.send("z");
+    await sleep(500);
+    client.socket.resume();
+    expect((await client.answer()).body).toHaveLength(answerBytes);
+    expect(proxy.counter("attempts_lost")).toBe(0);
+  });
+
   it.each([
     ["the route's", { routes: [{ totalTimeoutMs: 350 }] }],
     ["the node's, where the route says nothing", { server: { limits: { totalTimeoutMs: 350 } } }],

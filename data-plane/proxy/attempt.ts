@@ -58,7 +58,19 @@ function sendRequest(exchange: Exchange, connection: UpstreamConnection): void {
 /** The whole request is out: from now on the server has to move. */
 export function requestWritten(exchange: Exchange, connection: UpstreamConnection): void {
   connection.requestSent();
-  connection.expectWithin(exchange.service!.readTimeoutMs);
+  awaitServer(exchange, connection);
+}
+
+/**
+ * The server has so long to move, from now on; and no limit while it waits for our client, which may send its body and
+ * take its answer at the same time. The client has limits of its own.
+ */
+export function awaitServer(exchange: Exchange, connection: UpstreamConnection): void {
+  const { readTimeoutMs, writeTimeoutMs } = exchange.service!;
+  if (exchange.isReadPaused) connection.expectNothing();
+  else if (exchange.isBodyComplete) connection.expectWithin(readTimeoutMs);
+  else if (connection.socket.isFull) connection.expectWithin(writeTimeoutMs);
+  else connection.expectNothing();
 }
 
 /** Source: Kong's order: preserve_host, then the upstream's host_header, then the endpoint's own name. */

@@ -1,7 +1,7 @@
 import { Framing } from "../http1/body-framing.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
-import { requestWritten } from "./attempt.ts";
+import { awaitServer, requestWritten } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
 import { Counter } from "./proxy-counters.ts";
@@ -32,7 +32,7 @@ export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: n
   } else goesOn = connection.socket.writeBytes(head, from, start, end);
   if (!goesOn) {
     exchange.client.pauseBody();
-    connection.expectWithin(exchange.service!.writeTimeoutMs);
+    awaitServer(exchange, connection);
   }
 }
 
@@ -121,7 +121,7 @@ export function relayAnswerBytes(exchange: Exchange, from: ReadBuffer, start: nu
     if (after !== "") goesOn = client.socket.writeText(after);
   }
   if (goesOn) {
-    connection.expectWithin(exchange.service!.readTimeoutMs);
+    awaitServer(exchange, connection);
     return;
   }
   // A client that reads slowly must not fill our memory: the server is not read until it has taken this.
@@ -142,7 +142,7 @@ export function flushAnswerHead(exchange: Exchange): void {
   if (exchange.unsentAnswerHead === "") return;
   exchange.client.socket.writeText(exchange.unsentAnswerHead);
   exchange.unsentAnswerHead = "";
-  exchange.connection!.expectWithin(exchange.service!.readTimeoutMs);
+  awaitServer(exchange, exchange.connection!);
 }
 
 /** The client has taken what it was sent: the answer flows on. */
@@ -150,7 +150,7 @@ export function clientDrained(exchange: Exchange): void {
   const connection = exchange.connection;
   if (connection === null || !exchange.isReadPaused) return;
   exchange.isReadPaused = false;
-  connection.expectWithin(exchange.service!.readTimeoutMs);
+  awaitServer(exchange, connection);
   connection.socket.resume();
 }
 
