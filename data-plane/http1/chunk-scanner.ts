@@ -175,7 +175,8 @@ export class ChunkScanner {
   }
 
   #endTrailers(at: number): number {
-    if (!this.#decodes) this.#keptTrailers = this.#trailers.kept();
+    const kept = this.#trailers.kept();
+    if (!this.#decodes) this.#keptTrailers = kept;
     return this.#look(State.EndReturn, at);
   }
 

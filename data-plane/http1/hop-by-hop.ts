@@ -8,6 +8,8 @@ import { Problem } from "./head-problem.ts";
 export const CLOSE = 1;
 export const KEEP_ALIVE = 2;
 export const UPGRADE = 4;
+/** Each is looked for among all fields, and kept until the body has ended: thousands of them are an attack. */
+const nominatedMaxCount = 32;
 
 /**
  * Reads one Connection field and marks every field that it nominates as dropped. Nominating the fields that
@@ -46,11 +48,12 @@ function knownOption(bytes: Uint8Array, start: number, end: number): number {
   return 0;
 }
 
-/** False when the nominated field may not be. Only unusual requests nominate any, so this may cost. */
+/** False when the nominated field may not be, or is one too many. Only unusual requests nominate any, so this may cost. */
 function dropNominated(lines: FieldLines, bytes: Uint8Array, start: number, end: number): boolean {
   for (const name of ["host", "content-length", "transfer-encoding"]) {
     if (equalsIgnoringCase(bytes, start, end, name)) return false;
   }
+  if (lines.nominated.length === nominatedMaxCount) return false;
   lines.nominate(bytes, start, end);
   for (let index = 0; index < lines.count; index++) {
     if (namesMatch(lines, index, bytes, start, end)) lines.kind[index] = droppedKind(lines.kind[index] as Field);

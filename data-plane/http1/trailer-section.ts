@@ -29,6 +29,8 @@ const forbidden = new Set(
 /** A server reads these as routing or as who the client is, whichever of them it knows. */
 const forbiddenPrefix = /^(?:x-forwarded|x-real|x-kong|x-original|x-rewrite|proxy)-/;
 
+const none: readonly string[] = [];
+
 /** Used for every trailer section of the thread: one is read and written within a call. */
 const lines = new FieldLines(trailerMaxCount);
 
@@ -40,7 +42,7 @@ export class TrailerSection {
   #bytes: Buffer | null = null;
   #length = 0;
   #lineCount = 0;
-  #nominated: readonly string[] = [];
+  #nominated = none;
 
   /** @param nominated lower-case names that the head's Connection fields told to be dropped */
   start(nominated: readonly string[]): void {
@@ -65,13 +67,17 @@ export class TrailerSection {
     return false;
   }
 
-  /** The lines that travel on, each with its CRLF; "" for none. */
+  /** The lines that travel on, each with its CRLF; "" for none. Told once: an idle connection keeps nothing of them. */
   kept(): string {
-    const bytes = this.#bytes;
-    if (bytes === null) return "";
+    const text = this.#bytes === null ? "" : this.#keptOf(this.#bytes);
+    this.#bytes = null;
+    this.#nominated = none;
+    return text;
+  }
+
+  #keptOf(bytes: Buffer): string {
     bytes[this.#length] = CR;
     bytes[this.#length + 1] = LF;
-    this.#bytes = null;
     // Every byte was checked as it came; were a check missing there, nothing would travel on.
     lines.count = 0;
     scanFieldLines(lines, bytes, 0, this.#length + 2);
