@@ -273,6 +273,11 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.endpoint = null;
     this.tried.length = 0;
     this.claims = null;
+    this.accept = "";
+    this.sentTarget = "";
+    this.rawPath = "";
+    this.strippedPrefix = "";
+    this.target = "";
     this.fields = "";
     this.firstBody = "";
   }
