@@ -46,6 +46,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
     entry: new URL("./worker-faults.test-worker.ts", import.meta.url),
     count: 2,
     keepsSpare: true,
+    waitsForConfig: false,
     acceptIn,
     reusePort: true,
     proxyHosts: ["127.0.0.1"],

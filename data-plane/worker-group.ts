@@ -1,6 +1,7 @@
 import type { Server } from "node:net";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { ConnectionDealer } from "./connection-dealer.ts";
+import { ListenError } from "./listen-error.ts";
 import type { TrafficSum } from "./status/traffic-totals.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { WorkerLosses } from "./worker-losses.ts";
@@ -8,16 +9,6 @@ import type { FromWorker, ToWorker } from "./worker-message.ts";
 import { PULSE_MS, takePulse } from "./worker-pulse.ts";
 import { WorkerSet } from "./worker-set.ts";
 import type { WorkerCounters, WorkerThread } from "./worker-thread.ts";
-
-/** Why the proxy port could not be opened. */
-export class ListenError extends Error {
-  readonly code: string;
-
-  constructor(message: string, code: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 export type DeliveryOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
@@ -46,6 +37,8 @@ export class WorkerGroup {
   #handOver: { readonly leaver: WorkerThread; readonly successor: WorkerThread } | null = null;
   #isEnding = false;
   #isWithdrawing = false;
+  /** Nobody listens before all could serve; the workers are spares until then. */
+  #isHeldBack: boolean;
   #tickCount = 0;
   #cancelTick = () => {};
   #cancelFill = () => {};
@@ -53,6 +46,7 @@ export class WorkerGroup {
   constructor(options: WorkerGroupOptions) {
     this.#options = options;
     this.#port = options.proxyPort;
+    this.#isHeldBack = options.waitsForConfig;
     const { entry, resourceLimits, timers, endpointTable, version, settings, onExited } = options;
     this.#workers = new WorkerSet({
       entry,
@@ -73,17 +67,21 @@ export class WorkerGroup {
    * Errors: ListenError; any other Error when a worker dies before it listens.
    */
   async start(): Promise<number> {
+    if (!this.#isHeldBack) await this.#openDealer();
+    return await new Promise((resolve, reject) => {
+      this.#starting = { resolve, reject };
+      this.#fill();
+      this.#tickLater();
+    });
+  }
+
+  async #openDealer(): Promise<void> {
     try {
       if (this.#dealer !== null) this.#port = await this.#dealer.open(this.#place());
     } catch (cause) {
       const { message, code } = cause as NodeJS.ErrnoException;
       throw new ListenError(message, code ?? "");
     }
-    return await new Promise((resolve, reject) => {
-      this.#starting = { resolve, reject };
-      this.#fill();
-      this.#tickLater();
-    });
   }
 
   get listeningCount(): number {
@@ -178,15 +176,17 @@ export class WorkerGroup {
   /** Sees to it that as many workers serve as should, and that a spare waits. */
   #fill(): void {
     if (this.#isEnding) return;
+    const isHeldBack = this.#isHeldBack;
     // Without a port the first worker finds one, and the others take that.
-    const wanted = this.#port === 0 ? 1 : this.#options.count;
-    for (let missing = wanted - this.#workers.all("serving").length; missing > 0; missing--) {
-      const thread = this.#workers.all("spare")[0] ?? this.#startWorker();
+    const wanted = this.#port === 0 && !isHeldBack ? 1 : this.#options.count;
+    for (let missing = wanted - this.#workers.all(isHeldBack ? "spare" : "serving").length; missing > 0; missing--) {
+      const thread = (isHeldBack ? null : this.#workers.all("spare")[0]) ?? this.#startWorker();
       if (thread === null) {
         // Those that are about to go have all the numbers.
         this.#fillLater(PULSE_MS);
         return;
       }
+      if (isHeldBack) continue;
       thread.role = "serving";
       this.#letIn(thread);
     }
@@ -259,6 +259,7 @@ export class WorkerGroup {
         else thread.end(`cannot listen: ${message.message}`);
         break;
       case "applied":
+        this.#openWhenConfigured();
         this.#checkDelivery();
         break;
       case "apply-failed":
@@ -281,6 +282,18 @@ export class WorkerGroup {
         if (thread.role === "leaving") thread.end("has left");
         break;
     }
+  }
+
+  /** The first config is with all workers: those that were held back are let in. */
+  #openWhenConfigured(): void {
+    const { count } = this.#options;
+    const configured = this.#workers.all("spare").filter((thread) => thread.hasAnsweredConfig && thread.hasApplied);
+    if (!this.#isHeldBack || this.#delivery === null || configured.length < count) return;
+    this.#isHeldBack = false;
+    this.#openDealer().then(
+      () => this.#fill(),
+      (error) => this.#cannotStart(error),
+    );
   }
 
   #listening(port: number): void {

@@ -81,6 +81,11 @@ export class WorkerThread {
     return this.#hasConfig && this.#configsUnanswered === 0;
   }
 
+  /** Whether it has ever taken a config to serve. */
+  get hasApplied(): boolean {
+    return this.#hasApplied;
+  }
+
   /** Whether the worker gets connections and has answered the newest config. */
   get isServing(): boolean {
     return this.#port !== null && this.hasAnsweredConfig;
