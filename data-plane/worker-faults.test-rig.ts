@@ -98,3 +98,18 @@ export function cause(worker: number, fault: "throws" | "runs out of memory" | "
   channel.postMessage({ worker, fault });
   channel.close();
 }
+
+/** Has a worker stand still, and throw when it is released; resolves when it stands still. */
+export async function stall(worker: number): Promise<{ release(): void }> {
+  const gate = new Int32Array(new SharedArrayBuffer(8));
+  const channel = new BroadcastChannel("worker-faults");
+  channel.postMessage({ worker, fault: "stalls and throws", gate });
+  channel.close();
+  await Atomics.waitAsync(gate, 0, 0).value;
+  return {
+    release() {
+      Atomics.store(gate, 1, 1);
+      Atomics.notify(gate, 1);
+    },
+  };
+}

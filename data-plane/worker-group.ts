@@ -278,6 +278,14 @@ export class WorkerGroup {
       case "handed-over":
         this.#passOn(thread, message.servers);
         break;
+      case "failed": {
+        const hasPlace = thread.role === "serving";
+        // Its place is taken before it is lost: nobody else is to be let in for it then.
+        thread.role = "leaving";
+        const isTaken = hasPlace && this.#promoteSpare(message.servers);
+        if (!isTaken && message.servers.length > 0) this.#passOn(thread, message.servers);
+        break;
+      }
       case "drained":
         if (thread.role === "leaving") thread.end("has left");
         break;
@@ -360,14 +368,16 @@ export class WorkerGroup {
     }
   }
 
-  /** No start to wait for: that is what it is there for. */
-  #promoteSpare(): void {
+  /** No start to wait for: that is what it is there for. @param servers of the lost worker, if it could send them */
+  #promoteSpare(servers: readonly Server[] = []): boolean {
     const spare = this.#workers
       .all("spare")
       .find((thread) => thread.hasStarted && thread !== this.#handOver?.successor);
-    if (spare === undefined) return;
+    if (spare === undefined) return false;
     spare.role = "serving";
-    this.#letIn(spare);
+    if (servers.length > 0) spare.post({ type: "adopt", servers }, servers);
+    else this.#letIn(spare);
+    return true;
   }
 
   #tickLater(): void {

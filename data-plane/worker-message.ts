@@ -75,4 +75,6 @@ export type FromWorker =
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   /** The listening servers come with this message; with none when the main thread listens. */
   | { readonly type: "handed-over"; readonly servers: readonly Server[] }
+  /** A bug outside of any connection ends the worker; the listening servers come with this, for whoever takes its place. */
+  | { readonly type: "failed"; readonly cause: string; readonly servers: readonly Server[] }
   | { readonly type: "drained" };

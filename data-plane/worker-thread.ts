@@ -153,7 +153,8 @@ export class WorkerThread {
   #receive(message: FromWorker): void {
     if (!this.#isAlive) {
       // What it hands over in its last moment is closed: the group does not know it any more.
-      if (message.type === "handed-over") for (const server of message.servers) server.close();
+      if (message.type === "handed-over" || message.type === "failed")
+        for (const server of message.servers) server.close();
       return;
     }
     this.#hasStarted = true;
@@ -168,6 +169,8 @@ export class WorkerThread {
     if (message.type === "applied" || message.type === "apply-failed") this.#configsUnanswered--;
     if (message.type === "drained") this.isDrained = true;
     this.#options.onMessage(this, message);
+    // Its exit follows; nobody is to wait for that.
+    if (message.type === "failed") this.#lose(message.cause);
   }
 
   #lose(cause: string): void {

@@ -216,6 +216,11 @@ export class ProxyServer {
     await this.close();
   }
 
+  /** Ends every connection within this turn of the event loop, whatever is under way on it. */
+  cut(): void {
+    this.#connections.cut();
+  }
+
   /** Closes the listeners, then every connection: idle ones at once, the others when done or after `timeoutMs`. */
   async close(timeoutMs = 0): Promise<void> {
     this.engine.isDraining = true;
