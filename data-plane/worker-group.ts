@@ -152,7 +152,7 @@ export class WorkerGroup {
     const startedAtMs = timers.nowMs();
     // Workers answer with "close" while the main thread goes on accepting: so they hear of it first.
     if (this.#dealer !== null) this.post({ type: "wind-down" });
-    await this.#dealer?.drain(timeoutMs);
+    await this.#dealer?.drain(timeoutMs / 2);
     this.post({ type: "drain", timeoutMs: Math.max(timeoutMs - (timers.nowMs() - startedAtMs), 0) });
     const isOver = new Promise<void>((resolve) => timers.after(timeoutMs + PULSE_MS, resolve));
     await Promise.race([this.#workers.until(() => this.#workers.all().every(({ isDrained }) => isDrained)), isOver]);

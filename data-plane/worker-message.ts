@@ -48,7 +48,7 @@ export type ToWorker =
   | { readonly type: "hand-over"; readonly timeoutMs: number }
   /** Answers say from now on that their connection ends. */
   | { readonly type: "wind-down" }
-  /** Stop keeping connections; close the listener when no connection came for 1 s or `timeoutMs` is over; then "drained". */
+  /** Stop keeping connections; close the listener when no connection came for 1 s, or half of `timeoutMs` is over; then "drained". */
   | { readonly type: "drain"; readonly timeoutMs: number };
 
 /** Worker to main thread. */

@@ -27,6 +27,8 @@ export interface ConnectionLoad {
 
 const stepMs = 2;
 const answerTimeoutMs = 5_000;
+/** Connections of one request each that may be open at a time; more requests wait. Each takes a file descriptor. */
+const freshMax = 500;
 const failureNames: Readonly<Record<string, string>> = { ECONNRESET: "reset", EPIPE: "reset", ECONNREFUSED: "refused" };
 
 /** A connection and, while one is under way, its request. */
@@ -124,10 +126,10 @@ export function startConnectionLoad(options: ConnectionLoadOptions): ConnectionL
   for (let i = 0; i < (keptCount ?? 0); i++) idle.push(open());
 
   const send = (): boolean => {
-    let connection = keptCount === null ? open() : idle.shift();
     // All are busy: the request waits for one, as behind a client's pool.
-    if (connection === undefined) return false;
-    if (connection.isOver) connection = open();
+    if (keptCount === null ? busy.size >= freshMax : idle.length === 0) return false;
+    const kept = idle.shift();
+    const connection = kept === undefined || kept.isOver ? open() : kept;
     outcome.sent++;
     busy.add(connection);
     connection.send(request);

@@ -1,7 +1,6 @@
-import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type RunningProcess, runProcess } from "./child-process.ts";
 import { type ProofPlanes, startProofDataPlane, startProofPlanes } from "./proof-planes.ts";
@@ -125,7 +124,7 @@ async function startNginx(targetPort: number, folder: string) {
   const pidFile = join(folder, "nginx.pid");
   mkdirSync(join(folder, "temp"));
   writeFileSync(join(folder, "nginx.conf"), nginxConfig(port, targetPort));
-  await untilServing(port, runProcess("nginx", ["-p", folder, "-c", "nginx.conf", "-e", "stderr"]));
+  await untilServing(port, runProcess(pathOf("nginx")!, ["-p", folder, "-c", "nginx.conf", "-e", "stderr"]));
   const masterPid = () => {
     try {
       return Number(readFileSync(pidFile, "utf8"));
@@ -199,7 +198,7 @@ backend targets
   server target 127.0.0.1:${targetPort}
 `,
     );
-    const master = runProcess("haproxy", ["-W", "-f", join(folder, "haproxy.cfg")]);
+    const master = runProcess(pathOf("haproxy")!, ["-W", "-f", join(folder, "haproxy.cfg")]);
     await untilServing(port, master);
     return {
       port,
@@ -216,11 +215,13 @@ backend targets
   };
 }
 
-function isInstalled(command: string): boolean {
-  return spawnSync(command, ["-v"]).status === 0;
+/** Whole, as nginx starts itself anew by the path that it was started with; null: not on this machine. */
+function pathOf(command: string): string | null {
+  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
+  return folders.map((folder) => join(folder, command)).find((path) => existsSync(path)) ?? null;
 }
 
-/** The peers, with why one is left out or null. */
+/** The peers, and the program of each. */
 export const peers: Readonly<Record<string, { readonly command: string; readonly start: StartSubject }>> = {
   "nginx, reload (SIGHUP)": { command: "nginx", start: nginxReload },
   "nginx, binary upgrade (SIGUSR2)": { command: "nginx", start: nginxUpgrade },
@@ -231,6 +232,6 @@ export const peers: Readonly<Record<string, { readonly command: string; readonly
 /** The names of the peers that are on this machine, and of those that are not. */
 export function findPeers(): { readonly found: readonly string[]; readonly missing: readonly string[] } {
   const names = Object.keys(peers);
-  const found = names.filter((name) => isInstalled(peers[name]!.command));
+  const found = names.filter((name) => pathOf(peers[name]!.command) !== null);
   return { found, missing: names.filter((name) => !found.includes(name)) };
 }
