@@ -39,6 +39,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     entry: new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url),
     count: workerCount,
     keepsSpare: options.keepsSpareWorker,
+    waitsForConfig: options.isTakeOver,
     acceptIn: reusePort ? options.accept : "main",
     reusePort,
     proxyHosts,

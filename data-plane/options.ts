@@ -128,7 +128,7 @@ const SETTINGS = {
     flag: "take-over",
     form: "",
     defaultText: "false",
-    meaning: "share the proxy port with the process that has it, which is about to end",
+    meaning: "share the proxy port with the process that has it, as soon as there is a configuration to serve",
     read: readSwitch,
   }),
   accessLog: setting({

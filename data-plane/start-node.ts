@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { buildWorkers } from "./build-workers.ts";
 import { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import { tcpCheck } from "./health-check/tcp-check.ts";
+import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
 import { nodeStatus } from "./node-status.ts";
@@ -27,7 +28,7 @@ import { dnsLookup } from "./upstream/lookup-addresses.ts";
 import { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 import { readVersion } from "./version.ts";
-import { ListenError, type WorkerGroup, workerNumbers } from "./worker-group.ts";
+import { type WorkerGroup, workerNumbers } from "./worker-group.ts";
 
 /** Why the node cannot start, in one line for the user. */
 export class StartError extends Error {}
@@ -57,7 +58,8 @@ const ROWS_KEEP_MS = 300_000;
 
 /**
  * Builds a node of its parts and starts it. It listens before it has met a control plane, with the snapshot that it
- * served last, and looks for one ever after.
+ * served last, and looks for one ever after. With --take-over it listens only when it has something to serve: whoever
+ * reaches it before could have been served by the process that has the port.
  * Errors: StartError.
  */
 export async function startNode(options: DataPlaneOptions, log: Log): Promise<DataPlaneNode> {
@@ -82,9 +84,12 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     isDraining: () => isDraining,
   });
   const statusServer = await openStatus(options.statusListen, status);
+  const statusAddresses = [formatAddress({ host: options.statusListen.host, port: statusServer.port })];
   await restore(file, traffic.applier, log);
-  const port = await listen(traffic.workers);
   await adviseOnMigration(log);
+  const listening = listen(traffic.workers);
+  if (options.isTakeOver) log.info({ status: statusAddresses }, "listens when there is a configuration to serve");
+  else await listening;
   sync = startSyncClient({
     controlPlanes: options.controlPlanes,
     hello: {
@@ -100,8 +105,8 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     log,
     onApplied: (snapshot) => void keep(snapshot),
   });
+  const port = await listening;
   const proxyAddresses = proxyHosts.map((host) => formatAddress({ host, port }));
-  const statusAddresses = [formatAddress({ host: options.statusListen.host, port: statusServer.port })];
   log.info({ proxy: proxyAddresses, status: statusAddresses, node_id: folder.nodeId }, "ready");
 
   async function keep(snapshot: Parameters<SnapshotFile["save"]>[0]): Promise<void> {

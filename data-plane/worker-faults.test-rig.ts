@@ -46,6 +46,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
     entry: new URL("./worker-faults.test-worker.ts", import.meta.url),
     count: 2,
     keepsSpare: true,
+    waitsForConfig: false,
     acceptIn,
     reusePort: true,
     proxyHosts: ["127.0.0.1"],
@@ -96,4 +97,19 @@ export function cause(worker: number, fault: "throws" | "runs out of memory" | "
   const channel = new BroadcastChannel("worker-faults");
   channel.postMessage({ worker, fault });
   channel.close();
+}
+
+/** Has a worker stand still, and throw when it is released; resolves when it stands still. */
+export async function stall(worker: number): Promise<{ release(): void }> {
+  const gate = new Int32Array(new SharedArrayBuffer(8));
+  const channel = new BroadcastChannel("worker-faults");
+  channel.postMessage({ worker, fault: "stalls and throws", gate });
+  channel.close();
+  await Atomics.waitAsync(gate, 0, 0).value;
+  return {
+    release() {
+      Atomics.store(gate, 1, 1);
+      Atomics.notify(gate, 1);
+    },
+  };
 }

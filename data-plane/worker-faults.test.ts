@@ -1,6 +1,7 @@
+import { once } from "node:events";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { get, RawClient } from "./listener/proxy-server.test-rig.ts";
-import { cause, openWorkers, type WorkersRigOptions } from "./worker-faults.test-rig.ts";
+import { cause, openWorkers, stall, type WorkersRigOptions } from "./worker-faults.test-rig.ts";
 
 const clientCount = 8;
 
@@ -77,6 +78,26 @@ describe("a worker that", () => {
     expect(clients.failures.filter((count, i) => i % 2 === 0 && count === 0)).toEqual([]);
     expect(events.filter((event) => event.startsWith("lost"))).toHaveLength(1);
     await until(() => table.inFlightTotal() === 0);
+  });
+});
+
+describe("a worker that throws", () => {
+  it("leaves what waits at its listening socket to the spare", async () => {
+    const { group, port, events, until: untilEvent } = await rig({ acceptIn: "worker" });
+    const { release } = await stall(0);
+    // The kernel deals them to both workers; those of the one that stands still are accepted by nobody.
+    const clients = Array.from({ length: 60 }, () => new RawClient(port));
+    await Promise.all(clients.map(({ socket }) => once(socket, "connect")));
+    const answers = clients.map(async (client) => {
+      const answer = client.send(get("/", "Connection: close\r\n")).answer();
+      return await answer.then(({ head }) => head.slice(0, 15), String);
+    });
+    release();
+    await untilEvent(/^lost 0: Error: a bug outside of any connection/);
+    expect((await Promise.all(answers)).filter((answer) => answer !== "HTTP/1.1 200 OK")).toEqual([]);
+    await untilEvent(/^exited 0/);
+    await until(() => group.servingCount === 2);
+    expect(events.filter((event) => event.startsWith("lost"))).toHaveLength(1);
   });
 });
 

@@ -10,6 +10,8 @@ export interface WorkerGroupOptions {
   readonly count: number;
   /** One more waits, to take the place of one that is lost without a start. */
   readonly keepsSpare: boolean;
+  /** Nothing listens before every worker has applied a config: who shares the port serves well meanwhile. */
+  readonly waitsForConfig: boolean;
   /** The thread that accepts connections. */
   readonly acceptIn: "worker" | "main";
   readonly proxyHosts: readonly string[];

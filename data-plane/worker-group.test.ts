@@ -3,11 +3,12 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { defaultClientLimits } from "./proxy/client-limits.ts";
 import { FakeTimers } from "./upstream/timers.test-fake.ts";
 import { systemTimers } from "./upstream/timers.ts";
-import { ListenError, WorkerGroup } from "./worker-group.ts";
+import { WorkerGroup } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 
 function config(publication: number, behaviour = "serve"): WorkerConfig {
@@ -38,6 +39,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     entry: new URL("./worker-group.test-worker.ts", import.meta.url),
     count: 2,
     keepsSpare: false,
+    waitsForConfig: false,
     acceptIn: "worker",
     reusePort: true,
     proxyHosts: ["127.0.0.1"],
@@ -95,6 +97,22 @@ describe("WorkerGroup", () => {
     await group.start();
     expect(await delivered).toEqual({ ok: true });
   });
+
+  it.each(["worker", "main"] as const)(
+    "listens only when every worker has a config, where it is to wait for that, accepting in %s",
+    async (acceptIn) => {
+      const { group } = rig({ acceptIn, waitsForConfig: true, keepsSpare: true });
+      const started = group.start();
+      await group.caughtUp();
+      expect(await group.deliver(config(1, "refuse,1"), [])).toEqual({ ok: false, message: "worker 1 refuses" });
+      group.withdraw();
+      await group.caughtUp();
+      expect(group.listeningCount).toBe(0);
+      expect(await group.deliver(config(2), [])).toEqual({ ok: true });
+      expect(group.servingCount).toBe(2);
+      expect(await ask(await started)).toMatch(/^worker \d$/);
+    },
+  );
 
   it("says which worker refused a config, and delivers the next one", async () => {
     const { group } = rig();

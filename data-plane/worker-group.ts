@@ -1,6 +1,7 @@
 import type { Server } from "node:net";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { ConnectionDealer } from "./connection-dealer.ts";
+import { ListenError } from "./listen-error.ts";
 import type { TrafficSum } from "./status/traffic-totals.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { WorkerLosses } from "./worker-losses.ts";
@@ -8,16 +9,6 @@ import type { FromWorker, ToWorker } from "./worker-message.ts";
 import { PULSE_MS, takePulse } from "./worker-pulse.ts";
 import { WorkerSet } from "./worker-set.ts";
 import type { WorkerCounters, WorkerThread } from "./worker-thread.ts";
-
-/** Why the proxy port could not be opened. */
-export class ListenError extends Error {
-  readonly code: string;
-
-  constructor(message: string, code: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 export type DeliveryOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
@@ -46,6 +37,8 @@ export class WorkerGroup {
   #handOver: { readonly leaver: WorkerThread; readonly successor: WorkerThread } | null = null;
   #isEnding = false;
   #isWithdrawing = false;
+  /** Nobody listens before all could serve; the workers are spares until then. */
+  #isHeldBack: boolean;
   #tickCount = 0;
   #cancelTick = () => {};
   #cancelFill = () => {};
@@ -53,6 +46,7 @@ export class WorkerGroup {
   constructor(options: WorkerGroupOptions) {
     this.#options = options;
     this.#port = options.proxyPort;
+    this.#isHeldBack = options.waitsForConfig;
     const { entry, resourceLimits, timers, endpointTable, version, settings, onExited } = options;
     this.#workers = new WorkerSet({
       entry,
@@ -73,17 +67,21 @@ export class WorkerGroup {
    * Errors: ListenError; any other Error when a worker dies before it listens.
    */
   async start(): Promise<number> {
+    if (!this.#isHeldBack) await this.#openDealer();
+    return await new Promise((resolve, reject) => {
+      this.#starting = { resolve, reject };
+      this.#fill();
+      this.#tickLater();
+    });
+  }
+
+  async #openDealer(): Promise<void> {
     try {
       if (this.#dealer !== null) this.#port = await this.#dealer.open(this.#place());
     } catch (cause) {
       const { message, code } = cause as NodeJS.ErrnoException;
       throw new ListenError(message, code ?? "");
     }
-    return await new Promise((resolve, reject) => {
-      this.#starting = { resolve, reject };
-      this.#fill();
-      this.#tickLater();
-    });
   }
 
   get listeningCount(): number {
@@ -154,7 +152,7 @@ export class WorkerGroup {
     const startedAtMs = timers.nowMs();
     // Workers answer with "close" while the main thread goes on accepting: so they hear of it first.
     if (this.#dealer !== null) this.post({ type: "wind-down" });
-    await this.#dealer?.drain(timeoutMs);
+    await this.#dealer?.drain(timeoutMs / 2);
     this.post({ type: "drain", timeoutMs: Math.max(timeoutMs - (timers.nowMs() - startedAtMs), 0) });
     const isOver = new Promise<void>((resolve) => timers.after(timeoutMs + PULSE_MS, resolve));
     await Promise.race([this.#workers.until(() => this.#workers.all().every(({ isDrained }) => isDrained)), isOver]);
@@ -178,15 +176,17 @@ export class WorkerGroup {
   /** Sees to it that as many workers serve as should, and that a spare waits. */
   #fill(): void {
     if (this.#isEnding) return;
+    const isHeldBack = this.#isHeldBack;
     // Without a port the first worker finds one, and the others take that.
-    const wanted = this.#port === 0 ? 1 : this.#options.count;
-    for (let missing = wanted - this.#workers.all("serving").length; missing > 0; missing--) {
-      const thread = this.#workers.all("spare")[0] ?? this.#startWorker();
+    const wanted = this.#port === 0 && !isHeldBack ? 1 : this.#options.count;
+    for (let missing = wanted - this.#workers.all(isHeldBack ? "spare" : "serving").length; missing > 0; missing--) {
+      const thread = (isHeldBack ? null : this.#workers.all("spare")[0]) ?? this.#startWorker();
       if (thread === null) {
         // Those that are about to go have all the numbers.
         this.#fillLater(PULSE_MS);
         return;
       }
+      if (isHeldBack) continue;
       thread.role = "serving";
       this.#letIn(thread);
     }
@@ -259,6 +259,7 @@ export class WorkerGroup {
         else thread.end(`cannot listen: ${message.message}`);
         break;
       case "applied":
+        this.#openWhenConfigured();
         this.#checkDelivery();
         break;
       case "apply-failed":
@@ -277,10 +278,30 @@ export class WorkerGroup {
       case "handed-over":
         this.#passOn(thread, message.servers);
         break;
+      case "failed": {
+        const hasPlace = thread.role === "serving";
+        // Its place is taken before it is lost: nobody else is to be let in for it then.
+        thread.role = "leaving";
+        const isTaken = hasPlace && this.#promoteSpare(message.servers);
+        if (!isTaken && message.servers.length > 0) this.#passOn(thread, message.servers);
+        break;
+      }
       case "drained":
         if (thread.role === "leaving") thread.end("has left");
         break;
     }
+  }
+
+  /** The first config is with all workers: those that were held back are let in. */
+  #openWhenConfigured(): void {
+    const { count } = this.#options;
+    const configured = this.#workers.all("spare").filter((thread) => thread.hasAnsweredConfig && thread.hasApplied);
+    if (!this.#isHeldBack || this.#delivery === null || configured.length < count) return;
+    this.#isHeldBack = false;
+    this.#openDealer().then(
+      () => this.#fill(),
+      (error) => this.#cannotStart(error),
+    );
   }
 
   #listening(port: number): void {
@@ -347,14 +368,16 @@ export class WorkerGroup {
     }
   }
 
-  /** No start to wait for: that is what it is there for. */
-  #promoteSpare(): void {
+  /** No start to wait for: that is what it is there for. @param servers of the lost worker, if it could send them */
+  #promoteSpare(servers: readonly Server[] = []): boolean {
     const spare = this.#workers
       .all("spare")
       .find((thread) => thread.hasStarted && thread !== this.#handOver?.successor);
-    if (spare === undefined) return;
+    if (spare === undefined) return false;
     spare.role = "serving";
-    this.#letIn(spare);
+    if (servers.length > 0) spare.post({ type: "adopt", servers }, servers);
+    else this.#letIn(spare);
+    return true;
   }
 
   #tickLater(): void {

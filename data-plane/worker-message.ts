@@ -48,7 +48,7 @@ export type ToWorker =
   | { readonly type: "hand-over"; readonly timeoutMs: number }
   /** Answers say from now on that their connection ends. */
   | { readonly type: "wind-down" }
-  /** Stop keeping connections; close the listener when no connection came for 1 s or `timeoutMs` is over; then "drained". */
+  /** Stop keeping connections; close the listener when no connection came for 1 s, or half of `timeoutMs` is over; then "drained". */
   | { readonly type: "drain"; readonly timeoutMs: number };
 
 /** Worker to main thread. */
@@ -75,4 +75,6 @@ export type FromWorker =
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   /** The listening servers come with this message; with none when the main thread listens. */
   | { readonly type: "handed-over"; readonly servers: readonly Server[] }
+  /** A bug outside of any connection ends the worker; the listening servers come with this, for whoever takes its place. */
+  | { readonly type: "failed"; readonly cause: string; readonly servers: readonly Server[] }
   | { readonly type: "drained" };

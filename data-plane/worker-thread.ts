@@ -81,6 +81,11 @@ export class WorkerThread {
     return this.#hasConfig && this.#configsUnanswered === 0;
   }
 
+  /** Whether it has ever taken a config to serve. */
+  get hasApplied(): boolean {
+    return this.#hasApplied;
+  }
+
   /** Whether the worker gets connections and has answered the newest config. */
   get isServing(): boolean {
     return this.#port !== null && this.hasAnsweredConfig;
@@ -148,7 +153,8 @@ export class WorkerThread {
   #receive(message: FromWorker): void {
     if (!this.#isAlive) {
       // What it hands over in its last moment is closed: the group does not know it any more.
-      if (message.type === "handed-over") for (const server of message.servers) server.close();
+      if (message.type === "handed-over" || message.type === "failed")
+        for (const server of message.servers) server.close();
       return;
     }
     this.#hasStarted = true;
@@ -163,6 +169,8 @@ export class WorkerThread {
     if (message.type === "applied" || message.type === "apply-failed") this.#configsUnanswered--;
     if (message.type === "drained") this.isDrained = true;
     this.#options.onMessage(this, message);
+    // Its exit follows; nobody is to wait for that.
+    if (message.type === "failed") this.#lose(message.cause);
   }
 
   #lose(cause: string): void {

@@ -72,6 +72,23 @@ async function handOver(server: ProxyServer, timeoutMs: number): Promise<void> {
   leave(server);
 }
 
+/**
+ * A bug outside of any connection: what this thread holds is not to be trusted, and so it ends. Ending takes it tens of
+ * milliseconds, in which connections would go on coming: its listening sockets, which hold nothing of it, go to its
+ * successor first, and its clients hear of it at once.
+ */
+function fail(server: ProxyServer, error: unknown): never {
+  const cause = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const servers = server.release();
+  try {
+    main.postMessage({ type: "failed", cause, servers } satisfies FromWorker, servers as unknown as Transferable[]);
+  } catch {
+    tell({ type: "failed", cause, servers: [] });
+  }
+  server.cut();
+  process.exit(1);
+}
+
 function leave(server: ProxyServer): void {
   // What was counted since it was last asked for would be lost with this thread.
   tellCounters(server, 0);
@@ -137,6 +154,7 @@ const server = await ProxyServer.create({
   onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
   onDefect: reportDefect,
 });
+process.on("uncaughtException", (error) => fail(server, error));
 main.on("message", (message: ToWorker) => {
   serve(server, message).catch(reportDefect);
 });

@@ -78,14 +78,16 @@ export class ClientConnections implements ConnectionOwner {
     for (const connection of this.#connections) if (connection.isIdle) connection.closeIdle();
   }
 
+  cut(): void {
+    for (const connection of this.#connections) connection.close();
+  }
+
   /** Resolves when the last connection is gone, or after `timeoutMs`, when those that are left are cut. */
   async emptied(timeoutMs: number): Promise<void> {
     if (this.#connections.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#whenEmpty.push(resolve);
-    const timer = setTimeout(() => {
-      for (const connection of this.#connections) connection.close();
-    }, timeoutMs);
+    const timer = setTimeout(() => this.cut(), timeoutMs);
     await promise;
     clearTimeout(timer);
   }

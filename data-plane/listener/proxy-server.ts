@@ -192,7 +192,8 @@ export class ProxyServer {
 
   /**
    * Leaves without losing a request: answers say that the connection ends, new ones are still taken until none
-   * came for a second, and then the listeners close. Exchanges have until `timeoutMs` in all.
+   * came for a second, or for half of the time, and then the listeners close. Exchanges have until `timeoutMs` in all:
+   * where connections never pause, those taken last have the other half.
    */
   async drain(timeoutMs: number): Promise<void> {
     this.engine.isDraining = true;
@@ -200,8 +201,8 @@ export class ProxyServer {
     const left = () => timeoutMs - (performance.now() - startedAtMs);
     const isQuiet = () => Math.min(this.#connections.quietMs, performance.now() - startedAtMs) >= quietBeforeCloseMs;
     // Without listeners of its own nothing more comes: who listens has stopped before.
-    while (this.#listeners.length > 0 && left() > 0 && !isQuiet()) {
-      await new Promise((resolve) => setTimeout(resolve, Math.min(tickMs, Math.max(left(), 1))));
+    while (this.#listeners.length > 0 && left() > timeoutMs / 2 && !isQuiet()) {
+      await new Promise((resolve) => setTimeout(resolve, Math.min(tickMs, Math.max(left() - timeoutMs / 2, 1))));
     }
     await this.close(Math.max(left(), 0));
   }
@@ -214,6 +215,11 @@ export class ProxyServer {
     this.engine.isDraining = true;
     await this.#connections.emptied(timeoutMs);
     await this.close();
+  }
+
+  /** Ends every connection within this turn of the event loop, whatever is under way on it. */
+  cut(): void {
+    this.#connections.cut();
   }
 
   /** Closes the listeners, then every connection: idle ones at once, the others when done or after `timeoutMs`. */

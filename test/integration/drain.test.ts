@@ -2,7 +2,8 @@ import { createServer, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { createBalancedRoute } from "../support/admin-client.ts";
-import { startControlPlane, startDataPlane } from "../support/penstock-processes.ts";
+import { startConnectionLoad } from "../support/connection-load.ts";
+import { startControlPlane, startDataPlane, startEchoTargetProcess } from "../support/penstock-processes.ts";
 import { getFresh } from "../support/raw-http.ts";
 
 const inFlightCount = 100;
@@ -102,6 +103,26 @@ describe("SIGTERM", () => {
         expect(isClean).toBe(true);
       }
       expect(await dataPlane.ended).toBe(0);
+    },
+  );
+
+  it.each(["worker", "main"])(
+    "finishes what it has taken where connections never pause, accepting in %s",
+    async (accept) => {
+      const controlPlane = await startControlPlane();
+      const env = { PENSTOCK_ACCEPT: accept, PENSTOCK_DRAIN_TIMEOUT: "4s" };
+      const dataPlane = await startDataPlane(controlPlane.syncAddress, { env });
+      const target = await startEchoTargetProcess("t1");
+      const targets = [`127.0.0.1:${target.port}`];
+      await createBalancedRoute(controlPlane.adminUrl, { name: "d", path: "/d", targets });
+      const path = "/d?delay=300";
+      const load = startConnectionLoad({ port: dataPlane.proxyPort, path, requestsPerSecond: 50, keptCount: null });
+      dataPlane.child.kill("SIGTERM");
+      expect(await dataPlane.ended).toBe(0);
+      const { ok, failures } = await load.stop();
+      // Who came when nobody listened any more was refused, or reset in the queue. Nobody was taken and not answered.
+      expect(Object.keys(failures).filter((kind) => !["refused", "reset"].includes(kind))).toEqual([]);
+      expect(ok).toBeGreaterThan(0);
     },
   );
 

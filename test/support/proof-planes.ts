@@ -4,18 +4,49 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createBalancedRoute } from "./admin-client.ts";
-import { runProcess } from "./child-process.ts";
+import { type RunningProcess, runProcess } from "./child-process.ts";
 
 const command = fileURLToPath(new URL("../../bin/penstock.js", import.meta.url));
+
+const echoTarget = fileURLToPath(new URL("./echo-target.ts", import.meta.url));
 
 /** Both planes as processes, outside of any test. */
 export interface ProofPlanes {
   readonly adminUrl: string;
   readonly proxyPort: number;
+  /** host:port where nodes connect. */
+  readonly syncAddress: string;
   readonly statusUrl: string;
+  readonly dataPlane: RunningProcess;
   readonly dataPlanePid: number;
   counters(): Promise<Record<string, number>>;
   stop(): Promise<void>;
+}
+
+const isReady = (line: Record<string, unknown>): boolean => line["msg"] === "ready";
+
+export interface ProofDataPlane {
+  readonly process: RunningProcess;
+  readonly proxyPort: number;
+  readonly statusUrl: string;
+}
+
+/** Starts a data plane with one worker, on free ports, but for what `env` says; resolves when it listens. */
+export async function startProofDataPlane(
+  env: Record<string, string>,
+  args: readonly string[] = [],
+): Promise<ProofDataPlane> {
+  const dataPlane = runProcess(process.execPath, [command, "data-plane", ...args], {
+    env: {
+      PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
+      PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
+      PENSTOCK_WORKERS: "1",
+      ...env,
+    },
+  });
+  const { proxy, status } = (await dataPlane.jsonLine(isReady)) as Record<string, string[]>;
+  const proxyPort = Number(proxy![0]!.split(":").at(-1));
+  return { process: dataPlane, proxyPort, statusUrl: `http://${status![0]}` };
 }
 
 /** Starts both planes with a route /p to the targets. */
@@ -24,7 +55,6 @@ export async function startProofPlanes(
   env: Record<string, string> = {},
 ): Promise<ProofPlanes> {
   const folder = mkdtempSync(join(tmpdir(), "penstock-proof-"));
-  const isReady = (line: Record<string, unknown>) => line["msg"] === "ready";
   const controlPlane = runProcess(process.execPath, [command, "control-plane"], {
     env: {
       PENSTOCK_STATE_DIR: folder,
@@ -33,25 +63,17 @@ export async function startProofPlanes(
     },
   });
   const { admin, sync } = (await controlPlane.jsonLine(isReady)) as Record<string, string[]>;
-  const dataPlane = runProcess(process.execPath, [command, "data-plane"], {
-    env: {
-      PENSTOCK_STATE_DIR: folder,
-      PENSTOCK_CONTROL_PLANE: sync![0]!,
-      PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
-      PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
-      PENSTOCK_WORKERS: "1",
-      ...env,
-    },
-  });
-  const { proxy, status } = (await dataPlane.jsonLine(isReady)) as Record<string, string[]>;
+  const node = await startProofDataPlane({ PENSTOCK_STATE_DIR: folder, PENSTOCK_CONTROL_PLANE: sync![0]!, ...env });
+  const { process: dataPlane, proxyPort, statusUrl } = node;
   const adminUrl = `http://${admin![0]}`;
-  const statusUrl = `http://${status![0]}`;
   const targets = targetPorts.map((port) => `127.0.0.1:${port}`);
   await createBalancedRoute(adminUrl, { name: "proof", path: "/p", targets });
   return {
     adminUrl,
+    syncAddress: sync![0]!,
     statusUrl,
-    proxyPort: Number(proxy![0]!.split(":").at(-1)),
+    proxyPort,
+    dataPlane,
     dataPlanePid: dataPlane.pid,
     async counters() {
       return ((await (await fetch(`${statusUrl}/status`)).json()) as { counters: Record<string, number> }).counters;
@@ -62,6 +84,13 @@ export async function startProofPlanes(
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts an echo target as a process of its own: what keeps a proof busy must not make its target slow. */
+export async function startProofTarget(): Promise<{ readonly port: number; stop(): Promise<unknown> }> {
+  const target = runProcess(process.execPath, [echoTarget, "t1", "0"]);
+  const { port } = await target.jsonLine((line) => "port" in line);
+  return { port: port as number, stop: () => target.stop("SIGKILL") };
 }
 
 /** What a process has in memory, in KiB. */
