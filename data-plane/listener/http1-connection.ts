@@ -111,6 +111,11 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     }
   }
 
+  /** A client that takes no answers, or was told to wait, is not read any further. */
+  get #takesRequests(): boolean {
+    return !this.socket.isFull && !this.#times.isHeld;
+  }
+
   #readKept(): void {
     const { bytes, start, end } = this.#kept;
     this.#read(new ReadBuffer(bytes, false), start, end);
@@ -124,7 +129,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     while (at < end) {
       const before = at;
       if (this.#phase < Phase.Exchange) {
-        if (!this.socket.isFull && !this.#times.isHeld && turns-- > 0) at = this.#readHead(from, at, end);
+        if (this.#takesRequests && turns-- > 0) at = this.#readHead(from, at, end);
       } else if (this.#phase === Phase.Exchange && this.#body.flows) at = this.#body.read(from, at, end);
       if (at === before) break;
     }
@@ -138,7 +143,11 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     else if (at < end) this.#awaitMore();
     // FIN came during an earlier request: of what is not whole by now nothing will come.
     else if (this.#hasEnded) this.onEnd();
-    if (this.#phase !== Phase.Exchange) return;
+    if (this.#phase !== Phase.Exchange) {
+      // A body that waited for a target in vain has left the socket paused.
+      if (this.#phase < Phase.Exchange && turns >= 0 && this.#takesRequests) this.socket.resume();
+      return;
+    }
     if (this.#body.flows) this.#times.awaitBody();
     // Reading may rest since before. Nothing is kept, so this is also how a client that leaves is noticed.
     if (this.#body.flows || (this.#body.isRead() && at === end)) this.socket.resume();
@@ -151,7 +160,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       if (this.#kept.length < this.#engine.limits.pipelinedMaxBytes) return;
       this.#engine.counters.add(Counter.limit_pipelined);
       this.socket.pause();
-    } else if (this.socket.isFull || this.#times.isHeld) this.socket.pause();
+    } else if (!this.#takesRequests) this.socket.pause();
     else if (this.#hasEnded) this.#end();
     else {
       this.#times.awaitHead();
@@ -277,8 +286,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   }
 
   #readOn(): void {
-    // A client that sends requests but takes no answers is not read any further: onDrain goes on.
-    if (this.socket.isFull || this.#times.isHeld) {
+    // onDrain, or the end of the hold, goes on.
+    if (!this.#takesRequests) {
       this.socket.pause();
       return;
     }
