@@ -208,6 +208,7 @@ describe("websockets", () => {
     expect(proxy.counter("tunnels_active")).toBe(1);
     await client.closed;
     await until(() => target.sockets.size === 0 && proxy.counter("tunnels_active") === 0);
+    expect([proxy.counter("limit_tunnel_idle_time"), proxy.counter("limit_idle_time")]).toEqual([1, 0]);
   });
 
   it("go on over changes of the configuration, and end with the grace time of a drain", async () => {

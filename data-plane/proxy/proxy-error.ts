@@ -19,6 +19,7 @@ export type ProxyErrorName =
   | "method_not_allowed"
   | "request_timeout"
   | "uri_too_long"
+  | "misdirected"
   | "body_too_large"
   | "total_timeout"
   | "overloaded"
@@ -70,6 +71,7 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   body_too_large: ["http_request_denied", 413, "Request body too large", "p"],
   total_timeout: ["http_response_timeout", 504, timingOut],
   overloaded: ["http_request_denied", 503, "this node has too much to do"],
+  misdirected: ["http_request_error", 421, "Misdirected request", "p"],
   uri_too_long: ["http_request_error", 414, "URI too long", "p"],
   head_too_large: ["http_request_error", 431, "Request header or cookie too large", "p"],
   expectation_failed: ["http_request_error", 417, "Expectation failed", "p"],
@@ -100,6 +102,7 @@ const byStatus: Readonly<Record<number, ProxyErrorName>> = {
   405: "method_not_allowed",
   414: "uri_too_long",
   417: "expectation_failed",
+  421: "misdirected",
   431: "head_too_large",
   501: "not_implemented",
   505: "version_not_supported",
