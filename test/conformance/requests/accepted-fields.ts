@@ -112,3 +112,24 @@ export const acceptedSpoofs: RequestFamily = {
     ["an underscore elsewhere", get("X_Own: 1\r\n"), { line, fields: "X_Own: 1\r\n" }],
   ]),
 };
+
+const traceparent = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+const tracestate = "tracestate: a=1,b=2\r\n";
+
+export const acceptedTraces: RequestFamily = {
+  name: "trace context",
+  source: "W3C Trace Context sections 3.2 and 4.3",
+  cases: accepted([
+    ["a trace and its state", get(traceparent + tracestate), { line, fields: traceparent + tracestate }],
+    ["a trace alone", get(`X: y\r\n${traceparent}`), { line, fields: `X: y\r\n${traceparent}` }],
+    [
+      "a state in two lines",
+      get(traceparent + tracestate.repeat(2)),
+      { line, fields: traceparent + tracestate.repeat(2) },
+    ],
+    ["a state without its trace", get(tracestate), { line }],
+    ["a trace of zeros", get(`traceparent: 00-${"0".repeat(32)}-b7ad6b7169203331-01\r\n${tracestate}`), { line }],
+    ["two traces", get(traceparent.repeat(2) + tracestate), { line }],
+    ["a trace nominated by Connection", get(`Connection: traceparent\r\n${traceparent}`), { line }],
+  ]),
+};
