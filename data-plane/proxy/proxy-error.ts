@@ -29,10 +29,26 @@ export type ProxyErrorName =
   | "version_not_supported"
   | "internal_error";
 
+/** The registered error types of RFC 9209 section 2.3 that are of use here: Proxy-Status may say nothing else. */
+type ProxyStatusError =
+  | "dns_error"
+  | "destination_not_found"
+  | "destination_unavailable"
+  | "destination_ip_unroutable"
+  | "connection_refused"
+  | "connection_terminated"
+  | "connection_timeout"
+  | "connection_limit_reached"
+  | "http_request_error"
+  | "http_request_denied"
+  | "http_response_timeout"
+  | "http_protocol_error"
+  | "proxy_configuration_error"
+  | "proxy_internal_error";
+
 export interface ProxyError {
   readonly name: ProxyErrorName;
-  /** Error type of RFC 9209. */
-  readonly type: string;
+  readonly type: ProxyStatusError;
   readonly status: number;
   readonly message: string;
   /** Whether another attempt may succeed, if the request can be sent again at all. */
@@ -43,7 +59,7 @@ export interface ProxyError {
   readonly isPlainByDefault: boolean;
 }
 
-type Row = readonly [type: string, status: number, message: string, traits?: string];
+type Row = readonly [type: ProxyStatusError, status: number, message: string, traits?: string];
 
 const invalidResponse = "An invalid response was received from the upstream server";
 const timingOut = "The upstream server is timing out";
