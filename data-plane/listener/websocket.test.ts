@@ -263,7 +263,7 @@ describe("websockets", () => {
     ["websocket by POST", get("/", upgradeLines).replace("GET", "POST")],
     ["websocket over HTTP/1.0", get("/", upgradeLines).replace("HTTP/1.1", "HTTP/1.0")],
     ["websocket without Connection", get("/", "Upgrade: websocket\r\n")],
-  ])("an upgrade that is not ours to pass on is declined: %s", async (_, text) => {
+  ])("S11: an upgrade that is not ours to pass on is declined: %s", async (_, text) => {
     const target = await backend((_request, socket) => void socket.write(answerText("plain")));
     const proxy = await rig({ ports: [target.port] });
     expect((await proxy.ask(text)).body).toBe("plain");

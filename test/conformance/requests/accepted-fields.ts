@@ -52,7 +52,7 @@ export const acceptedFields: RequestFamily = {
 };
 
 export const acceptedHopByHop: RequestFamily = {
-  name: "fields of this hop",
+  name: "S10: fields of this hop",
   source: "RFC 9110 sections 7.6.1 and 10.1.4",
   cases: accepted([
     ["Connection: keep-alive", get("Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n"), { line }],
@@ -74,6 +74,14 @@ export const acceptedHopByHop: RequestFamily = {
       get("Connection: X-Real-IP, X-Forwarded-Host, Via\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-Host: evil.test\r\n"),
       { line },
     ],
+    [
+      "nominations of all that we add",
+      get(
+        "Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Port, X-Forwarded-Path, X-Kong-Request-Id, Forwarded\r\n" +
+          "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n",
+      ),
+      { line },
+    ],
     ["a nomination of a field that is not there", get("Connection: nothing\r\n"), { line }],
     ["TE: trailers", get("TE: trailers\r\nConnection: TE\r\n"), { line, ours: { TE: "trailers", Connection: "TE" } }],
     ["another TE", get("TE: gzip;q=0.5\r\nConnection: TE\r\n"), { line }],
@@ -84,7 +92,7 @@ export const acceptedHopByHop: RequestFamily = {
 };
 
 export const acceptedSpoofs: RequestFamily = {
-  name: "what clients say about themselves",
+  name: "S9: what clients say about themselves",
   source: "RFC 7239; CGI's reading of underscores",
   cases: accepted([
     [

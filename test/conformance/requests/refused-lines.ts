@@ -76,7 +76,7 @@ export const refusedTargets: RequestFamily = {
     ["absolute-form and a bad Host", "GET http://a.test/x HTTP/1.1\r\nHost: a/b\r\n\r\n"],
     ["a backslash in absolute-form's host", get("", "http://a.test\\@b.test/x")],
     ["a question mark first", get("", "?x")],
-    ["100 KB", get("", `/${"x".repeat(100_000)}`), 414],
+    ["row 45: 100 KB", get("", `/${"x".repeat(100_000)}`), 414],
     ["8,193 bytes", get("", `/${"x".repeat(8_192)}`), 414],
   ]),
 };
