@@ -47,7 +47,7 @@ async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-describe("a worker that", () => {
+describe("row 21: a worker that", () => {
   it.each([
     { fault: "throws", says: /^lost 0: Error: a bug outside of any connection/ },
     { fault: "runs out of memory", says: /^lost 0: out of memory/ },

@@ -1,3 +1,4 @@
+import { equalsIgnoringCase } from "./body-framing.ts";
 import { byteClass, COLON, CR, FIELD_VALUE, HTAB, LF, SP, TOKEN } from "./byte-class.ts";
 import { type Field, fieldKind } from "./field-kind.ts";
 import { Problem } from "./head-problem.ts";
@@ -52,6 +53,14 @@ export class FieldLines {
 
   valueAt(index: number, bytes: Buffer): string {
     return bytes.toString("latin1", this.valueStart[index]!, this.valueEnd[index]!);
+  }
+
+  /** The first field of that name (given in lower case), or -1. For names that have no kind: it looks at each. */
+  indexOf(name: string, bytes: Uint8Array): number {
+    for (let index = 0; index < this.count; index++) {
+      if (equalsIgnoringCase(bytes, this.nameStart[index]!, this.nameEnd[index]!, name)) return index;
+    }
+    return -1;
   }
 }
 

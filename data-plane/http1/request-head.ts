@@ -245,12 +245,18 @@ export class RequestHead {
     if (first === ASTERISK && this.targetEnd - this.targetStart === 1) return -Problem.AsteriskForm;
     const schemeEnd = this.targetStart + 7;
     if (schemeEnd > this.targetEnd || !equalsIgnoringCase(bytes, this.targetStart, schemeEnd, "http://")) {
-      return -Problem.Target;
+      return this.#isSecureTarget(bytes) ? -Problem.Misdirected : -Problem.Target;
     }
     let at = schemeEnd;
     while (at < this.targetEnd && bytes[at] !== SLASH && bytes[at] !== QUESTION) at++;
     this.targetStart = at;
     return this.#takeAuthority(bytes, schemeEnd, at);
+  }
+
+  /** What is asked for is to be had over TLS alone (RFC 9110 section 7.4). */
+  #isSecureTarget(bytes: Uint8Array): boolean {
+    const end = this.targetStart + 8;
+    return end <= this.targetEnd && equalsIgnoringCase(bytes, this.targetStart, end, "https://");
   }
 }
 

@@ -30,7 +30,7 @@ const aborts: readonly (readonly [string, string, (client: RawClient) => void])[
   ["while it waits", get("/wait"), (client) => client.socket.resetAndDestroy()],
 ];
 
-describe("a client that goes away", () => {
+describe("row 42: a client that goes away", () => {
   it.each(aborts)("%s has its request ended at the target, 125 times over", async (_, text, leave) => {
     const target = await openRawBackend((socket) => {
       socket.once("data", (bytes) => {

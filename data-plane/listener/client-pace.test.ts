@@ -30,7 +30,7 @@ class Rig {
   }
 }
 
-describe("ClientPace", () => {
+describe("ClientPace (row 43)", () => {
   it.each([
     ["nothing of a body", 0],
     ["a byte a second", 1],

@@ -35,7 +35,7 @@ async function inPieces(client: RawClient, text: string, pieceBytes: number): Pr
 
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-describe("first bytes", () => {
+describe("S6 until HTTP/2 is served: first bytes", () => {
   it.each([1, 5, 24])("tell HTTP/2, which is answered in HTTP/1.1 for now: pieces of %i", async (pieceBytes) => {
     const { proxy, target } = await rigAndTarget();
     const client = proxy.client();

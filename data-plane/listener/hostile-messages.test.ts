@@ -83,7 +83,7 @@ describe("hostile requests", () => {
     expect(target.requests).toHaveLength(0);
   });
 
-  it("is not ended by any garbage", async () => {
+  it("S16: is not ended by any garbage", async () => {
     const target = await hello();
     const proxy = await rig({ ports: [target.port] });
     const leads = [
@@ -169,7 +169,7 @@ describe("hostile requests", () => {
   });
 });
 
-describe("hostile answers", () => {
+describe("S16: hostile answers", () => {
   it.each([
     ["garbage", "SSH-2.0-OpenSSH_9\r\n\r\n"],
     ["two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"],

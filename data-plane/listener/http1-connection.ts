@@ -112,6 +112,11 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     }
   }
 
+  /** A client that takes no answers, or was told to wait, is not read any further. */
+  get #takesRequests(): boolean {
+    return !this.socket.isFull && !this.#times.isHeld;
+  }
+
   #readKept(): void {
     const { bytes, start, end } = this.#kept;
     this.#read(new ReadBuffer(bytes, false), start, end);
@@ -125,7 +130,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     while (at < end) {
       const before = at;
       if (this.#phase < Phase.Exchange) {
-        if (!this.socket.isFull && !this.#times.isHeld && turns-- > 0) at = this.#readHead(from, at, end);
+        if (this.#takesRequests && turns-- > 0) at = this.#readHead(from, at, end);
       } else if (this.#phase === Phase.Exchange && this.#body.flows) at = this.#body.read(from, at, end);
       if (at === before) break;
     }
@@ -155,7 +160,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       if (this.#kept.length < this.#engine.limits.pipelinedMaxBytes) return;
       this.#engine.counters.add(Counter.limit_pipelined);
       this.socket.pause();
-    } else if (this.socket.isFull || this.#times.isHeld) this.socket.pause();
+    } else if (!this.#takesRequests) this.socket.pause();
     else if (this.#hasEnded) this.#end();
     else {
       this.#times.awaitHead();
@@ -281,8 +286,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   }
 
   #readOn(): void {
-    // A client that sends requests but takes no answers is not read any further: onDrain goes on.
-    if (this.socket.isFull || this.#times.isHeld) {
+    // onDrain, or the end of the hold, goes on.
+    if (!this.#takesRequests) {
       this.socket.pause();
       return;
     }
@@ -293,7 +298,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   /** Between exchanges: reading may rest since before, and what is kept needs more, or there is nothing. */
   #listen(): void {
-    if (this.socket.isFull || this.#times.isHeld) return;
+    if (!this.#takesRequests) return;
     if (this.#phase === Phase.Head || (this.#phase === Phase.Idle && this.#kept.length === 0)) this.socket.resume();
   }
 

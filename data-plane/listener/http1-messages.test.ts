@@ -212,6 +212,22 @@ describe("pipelined requests", () => {
     expect((await client.send(get("/x")).answer()).head).toMatch(/^HTTP\/1\.1 404 /);
   });
 
+  it("pass on in one write each: head and body, both ways", async () => {
+    const pieces = { target: 0, client: 0 };
+    const target = await rawBackend((socket) => {
+      socket.on("data", () => {
+        pieces.target++;
+        socket.write(answerText("hello"));
+      });
+    });
+    const proxy = await rig({ ports: [target.port] });
+    const client = proxy.client();
+    client.socket.on("data", () => pieces.client++);
+    client.send(post("/", "first") + post("/", "second") + post("/", "third"));
+    for (let i = 0; i < 3; i++) expect((await client.answer()).body).toBe("hello");
+    expect(pieces).toEqual({ target: 3, client: 3 });
+  });
+
   it("mix answers of our own and of servers in order", async () => {
     const target = await backend((request, socket) => void socket.write(answerText(echoTarget(request))));
     const proxy = await rig({ ports: [target.port], routes: [{ paths: ["/p"], stripPath: false }] });

@@ -61,7 +61,7 @@ describe("limits on heads", () => {
   });
 });
 
-describe("the limit on bodies", () => {
+describe("row 46: the limit on bodies", () => {
   const routes = [{ bodyMaxBytes: 10 }];
 
   it.each([
@@ -85,6 +85,32 @@ describe("the limit on bodies", () => {
     expect(answers).toMatch(/^HTTP\/1\.1 413 Content Too Large\r\n/);
     expect(answers).not.toContain("100 Continue");
     expect(target.connectionCount).toBe(0);
+  });
+
+  it("refuses a body that was sent without asking just the same: not a byte of it reaches the target", async () => {
+    const target = await hello();
+    const proxy = await rig({ ports: [target.port], routes });
+    expect(
+      await proxy
+        .client()
+        .send(post("/", "x".repeat(200_000)))
+        .rest(),
+    ).toMatch(/^HTTP\/1\.1 413 /);
+    expect(target.connectionCount).toBe(0);
+  });
+
+  it("lets a client ask that does not say how long its body is, and breaks off where it is too long", async () => {
+    const target = await rawBackend((socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 100 Continue\r\n\r\n"));
+    });
+    const proxy = await rig({ ports: [target.port], routes });
+    const head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n";
+    const client = proxy.client().send(head);
+    expect((await client.answer()).head).toBe("HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("b\r\nhello world\r\n0\r\n\r\n");
+    expect(await client.rest()).toMatch(/^HTTP\/1\.1 413 .*Connection: close\r\n/s);
+    await until(() => target.sockets.size === 0);
+    expect([proxy.counter("limit_body_bytes"), proxy.counter("attempts_lost")]).toEqual([1, 0]);
   });
 
   it("counts the content of a chunked body, and not its framing", async () => {
@@ -116,7 +142,7 @@ describe("the limit on bodies", () => {
   });
 });
 
-describe("limits on connections", () => {
+describe("row 44: limits on connections", () => {
   it("hold for one address and leave the others alone", async () => {
     const target = await hello();
     const proxy = await rig({ ports: [target.port], server: { limits: { addressConnectionMaxCount: 2 } } });
@@ -175,7 +201,7 @@ describe("limits on what is sent ahead", () => {
   });
 });
 
-describe("limits on clients' time", () => {
+describe("row 43 and S8: limits on clients' time", () => {
   const limits = { rateGraceMs: 500, headTimeoutMs: 300, keepAliveTimeoutMs: 300, lingerTimeoutMs: 50 };
 
   it("end a head that takes too long, and a connection that nothing comes on", async () => {

@@ -175,6 +175,28 @@ describe("the access log", () => {
   });
 });
 
+describe("the latency headers", () => {
+  it("tell how long the target took, how long we did, and how long an answer of our own took", async () => {
+    const target = await openBackend((_, socket) => {
+      setTimeout(() => socket.write(answerText("late")), 50);
+    });
+    opened.push(target);
+    const { proxy } = await open({ ports: [target.port], routes: [{ name: "r", paths: ["/r"] }] });
+    const startedAtMs = performance.now();
+    const { head } = await proxy.ask(get("/r"));
+    const tookMs = performance.now() - startedAtMs;
+    const latencies = ["Upstream", "Proxy"].map((of) =>
+      Number(new RegExp(`^X-Kong-${of}-Latency: (\\d+)\r$`, "m").exec(head)![1]),
+    );
+    // The one time that nobody else can have had: the target's. And both lie within what the client saw.
+    expect(latencies[0]).toBeGreaterThanOrEqual(49);
+    expect(latencies[0]! + latencies[1]!).toBeLessThanOrEqual(tookMs + 2);
+    const { head: ours } = await proxy.ask(get("/none"));
+    expect(ours).toMatch(/^X-Kong-Response-Latency: \d+\r$/m);
+    expect(ours).not.toMatch(/X-Kong-(Upstream|Proxy)-Latency/);
+  });
+});
+
 describe("the traffic counts", () => {
   it("follow requests through swaps of the snapshot", async () => {
     const { target, proxy } = await open();

@@ -21,7 +21,7 @@ async function rig(limits: RigOptions["server"] = { limits: { shedHoldMs: 100 } 
   return { target, proxy, refuse };
 }
 
-describe("a worker that has too much to do", () => {
+describe("row 25: a worker that has too much to do", () => {
   it("refuses new requests at once, in our words, and says when to come back", async () => {
     const { target, proxy, refuse } = await rig();
     await refuse(1);

@@ -241,7 +241,7 @@ describe("ProxyServer", () => {
     expect(proxy.counter("connections_accepted")).toBe(1);
   });
 
-  it("keeps its connections to a target that stays over 20 swaps, and closes those to targets that go", async () => {
+  it("row 22: keeps its connections to a target that stays over 20 swaps, and closes those to targets that go", async () => {
     const [stays, goes] = [await echo(), await echo()];
     const proxy = await rig({ ports: [stays.port] });
     const client = proxy.client();

@@ -11,9 +11,13 @@ const claims =
   "X-Forwarded-Port: 8443\r\nX-Forwarded-Path: /before\r\nX-Forwarded-Prefix: /pre\r\nX-Real-IP: 198.51.100.7\r\n" +
   "Forwarded: for=192.0.2.1\r\nX-Kong-Request-Id: mine\r\nx_forwarded_proto: https\r\nX-Forwarded_For: 192.0.2.9\r\n";
 
-async function open(trustedProxies: readonly string[], routes: RigOptions["routes"] = [{ paths: ["/mock"] }]) {
+async function open(
+  trustedProxies: readonly string[],
+  routes: RigOptions["routes"] = [{ paths: ["/mock"] }],
+  server: RigOptions["server"] = {},
+) {
   const target: Backend = await openBackend((_, socket) => void socket.write(answerText("ok")));
-  const proxy = await Rig.open({ ports: [target.port], routes, server: { trustedProxies } });
+  const proxy = await Rig.open({ ports: [target.port], routes, server: { ...server, trustedProxies } });
   opened.push(target, proxy);
   return { target, proxy };
 }
@@ -28,15 +32,27 @@ async function forwarded(trustedProxies: readonly string[]): Promise<Record<stri
   const pairs = lines.map((line) => line.split(": ") as [string, string]);
   expect(new Set(pairs.map(([name]) => name.toLowerCase().replaceAll("_", "-"))).size).toBe(pairs.length);
   expect(pairs.find(([name]) => name === "X-Kong-Request-Id")![1]).toMatch(/^[0-9a-f]{32}$/);
-  return Object.fromEntries(pairs.filter(([name]) => name !== "X-Kong-Request-Id" && name !== "X-Forwarded-Port"));
+  const said = Object.fromEntries(pairs.filter(([name]) => name !== "X-Kong-Request-Id"));
+  if (said["X-Forwarded-Port"] === String(proxy.server.port)) said["X-Forwarded-Port"] = "ours";
+  return said;
 }
 
-describe("a peer's word on the origin of its requests", () => {
+/** Every spelling of a name with at least one underscore for a hyphen. */
+function aliases(name: string): string[] {
+  const words = name.split("-");
+  const spellings = words
+    .slice(1)
+    .reduce((all, word) => all.flatMap((start) => [`${start}-${word}`, `${start}_${word}`]), [words[0]!]);
+  return spellings.filter((spelling) => spelling.includes("_"));
+}
+
+describe("S9: a peer's word on the origin of its requests", () => {
   it("is kept when the peer is trusted", async () => {
     expect(await forwarded(["127.0.0.0/8"])).toEqual({
       "X-Forwarded-For": "203.0.113.9, 192.0.2.1, 127.0.0.1",
       "X-Forwarded-Proto": "https",
       "X-Forwarded-Host": "shop.test:8443",
+      "X-Forwarded-Port": "8443",
       "X-Forwarded-Path": "/before",
       "X-Forwarded-Prefix": "/pre",
       "X-Real-IP": "192.0.2.1",
@@ -51,12 +67,56 @@ describe("a peer's word on the origin of its requests", () => {
         "X-Forwarded-For": "203.0.113.9, 192.0.2.1, 127.0.0.1",
         "X-Forwarded-Proto": "http",
         "X-Forwarded-Host": "a.test",
+        "X-Forwarded-Port": "ours",
         "X-Forwarded-Path": "/mock/a",
         "X-Forwarded-Prefix": "/mock",
         "X-Real-IP": "127.0.0.1",
       });
     },
   );
+
+  it.each([{ trusted: [] }, { trusted: ["127.0.0.1"] }])(
+    "is never taken under an underscore alias, when $trusted are trusted",
+    async ({ trusted }) => {
+      const { target, proxy } = await open(trusted);
+      const names = ["For", "Proto", "Host", "Port", "Path", "Prefix"].map((name) => `X-Forwarded-${name}`);
+      const all = [...names, "X-Real-IP", "X-Kong-Request-Id"].flatMap(aliases);
+      expect(all).toHaveLength(6 * 3 + 3 + 7);
+      const lines = all.flatMap((name) => [`${name}: 6.6.6.6\r\n`, `${name.toUpperCase()}: 6.6.6.6\r\n`]);
+      await proxy.ask(`GET /mock/a HTTP/1.1\r\nHost: a.test\r\n${lines.join("")}\r\n`);
+      expect(target.requests[0]!.head).not.toMatch(/_|6\.6\.6\.6/);
+    },
+  );
+
+  it.each([
+    { trusted: [], forwardedFor: "203.0.113.9", want: "127.0.0.1" },
+    { trusted: ["10.0.0.0/8"], forwardedFor: "203.0.113.9", want: "127.0.0.1" },
+    { trusted: ["127.0.0.0/8"], forwardedFor: "203.0.113.9", want: "203.0.113.9" },
+    // From right to left: what stands before the first that is not trusted was written by that one.
+    { trusted: ["127.0.0.0/8", "10.0.0.0/8"], forwardedFor: "6.6.6.6, 203.0.113.9, 10.1.1.1", want: "203.0.113.9" },
+    { trusted: ["127.0.0.0/8", "10.0.0.0/8"], forwardedFor: "6.6.6.6, spoofed, 10.1.1.1", want: "10.1.1.1" },
+  ])("makes $want the client in the log and for targets: $forwardedFor with $trusted trusted", async (one) => {
+    let text = "";
+    const send = (lines: Uint8Array) => {
+      text += Buffer.from(lines).toString();
+    };
+    const accessLog = { sampleRatio: 1, send };
+    const { target, proxy } = await open(one.trusted, [{}], { accessLog });
+    const spoofs =
+      "X-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nTrue-Client-IP: 6.6.6.6\r\n";
+    await proxy.ask(`GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: ${one.forwardedFor}\r\n${spoofs}\r\n`);
+    proxy.server.engine.accessLog!.flush();
+    expect(JSON.parse(text).client).toBe(one.want);
+    expect(target.requests[0]!.head).toContain(`\r\nX-Real-IP: ${one.want}\r\n`);
+  });
+
+  it("does not move a client to another address in the limit on connections", async () => {
+    const { proxy } = await open([], [{}], { limits: { addressConnectionMaxCount: 1 } });
+    const spoof = (address: string) => `GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: ${address}\r\n\r\n`;
+    await proxy.client().send(spoof("192.0.2.1")).answer();
+    await proxy.client().send(spoof("192.0.2.2")).closed;
+    expect(proxy.counter("limit_address_connections")).toBe(1);
+  });
 
   it("holds for one request only", async () => {
     const { target, proxy } = await open(["127.0.0.1"]);

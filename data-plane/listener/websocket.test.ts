@@ -208,6 +208,7 @@ describe("websockets", () => {
     expect(proxy.counter("tunnels_active")).toBe(1);
     await client.closed;
     await until(() => target.sockets.size === 0 && proxy.counter("tunnels_active") === 0);
+    expect([proxy.counter("limit_tunnel_idle_time"), proxy.counter("limit_idle_time")]).toEqual([1, 0]);
   });
 
   it("go on over changes of the configuration, and end with the grace time of a drain", async () => {
@@ -262,7 +263,7 @@ describe("websockets", () => {
     ["websocket by POST", get("/", upgradeLines).replace("GET", "POST")],
     ["websocket over HTTP/1.0", get("/", upgradeLines).replace("HTTP/1.1", "HTTP/1.0")],
     ["websocket without Connection", get("/", "Upgrade: websocket\r\n")],
-  ])("an upgrade that is not ours to pass on is declined: %s", async (_, text) => {
+  ])("S11: an upgrade that is not ours to pass on is declined: %s", async (_, text) => {
     const target = await backend((_request, socket) => void socket.write(answerText("plain")));
     const proxy = await rig({ ports: [target.port] });
     expect((await proxy.ask(text)).body).toBe("plain");

@@ -44,6 +44,7 @@ function writeAnswer(
   const text = errorResponse(error, status, {
     requestId: exchange.requestId,
     accept: exchange.accept,
+    contentType: exchange.contentType,
     version: engine.version,
     latencyMs: Math.round(performance.now() - exchange.startedAtMs),
     date: new Date().toUTCString(),

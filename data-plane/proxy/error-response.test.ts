@@ -5,6 +5,7 @@ import { proxyError } from "./proxy-error.ts";
 const facts: ErrorFacts = {
   requestId: "0123456789abcdef0123456789abcdef",
   accept: "",
+  contentType: "",
   version: "1.2.3",
   latencyMs: 7,
   date: "Thu, 01 Jan 1970 00:00:00 GMT",

@@ -5,6 +5,8 @@ export interface ErrorFacts {
   readonly requestId: string;
   /** Value of the request's Accept field, "" without one. */
   readonly accept: string;
+  /** Of its Content-Type field, which stands in for Accept as with Kong; "" without one. */
+  readonly contentType: string;
   readonly version: string;
   /** Milliseconds since the request's head was complete. */
   readonly latencyMs: number;
@@ -30,6 +32,7 @@ const reasons: Readonly<Record<number, string>> = {
   413: "Content Too Large",
   414: "URI Too Long",
   417: "Expectation Failed",
+  421: "Misdirected Request",
   426: "Upgrade Required",
   431: "Request Header Fields Too Large",
   500: "Internal Server Error",
@@ -51,7 +54,8 @@ const contentTypes: Readonly<Record<BodyType, string>> = {
 
 /** The whole answer, head and body, in the shape that Kong's clients know. All of it is ASCII. */
 export function errorResponse(error: ProxyError, status: number, facts: ErrorFacts): string {
-  const type = bodyType(facts.accept, error.isPlainByDefault);
+  const accept = facts.accept || (error.isPlainByDefault ? facts.contentType : "");
+  const type = bodyType(accept, error.isPlainByDefault);
   const body = errorBody(type, error.message, facts.requestId);
   const detail = facts.detail === "" ? "" : `; details="${facts.detail}"`;
   return (

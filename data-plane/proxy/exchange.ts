@@ -69,6 +69,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   requestId = "";
   startedAtMs = 0;
   accept = "";
+  /** Only of a request with a body and without Accept: what an answer of our own may go by instead. */
+  contentType = "";
   host = "";
   /** Host and port as the client sent them. */
   authority = "";
@@ -174,6 +176,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.asksForWebsocket = head.asksForWebsocket;
     this.isBodyComplete = head.framing === Framing.None;
     if (head.acceptIndex >= 0) this.accept = head.fields.valueAt(head.acceptIndex, bytes);
+    else if (head.framing !== Framing.None) this.#readContentType(head, bytes);
     this.authority = bytes.toString("latin1", head.hostStart, head.authorityEnd);
     const hostLength = head.hostNameEnd - head.hostStart;
     const host = hostLength === this.authority.length ? this.authority : this.authority.slice(0, hostLength);
@@ -185,6 +188,11 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.clientAddress = clientAddress(this.client.remoteAddress, this.claims, this.engine.trustedProxies!);
   }
 
+  #readContentType({ fields }: RequestHead, bytes: Buffer): void {
+    const index = fields.indexOf("content-type", bytes);
+    if (index >= 0) this.contentType = fields.valueAt(index, bytes);
+  }
+
   /** A fresh state with nothing but an id and a start: also for what is refused before it is a request. */
   reset(): void {
     this.isActive = true;
@@ -193,6 +201,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.requestId = this.engine.requestIds.next();
     this.startedAtMs = performance.now();
     this.accept = "";
+    this.contentType = "";
     this.host = "";
     this.authority = "";
     this.clientAddress = this.client.remoteAddress;

@@ -1,4 +1,3 @@
-import { lowerCase } from "../http1/byte-class.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { traceIdEnd, traceIdStart } from "../http1/trace-context.ts";
 
@@ -13,7 +12,6 @@ export interface LoggedAttempt {
   outcome: string;
 }
 
-const userAgentName = Buffer.from("user-agent");
 /** Longer ones tell no more, and a line should stay short enough to be written whole. */
 const userAgentMaxChars = 256;
 
@@ -26,11 +24,11 @@ export class LoggedRequest {
 
   begin(head: RequestHead, bytes: Buffer): void {
     const { fields, traceparentIndex } = head;
-    for (let index = 0; index < fields.count; index++) {
-      if (!isUserAgent(bytes, fields.nameStart[index]!, fields.nameEnd[index]!)) continue;
-      const start = fields.valueStart[index]!;
-      this.userAgent = bytes.toString("latin1", start, Math.min(fields.valueEnd[index]!, start + userAgentMaxChars));
-      break;
+    const agentIndex = fields.indexOf("user-agent", bytes);
+    if (agentIndex >= 0) {
+      const start = fields.valueStart[agentIndex]!;
+      const end = Math.min(fields.valueEnd[agentIndex]!, start + userAgentMaxChars);
+      this.userAgent = bytes.toString("latin1", start, end);
     }
     if (traceparentIndex < 0) return;
     const start = fields.valueStart[traceparentIndex]!;
@@ -54,10 +52,4 @@ export class LoggedRequest {
     attempt.outcome = outcome;
     attempt.durationMs = performance.now() - attempt.startedAtMs;
   }
-}
-
-function isUserAgent(bytes: Buffer, start: number, end: number): boolean {
-  if (end - start !== userAgentName.length) return false;
-  for (let i = 0; i < userAgentName.length; i++) if (lowerCase[bytes[start + i]!] !== userAgentName[i]) return false;
-  return true;
 }

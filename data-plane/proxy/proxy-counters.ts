@@ -32,6 +32,7 @@ const names = [
   "limit_body_rate",
   "limit_read_rate",
   "limit_idle_time",
+  "limit_tunnel_idle_time",
   "limit_connect_time",
   "limit_write_time",
   "limit_read_time",

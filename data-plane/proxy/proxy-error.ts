@@ -19,6 +19,7 @@ export type ProxyErrorName =
   | "method_not_allowed"
   | "request_timeout"
   | "uri_too_long"
+  | "misdirected"
   | "body_too_large"
   | "total_timeout"
   | "overloaded"
@@ -28,10 +29,26 @@ export type ProxyErrorName =
   | "version_not_supported"
   | "internal_error";
 
+/** The registered error types of RFC 9209 section 2.3 that are of use here: Proxy-Status may say nothing else. */
+type ProxyStatusError =
+  | "dns_error"
+  | "destination_not_found"
+  | "destination_unavailable"
+  | "destination_ip_unroutable"
+  | "connection_refused"
+  | "connection_terminated"
+  | "connection_timeout"
+  | "connection_limit_reached"
+  | "http_request_error"
+  | "http_request_denied"
+  | "http_response_timeout"
+  | "http_protocol_error"
+  | "proxy_configuration_error"
+  | "proxy_internal_error";
+
 export interface ProxyError {
   readonly name: ProxyErrorName;
-  /** Error type of RFC 9209. */
-  readonly type: string;
+  readonly type: ProxyStatusError;
   readonly status: number;
   readonly message: string;
   /** Whether another attempt may succeed, if the request can be sent again at all. */
@@ -42,7 +59,7 @@ export interface ProxyError {
   readonly isPlainByDefault: boolean;
 }
 
-type Row = readonly [type: string, status: number, message: string, traits?: string];
+type Row = readonly [type: ProxyStatusError, status: number, message: string, traits?: string];
 
 const invalidResponse = "An invalid response was received from the upstream server";
 const timingOut = "The upstream server is timing out";
@@ -70,6 +87,7 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   body_too_large: ["http_request_denied", 413, "Request body too large", "p"],
   total_timeout: ["http_response_timeout", 504, timingOut],
   overloaded: ["http_request_denied", 503, "this node has too much to do"],
+  misdirected: ["http_request_error", 421, "Misdirected request", "p"],
   uri_too_long: ["http_request_error", 414, "URI too long", "p"],
   head_too_large: ["http_request_error", 431, "Request header or cookie too large", "p"],
   expectation_failed: ["http_request_error", 417, "Expectation failed", "p"],
@@ -100,6 +118,7 @@ const byStatus: Readonly<Record<number, ProxyErrorName>> = {
   405: "method_not_allowed",
   414: "uri_too_long",
   417: "expectation_failed",
+  421: "misdirected",
   431: "head_too_large",
   501: "not_implemented",
   505: "version_not_supported",

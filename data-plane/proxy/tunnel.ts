@@ -75,6 +75,7 @@ export class Tunnel implements DeadlineOwner {
   }
 
   onDeadline(): void {
+    this.#engine.counters.add(Counter.limit_tunnel_idle_time);
     this.#client.socket.destroy();
     this.#server.socket.destroy();
   }

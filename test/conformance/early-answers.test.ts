@@ -22,7 +22,7 @@ async function hastyTarget(answer: string): Promise<{ rig: Rig; received: string
 
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
-describe("an answer before the request's body has ended", () => {
+describe("S5: an answer before the request's body has ended", () => {
   it.each([
     ["a length", "HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno"],
     ["chunks", "HTTP/1.1 413 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n"],
@@ -48,5 +48,31 @@ describe("an answer before the request's body has ended", () => {
     const { text } = await rawExchange(rig.server.port, head + smuggled + last);
     expect(text.match(/HTTP\/1\.1 404 /g)).toHaveLength(2);
     expect(received).toEqual([]);
+  });
+
+  it.each([
+    [65_536, 2],
+    [65_537, 1],
+  ])("of our own throws exactly 64 KB away, and no byte more: %i bytes", async (length, answerCount) => {
+    const { rig, received } = await hastyTarget("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    rig.apply({ ports: [], routes: [{ paths: ["/other"] }] });
+    const head = `POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${length}\r\n\r\n`;
+    const body = smuggled.repeat(2_000).slice(0, length);
+    const last = "GET /last HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+    // The body comes after the answer: all of it is left by then.
+    const { text } = await rawExchange(rig.server.port, head + body + last, { cuts: [head.length] });
+    expect(text.match(/HTTP\/1\.1 404 /g)).toHaveLength(answerCount);
+    const firstHead = text.slice(0, text.indexOf("\r\n\r\n"));
+    expect(firstHead.includes("\r\nConnection: close\r\n")).toBe(answerCount === 1);
+    expect(received).toEqual([]);
+  });
+
+  it("of our own throws nothing away whose end nobody can tell: chunks end the connection", async () => {
+    const { rig } = await hastyTarget("");
+    rig.apply({ ports: [], routes: [{ paths: ["/other"] }] });
+    const head = "POST /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const { text } = await rawExchange(rig.server.port, `${head}5\r\nhello\r\n0\r\n\r\n${smuggled}`);
+    expect(text.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+    expect(text).toMatch(/^HTTP\/1\.1 404 .*\r\nConnection: close\r\n/s);
   });
 });

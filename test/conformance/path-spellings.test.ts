@@ -51,7 +51,7 @@ afterAll(async () => {
   await backend.close();
 });
 
-describe("a denied prefix", () => {
+describe("S3: a denied prefix", () => {
   it("is spelled in at least 14 ways", () => {
     expect(spellings.length).toBeGreaterThanOrEqual(14);
   });

@@ -1,6 +1,6 @@
 import type { RequestFamily } from "./conformance-case.ts";
 import { acceptedChunks, acceptedLengths } from "./requests/accepted-bodies.ts";
-import { acceptedFields, acceptedHopByHop, acceptedSpoofs } from "./requests/accepted-fields.ts";
+import { acceptedFields, acceptedHopByHop, acceptedSpoofs, acceptedTraces } from "./requests/accepted-fields.ts";
 import { acceptedHosts, acceptedLines } from "./requests/accepted-lines.ts";
 import { acceptedTrailers } from "./requests/accepted-trailers.ts";
 import { acceptedUpgrades } from "./requests/accepted-upgrades.ts";
@@ -18,6 +18,7 @@ export const requestCorpus: readonly RequestFamily[] = [
   acceptedFields,
   acceptedHopByHop,
   acceptedSpoofs,
+  acceptedTraces,
   acceptedLengths,
   acceptedChunks,
   acceptedTrailers,

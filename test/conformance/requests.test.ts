@@ -19,7 +19,7 @@ afterAll(async () => {
 
 const cases = requestCorpus.flatMap((family) => family.cases);
 
-describe("the request corpus", () => {
+describe("S1: the request corpus", () => {
   it("has at least 200 requests, 60 of them to be accepted", () => {
     expect(cases.length).toBeGreaterThanOrEqual(200);
     expect(cases.filter(({ want }) => Array.isArray(want)).length).toBeGreaterThanOrEqual(60);

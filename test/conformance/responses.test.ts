@@ -22,7 +22,7 @@ afterAll(async () => {
 
 const cases = responseCorpus.flatMap((family) => family.cases);
 
-describe("the response corpus", () => {
+describe("S4: the response corpus", () => {
   it("has at least 60 answers, half of them legal", () => {
     expect(cases.length).toBeGreaterThanOrEqual(60);
     expect(cases.filter(({ want }) => typeof want === "object").length).toBeGreaterThanOrEqual(30);
@@ -35,7 +35,7 @@ describe.each(responseCorpus)("$name ($source)", (family) => {
   });
 });
 
-describe("truncation", () => {
+describe("S4: truncation", () => {
   const fields = "X: y\r\nServer: t\r\n";
   it.each([
     ["a length", `HTTP/1.1 200 OK\r\n${fields}Content-Length: 9\r\n\r\nabcdefghi`],

@@ -39,7 +39,7 @@ async function refusedByNode(forwarded: ReadonlyMap<string, number>): Promise<st
 
 const everyPath = [{ stripPath: false }];
 
-describe("mutated requests", () => {
+describe("S2: mutated requests", () => {
   it("reach the target whole, as one reading only, or not at all", async () => {
     console.log(`fuzz: one hop, seed ${seed}`);
     const backend = await open(RecordingBackend.open());

@@ -59,7 +59,7 @@ async function startStarved(env: Record<string, string>) {
   return dataPlane;
 }
 
-describe.runIf(process.platform === "linux")("a node with 256 descriptors", () => {
+describe.runIf(process.platform === "linux")("row 26: a node with 256 descriptors", () => {
   it("closes clients that are too many for them, tells of itself meanwhile, and takes new ones when some have gone", async () => {
     const dataPlane = await startStarved({});
     const { open, close } = await crowd(dataPlane.proxyPort, 400);

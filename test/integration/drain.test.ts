@@ -70,7 +70,7 @@ const get = (path: string, lines = "") => `GET ${path} HTTP/1.1\r\nHost: localho
 const upgrade =
   "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-describe("SIGTERM", () => {
+describe("row 24: SIGTERM", () => {
   it.each(["worker", "main"])(
     "loses none of 100 requests under way, accepting in %s, and ends with 0",
     async (accept) => {

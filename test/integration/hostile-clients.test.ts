@@ -43,7 +43,7 @@ const malformed: readonly { name: string; bytes: string | Buffer }[] = [
   { name: "bytes that are no protocol", bytes: Buffer.alloc(2_000, 0xff) },
 ];
 
-describe("malformed requests to the proxy", () => {
+describe("S16: malformed requests to the proxy", () => {
   it("are each refused with a closed connection, and end no worker and no process", async () => {
     const controlPlane = await startControlPlane();
     const dataPlane = await startDataPlane(controlPlane.syncAddress, { workers: 1 });

@@ -6,7 +6,7 @@ import { startRequestLoad } from "../support/request-load.ts";
 
 const wait = "?wait=applied&timeout=30s";
 
-describe("changing the configuration under load", () => {
+describe("row 22: changing the configuration under load", () => {
   it("swaps a target and a route 20 times, both seen, without a failed request or a closed connection", async () => {
     const controlPlane = await startControlPlane();
     const dataPlane = await startDataPlane(controlPlane.syncAddress);

@@ -52,7 +52,7 @@ export const acceptedFields: RequestFamily = {
 };
 
 export const acceptedHopByHop: RequestFamily = {
-  name: "fields of this hop",
+  name: "S10: fields of this hop",
   source: "RFC 9110 sections 7.6.1 and 10.1.4",
   cases: accepted([
     ["Connection: keep-alive", get("Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n"), { line }],
@@ -74,6 +74,14 @@ export const acceptedHopByHop: RequestFamily = {
       get("Connection: X-Real-IP, X-Forwarded-Host, Via\r\nX-Real-IP: 6.6.6.6\r\nX-Forwarded-Host: evil.test\r\n"),
       { line },
     ],
+    [
+      "nominations of all that we add",
+      get(
+        "Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Port, X-Forwarded-Path, X-Kong-Request-Id, Forwarded\r\n" +
+          "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nForwarded: for=6.6.6.6\r\n",
+      ),
+      { line },
+    ],
     ["a nomination of a field that is not there", get("Connection: nothing\r\n"), { line }],
     ["TE: trailers", get("TE: trailers\r\nConnection: TE\r\n"), { line, ours: { TE: "trailers", Connection: "TE" } }],
     ["another TE", get("TE: gzip;q=0.5\r\nConnection: TE\r\n"), { line }],
@@ -84,7 +92,7 @@ export const acceptedHopByHop: RequestFamily = {
 };
 
 export const acceptedSpoofs: RequestFamily = {
-  name: "what clients say about themselves",
+  name: "S9: what clients say about themselves",
   source: "RFC 7239; CGI's reading of underscores",
   cases: accepted([
     [
@@ -110,5 +118,26 @@ export const acceptedSpoofs: RequestFamily = {
     ],
     ["underscore aliases of framing", get("Content_Length: 5\r\nTransfer_Encoding: chunked\r\n"), { line }],
     ["an underscore elsewhere", get("X_Own: 1\r\n"), { line, fields: "X_Own: 1\r\n" }],
+  ]),
+};
+
+const traceparent = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+const tracestate = "tracestate: a=1,b=2\r\n";
+
+export const acceptedTraces: RequestFamily = {
+  name: "trace context",
+  source: "W3C Trace Context sections 3.2 and 4.3",
+  cases: accepted([
+    ["a trace and its state", get(traceparent + tracestate), { line, fields: traceparent + tracestate }],
+    ["a trace alone", get(`X: y\r\n${traceparent}`), { line, fields: `X: y\r\n${traceparent}` }],
+    [
+      "a state in two lines",
+      get(traceparent + tracestate.repeat(2)),
+      { line, fields: traceparent + tracestate.repeat(2) },
+    ],
+    ["a state without its trace", get(tracestate), { line }],
+    ["a trace of zeros", get(`traceparent: 00-${"0".repeat(32)}-b7ad6b7169203331-01\r\n${tracestate}`), { line }],
+    ["two traces", get(traceparent.repeat(2) + tracestate), { line }],
+    ["a trace nominated by Connection", get(`Connection: traceparent\r\n${traceparent}`), { line }],
   ]),
 };

@@ -45,7 +45,7 @@ export const refusedExtensions: RequestFamily = {
     ["a bare CR within", chunked(`5;a\rb\r\nhello\r\n${zero}`)],
     ["a NUL within", chunked(`5;a\0\r\nhello\r\n${zero}`)],
     ["a control within", chunked(`5;a=\x07\r\nhello\r\n${zero}`)],
-    ["70 KB", chunked(`5;${"a".repeat(70_000)}\r\nhello\r\n${zero}`)],
+    ["row 45: 70 KB", chunked(`5;${"a".repeat(70_000)}\r\nhello\r\n${zero}`)],
     ["a flood of small ones", chunked("1;aaaaaaaaaa\r\nx\r\n".repeat(500) + zero)],
   ]),
 };

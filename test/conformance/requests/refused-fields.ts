@@ -66,7 +66,7 @@ export const refusedExpectations: RequestFamily = {
 };
 
 export const refusedLimits: RequestFamily = {
-  name: "limits",
+  name: "row 45: limits",
   source: "RFC 6585 section 5; RFC 9110 section 15.5.15",
   cases: refused([
     ["256 KB of fields", get(`X: ${"y".repeat(1_000)}\r\n`.repeat(256)), 431],

@@ -129,6 +129,25 @@ export const legalWithoutBody: ResponseFamily = {
     { name: "HEAD with a coding", method: "HEAD", bytes: `${ok}${coded}\r\n`, want: { line } },
     { name: "HEAD with neither", method: "HEAD", bytes: `${ok}\r\n`, want: { line } },
     {
+      name: "304 to HEAD with a length",
+      method: "HEAD",
+      bytes: `HTTP/1.1 304 Not Modified\r\n${length5}\r\n`,
+      want: { line: "304 Not Modified", fields: length5 },
+    },
+    {
+      name: "204 to HEAD with length 0",
+      method: "HEAD",
+      bytes: "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+      want: { line: "204 No Content" },
+    },
+    {
+      name: "HEAD of an HTTP/1.0 client with a length",
+      method: "HEAD",
+      version: "1.0",
+      bytes: `${ok}${length5}\r\n`,
+      want: { line, fields: length5 },
+    },
+    {
       name: "HEAD with an error",
       method: "HEAD",
       bytes: `HTTP/1.1 404 Not Found\r\n${length5}\r\n`,
