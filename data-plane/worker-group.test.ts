@@ -188,6 +188,18 @@ describe("WorkerGroup", () => {
     expect(events).toContain("lost 0: gives no answer");
   });
 
+  it("takes no worker for silent that answers config after config and always owes one more", async () => {
+    const timers = new FakeTimers();
+    const { group, events } = rig({ timers, answerTimeoutMs: 2_000 });
+    await group.start();
+    for (let publication = 1; publication <= 8; publication++) {
+      const delivered = group.deliver(config(publication), []);
+      await timers.pass(1_000);
+      expect(events).toEqual([]);
+      expect(await delivered).toEqual({ ok: true });
+    }
+  });
+
   it("keeps what a lost worker had counted", async () => {
     const { group, until } = rig({ count: 1 });
     await group.start();

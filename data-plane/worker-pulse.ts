@@ -22,12 +22,12 @@ export function takePulse(
   { maxOldGenerationSizeMb = Number.POSITIVE_INFINITY }: ResourceLimits,
 ): "well" | "silent" | "full" {
   thread.pulsesLived++;
-  thread.pulsesAwaited = thread.isAwaited ? thread.pulsesAwaited + 1 : 0;
+  const pulsesSilent = thread.countSilence();
   const isFull = thread.heapBytes > maxOldGenerationSizeMb * 2 ** 20 * HEAP_FULL_RATIO;
   thread.pulsesFull = isFull ? thread.pulsesFull + 1 : 0;
   const patienceMs = answerTimeoutMs * (thread.hasStarted ? 1 : START_PATIENCE);
-  if (thread.pulsesAwaited * PULSE_MS >= patienceMs) return "silent";
+  if (pulsesSilent * PULSE_MS >= patienceMs) return "silent";
   // The answer also keeps what a lost worker had counted from being lost with it.
-  if (!thread.isAwaited) void thread.requestCounters();
+  if (!thread.isAsked) void thread.requestCounters();
   return thread.pulsesFull >= HEAP_FULL_PULSES && thread.pulsesLived >= REPLACED_AGAIN_PULSES ? "full" : "well";
 }

@@ -27,9 +27,8 @@ export class WorkerThread {
   role: WorkerRole = "spare";
   /** Of a leaving or draining worker: nothing is under way on it any more. */
   isDrained = false;
-  /** Written by takePulse: since its start, in a row while it owed an answer, in a row while its heap was nearly full. */
+  /** Written by takePulse: since its start, in a row while its heap was nearly full. */
   pulsesLived = 0;
-  pulsesAwaited = 0;
   pulsesFull = 0;
   readonly #options: WorkerThreadOptions;
   readonly #worker: Worker;
@@ -41,6 +40,8 @@ export class WorkerThread {
   #hasApplied = false;
   #nextRequestId = 1;
   readonly #requests = new Map<number, (counters: WorkerCounters | null) => void>();
+  /** Pulses since it owes an answer of each kind, or since it last gave one. */
+  readonly #silence = { listening: 0, config: 0, request: 0 };
   #report: WorkerReport | null = null;
 
   constructor(workerData: WorkerStart, options: WorkerThreadOptions) {
@@ -96,10 +97,22 @@ export class WorkerThread {
     return this.#port !== null && this.#hasApplied;
   }
 
-  /** Whether the worker owes an answer: it has not said that it listens, or not answered a request or a config. */
-  get isAwaited(): boolean {
-    const isToListen = this.role === "serving" && this.#port === null;
-    return this.#isAlive && (isToListen || this.#configsUnanswered > 0 || this.#requests.size > 0);
+  /** Whether the worker owes what it counted. */
+  get isAsked(): boolean {
+    return this.#requests.size > 0;
+  }
+
+  /**
+   * Counts a pulse. One that gets configs all the time always owes an answer: only what it has answered since tells
+   * that it is well.
+   * @returns in how many pulses in a row it owed an answer of one kind and gave none of that kind
+   */
+  countSilence(): number {
+    const silence = this.#silence;
+    silence.listening = this.role === "serving" && this.#port === null ? silence.listening + 1 : 0;
+    silence.config = this.#configsUnanswered > 0 ? silence.config + 1 : 0;
+    silence.request = this.#requests.size > 0 ? silence.request + 1 : 0;
+    return this.#isAlive ? Math.max(silence.listening, silence.config, silence.request) : 0;
   }
 
   /** What the worker counted, as last asked. */
@@ -162,11 +175,15 @@ export class WorkerThread {
       this.#report = message;
       this.#requests.get(message.id)?.(message.counters);
       this.#requests.delete(message.id);
+      this.#silence.request = 0;
       return;
     }
     if (message.type === "listening") this.#port = message.port;
     if (message.type === "applied") this.#hasApplied = true;
-    if (message.type === "applied" || message.type === "apply-failed") this.#configsUnanswered--;
+    if (message.type === "applied" || message.type === "apply-failed") {
+      this.#configsUnanswered--;
+      this.#silence.config = 0;
+    }
     if (message.type === "drained") this.isDrained = true;
     this.#options.onMessage(this, message);
     // Its exit follows; nobody is to wait for that.
