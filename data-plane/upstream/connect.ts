@@ -1,7 +1,7 @@
-import { connect } from "node:net";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { PlainSocket } from "../socket/byte-socket.ts";
 import type { ReadBuffers } from "../socket/read-buffer.ts";
+import { UpstreamSocket } from "./upstream-socket.ts";
 
 /**
  * Begins to connect to an endpoint; `reader.onConnected` or `onClosed` follows. The address is a literal, so
@@ -14,7 +14,8 @@ export function openUpstreamSocket(
   port: number,
 ): ByteSocket {
   const plain = new PlainSocket(buffers, reader);
-  const socket = connect({ host: address, port, onread: plain.onRead(), noDelay: true, allowHalfOpen: true });
+  const socket = new UpstreamSocket({ noDelay: true, allowHalfOpen: true }, plain.onRead());
   plain.attach(socket);
+  socket.connect({ host: address, port });
   return plain;
 }
