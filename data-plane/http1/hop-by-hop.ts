@@ -8,7 +8,7 @@ import { Problem } from "./head-problem.ts";
 export const CLOSE = 1;
 export const KEEP_ALIVE = 2;
 export const UPGRADE = 4;
-/** Each is looked for among all fields, and kept until the body has ended: thousands of them are an attack. */
+/** Names, each looked for among all fields and kept until the body has ended: thousands of them are an attack. */
 const nominatedMaxCount = 32;
 
 /**
@@ -53,12 +53,21 @@ function dropNominated(lines: FieldLines, bytes: Uint8Array, start: number, end:
   for (const name of ["host", "content-length", "transfer-encoding"]) {
     if (equalsIgnoringCase(bytes, start, end, name)) return false;
   }
+  if (isNominated(lines.nominated, bytes, start, end)) return true;
   if (lines.nominated.length === nominatedMaxCount) return false;
   lines.nominate(bytes, start, end);
   for (let index = 0; index < lines.count; index++) {
     if (namesMatch(lines, index, bytes, start, end)) lines.kind[index] = droppedKind(lines.kind[index] as Field);
   }
   return true;
+}
+
+/** Whether the name was nominated before: saying it again costs nothing more. */
+function isNominated(nominated: readonly string[], bytes: Uint8Array, start: number, end: number): boolean {
+  for (let index = 0; index < nominated.length; index++) {
+    if (equalsIgnoringCase(bytes, start, end, nominated[index]!)) return true;
+  }
+  return false;
 }
 
 /** Fields that steer the engine keep their kind (they are not forwarded raw anyway). */
