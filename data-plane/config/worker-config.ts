@@ -1,3 +1,5 @@
+import type { UpstreamTlsConfig } from "./tls-config.ts";
+
 /**
  * A snapshot as the workers get it: plain, structured-clonable data without protobuf, so that a worker
  * loads no protobuf runtime. Everything here was validated by compile-snapshot before a worker sees it.
@@ -49,6 +51,8 @@ export interface ServiceConfig {
   readonly connectTimeoutMs: number;
   readonly writeTimeoutMs: number;
   readonly readTimeoutMs: number;
+  /** How its targets are spoken to over TLS; null = without. */
+  readonly tls: UpstreamTlsConfig | null;
   /** Index into pools. */
   readonly poolIndex: number;
 }

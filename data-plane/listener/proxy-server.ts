@@ -177,7 +177,8 @@ export class ProxyServer {
   }
 
   #leaveFormerEndpoints(): void {
-    this.engine.upstreams.retainOnly((this.engine.snapshots.current?.pools ?? []).map(({ set }) => set));
+    const { current } = this.engine.snapshots;
+    this.engine.upstreams.retainOnly((current?.pools ?? []).map(({ set }) => set), current?.tlsKeys ?? new Set());
   }
 
   /** Takes a connection that another thread has accepted. */

@@ -11,6 +11,9 @@ export type ProxyErrorName =
   | "destination_unroutable"
   | "connection_timeout"
   | "no_local_socket"
+  | "tls_certificate"
+  | "tls_protocol"
+  | "tls_alert"
   | "connection_terminated"
   | "response_timeout"
   | "bad_response"
@@ -60,6 +63,9 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   destination_unroutable: ["destination_ip_unroutable", 502, invalidResponse, "rtp"],
   connection_timeout: ["connection_timeout", 504, timingOut, "rtp"],
   no_local_socket: ["connection_limit_reached", 503, "this node has no socket left for the upstream server"],
+  tls_certificate: ["tls_certificate_error", 502, invalidResponse, "rtp"],
+  tls_protocol: ["tls_protocol_error", 502, invalidResponse, "rtp"],
+  tls_alert: ["tls_alert_received", 502, invalidResponse, "rtp"],
   connection_terminated: ["connection_terminated", 502, invalidResponse, "rtp"],
   response_timeout: ["http_response_timeout", 504, timingOut, "rtp"],
   bad_response: ["http_protocol_error", 502, invalidResponse, "tp"],

@@ -8,7 +8,7 @@ import { protocolName } from "./protocol-name.ts";
 import { timeoutMessage, wholeMs } from "./whole-ms.ts";
 
 /** A service whose pool is not yet placed among the pools. */
-export interface ServicePlan extends Omit<ServiceConfig, "poolIndex"> {
+export interface ServicePlan extends Omit<ServiceConfig, "poolIndex" | "tls"> {
   /** The pool of the service's own host, for when no upstream has that name. */
   readonly hostPool: PoolPlan;
 }
@@ -41,8 +41,7 @@ export function compileService(service: Service): Compiled<ServicePlan> {
     id: service.id,
     name: service.name ?? null,
     protocol,
-    // Only plain HTTP is spoken to targets so far.
-    isProtocolSupported: protocol === "http",
+    isProtocolSupported: protocol === "http" || protocol === "https",
     path: service.path ?? null,
     retries,
     connectTimeoutMs,

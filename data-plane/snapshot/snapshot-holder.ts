@@ -10,6 +10,8 @@ export interface ServedSnapshot {
   readonly routes: RouteTable;
   /** By ServiceConfig.poolIndex. */
   readonly pools: readonly ServedPool[];
+  /** Of the services' TLS settings. */
+  readonly tlsKeys: ReadonlySet<string>;
 }
 
 export interface ServedPool {
@@ -44,6 +46,7 @@ export class SnapshotHolder {
       publication: config.publication,
       revision: config.revision,
       routes: buildRouteTable(config),
+      tlsKeys: new Set(config.services.flatMap(({ tls }) => (tls === null ? [] : [tls.key]))),
       pools: config.pools.map((pool) =>
         this.#servedPool(pool, sent.get(pool.key) ?? known.get(pool.key)?.set ?? unresolved(pool.key)),
       ),

@@ -97,9 +97,16 @@ export class PlainSocket implements ByteSocket {
     return { buffer: () => this.#arm(), callback: (length) => this.#take(length) };
   }
 
-  attach(socket: Socket): void {
+  /** A socket that connects with TLS: it is connected when the handshake is done. */
+  attachSecure(socket: Socket): void {
+    this.attach(socket, "secureConnect");
+    // A record that breaks the rules is told, and not the end of the socket by itself.
+    socket.on("error", () => socket.destroy());
+  }
+
+  attach(socket: Socket, connectedEvent: "connect" | "secureConnect" = "connect"): void {
     this.#socket = socket;
-    socket.on("connect", () => this.#guard(() => this.#reader.onConnected()));
+    socket.on(connectedEvent, () => this.#guard(() => this.#reader.onConnected()));
     socket.on("end", () => this.#guard(() => this.#reader.onEnd()));
     socket.on("drain", () => this.#guard(() => this.#reader.onDrain()));
     socket.on("finish", () => this.#guard(() => this.#reader.onFlushed()));
