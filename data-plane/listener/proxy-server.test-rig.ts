@@ -192,6 +192,7 @@ export const serviceDefaults: ServiceConfig = {
   connectTimeoutMs: 5_000,
   writeTimeoutMs: 5_000,
   readTimeoutMs: 5_000,
+  tls: null,
   poolIndex: 0,
 };
 

@@ -178,7 +178,10 @@ export class ProxyServer {
 
   #leaveFormerEndpoints(): void {
     const { current } = this.engine.snapshots;
-    this.engine.upstreams.retainOnly((current?.pools ?? []).map(({ set }) => set), current?.tlsKeys ?? new Set());
+    this.engine.upstreams.retainOnly(
+      (current?.pools ?? []).map(({ set }) => set),
+      current?.tlsKeys ?? new Set(),
+    );
   }
 
   /** Takes a connection that another thread has accepted. */

@@ -273,6 +273,7 @@ function service(poolIndex: number): ServiceConfig {
     connectTimeoutMs: 1,
     writeTimeoutMs: 1,
     readTimeoutMs: 1,
+    tls: null,
     poolIndex,
   };
 }

@@ -17,3 +17,9 @@ export function connectLoss(error: NodeJS.ErrnoException | null, isSecure: boole
   if (code.startsWith("ERR_SSL_")) return code.includes("ALERT") ? "tls_alert" : "tls_protocol";
   return "tls_certificate";
 }
+
+/** What an operator can look up: the error's code, or its words where the code says nothing. */
+export function lossDetail(error: NodeJS.ErrnoException | null): string {
+  if (error === null) return "closed";
+  return error.code === undefined || error.code === "UNSPECIFIED" ? error.message : error.code;
+}

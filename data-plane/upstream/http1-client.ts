@@ -7,7 +7,7 @@ import { ResponseHead } from "../http1/response-head.ts";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer } from "../socket/read-buffer.ts";
 import { openUpstreamSocket } from "./connect.ts";
-import { connectLoss } from "./connect-loss.ts";
+import { connectLoss, lossDetail } from "./connect-loss.ts";
 import { Deadline, type DeadlineOwner } from "./deadline-wheel.ts";
 import type { EndpointConnections } from "./upstream-pool.ts";
 
@@ -296,6 +296,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
       this.#finish(false);
       return;
     }
+    // In the midst of a handshake: the socket closes with an error that says so.
+    if (this.#phase === Phase.Connecting) return;
     this.#lose("closed", "closed by the server");
   }
 
@@ -309,7 +311,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   onClosed(error: NodeJS.ErrnoException | null): void {
     const isConnecting = this.#phase === Phase.Connecting;
     const isSecure = this.#connections.link !== null;
-    this.#lose(isConnecting ? connectLoss(error, isSecure) : "closed", error?.code ?? "closed");
+    this.#lose(isConnecting ? connectLoss(error, isSecure) : "closed", lossDetail(error));
   }
 
   onDeadline(): void {
