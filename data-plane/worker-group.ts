@@ -1,6 +1,6 @@
-import type { Server } from "node:net";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { ConnectionDealer } from "./connection-dealer.ts";
+import type { ListeningServers, ListenPlace } from "./listener/proxy-server.ts";
 import type { TrafficSum } from "./status/traffic-totals.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { WorkerLosses } from "./worker-losses.ts";
@@ -40,6 +40,7 @@ export class WorkerGroup {
   /** Null where workers accept for themselves. */
   readonly #dealer: ConnectionDealer | null;
   #port: number;
+  #tlsPort: number | null;
   #config: WorkerConfig | null = null;
   #delivery: { lossCount: number; readonly resolve: (outcome: DeliveryOutcome) => void } | null = null;
   #starting: { readonly resolve: (port: number) => void; readonly reject: (error: Error) => void } | null = null;
@@ -53,6 +54,7 @@ export class WorkerGroup {
   constructor(options: WorkerGroupOptions) {
     this.#options = options;
     this.#port = options.proxyPort;
+    this.#tlsPort = options.tlsPlace?.port ?? null;
     const { entry, resourceLimits, timers, endpointTable, version, settings, onExited } = options;
     this.#workers = new WorkerSet({
       entry,
@@ -74,7 +76,9 @@ export class WorkerGroup {
    */
   async start(): Promise<number> {
     try {
-      if (this.#dealer !== null) this.#port = await this.#dealer.open(this.#place());
+      if (this.#dealer !== null) {
+        ({ port: this.#port, tlsPort: this.#tlsPort } = await this.#dealer.open(this.#place(), this.#tlsPlace()));
+      }
     } catch (cause) {
       const { message, code } = cause as NodeJS.ErrnoException;
       throw new ListenError(message, code ?? "");
@@ -84,6 +88,11 @@ export class WorkerGroup {
       this.#fill();
       this.#tickLater();
     });
+  }
+
+  /** The port for TLS, once the group has started; null without one. */
+  get tlsPort(): number | null {
+    return this.#tlsPort;
   }
 
   get listeningCount(): number {
@@ -170,16 +179,21 @@ export class WorkerGroup {
     for (const thread of this.#workers.all()) thread.end("closing");
   }
 
-  #place() {
+  #place(): ListenPlace {
     const { proxyHosts, reusePort } = this.#options;
     return { hosts: proxyHosts, port: this.#port, reusePort };
+  }
+
+  #tlsPlace(): ListenPlace | null {
+    const { tlsPlace, reusePort } = this.#options;
+    return tlsPlace === null ? null : { hosts: tlsPlace.hosts, port: this.#tlsPort ?? tlsPlace.port, reusePort };
   }
 
   /** Sees to it that as many workers serve as should, and that a spare waits. */
   #fill(): void {
     if (this.#isEnding) return;
     // Without a port the first worker finds one, and the others take that.
-    const wanted = this.#port === 0 ? 1 : this.#options.count;
+    const wanted = this.#port === 0 || this.#tlsPort === 0 ? 1 : this.#options.count;
     for (let missing = wanted - this.#workers.all("serving").length; missing > 0; missing--) {
       const thread = this.#workers.all("spare")[0] ?? this.#startWorker();
       if (thread === null) {
@@ -208,8 +222,8 @@ export class WorkerGroup {
 
   /** Connections come to this worker from now on. */
   #letIn(thread: WorkerThread): void {
-    if (this.#dealer === null) thread.post({ type: "listen", place: this.#place() });
-    else thread.post({ type: "take-connections", port: this.#port });
+    if (this.#dealer === null) thread.post({ type: "listen", place: this.#place(), tlsPlace: this.#tlsPlace() });
+    else thread.post({ type: "take-connections", port: this.#port, tlsPort: this.#tlsPort });
   }
 
   /** Puts a successor in a worker's place while that one can still hand over; resolves when the successor serves. */
@@ -236,23 +250,24 @@ export class WorkerGroup {
   }
 
   /** In the turn of the event loop in which the servers came, or this thread would accept their connections. */
-  #passOn(leaver: WorkerThread, servers: readonly Server[]): void {
+  #passOn(leaver: WorkerThread, servers: ListeningServers): void {
+    const handles = [...servers.plain, ...servers.tls];
     const successor = this.#handOver?.leaver === leaver ? this.#handOver.successor : null;
-    if (servers.length === 0) {
+    if (handles.length === 0) {
       if (this.#dealer === null && successor !== null) this.#letIn(successor);
       return;
     }
     // Without it any other will do: what waits at these servers is lost with them.
     const heir =
       successor?.isAlive === true ? successor : this.#workers.all("serving").find(({ port }) => port !== null);
-    if (heir !== undefined) heir.post({ type: "adopt", servers }, servers);
-    else for (const server of servers) server.close();
+    if (heir !== undefined) heir.post({ type: "adopt", servers }, handles);
+    else for (const server of handles) server.close();
   }
 
   #receive(thread: WorkerThread, message: FromWorker): void {
     switch (message.type) {
       case "listening":
-        this.#listening(message.port);
+        this.#listening(message.port, message.tlsPort);
         break;
       case "listen-failed":
         if (this.#starting !== null) this.#cannotStart(new ListenError(message.message, message.code));
@@ -283,12 +298,13 @@ export class WorkerGroup {
     }
   }
 
-  #listening(port: number): void {
+  #listening(port: number, tlsPort: number | null): void {
     this.#dealer?.takersChanged();
     // A worker may have taken its config before it listened.
     this.#checkDelivery();
     if (this.#starting === null) return;
     this.#port = port;
+    this.#tlsPort = tlsPort;
     this.#fill();
     if (this.listeningCount < this.#options.count) return;
     this.#starting.resolve(port);

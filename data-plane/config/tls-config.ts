@@ -7,6 +7,9 @@ export interface TlsConfig {
   readonly ticketKey: Uint8Array | null;
 }
 
+/** Of a configuration that says nothing of TLS. */
+export const noTls: TlsConfig = { certificates: [], serverNames: [], ticketKey: null };
+
 export interface CertificateConfig {
   readonly id: string;
   /** One, or two of different key types. */

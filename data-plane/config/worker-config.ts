@@ -1,4 +1,4 @@
-import type { UpstreamTlsConfig } from "./tls-config.ts";
+import type { TlsConfig, UpstreamTlsConfig } from "./tls-config.ts";
 
 /**
  * A snapshot as the workers get it: plain, structured-clonable data without protobuf, so that a worker
@@ -10,6 +10,7 @@ export interface WorkerConfig {
   readonly routes: readonly RouteConfig[];
   readonly services: readonly ServiceConfig[];
   readonly pools: readonly PoolConfig[];
+  readonly tls: TlsConfig;
 }
 
 export type ProtocolName = "http" | "https" | "grpc" | "grpcs" | "tcp" | "tls" | "udp" | "tls_passthrough";
@@ -25,6 +26,8 @@ export interface RouteConfig {
   /** "/x" prefixes and "~/x" regular expressions. */
   readonly paths: readonly string[] | null;
   readonly headers: readonly { readonly name: string; readonly values: readonly string[] }[] | null;
+  /** Server names of TLS connections, lower case, without trailing dot; each may begin with "*." or end with ".*". */
+  readonly snis: readonly string[] | null;
   readonly regexPriority: number;
   readonly stripPath: boolean;
   readonly preserveHost: boolean;

@@ -40,6 +40,8 @@ export const Problem = {
   /** The two of a connection's first bytes that are no request at all. */
   Http2Preface: 35,
   TlsOnPlainPort: 36,
+  /** The same the other way round. */
+  PlainOnTlsPort: 37,
 } as const;
 export type Problem = (typeof Problem)[keyof typeof Problem];
 
@@ -90,6 +92,7 @@ define(Problem.Status, "status", 400);
 define(Problem.UnaskedUpgrade, "unasked_upgrade", 400);
 define(Problem.Http2Preface, "http2_preface", 505);
 define(Problem.TlsOnPlainPort, "tls_on_plain_port", 400);
+define(Problem.PlainOnTlsPort, "plain_on_tls_port", 400);
 
 /** @param code what a parser returned: the problem's number, negated */
 export function headProblem(code: number): HeadProblem {

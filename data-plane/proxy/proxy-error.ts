@@ -19,6 +19,10 @@ export type ProxyErrorName =
   | "bad_response"
   | "bad_request"
   | "tls_on_plain_port"
+  | "plain_on_tls_port"
+  | "client_certificate_required"
+  | "client_certificate_invalid"
+  | "misdirected"
   | "method_not_allowed"
   | "request_timeout"
   | "uri_too_long"
@@ -71,6 +75,10 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   bad_response: ["http_protocol_error", 502, invalidResponse, "tp"],
   bad_request: ["http_request_error", 400, "Bad request", "p"],
   tls_on_plain_port: ["http_request_error", 400, "TLS on a plain HTTP port", "p"],
+  plain_on_tls_port: ["http_request_error", 400, "plain HTTP on a TLS port", "p"],
+  client_certificate_required: ["http_request_denied", 400, "client certificate required", "p"],
+  client_certificate_invalid: ["http_request_denied", 400, "client certificate invalid", "p"],
+  misdirected: ["http_request_denied", 421, "Misdirected Request: connect with this host as TLS server name", "p"],
   method_not_allowed: ["http_request_error", 405, "Method not allowed", "p"],
   request_timeout: ["http_request_error", 408, "Request timed out", "p"],
   body_too_large: ["http_request_denied", 413, "Request body too large", "p"],

@@ -8,7 +8,7 @@ import { protocolName } from "./protocol-name.ts";
 import { timeoutMessage, wholeMs } from "./whole-ms.ts";
 
 /** A service whose pool is not yet placed among the pools. */
-export interface ServicePlan extends Omit<ServiceConfig, "poolIndex" | "tls"> {
+export interface ServicePlan extends Omit<ServiceConfig, "poolIndex"> {
   /** The pool of the service's own host, for when no upstream has that name. */
   readonly hostPool: PoolPlan;
 }
@@ -19,7 +19,7 @@ const RETRIES_MAX = 32_767;
 const HOST_WEIGHT = 100;
 
 /** A service as workers get it, or the first thing in it that they could not work with. */
-export function compileService(service: Service): Compiled<ServicePlan> {
+export function compileService(service: Service): Compiled<Omit<ServicePlan, "tls">> {
   const protocol = protocolName(service.protocol ?? Protocol.HTTP);
   if (protocol === null) return invalid("protocol", `unknown protocol number ${service.protocol}`);
   const host = parseHost(service.host);

@@ -6,12 +6,12 @@ const check = new CertificateCheck(100);
 const authority = await makeAuthority();
 const leaf = await makeCertificate({ names: ["a.test"], issuer: authority, notAfter: inDays(3) });
 const other = await makeCertificate({ names: ["a.test"] });
+const rsa = await makeCertificate({ key: "rsa" });
 
 describe("CertificateCheck", () => {
   it("takes a pair, and says its type and when it expires", async () => {
     const expiresAtMs = Date.parse(leaf.certificate.notAfter.toUTCString());
     expect(check.pair(leaf.chainPem, leaf.keyPem)).toEqual({ ok: true, keyType: "ec", expiresAtMs });
-    const rsa = await makeCertificate({ key: "rsa" });
     expect(check.pair(rsa.certPem, rsa.keyPem)).toMatchObject({ ok: true, keyType: "rsa" });
   });
 
@@ -31,6 +31,7 @@ describe("CertificateCheck", () => {
     },
     { name: "no key", cert: leaf.certPem, key: "x", part: "key", says: /no private key/ },
     { name: "a certificate for a key", cert: leaf.certPem, key: leaf.certPem, part: "key", says: /no private key/ },
+    { name: "a key of another type", cert: leaf.certPem, key: rsa.keyPem, part: "key", says: /does not match/ },
     { name: "the key of another", cert: leaf.certPem, key: other.keyPem, part: "key", says: /does not match/ },
   ])("says what is wrong: $name", ({ cert, key, part, says }) => {
     const outcome = check.pair(cert, key);

@@ -6,6 +6,7 @@ export type PairCheck =
   | { readonly ok: true; readonly keyType: string; readonly expiresAtMs: number }
   | { readonly ok: false; readonly part: "cert" | "key"; readonly message: string };
 
+const mismatch: PairCheck = { ok: false, part: "key", message: "does not match the certificate" };
 const certificateBlock = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 
 /**
@@ -51,6 +52,8 @@ function checkPair(certPem: string, keyPem: string): PairCheck {
   try {
     createSecureContext({ cert: certPem, key: keyPem, ca: [] });
     const certificate = new X509Certificate(certPem);
+    // OpenSSL takes a key of another type beside a certificate, and finds out when it would need it.
+    if (!certificate.checkPrivateKey(createPrivateKey(keyPem))) return mismatch;
     const keyType = certificate.publicKey.asymmetricKeyType ?? "unknown";
     return { ok: true, keyType, expiresAtMs: Date.parse(certificate.validTo) };
   } catch (error) {
@@ -68,7 +71,7 @@ function whatIsWrong(certPem: string, keyPem: string, loading: Error): PairCheck
   }
   try {
     const key = createPrivateKey(keyPem);
-    if (!certificate.checkPrivateKey(key)) return { ok: false, part: "key", message: "does not match the certificate" };
+    if (!certificate.checkPrivateKey(key)) return mismatch;
   } catch {
     return { ok: false, part: "key", message: "is no private key that can be read" };
   }

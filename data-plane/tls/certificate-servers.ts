@@ -1,6 +1,15 @@
 import { constants, hash } from "node:crypto";
-import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from "node:tls";
+import {
+  createSecureContext,
+  createServer,
+  type SecureContextOptions,
+  type Server,
+  TLSSocket,
+  type TlsOptions,
+} from "node:tls";
 import type { CertificateConfig, KeyPairConfig } from "../config/tls-config.ts";
+import { authenticationKey } from "./authentication-key.ts";
+import { keepShownChain } from "./shown-certificate.ts";
 
 export interface CertificateServersOptions {
   /** Served where the configuration has no certificate. */
@@ -111,11 +120,15 @@ export class CertificateServers {
   }
 }
 
-function contextCallback(
-  options: SecureContextOptions,
-): NonNullable<Parameters<typeof createServer>[0]>["SNICallback"] {
+type SniCallback = NonNullable<TlsOptions["SNICallback"]>;
+
+/** Called in the midst of a handshake, as a method of its socket: the one moment to get at that. */
+function contextCallback(options: SecureContextOptions): SniCallback {
   const context = createSecureContext(options);
-  return (_, answer) => answer(null, context);
+  return function (this: unknown, _: string, answer: Parameters<SniCallback>[1]) {
+    if (this instanceof TLSSocket) keepShownChain(this);
+    answer(null, context);
+  };
 }
 
 /** 32 characters that differ where anything of a certificate differs that a session stands for. */
@@ -131,11 +144,5 @@ function isSame(one: CertificateConfig, other: CertificateConfig): boolean {
     const pair = other.pairs[index]!;
     if (certPem !== pair.certPem || keyPem !== pair.keyPem) return false;
   }
-  return authenticationKey(one) === authenticationKey(other);
-}
-
-/** The same for certificates that ask the same of clients; "" where nothing is asked. */
-export function authenticationKey(certificate: CertificateConfig | null): string {
-  const asked = certificate?.clientAuthentication ?? null;
-  return asked === null ? "" : JSON.stringify([asked.isRequired, asked.depthMax, asked.caPems]);
+  return authenticationKey(one.clientAuthentication) === authenticationKey(other.clientAuthentication);
 }

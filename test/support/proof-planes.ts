@@ -38,6 +38,7 @@ export async function startProofPlanes(
       PENSTOCK_STATE_DIR: folder,
       PENSTOCK_CONTROL_PLANE: sync![0]!,
       PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
+      PENSTOCK_PROXY_TLS_LISTEN: "off",
       PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
       PENSTOCK_WORKERS: "1",
       ...env,
