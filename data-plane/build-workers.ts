@@ -16,6 +16,7 @@ import type { WorkerGroupOptions } from "./worker-group-options.ts";
 export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "tlsPlace" | "version" | "currentSets"> {
   /** null: no port is opened for TLS. */
   readonly tls: TlsSettings | null;
+  readonly upstreamCaPems: readonly string[] | null;
   readonly options: DataPlaneOptions;
   readonly log: Log;
   readonly counters: NodeCounters;
@@ -55,6 +56,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
       tls: input.tls,
       nodeLoad: load.buffer,
       upstreamIdleTimeoutMs: options.upstreamIdleTimeoutMs,
+      upstreamCaPems: input.upstreamCaPems,
       accessLogSample: accessLog === null ? null : options.accessLogSample,
       metricsSeriesMax: options.metricsSeriesMax,
     },

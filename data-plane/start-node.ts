@@ -10,6 +10,7 @@ import { NodeLoad } from "./listener/node-load.ts";
 import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
 import { nodeStatus } from "./node-status.ts";
 import { type NodeTls, openTls } from "./open-tls.ts";
+import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
@@ -230,6 +231,7 @@ async function buildTraffic(input: TrafficInput) {
     proxyHosts,
     tlsPlace: options.proxyTlsListen === null ? null : { hosts: tlsHosts, port: options.proxyTlsListen.port },
     tls: tls?.settings ?? null,
+    upstreamCaPems: openUpstreamCa(options.upstreamCaFile),
     version,
     workerCount,
     table,

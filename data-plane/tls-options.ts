@@ -2,7 +2,7 @@ import { modernCiphers } from "./config/tls-settings.ts";
 import { type Address, readAddress, readOneOf, readText, readUnlessEmpty } from "./option-readers.ts";
 import { limit, setting, timeLimit } from "./option-setting.ts";
 
-/** How clients are taken over TLS, in the order of the help. */
+/** How clients are taken over TLS, and which targets are trusted, in the order of the help. */
 export const TLS_SETTINGS = {
   proxyTlsListen: setting<Address | null>({
     flag: "proxy-tls-listen",
@@ -60,5 +60,13 @@ export const TLS_SETTINGS = {
     defaultText: "certificate",
     meaning: "whether a request gets 421 when its host has another certificate than its connection's server name",
     read: readOneOf(["certificate", "off"]),
+  }),
+  upstreamCaFile: setting({
+    flag: "upstream-ca-file",
+    form: "FILE",
+    defaultText: "",
+    defaultMeaning: "the authorities that come with Node",
+    meaning: "PEM of the authorities trusted for targets whose service names none",
+    read: readUnlessEmpty(readText),
   }),
 };

@@ -58,6 +58,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
     settings: {
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
+      upstreamCaPems: null,
       accessLogSample: null,
       metricsSeriesMax: 10,
       limits: defaultClientLimits,

@@ -50,6 +50,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     settings: {
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
+      upstreamCaPems: null,
       accessLogSample: null,
       metricsSeriesMax: 10,
       limits: defaultClientLimits,

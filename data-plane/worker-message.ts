@@ -26,6 +26,8 @@ export interface WorkerSettings {
   readonly metricsSeriesMax: number;
   /** How long a connection to a target is kept without a request. */
   readonly upstreamIdleTimeoutMs: number;
+  /** PEM of the authorities trusted for targets whose service names none; null = those that come with Node. */
+  readonly upstreamCaPems: readonly string[] | null;
   readonly limits: ClientLimits;
   /** null: no listener for TLS. */
   readonly tls: TlsSettings | null;

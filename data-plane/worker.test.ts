@@ -30,6 +30,7 @@ function start(table: EndpointTable, port: number, number = 0, accessLogSample: 
     settings: {
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
+      upstreamCaPems: null,
       accessLogSample,
       metricsSeriesMax: 10,
       limits: defaultClientLimits,

@@ -136,7 +136,7 @@ const server = await ProxyServer.create({
   metricsSeriesMax: settings.metricsSeriesMax,
   accessLog: settings.accessLogSample === null ? null : { sampleRatio: settings.accessLogSample, send: tellLines },
   tls: settings.tls,
-  upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs },
+  upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs, trustedCaPems: settings.upstreamCaPems },
   onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
   onDefect: reportDefect,
 });

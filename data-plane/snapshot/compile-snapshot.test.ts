@@ -41,6 +41,7 @@ describe("compileSnapshot", () => {
         connectTimeoutMs: 60_000,
         writeTimeoutMs: 60_000,
         readTimeoutMs: 60_000,
+        tls: null,
         poolIndex: 0,
       },
     ]);

@@ -84,11 +84,6 @@ export class TlsCompilation {
     return compiled(null);
   }
 
-  /** A certificate that was added; undefined when there is none of this id. */
-  certificate(id: string): CertificatePlan | undefined {
-    return this.#certificates.get(id);
-  }
-
   /** Certificate and key, to be shown to targets; undefined when there is none of this id. */
   pairs(id: string): readonly KeyPairConfig[] | undefined {
     return this.#certificates.get(id)?.config.pairs;

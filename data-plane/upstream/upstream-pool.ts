@@ -12,8 +12,8 @@ export interface UpstreamPoolOptions {
   readonly idleMaxCount?: number;
   /** How long an idle connection is kept. Default 60,000. */
   readonly idleTimeoutMs?: number;
-  /** PEM of the authorities that are trusted where a service names none. Default: those that come with Node. */
-  readonly trustedCaPems?: readonly string[];
+  /** PEM of the authorities trusted where a service names none. Default: null, those that come with Node. */
+  readonly trustedCaPems?: readonly string[] | null;
 }
 
 /**
