@@ -268,8 +268,7 @@ function service(poolIndex: number): ServiceConfig {
     isProtocolSupported: true,
     path: null,
     retries: 5,
-    ...{ connectTimeoutMs: 1, writeTimeoutMs: 1, readTimeoutMs: 1 },
-    tls: null,
+    ...{ connectTimeoutMs: 1, writeTimeoutMs: 1, readTimeoutMs: 1, tls: null },
     poolIndex,
   };
 }
