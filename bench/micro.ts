@@ -3,6 +3,7 @@
  * five runs; figures differ between machines, their proportions hardly.
  */
 import { createPicker } from "../data-plane/balance/picker.ts";
+import { noTls } from "../data-plane/config/tls-config.ts";
 import type { EndpointConfig, PoolConfig, RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
 import { normalizePath } from "../data-plane/route/normalize-path.ts";
 import { rewritePath } from "../data-plane/route/rewrite-path.ts";
@@ -35,6 +36,7 @@ function configOf(routes: readonly Partial<RouteConfig>[]): WorkerConfig {
       hosts: null,
       paths: null,
       headers: null,
+      snis: null,
       regexPriority: 0,
       stripPath: true,
       preserveHost: false,
@@ -46,7 +48,7 @@ function configOf(routes: readonly Partial<RouteConfig>[]): WorkerConfig {
       ...route,
     }),
   );
-  return { publication: 1, revision: 1, routes: complete, services: [], pools: [] };
+  return { publication: 1, revision: 1, routes: complete, services: [], pools: [], tls: noTls };
 }
 
 /** Random, so that neither the processor's caches nor its branch predictor learn one path by heart. */
@@ -60,6 +62,7 @@ function inputsFor(pathOf: (i: number) => string, hostOf: (i: number) => string,
       port: 8000,
       // Through a Buffer, as the engine gets its paths: flat strings, none shared with the table.
       path: Buffer.from(pathOf(i), "latin1").toString("latin1"),
+      sni: "",
       headers: { values: () => [] },
     };
   });

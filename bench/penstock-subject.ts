@@ -58,6 +58,7 @@ export async function startPlanes(setup: PlanesSetup): Promise<Planes> {
         PENSTOCK_STATE_DIR: join(folder, "data-plane-state"),
         PENSTOCK_CONTROL_PLANE: sync!,
         PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
+        PENSTOCK_PROXY_TLS_LISTEN: "off",
         PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
         PENSTOCK_WORKERS: String(workerCount),
         PENSTOCK_ACCESS_LOG: setup.contestant.hasAccessLog ? join(folder, accessLogFile) : "off",

@@ -1,3 +1,4 @@
+import type { TlsSettings } from "./config/tls-settings.ts";
 import { connectionsFor, descriptorLimit } from "./descriptor-limit.ts";
 import { clientLimits } from "./limit-options.ts";
 import { isShortage, restAfterShortage } from "./listener/accept-shortage.ts";
@@ -12,7 +13,10 @@ import { systemTimers as timers } from "./upstream/timers.ts";
 import { WorkerGroup, workerNumbers } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 
-export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "version" | "currentSets"> {
+export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "tlsPlace" | "version" | "currentSets"> {
+  /** null: no port is opened for TLS. */
+  readonly tls: TlsSettings | null;
+  readonly upstreamCaPems: readonly string[] | null;
   readonly options: DataPlaneOptions;
   readonly log: Log;
   readonly counters: NodeCounters;
@@ -44,13 +48,16 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     reusePort,
     proxyHosts,
     proxyPort: options.proxyListen.port,
+    tlsPlace: input.tlsPlace,
     endpointTable: table.buffer,
     version,
     settings: {
       trustedProxies: options.trustedProxies,
       limits: clientLimits(options, connectionsFor(descriptorLimit(), workerNumbers(workerCount))),
+      tls: input.tls,
       nodeLoad: load.buffer,
       upstreamIdleTimeoutMs: options.upstreamIdleTimeoutMs,
+      upstreamCaPems: input.upstreamCaPems,
       accessLogSample: accessLog === null ? null : options.accessLogSample,
       metricsSeriesMax: options.metricsSeriesMax,
     },

@@ -1,5 +1,6 @@
 import { parseOptions } from "./options.ts";
-import { type DataPlaneNode, StartError, startNode } from "./start-node.ts";
+import { StartError } from "./start-error.ts";
+import { type DataPlaneNode, startNode } from "./start-node.ts";
 import { type Log, openLog } from "./telemetry/log.ts";
 
 /**
@@ -20,7 +21,6 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     process.exit(1);
   });
   const ending = endOnRequest(log);
-  if (options.given.has("proxyTlsListen")) log.warn("TLS is not built yet: --proxy-tls-listen opens no port");
   try {
     const node = await startNode(options, log);
     ending.started(node);
@@ -33,7 +33,12 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     }
     replaceWorkersOnRequest(node, log);
     // For the process of ours that started this one: it may log nothing at this level.
-    process.send?.({ msg: "ready", proxy: node.proxyAddresses, status: node.statusAddresses });
+    process.send?.({
+      msg: "ready",
+      proxy: node.proxyAddresses,
+      proxyTls: node.proxyTlsAddresses,
+      status: node.statusAddresses,
+    });
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     refuse([error.message]);

@@ -37,6 +37,8 @@ function statusOf(
     applier: { served: given.served === undefined ? served : given.served } as NodeStatusParts["applier"],
     readmission: { ejectedCount: 1 } as NodeStatusParts["readmission"],
     counters: { ...nodeCounters(), workers_lost: 3 },
+    expiries: () => [],
+    certificatesSeriesMax: 10,
     attemptsUnderWay: () => 5,
     syncState: () => (given.sync === undefined ? connected : given.sync),
     isDraining: () => given.isDraining ?? false,

@@ -1,5 +1,7 @@
 import { getHeapStatistics } from "node:v8";
+import { expiryMetric } from "./certificate-expiries.ts";
 import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
+import type { CertificateExpiry } from "./snapshot/compile-tls.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { ourMetric } from "./status/metrics-text.ts";
 import type { StatusSource } from "./status/status-server.ts";
@@ -18,6 +20,10 @@ export interface NodeStatusParts {
   readonly applier: SnapshotApplier;
   readonly readmission: EndpointReadmission;
   readonly counters: NodeCounters;
+  /** Of all certificates that there are now. */
+  readonly expiries: () => readonly CertificateExpiry[];
+  /** How many of them have a metric of their own. */
+  readonly certificatesSeriesMax: number;
   /** Attempts at targets that are under way, of all workers. */
   readonly attemptsUnderWay: () => number;
   /** Null until the node has begun to look for a control plane. */
@@ -75,6 +81,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         ...Object.entries(gauges).map(([name, value]) => ourMetric(name, "gauge", value)),
         ...Object.entries(counted).map(([name, value]) => ourMetric(name, isLevel(name) ? "gauge" : "counter", value)),
         ...trafficFamilies(workers.traffic()),
+        expiryMetric(parts.expiries(), parts.certificatesSeriesMax),
       ];
     },
   };

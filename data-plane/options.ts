@@ -16,6 +16,7 @@ import {
 import { limit, type Setting, setting } from "./option-setting.ts";
 import { parseRange } from "./proxy/trusted-proxies.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
+import { TLS_SETTINGS } from "./tls-options.ts";
 
 /** Every option of a data plane, in the order of the help. */
 const SETTINGS = {
@@ -33,13 +34,7 @@ const SETTINGS = {
     meaning: "where clients connect; the default also takes [::]:8000 where there is IPv6",
     read: readAddress,
   }),
-  proxyTlsListen: setting({
-    flag: "proxy-tls-listen",
-    form: "HOST:PORT",
-    defaultText: "0.0.0.0:8443",
-    meaning: "where clients connect with TLS (not opened yet)",
-    read: readAddress,
-  }),
+  ...TLS_SETTINGS,
   statusListen: setting({
     flag: "status-listen",
     form: "HOST:PORT",
@@ -163,6 +158,7 @@ const SETTINGS = {
   servicesMax: limit("services-max", 100_000, 10_000_000, "services in a configuration"),
   upstreamsMax: limit("upstreams-max", 16_384, 1_000_000, "upstreams in a configuration"),
   targetsMax: limit("targets-max", 200_000, 10_000_000, "targets in a configuration"),
+  certificatesMax: limit("certificates-max", 10_000, 1_000_000, "certificates, and as many authorities"),
   endpointsMax: limit("endpoints-max", 65_536, 4_000_000, "addresses that all targets together resolve to"),
 };
 

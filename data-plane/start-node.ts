@@ -2,17 +2,21 @@ import { readFile } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { buildWorkers } from "./build-workers.ts";
+import { ExpiryWatch } from "./certificate-expiries.ts";
 import { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import { tcpCheck } from "./health-check/tcp-check.ts";
+import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
 import { nodeStatus } from "./node-status.ts";
+import { type NodeTls, openTls } from "./open-tls.ts";
+import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
-import { probePort } from "./probe-port.ts";
 import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts";
+import { StartError } from "./start-error.ts";
 import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
 import { type SyncClient, startSyncClient } from "./sync/sync-client.ts";
@@ -20,6 +24,7 @@ import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import { type NodeCounters, nodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
 import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
+import { CertificateCheck } from "./tls/certificate-check.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
 import { type EndpointRow, EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
@@ -30,13 +35,12 @@ import { systemTimers as timers } from "./upstream/timers.ts";
 import { readVersion } from "./version.ts";
 import { type WorkerGroup, workerNumbers } from "./worker-group.ts";
 
-/** Why the node cannot start, in one line for the user. */
-export class StartError extends Error {}
-
 /** A running node. */
 export interface DataPlaneNode {
   /** `host:port` of each bound address. */
   readonly proxyAddresses: readonly string[];
+  /** Of the ports for TLS; empty without one. */
+  readonly proxyTlsAddresses: readonly string[];
   readonly statusAddresses: readonly string[];
   /** Opens log files by their names again, after they were rotated. */
   reopenLogs(): void;
@@ -67,10 +71,14 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const counters = nodeCounters();
   const workerCount = options.workers ?? availableParallelism();
   const folder = openFolder(options);
-  const proxyHosts = await freeHosts(options);
+  const proxyHosts = await freeHosts(options, "proxyListen");
+  const tlsHosts = await freeHosts(options, "proxyTlsListen");
+  const tls = await openTls(options, folder.path);
   const accessLog = await openAccessLog(options, log, counters);
   const file = openSnapshotFile({ folder: join(folder.path, "snapshot") });
-  const traffic = await buildTraffic({ options, log, counters, accessLog, proxyHosts, workerCount, version, file });
+  const traffic = await buildTraffic({
+    ...{ options, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file },
+  });
   let sync: SyncClient | null = null;
   let isDraining = false;
   const status = nodeStatus({
@@ -80,6 +88,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     startedAtUnixMs: Date.now(),
     ...traffic,
     counters,
+    certificatesSeriesMax: options.metricsSeriesMax,
     syncState: () => sync?.state ?? null,
     isDraining: () => isDraining,
   });
@@ -107,7 +116,9 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   });
   const port = await listening;
   const proxyAddresses = proxyHosts.map((host) => formatAddress({ host, port }));
-  log.info({ proxy: proxyAddresses, status: statusAddresses, node_id: folder.nodeId }, "ready");
+  const proxyTlsAddresses = tlsHosts.map((host) => formatAddress({ host, port: traffic.workers.tlsPort! }));
+  const addresses = { proxy: proxyAddresses, proxy_tls: proxyTlsAddresses, status: statusAddresses };
+  log.info({ ...addresses, node_id: folder.nodeId }, "ready");
 
   async function keep(snapshot: Parameters<SnapshotFile["save"]>[0]): Promise<void> {
     const saved = await file.save(snapshot);
@@ -121,6 +132,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
 
   return {
     proxyAddresses,
+    proxyTlsAddresses,
     statusAddresses,
     reopenLogs: () => accessLog?.reopen(),
     replaceWorkers: (reason) => traffic.workers.replaceAll(reason),
@@ -168,27 +180,14 @@ function openFolder(options: DataPlaneOptions) {
   }
 }
 
-/** The hosts to listen on: what was asked for, or by default both families as far as there are. */
-async function freeHosts(options: DataPlaneOptions): Promise<readonly string[]> {
-  const { host, port } = options.proxyListen;
-  const hosts = options.given.has("proxyListen") ? [host] : [host, "::"];
-  const usable: string[] = [];
-  for (const candidate of hosts) {
-    const probe = await probePort(candidate, port);
-    // Also with --take-over, which shares the port, an address that is not there is a mistake.
-    const isFine = probe.type === "free" || (probe.type === "in_use" && options.isTakeOver);
-    if (isFine) usable.push(candidate);
-    else if (probe.type !== "no_address" || candidate === host) throw new StartError(probe.message);
-  }
-  return usable;
-}
-
 interface TrafficInput {
   readonly options: DataPlaneOptions;
   readonly log: Log;
   readonly counters: NodeCounters;
   readonly accessLog: AccessLogWriter | null;
   readonly proxyHosts: readonly string[];
+  readonly tlsHosts: readonly string[];
+  readonly tls: NodeTls | null;
   readonly workerCount: number;
   readonly version: string;
   readonly file: SnapshotFile;
@@ -196,7 +195,7 @@ interface TrafficInput {
 
 /** Everything between a snapshot and the workers that serve it. */
 async function buildTraffic(input: TrafficInput) {
-  const { options, log, counters, accessLog, proxyHosts, workerCount, version, file } = input;
+  const { options, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
   const table = EndpointTable.create({
     // Twice as many as may be in use: rows are kept for a while after they went out of use.
     endpointRowsMax: 2 * options.endpointsMax,
@@ -235,6 +234,9 @@ async function buildTraffic(input: TrafficInput) {
     log,
     counters,
     proxyHosts,
+    tlsPlace: options.proxyTlsListen === null ? null : { hosts: tlsHosts, port: options.proxyTlsListen.port },
+    tls: tls?.settings ?? null,
+    upstreamCaPems: openUpstreamCa(options.upstreamCaFile),
     version,
     workerCount,
     table,
@@ -248,8 +250,10 @@ async function buildTraffic(input: TrafficInput) {
     limits: options,
     endpoints,
     workers,
+    certificates: new CertificateCheck(2 * options.certificatesMax),
     onApplied({ publication, revision }) {
       counters.snapshots_applied++;
+      expiryWatch.look();
       log.info({ publication, revision }, "applied");
     },
     onRefused({ publication }, refusal) {
@@ -263,11 +267,14 @@ async function buildTraffic(input: TrafficInput) {
     },
     onRollbackFailed: (message) => log.error({ message }, "the workers do not take back what they served before"),
   });
+  const ownExpiry = tls === null ? [] : [{ id: "default", expiresAtMs: tls.defaultExpiresAtMs }];
+  const expiries = () => [...ownExpiry, ...applier.expiries];
+  const expiryWatch = new ExpiryWatch({ expiries, nowUnixMs: Date.now, timers, log });
   const close = () => {
     endMemoryWatch();
-    for (const part of [readmission, endpoints, names, hosts]) part.close();
+    for (const part of [expiryWatch, readmission, endpoints, names, hosts]) part.close();
   };
-  return { workers, applier, readmission, attemptsUnderWay: () => table.inFlightTotal(), close };
+  return { workers, applier, readmission, expiries, attemptsUnderWay: () => table.inFlightTotal(), close };
 }
 
 /** Has the workers refuse requests while the process comes near its memory limit. @returns what ends it */
@@ -377,8 +384,4 @@ async function adviseOnMigration(log: Log): Promise<void> {
   const setting = await readFile(MIGRATE_REQ_FILE, "utf8").catch(() => "");
   if (setting.trim() !== "0") return;
   log.info("net.ipv4.tcp_migrate_req is 0: with --take-over, connections that wait while a process ends are lost");
-}
-
-function formatAddress({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,3 +1,4 @@
+import { noTls } from "./config/tls-config.ts";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
@@ -35,6 +36,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
         algorithm: "round-robin",
       },
     ],
+    tls: noTls,
   };
   const events: string[] = [];
   let wake = () => {};
@@ -51,14 +53,17 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
     reusePort: true,
     proxyHosts: ["127.0.0.1"],
     proxyPort: 0,
+    tlsPlace: null,
     endpointTable: table.buffer,
     version: "0.0.0",
     settings: {
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
+      upstreamCaPems: null,
       accessLogSample: null,
       metricsSeriesMax: 10,
       limits: defaultClientLimits,
+      tls: null,
       nodeLoad: NodeLoad.create(workerNumbers(2)).buffer,
     },
     resourceLimits: { maxOldGenerationSizeMb: 64 },

@@ -17,6 +17,8 @@ export interface WorkerGroupOptions {
   readonly proxyHosts: readonly string[];
   /** 0: a free one. */
   readonly proxyPort: number;
+  /** Where TLS is spoken; null for nowhere. */
+  readonly tlsPlace: { readonly hosts: readonly string[]; readonly port: number } | null;
   /** Whether listeners let others listen on the same port; workers that accept need it. */
   readonly reusePort: boolean;
   /** With `workerNumbers(count)` columns. */

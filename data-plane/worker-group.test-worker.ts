@@ -48,18 +48,19 @@ port.on("message", (message: ToWorker) => {
       listen(message.place.hosts[0]!, message.place.port);
       return;
     case "adopt":
-      servers.push(...message.servers);
-      for (const server of message.servers) server.on("connection", (socket) => void socket.end(`worker ${number}`));
-      say({ type: "listening", port: (servers[0]!.address() as { port: number }).port });
+      servers.push(...message.servers.plain);
+      for (const server of message.servers.plain)
+        server.on("connection", (socket) => void socket.end(`worker ${number}`));
+      say({ type: "listening", port: (servers[0]!.address() as { port: number }).port, tlsPort: null });
       return;
     case "take-connections":
-      say({ type: "listening", port: message.port });
+      say({ type: "listening", port: message.port, tlsPort: message.tlsPort });
       return;
     case "connection":
       message.socket.end(`worker ${number}`);
       return;
     case "hand-over":
-      say({ type: "handed-over", servers }, servers);
+      say({ type: "handed-over", servers: { plain: servers, tls: [] } }, servers);
       servers = [];
       say({ type: "drained" });
       return;
@@ -86,6 +87,6 @@ function listen(host: string, wantedPort: number): void {
   });
   server.listen({ host, port: wantedPort, reusePort: true }, () => {
     servers.push(server);
-    say({ type: "listening", port: (server.address() as { port: number }).port });
+    say({ type: "listening", port: (server.address() as { port: number }).port, tlsPort: null });
   });
 }

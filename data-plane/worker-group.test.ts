@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { noTls } from "./config/tls-config.ts";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
@@ -13,7 +14,7 @@ import type { WorkerGroupOptions } from "./worker-group-options.ts";
 
 function config(publication: number, behaviour = "serve"): WorkerConfig {
   const route = { name: behaviour } as WorkerConfig["routes"][number];
-  return { publication, revision: publication, routes: [route], services: [], pools: [] };
+  return { publication, revision: publication, routes: [route], services: [], pools: [], tls: noTls };
 }
 
 /** What a stub worker sends whoever connects; the error's code when there is no whole answer. */
@@ -44,15 +45,18 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     reusePort: true,
     proxyHosts: ["127.0.0.1"],
     proxyPort: 0,
+    tlsPlace: null,
     endpointTable: new SharedArrayBuffer(4),
     version: "0.0.0",
     onAccessLog: () => {},
     settings: {
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
+      upstreamCaPems: null,
       accessLogSample: null,
       metricsSeriesMax: 10,
       limits: defaultClientLimits,
+      tls: null,
       nodeLoad: NodeLoad.create(8).buffer,
     },
     resourceLimits: {},

@@ -1,7 +1,8 @@
-import type { Server } from "node:net";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { ConnectionDealer } from "./connection-dealer.ts";
 import { ListenError } from "./listen-error.ts";
+import { ListenPlaces } from "./listen-places.ts";
+import type { ListeningServers } from "./listener/proxy-server.ts";
 import type { TrafficSum } from "./status/traffic-totals.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { WorkerLosses } from "./worker-losses.ts";
@@ -30,7 +31,7 @@ export class WorkerGroup {
   readonly #losses = new WorkerLosses();
   /** Null where workers accept for themselves. */
   readonly #dealer: ConnectionDealer | null;
-  #port: number;
+  readonly #places: ListenPlaces;
   #config: WorkerConfig | null = null;
   #delivery: { lossCount: number; readonly resolve: (outcome: DeliveryOutcome) => void } | null = null;
   #starting: { readonly resolve: (port: number) => void; readonly reject: (error: Error) => void } | null = null;
@@ -45,7 +46,7 @@ export class WorkerGroup {
 
   constructor(options: WorkerGroupOptions) {
     this.#options = options;
-    this.#port = options.proxyPort;
+    this.#places = new ListenPlaces(options);
     this.#isHeldBack = options.waitsForConfig;
     const { entry, resourceLimits, timers, endpointTable, version, settings, onExited } = options;
     this.#workers = new WorkerSet({
@@ -76,12 +77,13 @@ export class WorkerGroup {
   }
 
   async #openDealer(): Promise<void> {
-    try {
-      if (this.#dealer !== null) this.#port = await this.#dealer.open(this.#place());
-    } catch (cause) {
-      const { message, code } = cause as NodeJS.ErrnoException;
-      throw new ListenError(message, code ?? "");
-    }
+    if (this.#dealer === null) return;
+    Object.assign(this.#places, await this.#dealer.open(this.#places.plain(), this.#places.tls()));
+  }
+
+  /** The port for TLS, once the group has started; null without one. */
+  get tlsPort(): number | null {
+    return this.#places.tlsPort;
   }
 
   get listeningCount(): number {
@@ -168,17 +170,12 @@ export class WorkerGroup {
     for (const thread of this.#workers.all()) thread.end("closing");
   }
 
-  #place() {
-    const { proxyHosts, reusePort } = this.#options;
-    return { hosts: proxyHosts, port: this.#port, reusePort };
-  }
-
   /** Sees to it that as many workers serve as should, and that a spare waits. */
   #fill(): void {
     if (this.#isEnding) return;
     const isHeldBack = this.#isHeldBack;
     // Without a port the first worker finds one, and the others take that.
-    const wanted = this.#port === 0 && !isHeldBack ? 1 : this.#options.count;
+    const wanted = this.#places.areOpen && !isHeldBack ? 1 : this.#options.count;
     for (let missing = wanted - this.#workers.all(isHeldBack ? "spare" : "serving").length; missing > 0; missing--) {
       const thread = (isHeldBack ? null : this.#workers.all("spare")[0]) ?? this.#startWorker();
       if (thread === null) {
@@ -208,8 +205,9 @@ export class WorkerGroup {
 
   /** Connections come to this worker from now on. */
   #letIn(thread: WorkerThread): void {
-    if (this.#dealer === null) thread.post({ type: "listen", place: this.#place() });
-    else thread.post({ type: "take-connections", port: this.#port });
+    if (this.#dealer === null)
+      thread.post({ type: "listen", place: this.#places.plain(), tlsPlace: this.#places.tls() });
+    else thread.post({ type: "take-connections", port: this.#places.port, tlsPort: this.#places.tlsPort });
   }
 
   /** Puts a successor in a worker's place while that one can still hand over; resolves when the successor serves. */
@@ -236,23 +234,24 @@ export class WorkerGroup {
   }
 
   /** In the turn of the event loop in which the servers came, or this thread would accept their connections. */
-  #passOn(leaver: WorkerThread, servers: readonly Server[]): void {
+  #passOn(leaver: WorkerThread, servers: ListeningServers): void {
+    const handles = [...servers.plain, ...servers.tls];
     const successor = this.#handOver?.leaver === leaver ? this.#handOver.successor : null;
-    if (servers.length === 0) {
+    if (handles.length === 0) {
       if (this.#dealer === null && successor !== null) this.#letIn(successor);
       return;
     }
     // Without it any other will do: what waits at these servers is lost with them.
     const heir =
       successor?.isAlive === true ? successor : this.#workers.all("serving").find(({ port }) => port !== null);
-    if (heir !== undefined) heir.post({ type: "adopt", servers }, servers);
-    else for (const server of servers) server.close();
+    if (heir !== undefined) heir.post({ type: "adopt", servers }, handles);
+    else for (const server of handles) server.close();
   }
 
   #receive(thread: WorkerThread, message: FromWorker): void {
     switch (message.type) {
       case "listening":
-        this.#listening(message.port);
+        this.#listening(message.port, message.tlsPort);
         break;
       case "listen-failed":
         if (this.#starting !== null) this.#cannotStart(new ListenError(message.message, message.code));
@@ -283,7 +282,7 @@ export class WorkerGroup {
         // Its place is taken before it is lost: nobody else is to be let in for it then.
         thread.role = "leaving";
         const isTaken = hasPlace && this.#promoteSpare(message.servers);
-        if (!isTaken && message.servers.length > 0) this.#passOn(thread, message.servers);
+        if (!isTaken) this.#passOn(thread, message.servers);
         break;
       }
       case "drained":
@@ -304,12 +303,13 @@ export class WorkerGroup {
     );
   }
 
-  #listening(port: number): void {
+  #listening(port: number, tlsPort: number | null): void {
     this.#dealer?.takersChanged();
     // A worker may have taken its config before it listened.
     this.#checkDelivery();
     if (this.#starting === null) return;
-    this.#port = port;
+    this.#places.port = port;
+    this.#places.tlsPort = tlsPort;
     this.#fill();
     if (this.listeningCount < this.#options.count) return;
     this.#starting.resolve(port);
@@ -369,13 +369,14 @@ export class WorkerGroup {
   }
 
   /** No start to wait for: that is what it is there for. @param servers of the lost worker, if it could send them */
-  #promoteSpare(servers: readonly Server[] = []): boolean {
+  #promoteSpare(servers: ListeningServers = { plain: [], tls: [] }): boolean {
     const spare = this.#workers
       .all("spare")
       .find((thread) => thread.hasStarted && thread !== this.#handOver?.successor);
     if (spare === undefined) return false;
     spare.role = "serving";
-    if (servers.length > 0) spare.post({ type: "adopt", servers }, servers);
+    const handles = [...servers.plain, ...servers.tls];
+    if (handles.length > 0) spare.post({ type: "adopt", servers }, handles);
     else this.#letIn(spare);
     return true;
   }

@@ -1,6 +1,7 @@
-import type { Server, Socket } from "node:net";
+import type { Socket } from "node:net";
+import type { TlsSettings } from "./config/tls-settings.ts";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
-import type { ListenPlace } from "./listener/proxy-server.ts";
+import type { ListeningServers, ListenPlace } from "./listener/proxy-server.ts";
 import type { ClientLimits } from "./proxy/client-limits.ts";
 import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
 import type { SeriesCounts } from "./telemetry/series-table.ts";
@@ -25,7 +26,11 @@ export interface WorkerSettings {
   readonly metricsSeriesMax: number;
   /** How long a connection to a target is kept without a request. */
   readonly upstreamIdleTimeoutMs: number;
+  /** PEM of the authorities trusted for targets whose service names none; null = those that come with Node. */
+  readonly upstreamCaPems: readonly string[] | null;
   readonly limits: ClientLimits;
+  /** null: no listener for TLS. */
+  readonly tls: TlsSettings | null;
   /** The shared table of connections and of memory (listener/node-load.ts). */
   readonly nodeLoad: SharedArrayBuffer;
 }
@@ -38,12 +43,12 @@ export type ToWorker =
   /** So many bytes of access log that the worker sent are written, or given up. */
   | { readonly type: "access-log-taken"; readonly byteCount: number }
   /** Open listening servers of your own; answered by "listening" or "listen-failed". */
-  | { readonly type: "listen"; readonly place: ListenPlace }
+  | { readonly type: "listen"; readonly place: ListenPlace; readonly tlsPlace: ListenPlace | null }
   /** Go on with the listening servers of another worker, which come with this message; answered by "listening". */
-  | { readonly type: "adopt"; readonly servers: readonly Server[] }
-  /** Connections come from the main thread, which listens on this port; answered by "listening". */
-  | { readonly type: "take-connections"; readonly port: number }
-  | { readonly type: "connection"; readonly socket: Socket; readonly localPort: number }
+  | { readonly type: "adopt"; readonly servers: ListeningServers }
+  /** Connections come from the main thread, which listens on these ports; answered by "listening". */
+  | { readonly type: "take-connections"; readonly port: number; readonly tlsPort: number | null }
+  | { readonly type: "connection"; readonly socket: Socket; readonly localPort: number; readonly isTls: boolean }
   /** Send your listening servers ("handed-over"), finish what is under way within `timeoutMs`; then "drained". */
   | { readonly type: "hand-over"; readonly timeoutMs: number }
   /** Answers say from now on that their connection ends. */
@@ -53,8 +58,8 @@ export type ToWorker =
 
 /** Worker to main thread. */
 export type FromWorker =
-  /** New connections are served; the port as bound. */
-  | { readonly type: "listening"; readonly port: number }
+  /** New connections are served; the ports as bound. */
+  | { readonly type: "listening"; readonly port: number; readonly tlsPort: number | null }
   | { readonly type: "listen-failed"; readonly message: string; readonly code: string }
   /** The config is served by every request that starts from now on. */
   | { readonly type: "applied"; readonly publication: number }
@@ -74,7 +79,7 @@ export type FromWorker =
   /** Whole lines; the worker sends a bounded amount and then waits for "access-log-taken". */
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   /** The listening servers come with this message; with none when the main thread listens. */
-  | { readonly type: "handed-over"; readonly servers: readonly Server[] }
+  | { readonly type: "handed-over"; readonly servers: ListeningServers }
   /** A bug outside of any connection ends the worker; the listening servers come with this, for whoever takes its place. */
-  | { readonly type: "failed"; readonly cause: string; readonly servers: readonly Server[] }
+  | { readonly type: "failed"; readonly cause: string; readonly servers: ListeningServers }
   | { readonly type: "drained" };

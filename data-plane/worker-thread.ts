@@ -166,8 +166,9 @@ export class WorkerThread {
   #receive(message: FromWorker): void {
     if (!this.#isAlive) {
       // What it hands over in its last moment is closed: the group does not know it any more.
-      if (message.type === "handed-over" || message.type === "failed")
-        for (const server of message.servers) server.close();
+      if (message.type === "handed-over" || message.type === "failed") {
+        for (const server of [...message.servers.plain, ...message.servers.tls]) server.close();
+      }
       return;
     }
     this.#hasStarted = true;

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
+import { noTls } from "./config/tls-config.ts";
 import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import {
@@ -29,9 +30,11 @@ function start(table: EndpointTable, port: number, number = 0, accessLogSample: 
     settings: {
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
+      upstreamCaPems: null,
       accessLogSample,
       metricsSeriesMax: 10,
       limits: defaultClientLimits,
+      tls: null,
       nodeLoad: NodeLoad.create(8).buffer,
     },
   };
@@ -39,7 +42,11 @@ function start(table: EndpointTable, port: number, number = 0, accessLogSample: 
   ends.push(() => worker.terminate());
   const told: FromWorker[] = [];
   worker.on("message", (message: FromWorker) => told.push(message));
-  worker.postMessage({ type: "listen", place: { hosts: ["127.0.0.1"], port, reusePort: true } } satisfies ToWorker);
+  worker.postMessage({
+    type: "listen",
+    place: { hosts: ["127.0.0.1"], port, reusePort: true },
+    tlsPlace: null,
+  } satisfies ToWorker);
   return {
     send: (message: ToWorker) => worker.postMessage(message),
     async hear<T extends FromWorker["type"]>(type: T): Promise<Extract<FromWorker, { type: T }>> {
@@ -73,6 +80,7 @@ function configFor(
       pools: [
         { key: "upstream:u", name: "u", poolRow: 0, hostHeader: null, isUpstream: true, algorithm: "round-robin" },
       ],
+      tls: noTls,
     },
     endpointSets: [{ poolKey: "upstream:u", endpoints, emptyBecause: null }],
   };

@@ -46,12 +46,12 @@ function codeOf(error: unknown): string {
 }
 
 function listening(server: ProxyServer): void {
-  tell({ type: "listening", port: server.port });
+  tell({ type: "listening", port: server.port, tlsPort: server.tlsPort });
 }
 
-async function listen(server: ProxyServer, place: ListenPlace): Promise<void> {
+async function listen(server: ProxyServer, place: ListenPlace, tlsPlace: ListenPlace | null): Promise<void> {
   try {
-    await server.listen(place);
+    await server.listen(place, tlsPlace);
     listening(server);
   } catch (error) {
     tell({ type: "listen-failed", message: messageOf(error), code: codeOf(error) });
@@ -61,12 +61,13 @@ async function listen(server: ProxyServer, place: ListenPlace): Promise<void> {
 /** What waits at a listening server goes with it to the successor; closing it would reset that. */
 async function handOver(server: ProxyServer, timeoutMs: number): Promise<void> {
   const servers = server.release();
+  const handles = [...servers.plain, ...servers.tls];
   try {
-    main.postMessage({ type: "handed-over", servers } satisfies FromWorker, servers as unknown as Transferable[]);
+    main.postMessage({ type: "handed-over", servers } satisfies FromWorker, handles as unknown as Transferable[]);
   } catch (error) {
     reportDefect(error);
-    for (const each of servers) each.close();
-    tell({ type: "handed-over", servers: [] });
+    for (const each of handles) each.close();
+    tell({ type: "handed-over", servers: { plain: [], tls: [] } });
   }
   await server.retire(timeoutMs);
   leave(server);
@@ -80,10 +81,11 @@ async function handOver(server: ProxyServer, timeoutMs: number): Promise<void> {
 function fail(server: ProxyServer, error: unknown): never {
   const cause = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const servers = server.release();
+  const handles = [...servers.plain, ...servers.tls];
   try {
-    main.postMessage({ type: "failed", cause, servers } satisfies FromWorker, servers as unknown as Transferable[]);
+    main.postMessage({ type: "failed", cause, servers } satisfies FromWorker, handles as unknown as Transferable[]);
   } catch {
-    tell({ type: "failed", cause, servers: [] });
+    tell({ type: "failed", cause, servers: { plain: [], tls: [] } });
   }
   server.cut();
   process.exit(1);
@@ -120,15 +122,16 @@ async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
       server.engine.accessLog?.taken(message.byteCount);
       return;
     case "listen":
-      return await listen(server, message.place);
+      return await listen(server, message.place, message.tlsPlace);
     case "adopt":
       server.adopt(message.servers);
       return listening(server);
     case "take-connections":
       server.port = message.port;
+      server.tlsPort = message.tlsPort;
       return listening(server);
     case "connection":
-      server.accept(message.socket, message.localPort);
+      server.accept(message.socket, message.localPort, message.isTls);
       return;
     case "hand-over":
       return await handOver(server, message.timeoutMs);
@@ -150,7 +153,8 @@ const server = await ProxyServer.create({
   load: NodeLoad.attach(settings.nodeLoad, number),
   metricsSeriesMax: settings.metricsSeriesMax,
   accessLog: settings.accessLogSample === null ? null : { sampleRatio: settings.accessLogSample, send: tellLines },
-  upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs },
+  tls: settings.tls,
+  upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs, trustedCaPems: settings.upstreamCaPems },
   onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
   onDefect: reportDefect,
 });

@@ -52,6 +52,7 @@ async function startPlane(folder: string, name: string): Promise<Plane> {
       ...env,
       PENSTOCK_CONTROL_PLANE: (controls["sync"] as string[])[0]!,
       PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
+      PENSTOCK_PROXY_TLS_LISTEN: "off",
       PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
     },
   });

@@ -52,6 +52,7 @@ async function npmStart(checkout: string): Promise<Started> {
     env: newcomerEnv({
       PENSTOCK_ADMIN_LISTEN: `127.0.0.1:${admin}`,
       PENSTOCK_PROXY_LISTEN: `127.0.0.1:${proxy}`,
+      PENSTOCK_PROXY_TLS_LISTEN: "127.0.0.1:0",
       PENSTOCK_SYNC_LISTEN: `127.0.0.1:${sync}`,
       PENSTOCK_STATUS_LISTEN: `127.0.0.1:${status}`,
       PENSTOCK_WORKERS: "2",

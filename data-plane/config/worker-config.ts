@@ -1,3 +1,5 @@
+import type { TlsConfig, UpstreamTlsConfig } from "./tls-config.ts";
+
 /**
  * A snapshot as the workers get it: plain, structured-clonable data without protobuf, so that a worker
  * loads no protobuf runtime. Everything here was validated by compile-snapshot before a worker sees it.
@@ -8,6 +10,7 @@ export interface WorkerConfig {
   readonly routes: readonly RouteConfig[];
   readonly services: readonly ServiceConfig[];
   readonly pools: readonly PoolConfig[];
+  readonly tls: TlsConfig;
 }
 
 export type ProtocolName = "http" | "https" | "grpc" | "grpcs" | "tcp" | "tls" | "udp" | "tls_passthrough";
@@ -23,6 +26,8 @@ export interface RouteConfig {
   /** "/x" prefixes and "~/x" regular expressions. */
   readonly paths: readonly string[] | null;
   readonly headers: readonly { readonly name: string; readonly values: readonly string[] }[] | null;
+  /** Server names of TLS connections, lower case, without trailing dot; each may begin with "*." or end with ".*". */
+  readonly snis: readonly string[] | null;
   readonly regexPriority: number;
   readonly stripPath: boolean;
   readonly preserveHost: boolean;
@@ -49,6 +54,8 @@ export interface ServiceConfig {
   readonly connectTimeoutMs: number;
   readonly writeTimeoutMs: number;
   readonly readTimeoutMs: number;
+  /** How its targets are spoken to over TLS; null = without. */
+  readonly tls: UpstreamTlsConfig | null;
   /** Index into pools. */
   readonly poolIndex: number;
 }

@@ -52,6 +52,8 @@ const kinds: readonly (readonly [name: string, kind: Field])[] = [
   ["x-forwarded-prefix", Field.Replaced],
   ["x-real-ip", Field.Replaced],
   ["x-kong-request-id", Field.Replaced],
+  ["client-cert", Field.Replaced],
+  ["client-cert-chain", Field.Replaced],
   ["x-kong-upstream-latency", Field.Replaced],
   ["x-kong-proxy-latency", Field.Replaced],
   ["accept", Field.Accept],

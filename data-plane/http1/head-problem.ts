@@ -42,6 +42,8 @@ export const Problem = {
   TlsOnPlainPort: 36,
   /** An https resource, asked for without TLS. */
   Misdirected: 37,
+  /** TLS the other way round: plain HTTP on a port for TLS. */
+  PlainOnTlsPort: 38,
 } as const;
 export type Problem = (typeof Problem)[keyof typeof Problem];
 
@@ -93,6 +95,7 @@ define(Problem.UnaskedUpgrade, "unasked_upgrade", 400);
 define(Problem.Http2Preface, "http2_preface", 505);
 define(Problem.TlsOnPlainPort, "tls_on_plain_port", 400);
 define(Problem.Misdirected, "misdirected", 421);
+define(Problem.PlainOnTlsPort, "plain_on_tls_port", 400);
 
 /** @param code what a parser returned: the problem's number, negated */
 export function headProblem(code: number): HeadProblem {

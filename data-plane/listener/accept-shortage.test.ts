@@ -11,7 +11,7 @@ async function open() {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };
-  proxy.server.adopt([server]);
+  proxy.server.adopt({ plain: [server], tls: [] });
   onTestFinished(async () => {
     await proxy.close();
     await target.close();

@@ -2,7 +2,7 @@ import type { AddressInfo } from "node:net";
 import { connect, createServer, type Server, Socket } from "node:net";
 import type { ByteReader } from "../socket/byte-socket.ts";
 import { type OnRead, PlainSocket } from "../socket/byte-socket.ts";
-import { ReadBuffer, type ReadBuffers } from "../socket/read-buffer.ts";
+import type { ReadBuffers } from "../socket/read-buffer.ts";
 
 /** How accepted sockets are read: into our own memory, or, where Node does not allow that, by 'data' events. */
 export type AcceptMode = "onread" | "events";
@@ -34,7 +34,7 @@ export function acceptSocket(
   const plain = new PlainSocket(buffers, reader);
   if (mode === "onread") plain.attach(wrapHandle(accepted, plain.onRead()));
   else {
-    plain.attachWithEvents(accepted, (bytes) => new ReadBuffer(bytes, false));
+    plain.attachWithEvents(accepted);
     accepted.resume();
   }
   return plain;

@@ -1,4 +1,3 @@
-import type { Socket } from "node:net";
 import { Framing } from "../http1/body-framing.ts";
 import { headProblem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
@@ -9,10 +8,10 @@ import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { type ProxyError, proxyError, requestError } from "../proxy/proxy-error.ts";
 import { proxyRequest } from "../proxy/proxy-request.ts";
 import { clientDrained, flushRequestHead } from "../proxy/relay-body.ts";
+import type { TlsClient } from "../proxy/tls-client.ts";
 import type { TunnelSide } from "../proxy/tunnel.ts";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer } from "../socket/read-buffer.ts";
-import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
 import { type Awaited, ClientTimes, type TimedClient } from "./client-times.ts";
 import { countRefusal } from "./count-refusal.ts";
 import { FirstBytesReader } from "./first-bytes-reader.ts";
@@ -31,12 +30,24 @@ export interface ConnectionOwner {
   connectionClosed(connection: Http1Connection): void;
 }
 
+/** How a client is connected. */
+export interface ClientLink {
+  readonly remoteAddress: string;
+  /** The listener's. */
+  readonly localPort: number;
+  /** null: nothing is encrypted. */
+  readonly tls: TlsClient | null;
+  /** Begins to read: from now on `reader` is told what happens. */
+  attach(reader: ByteReader): ByteSocket;
+}
+
 /** A client's HTTP/1.x connection: one exchange at a time, in the order in which the requests came. */
 export class Http1Connection implements ByteReader, ClientConnection, TimedClient, BodyOwner {
   readonly socket: ByteSocket;
   readonly remoteAddress: string;
   readonly localPort: number;
-  readonly scheme = "http";
+  readonly scheme: "http" | "https";
+  readonly tls: TlsClient | null;
   readonly #engine: ProxyEngine;
   readonly #owner: ConnectionOwner;
   readonly #exchange: Exchange;
@@ -52,22 +63,17 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   readonly #body: RequestBodyFlow;
   #lingerBytes = 0;
 
-  /** @param place who connected, and the listener's port */
-  constructor(
-    engine: ProxyEngine,
-    accepted: Socket,
-    mode: AcceptMode,
-    owner: ConnectionOwner,
-    place: { readonly remoteAddress: string; readonly localPort: number },
-  ) {
+  constructor(engine: ProxyEngine, owner: ConnectionOwner, link: ClientLink) {
     this.#engine = engine;
     this.#owner = owner;
-    this.remoteAddress = place.remoteAddress;
-    this.localPort = place.localPort;
+    this.remoteAddress = link.remoteAddress;
+    this.localPort = link.localPort;
+    this.tls = link.tls;
+    this.scheme = link.tls === null ? "http" : "https";
     this.#exchange = new Exchange(engine, this);
     this.#times = new ClientTimes(engine, this);
     this.#body = new RequestBodyFlow(this, this.#exchange, this.#times);
-    this.socket = acceptSocket(accepted, mode, engine.buffers, new FirstBytesReader(this));
+    this.socket = link.attach(new FirstBytesReader(this));
   }
 
   /** Between requests, and none waits here to be read. */
@@ -78,7 +84,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   /** Closes an idle connection, once the answer before has left. */
   closeIdle(): void {
     if (this.socket.hasPending) this.#end();
-    else this.socket.destroy();
+    else this.socket.close();
   }
 
   close(): void {
@@ -271,7 +277,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     if (!keepAlive) {
       const isAllRead = this.#body.isRead() && !this.#isReading && this.#kept.length === 0;
       // Nothing is left to read or to come: closing sends FIN as well, and spares waiting for the client's.
-      if (this.#isLast && isAllRead && !this.socket.hasPending) this.socket.destroy();
+      if (this.#isLast && isAllRead && !this.socket.hasPending) this.socket.close();
       else this.#end();
     } else if (this.#body.isRead()) this.#nextRequest();
     // What is left of the request's body is thrown away on the way to the next head.

@@ -1,4 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { noTls, type TlsConfig } from "../config/tls-config.ts";
 import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
 import { type ListenPlace, ProxyServer, type ProxyServerOptions } from "./proxy-server.ts";
@@ -172,6 +173,7 @@ export const routeDefaults: RouteConfig = {
   hosts: null,
   paths: ["/"],
   headers: null,
+  snis: null,
   regexPriority: 0,
   stripPath: true,
   preserveHost: false,
@@ -192,6 +194,7 @@ export const serviceDefaults: ServiceConfig = {
   connectTimeoutMs: 5_000,
   writeTimeoutMs: 5_000,
   readTimeoutMs: 5_000,
+  tls: null,
   poolIndex: 0,
 };
 
@@ -200,7 +203,10 @@ export interface RigOptions {
   readonly routes?: readonly Partial<RouteConfig>[];
   readonly service?: Partial<ServiceConfig>;
   readonly hostHeader?: string;
+  readonly tls?: TlsConfig;
   readonly server?: Partial<ProxyServerOptions & ListenPlace>;
+  /** Whether a port is opened for TLS; its settings are the server's. */
+  readonly listensForTls?: boolean;
 }
 
 /** A proxy in this thread, in front of backends on the given ports. */
@@ -225,16 +231,18 @@ export class Rig {
     const table = EndpointTable.create({ endpointRowsMax: 64, poolRowsMax: 8 });
     const ejected: string[] = [];
     const defects: unknown[] = [];
-    const server = await ProxyServer.open({
-      hosts: ["127.0.0.1"],
-      port: 0,
-      reusePort: false,
-      endpoints: table,
-      version: "0.0.1",
-      onEjected: (poolKey, row, cause) => ejected.push(`${poolKey} ${row} ${cause}`),
-      onDefect: (error) => defects.push(error),
-      ...options?.server,
-    });
+    const place = { hosts: ["127.0.0.1"], port: 0, reusePort: false };
+    const server = await ProxyServer.open(
+      {
+        ...place,
+        endpoints: table,
+        version: "0.0.1",
+        onEjected: (poolKey, row, cause) => ejected.push(`${poolKey} ${row} ${cause}`),
+        onDefect: (error) => defects.push(error),
+        ...options?.server,
+      },
+      options?.listensForTls === true ? place : null,
+    );
     const rig = new Rig(server, table, ejected, defects);
     if (options !== null) rig.apply(options);
     return rig;
@@ -263,6 +271,7 @@ export class Rig {
           algorithm: "round-robin",
         },
       ],
+      tls: options.tls ?? noTls,
     };
     const emptyBecause = endpoints.length === 0 ? "no_targets" : null;
     this.server.apply(config, [{ poolKey: "upstream:u", endpoints, emptyBecause }]);

@@ -1,5 +1,6 @@
 import type { Server, Socket } from "node:net";
 import type { EndpointState } from "../balance/endpoint-state.ts";
+import type { TlsSettings } from "../config/tls-settings.ts";
 import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import { RequestHead } from "../http1/request-head.ts";
 import { AccessLog, type AccessLogOptions } from "../proxy/access-log.ts";
@@ -37,6 +38,8 @@ export interface ProxyServerOptions {
   /** What the node's threads know of each other. Default: there is no other. */
   readonly load?: NodeLoad;
   readonly upstreamPool?: UpstreamPoolOptions;
+  /** Default: null, it listens for no TLS. */
+  readonly tls?: TlsSettings | null;
   /** Default: what works on this Node. */
   readonly acceptMode?: AcceptMode;
 }
@@ -49,6 +52,12 @@ export interface ListenPlace {
   readonly reusePort: boolean;
 }
 
+/** Listening servers, as one thread hands them to another. */
+export interface ListeningServers {
+  readonly plain: readonly Server[];
+  readonly tls: readonly Server[];
+}
+
 /** No new connection for so long: whoever sends them has noticed that we are leaving. */
 const quietBeforeCloseMs = 1_000;
 
@@ -57,6 +66,7 @@ export class ProxyServer {
   readonly engine: ProxyEngine;
   readonly #connections: ClientConnections;
   readonly #listeners: Listener[] = [];
+  readonly #tlsListeners: Listener[] = [];
   readonly #ticking: NodeJS.Timeout;
   readonly #load: NodeLoad;
   /** Clients let go with the last tick: what they ask is new load that was asked for. */
@@ -84,13 +94,18 @@ export class ProxyServer {
       held: new HeldClients(limits.shedHoldMs, options.onDefect),
       version: options.version,
       trustedProxies: options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null,
+      checksServerNames: options.tls?.checksServerNames ?? true,
       isDraining: false,
       head: new RequestHead(limits),
       onEjected: options.onEjected,
       onDefect: options.onDefect,
     };
     this.#load = options.load ?? NodeLoad.create(1);
-    this.#connections = new ClientConnections(this.engine, this.#load, acceptMode);
+    this.#connections = new ClientConnections(this.engine, {
+      load: this.#load,
+      acceptMode,
+      tls: options.tls ?? null,
+    });
     this.#ticking = setInterval(() => this.#tick(), tickMs);
   }
 
@@ -122,10 +137,13 @@ export class ProxyServer {
   }
 
   /** Ready and listening. Rejects, with nothing left open, when a host cannot be bound. */
-  static async open(options: ProxyServerOptions & ListenPlace): Promise<ProxyServer> {
+  static async open(
+    options: ProxyServerOptions & ListenPlace,
+    tlsPlace: ListenPlace | null = null,
+  ): Promise<ProxyServer> {
     const server = await ProxyServer.create(options);
     try {
-      await server.listen(options);
+      await server.listen(options, tlsPlace);
       return server;
     } catch (error) {
       await server.close();
@@ -135,35 +153,47 @@ export class ProxyServer {
 
   /** As bound, 0 before. */
   port = 0;
+  /** As bound; null without a listener for TLS. */
+  tlsPort: number | null = null;
 
   /** Binds every host. Rejects, with none of them bound, when one cannot be. */
-  async listen({ hosts, port, reusePort }: ListenPlace): Promise<void> {
+  async listen(place: ListenPlace, tlsPlace: ListenPlace | null = null): Promise<void> {
     const opened: Listener[] = [];
+    const openedTls: Listener[] = [];
     try {
-      for (const host of hosts) {
-        const wanted = opened[0]?.port ?? port;
-        opened.push(await Listener.open({ host, port: wanted, reusePort, ...this.#hooks }));
-      }
+      await this.#bind(place, false, opened);
+      if (tlsPlace !== null) await this.#bind(tlsPlace, true, openedTls);
     } catch (error) {
-      for (const listener of opened) listener.close();
+      for (const listener of [...opened, ...openedTls]) listener.close();
       throw error;
     }
-    this.#listenOn(opened);
+    this.#listenOn(opened, openedTls);
+  }
+
+  async #bind({ hosts, port, reusePort }: ListenPlace, isTls: boolean, opened: Listener[]): Promise<void> {
+    for (const host of hosts) {
+      const wanted = opened[0]?.port ?? port;
+      opened.push(await Listener.open({ host, port: wanted, reusePort, ...this.#hooks(isTls) }));
+    }
   }
 
   /** Goes on where another thread has left off; to be called in the turn of the event loop in which these came. */
-  adopt(servers: readonly Server[]): void {
-    this.#listenOn(servers.map((server) => Listener.adopt(server, this.#hooks)));
+  adopt({ plain, tls }: ListeningServers): void {
+    const adopted = (servers: readonly Server[], isTls: boolean) =>
+      servers.map((server) => Listener.adopt(server, this.#hooks(isTls)));
+    this.#listenOn(adopted(plain, false), adopted(tls, true));
   }
 
-  #listenOn(listeners: readonly Listener[]): void {
+  #listenOn(listeners: readonly Listener[], tlsListeners: readonly Listener[]): void {
     this.#listeners.push(...listeners);
+    this.#tlsListeners.push(...tlsListeners);
     this.port = listeners[0]?.port ?? this.port;
+    this.tlsPort = tlsListeners[0]?.port ?? this.tlsPort;
   }
 
-  get #hooks() {
+  #hooks(isTls: boolean) {
     return {
-      onConnection: (accepted: Socket, localPort: number) => this.#connections.accept(accepted, localPort),
+      onConnection: (accepted: Socket, localPort: number) => this.accept(accepted, localPort, isTls),
       onError: (error: Error) => this.#acceptFailed(error),
     };
   }
@@ -171,6 +201,7 @@ export class ProxyServer {
   /** Serves a config from now on. Throws when it cannot be built; the one before then stays. */
   apply(config: WorkerConfig, sets: readonly EndpointSet[]): void {
     this.engine.snapshots.apply(config, sets);
+    this.#connections.apply(config.tls);
     this.#leaveFormerEndpoints();
   }
 
@@ -181,17 +212,24 @@ export class ProxyServer {
   }
 
   #leaveFormerEndpoints(): void {
-    this.engine.upstreams.retainOnly((this.engine.snapshots.current?.pools ?? []).map(({ set }) => set));
+    const { current } = this.engine.snapshots;
+    this.engine.upstreams.retainOnly(
+      (current?.pools ?? []).map(({ set }) => set),
+      current?.tlsKeys ?? new Set(),
+    );
   }
 
-  /** Takes a connection that another thread has accepted. */
-  accept(accepted: Socket, localPort: number): void {
-    this.#connections.accept(accepted, localPort);
+  /** Takes a connection, whichever thread has accepted it. @param isTls by the port that it came to */
+  accept(accepted: Socket, localPort: number, isTls: boolean): void {
+    this.#connections.accept(accepted, localPort, isTls);
   }
 
   /** The listening servers, for another thread: to be posted within this turn of the event loop. */
-  release(): Server[] {
-    return this.#listeners.splice(0).map((listener) => listener.release());
+  release(): ListeningServers {
+    return {
+      plain: this.#listeners.splice(0).map((listener) => listener.release()),
+      tls: this.#tlsListeners.splice(0).map((listener) => listener.release()),
+    };
   }
 
   /**
@@ -205,7 +243,8 @@ export class ProxyServer {
     const left = () => timeoutMs - (performance.now() - startedAtMs);
     const isQuiet = () => Math.min(this.#connections.quietMs, performance.now() - startedAtMs) >= quietBeforeCloseMs;
     // Without listeners of its own nothing more comes: who listens has stopped before.
-    while (this.#listeners.length > 0 && left() > timeoutMs / 2 && !isQuiet()) {
+    const listens = this.#listeners.length + this.#tlsListeners.length > 0;
+    while (listens && left() > timeoutMs / 2 && !isQuiet()) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(tickMs, Math.max(left() - timeoutMs / 2, 1))));
     }
     await this.close(Math.max(left(), 0));
@@ -229,7 +268,9 @@ export class ProxyServer {
   /** Closes the listeners, then every connection: idle ones at once, the others when done or after `timeoutMs`. */
   async close(timeoutMs = 0): Promise<void> {
     this.engine.isDraining = true;
-    for (const listener of this.#listeners.splice(0)) listener.close();
+    for (const listeners of [this.#listeners, this.#tlsListeners]) {
+      for (const listener of listeners.splice(0)) listener.close();
+    }
     this.#connections.closeIdle();
     await this.#connections.emptied(timeoutMs);
     this.engine.upstreams.closeIdle();

@@ -1,10 +1,12 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
+import type { EndpointConnections } from "../upstream/upstream-pool.ts";
 import { answerByOurselves } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { Counter } from "./proxy-counters.ts";
 import { proxyError } from "./proxy-error.ts";
 import { errorOfLoss, isConnectFailure, nextStep } from "./retry.ts";
+import { hostName, targetHost } from "./target-host.ts";
 
 /** The first attempt: an endpoint is picked and the request goes out on an idle connection, or on a new one. */
 export function startAttempts(exchange: Exchange): void {
@@ -25,7 +27,7 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   exchange.endpoint = endpoint;
   exchange.inFlightRow = endpoint.row;
   engine.endpoints.attemptBegins(endpoint.row);
-  const connections = engine.upstreams.connectionsTo(endpoint);
+  const connections = connectionsFor(exchange, endpoint);
   const connection = (mayReuse ? connections.takeIdle() : null) ?? connections.open();
   exchange.connection = connection;
   connection.begin(exchange, exchange.method.name === "HEAD", exchange.asksForWebsocket);
@@ -73,10 +75,20 @@ export function awaitServer(exchange: Exchange, connection: UpstreamConnection):
   else connection.expectNothing();
 }
 
-/** Source: Kong's order: preserve_host, then the upstream's host_header, then the endpoint's own name. */
+function connectionsFor(exchange: Exchange, endpoint: EndpointConfig): EndpointConnections {
+  const { upstreams } = exchange.engine;
+  const { tls } = exchange.service!;
+  if (tls === null) return upstreams.connectionsTo(endpoint);
+  return upstreams.secureConnectionsTo(endpoint, tls, hostName(hostFor(exchange)));
+}
+
 function hostFor(exchange: Exchange): string {
-  if (exchange.preservesHost && exchange.authority !== "") return exchange.authority;
-  return exchange.pool!.config.hostHeader ?? exchange.endpoint!.hostHeader;
+  return targetHost({
+    pool: exchange.pool!.config,
+    endpoint: exchange.endpoint!,
+    preserved: exchange.preservesHost ? exchange.authority : "",
+    isSecure: exchange.service!.tls !== null,
+  });
 }
 
 /** An attempt ended without a whole answer: another one, an error of our own, or a visibly broken answer. */

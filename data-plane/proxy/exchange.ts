@@ -24,6 +24,7 @@ import {
 } from "./relay-body.ts";
 import { continueUnasked, relayInterimAnswer } from "./relay-interim.ts";
 import { relayUpgrade } from "./relay-upgrade.ts";
+import type { TlsClient } from "./tls-client.ts";
 import { TotalDeadline } from "./total-deadline.ts";
 import type { TunnelSide } from "./tunnel.ts";
 
@@ -33,6 +34,8 @@ export interface ClientConnection {
   readonly remoteAddress: string;
   readonly localPort: number;
   readonly scheme: "http" | "https";
+  /** What TLS says of it; null on a plain connection. */
+  readonly tls: TlsClient | null;
   /** Lets the request body flow into `relayRequestBytes`, also what has arrived already. */
   resumeBody(): void;
   pauseBody(): void;
@@ -159,6 +162,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
 
   get localPort(): number {
     return this.client.localPort;
+  }
+
+  get certificateLines(): string {
+    return this.client.tls?.certificateLines ?? "";
   }
 
   /** As the client sees it: a trusted proxy may have taken TLS off. */

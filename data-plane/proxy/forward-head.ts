@@ -30,6 +30,8 @@ export interface ForwardFacts {
   /** What strip_path took off; "" for nothing. */
   readonly strippedPrefix: string;
   readonly requestId: string;
+  /** What a client proved of itself to us, as header lines; "" for nothing. */
+  readonly certificateLines: string;
 }
 
 /**
@@ -46,6 +48,7 @@ export function forwardedFields(head: RequestHead, bytes: Buffer, facts: Forward
     `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
     (facts.claims === null ? originLines(facts) : claimedOriginLines(facts, facts.claims)) +
     `X-Real-IP: ${facts.clientAddress}\r\nX-Kong-Request-Id: ${facts.requestId}\r\n` +
+    facts.certificateLines +
     (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n\r\n" : "Via: 1.0 penstock\r\n\r\n")
   );
 }

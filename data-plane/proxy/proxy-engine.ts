@@ -33,6 +33,8 @@ export interface ProxyEngine {
   /** null: nobody is trusted, and X-Forwarded-* of clients say nothing. */
   readonly trustedProxies: TrustedProxies | null;
   readonly traffic: TrafficMetrics;
+  /** Whether a request's host has to be one that its connection's certificate is served for. */
+  readonly checksServerNames: boolean;
   /** null: no request is logged. */
   readonly accessLog: AccessLog | null;
   /** Answers say `Connection: close` while this is true. */

@@ -11,11 +11,18 @@ export type ProxyErrorName =
   | "destination_unroutable"
   | "connection_timeout"
   | "no_local_socket"
+  | "tls_certificate"
+  | "tls_protocol"
+  | "tls_alert"
   | "connection_terminated"
   | "response_timeout"
   | "bad_response"
   | "bad_request"
   | "tls_on_plain_port"
+  | "plain_on_tls_port"
+  | "client_certificate_required"
+  | "client_certificate_invalid"
+  | "misdirected"
   | "method_not_allowed"
   | "request_timeout"
   | "uri_too_long"
@@ -39,6 +46,9 @@ type ProxyStatusError =
   | "connection_terminated"
   | "connection_timeout"
   | "connection_limit_reached"
+  | "tls_certificate_error"
+  | "tls_protocol_error"
+  | "tls_alert_received"
   | "http_request_error"
   | "http_request_denied"
   | "http_response_timeout"
@@ -77,11 +87,17 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   destination_unroutable: ["destination_ip_unroutable", 502, invalidResponse, "rtp"],
   connection_timeout: ["connection_timeout", 504, timingOut, "rtp"],
   no_local_socket: ["connection_limit_reached", 503, "this node has no socket left for the upstream server"],
+  tls_certificate: ["tls_certificate_error", 502, invalidResponse, "rtp"],
+  tls_protocol: ["tls_protocol_error", 502, invalidResponse, "rtp"],
+  tls_alert: ["tls_alert_received", 502, invalidResponse, "rtp"],
   connection_terminated: ["connection_terminated", 502, invalidResponse, "rtp"],
   response_timeout: ["http_response_timeout", 504, timingOut, "rtp"],
   bad_response: ["http_protocol_error", 502, invalidResponse, "tp"],
   bad_request: ["http_request_error", 400, "Bad request", "p"],
   tls_on_plain_port: ["http_request_error", 400, "TLS on a plain HTTP port", "p"],
+  plain_on_tls_port: ["http_request_error", 400, "plain HTTP on a TLS port", "p"],
+  client_certificate_required: ["http_request_denied", 400, "client certificate required", "p"],
+  client_certificate_invalid: ["http_request_denied", 400, "client certificate invalid", "p"],
   method_not_allowed: ["http_request_error", 405, "Method not allowed", "p"],
   request_timeout: ["http_request_error", 408, "Request timed out", "p"],
   body_too_large: ["http_request_denied", 413, "Request body too large", "p"],

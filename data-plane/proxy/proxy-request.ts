@@ -24,6 +24,7 @@ import { requestQuestion } from "./request-question.ts";
  *
  *   head        listener/http1-connection.ts parsed it; the exchange takes what it needs
  *   path        one normal spelling, which routing and the upstream see
+ *   server name over TLS: whether the connection was made for this host, and by whom it may be used
  *   route       the snapshot is read once; everything of this request comes from it
  *   service     a route may have none, or one that cannot be served
  *   fields      what the upstream gets of the head
@@ -61,6 +62,13 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   }
   if (snapshot === null) {
     answerByOurselves(exchange, proxyError("no_configuration"));
+    return;
+  }
+  const tlsRefusal = exchange.client.tls?.refusalOf(exchange.host, snapshot.serverNames, engine.checksServerNames);
+  if (tlsRefusal) {
+    // Nothing else will come of this connection, but for the names that it was made for.
+    if (tlsRefusal !== "misdirected") exchange.clientKeepsAlive = false;
+    answerByOurselves(exchange, proxyError(tlsRefusal));
     return;
   }
   const match = matchRoute(snapshot.routes, requestQuestion(exchange, path, head, bytes));

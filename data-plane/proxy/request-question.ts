@@ -37,6 +37,7 @@ class Question implements RouteInput {
   host = "";
   port = 0;
   path = "/";
+  sni = "";
   readonly headers = new HeadFields();
 }
 
@@ -52,6 +53,7 @@ export function requestQuestion(exchange: Exchange, path: NormalPath, head: Requ
       ? exchange.localPort
       : readPort(bytes, head.hostNameEnd + 1, head.authorityEnd);
   question.path = path;
+  question.sni = exchange.client.tls?.serverName ?? "";
   question.headers.fields = head.fields;
   question.headers.bytes = bytes;
   return question;

@@ -18,6 +18,9 @@ const losses: readonly UpstreamLoss[] = [
   "unreachable",
   "connect_timeout",
   "no_socket",
+  "tls_certificate",
+  "tls_protocol",
+  "tls_alert",
   "closed",
   "timeout",
   "bad_response",
@@ -28,6 +31,7 @@ describe("nextStep", () => {
   it.each([
     ["a refused connection goes elsewhere", { loss: "refused" }, "other_endpoint"],
     ["also for a POST whose body waits", { loss: "refused", isIdempotent: false, canReplay: false }, "other_endpoint"],
+    ["and when a target cannot prove who it is", { loss: "tls_certificate", isIdempotent: false }, "other_endpoint"],
     ["and when connecting timed out", { loss: "connect_timeout", isIdempotent: false }, "other_endpoint"],
     ["but not more often than allowed", { loss: "refused", extraAttempts: 5 }, "give_up"],
     ["and not at all with no retries", { loss: "refused", retries: 0 }, "give_up"],

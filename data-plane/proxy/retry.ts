@@ -31,6 +31,9 @@ export function nextStep(lost: LostAttempt): NextStep {
     case "refused":
     case "unreachable":
     case "connect_timeout":
+    case "tls_certificate":
+    case "tls_protocol":
+    case "tls_alert":
       return mayRetry ? "other_endpoint" : "give_up";
     case "closed":
     case "timeout":
@@ -48,6 +51,9 @@ const errors: Readonly<Record<UpstreamLoss, ProxyErrorName>> = {
   unreachable: "destination_unroutable",
   connect_timeout: "connection_timeout",
   no_socket: "no_local_socket",
+  tls_certificate: "tls_certificate",
+  tls_protocol: "tls_protocol",
+  tls_alert: "tls_alert",
   closed: "connection_terminated",
   timeout: "response_timeout",
   bad_response: "bad_response",
@@ -59,7 +65,16 @@ export function errorOfLoss(loss: UpstreamLoss): ProxyErrorName {
   return errors[loss];
 }
 
+const connectFailures: ReadonlySet<UpstreamLoss> = new Set<UpstreamLoss>([
+  "refused",
+  "unreachable",
+  "connect_timeout",
+  "tls_certificate",
+  "tls_protocol",
+  "tls_alert",
+]);
+
 /** Whether connecting failed in a way that speaks against the endpoint, so that it should be taken out. */
 export function isConnectFailure(loss: UpstreamLoss): boolean {
-  return loss === "refused" || loss === "unreachable" || loss === "connect_timeout";
+  return connectFailures.has(loss);
 }

@@ -1,5 +1,6 @@
 import type { EndpointConfig, PoolConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
+import { type HandshakeFailure, handshakeFailures } from "../telemetry/handshake-failure.ts";
 import { histogramCells, observeMs } from "../telemetry/histogram.ts";
 import { type SeriesCounts, SeriesTable } from "../telemetry/series-table.ts";
 import type { UpstreamLoss } from "../upstream/http1-client.ts";
@@ -14,6 +15,9 @@ export const lossKinds: readonly UpstreamLoss[] = [
   "unreachable",
   "connect_timeout",
   "no_socket",
+  "tls_certificate",
+  "tls_protocol",
+  "tls_alert",
   "closed",
   "timeout",
   "bad_response",
@@ -28,6 +32,10 @@ const lossCell = Object.fromEntries(lossKinds.map((loss, index) => [loss, Target
 
 /** What a worker sends of its traffic. */
 export interface TrafficCounts {
+  /** TLS handshakes that went well. Label: kind, "full" or "resumed". Cells: a histogram of their time. */
+  readonly handshakes: SeriesCounts;
+  /** Label: reason. One cell. */
+  readonly handshakeFailures: SeriesCounts;
   /** Labels: service, route. */
   readonly routes: SeriesCounts;
   /** Labels: upstream, target. */
@@ -57,6 +65,8 @@ export class TrafficMetrics {
   readonly #targets: SeriesTable;
   readonly #offsetByRoute = new Map<RouteConfig | null, number>();
   readonly #offsetByEndpoint = new Map<EndpointConfig, number>();
+  readonly #handshakes = new SeriesTable(histogramCells, 1, 2);
+  readonly #handshakeFailures = new SeriesTable(1, 1, handshakeFailures.length);
   #snapshot: ServedSnapshot | null = null;
   #generation = 0;
 
@@ -95,8 +105,24 @@ export class TrafficMetrics {
     this.#targets.cells[at + TargetCell.ejections]!++;
   }
 
+  countHandshake(durationMs: number, isResumed: boolean): void {
+    const kind = isResumed ? "resumed" : "full";
+    const at = this.#handshakes.offsetOf(kind, [kind], 0);
+    observeMs(this.#handshakes.cells, at, durationMs);
+  }
+
+  countHandshakeFailure(reason: HandshakeFailure): void {
+    const at = this.#handshakeFailures.offsetOf(reason, [reason], 0);
+    this.#handshakeFailures.cells[at]!++;
+  }
+
   read(): TrafficCounts {
-    return { routes: this.#routes.read(), targets: this.#targets.read() };
+    return {
+      routes: this.#routes.read(),
+      targets: this.#targets.read(),
+      handshakes: this.#handshakes.read(),
+      handshakeFailures: this.#handshakeFailures.read(),
+    };
   }
 
   /** Another snapshot brings other objects for the same routes and endpoints. */

@@ -6,10 +6,20 @@ import type { HeaderLookup, RouteInput } from "./route-input.ts";
 export interface RouteConditions {
   /** An http-only route has no business with https. The other way round the route matches, and redirects. */
   readonly isPlainOnly: boolean;
+  /** Asked only of requests over TLS: over plain HTTP the route matches, and redirects. null = any. */
+  readonly snis: SniCondition | null;
   /** null = any. */
   readonly methods: readonly string[] | null;
   /** All must hold; null = none. */
   readonly headers: readonly HeaderCondition[] | null;
+}
+
+interface SniCondition {
+  readonly names: readonly string[];
+  /** What follows a leading "*", from the dot on. */
+  readonly endings: readonly string[];
+  /** What comes before a trailing "*", with the dot. */
+  readonly beginnings: readonly string[];
 }
 
 interface HeaderCondition {
@@ -24,6 +34,7 @@ interface HeaderCondition {
 export function compileConditions(route: RouteConfig): RouteConditions {
   return {
     isPlainOnly: !route.protocols.includes("https") && !route.protocols.includes("grpcs"),
+    snis: hasValues(route.snis) ? compileSniCondition(route.snis) : null,
     methods: hasValues(route.methods) ? route.methods : null,
     headers: hasValues(route.headers) ? route.headers.map(compileHeaderCondition) : null,
   };
@@ -36,8 +47,31 @@ export function hasValues<T>(list: readonly T[] | null): list is readonly T[] {
 
 export function meetsConditions(conditions: RouteConditions, input: RouteInput): boolean {
   if (conditions.isPlainOnly && input.protocol === "https") return false;
+  if (conditions.snis !== null && input.protocol === "https" && !meetsSni(conditions.snis, input.sni)) return false;
   if (conditions.methods !== null && !conditions.methods.includes(input.method)) return false;
   return conditions.headers === null || meetsHeaders(conditions.headers, input.headers);
+}
+
+/** A lone "*" is any name, but a name there must be. */
+function compileSniCondition(snis: readonly string[]): SniCondition {
+  return {
+    names: snis.filter((sni) => !sni.includes("*")),
+    endings: snis.filter((sni) => sni.startsWith("*")).map((sni) => sni.slice(1)),
+    beginnings: snis.filter((sni) => sni.endsWith("*") && sni !== "*").map((sni) => sni.slice(0, -1)),
+  };
+}
+
+/** Wildcards stand for any number of labels, as those of hosts do. */
+function meetsSni({ names, endings, beginnings }: SniCondition, sni: string): boolean {
+  if (sni === "") return false;
+  if (names.includes(sni)) return true;
+  for (let i = 0; i < endings.length; i++) {
+    if (sni.length > endings[i]!.length && sni.endsWith(endings[i]!)) return true;
+  }
+  for (let i = 0; i < beginnings.length; i++) {
+    if (sni.length > beginnings[i]!.length && sni.startsWith(beginnings[i]!)) return true;
+  }
+  return false;
 }
 
 function compileHeaderCondition(header: {

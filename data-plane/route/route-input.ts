@@ -17,6 +17,8 @@ export interface RouteInput {
   /** As normalizePath returned it, without query. */
   readonly path: string;
   readonly headers: HeaderLookup;
+  /** The server name of the TLS connection, lower case, without trailing dot; "" without one. */
+  readonly sni: string;
 }
 
 /** The route of a request. Shared by all requests that match the same way: never written to. */

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { noTls } from "../config/tls-config.ts";
 import type { RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
 import { buildRouteTable, matchRoute, type RouteInput } from "./route-table.ts";
 
@@ -244,22 +245,19 @@ function configOf(rules: readonly Rules[], services: ServiceConfig[] = []): Work
       name: null,
       createdAtMs: 0,
       protocols: ["http", "https"],
-      methods: null,
-      hosts: null,
-      paths: null,
+      ...{ methods: null, hosts: null, paths: null, snis: null },
       headers: headers ? Object.entries(headers).map(([name, values]) => ({ name, values })) : null,
       regexPriority: 0,
       stripPath: true,
       preserveHost: false,
       httpsRedirectStatus: 426,
-      bodyMaxBytes: null,
-      totalTimeoutMs: null,
+      ...{ bodyMaxBytes: null, totalTimeoutMs: null },
       allowsEncodedSlashes: false,
       serviceIndex: -1,
       ...rule,
     }),
   );
-  return { publication: 1, revision: 1, routes, services, pools: [] };
+  return { publication: 1, revision: 1, routes, services, pools: [], tls: noTls };
 }
 
 function service(poolIndex: number): ServiceConfig {
@@ -270,9 +268,7 @@ function service(poolIndex: number): ServiceConfig {
     isProtocolSupported: true,
     path: null,
     retries: 5,
-    connectTimeoutMs: 1,
-    writeTimeoutMs: 1,
-    readTimeoutMs: 1,
+    ...{ connectTimeoutMs: 1, writeTimeoutMs: 1, readTimeoutMs: 1, tls: null },
     poolIndex,
   };
 }
@@ -285,6 +281,7 @@ function inputOf(request: Partial<Request>): RouteInput {
     host: "a.com",
     port: 80,
     path: "/",
+    sni: "",
     headers: { values: (name) => headers[name] ?? [] },
     ...rest,
   };
@@ -315,6 +312,7 @@ const rulesArbitrary: fc.Arbitrary<Rules> = fc.record({
   methods: someOf(["GET", "POST"]),
   headers: fc.constantFrom<Headers>({}, { x: ["1"] }, { x: ["1", "~*2$"], y: ["Z"] }),
   protocols: fc.constantFrom<RouteConfig["protocols"]>(["http"], ["https"], ["http", "https"]),
+  snis: someOf(["a.com", "*.a.com", "a.*"]),
   regexPriority: fc.nat(2),
   createdAtMs: fc.nat(2),
 });
@@ -323,6 +321,7 @@ const requestArbitrary: fc.Arbitrary<Request> = fc.record({
   method: fc.constantFrom("GET", "POST", "PUT"),
   host: fc.constantFrom("a.com", "b.a.com", "c.b.a.com", "a.org", "b.x", ""),
   port: fc.constantFrom(80, 81),
+  sni: fc.constantFrom("", "a.com", "b.a.com", "a.org", "b.org"),
   path: fc.constantFrom("/", "/a", "/a/", "/a/b", "/a/bcd", "/abc", "/ac", "/b", "/c/b"),
   headers: fc.constantFrom<Headers>({}, { x: ["1"] }, { x: ["0", "12"], y: ["z"] }),
 });
@@ -331,8 +330,14 @@ const requestArbitrary: fc.Arbitrary<Request> = fc.record({
 function naiveMatch(routes: readonly RouteConfig[], input: RouteInput, headers: Headers): [string, number] | null {
   const found = routes
     .filter((route) => route.protocols.includes("https") || input.protocol === "http")
+    .filter(
+      (route) =>
+        input.protocol === "http" ||
+        route.snis === null ||
+        route.snis.some((r) => naiveHost(r, { ...input, host: input.sni })),
+    )
     .filter((route) => route.methods === null || route.methods.includes(input.method))
-    .filter((route) => route.hosts === null || route.hosts.some((rule) => naiveHost(rule, input)))
+    .filter((route) => naiveHosts(route.hosts, input))
     .filter((route) =>
       (route.headers ?? []).every((rule) => (headers[rule.name] ?? []).some((v) => naiveHeader(rule, v))),
     )
@@ -342,6 +347,9 @@ function naiveMatch(routes: readonly RouteConfig[], input: RouteInput, headers: 
     .sort((a, b) => compareLists(a.order, b.order));
   return found[0] ? [found[0].route.id, found[0].chars] : null;
 }
+
+const naiveHosts = (rules: readonly string[] | null, input: RouteInput) =>
+  rules === null || rules.some((rule) => naiveHost(rule, input));
 
 function naiveHost(rule: string, { host, port }: RouteInput): boolean {
   const [name, rulePort] = rule.split(":") as [string, string?];
@@ -367,7 +375,7 @@ function naivePath(rule: string | null, path: string): number {
 
 /** Smaller is better, first difference decides. */
 function naiveOrder(route: RouteConfig, path: string | null): (number | string)[] {
-  const kinds = [route.methods, route.hosts, route.paths].filter((kind) => kind !== null).length;
+  const kinds = [route.methods, route.hosts, route.paths, route.snis].filter((kind) => kind !== null).length;
   const headerCount = route.headers?.length ?? 0;
   const isRegex = path?.startsWith("~") ?? false;
   return [

@@ -64,7 +64,7 @@ interface PathToRank {
   readonly route: RouteConfig;
   readonly routeIndex: number;
   readonly path: string | null;
-  /** How many of methods, hosts, headers and paths the route asks for. */
+  /** How many of methods, hosts, headers, paths and server names the route asks for. */
   readonly kindCount: number;
   readonly hasPlainHosts: boolean;
   readonly headerCount: number;
@@ -77,7 +77,7 @@ const httpProtocols: ReadonlySet<string> = new Set(["http", "https", "grpc", "gr
 
 function pathsToRank(route: RouteConfig, routeIndex: number): PathToRank[] {
   if (!route.protocols.some((protocol) => httpProtocols.has(protocol))) return [];
-  const kinds = [route.methods, route.hosts, route.headers, route.paths];
+  const kinds = [route.methods, route.hosts, route.headers, route.paths, route.snis];
   const kindCount = kinds.filter((kind) => hasValues<unknown>(kind)).length;
   const hasPlainHosts = hasValues(route.hosts) && !route.hosts.some((host) => host.includes("*"));
   const paths: readonly (string | null)[] = hasValues(route.paths) ? route.paths : [null];

@@ -2,6 +2,7 @@ import type { Route, RouteLimits } from "../../proto/gen/penstock/config/v1/rout
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { ProtocolName, RouteConfig } from "../config/worker-config.ts";
 import { checkHeaderPattern, checkPathPattern } from "../route/path-pattern.ts";
+import { plainServerName } from "../tls/client-hello.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { protocolName } from "./protocol-name.ts";
 import { timeoutMessage, wholeMs } from "./whole-ms.ts";
@@ -16,7 +17,8 @@ export function compileRoute(route: Route): Compiled<Omit<RouteConfig, "serviceI
     if (name === null) return invalid(`protocols[${i}]`, `unknown protocol number ${protocol}`);
     protocols.push(name);
   }
-  const listProblem = checkMethods(route) ?? checkHosts(route) ?? checkPaths(route) ?? checkHeaders(route);
+  const listProblem =
+    checkMethods(route) ?? checkHosts(route) ?? checkPaths(route) ?? checkHeaders(route) ?? checkSnis(route);
   if (listProblem !== null) return listProblem;
   const httpsRedirectStatus = route.httpsRedirectStatusCode ?? 426;
   if (!REDIRECT_STATUSES.includes(httpsRedirectStatus)) {
@@ -38,6 +40,7 @@ export function compileRoute(route: Route): Compiled<Omit<RouteConfig, "serviceI
     hosts: nullWhenEmpty(route.hosts),
     paths: nullWhenEmpty(route.paths),
     headers: nullWhenEmpty(headers),
+    snis: nullWhenEmpty(route.snis.map(plainServerName)),
     regexPriority: route.regexPriority ?? 0,
     stripPath: route.stripPath ?? !isGrpc,
     preserveHost: route.preserveHost ?? false,
@@ -78,6 +81,19 @@ function checkHosts(route: Route): Compiled<never> | null {
     if (starCount > 1) return invalid(`hosts[${i}]`, "more than one wildcard");
     if (starCount === 1 && wildcardAt !== 0 && wildcardAt !== labels.length - 1) {
       return invalid(`hosts[${i}]`, "the wildcard must be the leftmost or the rightmost label");
+    }
+  }
+  return null;
+}
+
+function checkSnis(route: Route): Compiled<never> | null {
+  for (const [i, sni] of route.snis.entries()) {
+    const labels = plainServerName(sni).split(".");
+    const starCount = sni.split("*").length - 1;
+    if (labels.some((label) => label === "")) return invalid(`snis[${i}]`, "is empty, or has an empty label");
+    if (starCount > 1) return invalid(`snis[${i}]`, "more than one wildcard");
+    if (starCount === 1 && labels[0] !== "*" && labels.at(-1) !== "*") {
+      return invalid(`snis[${i}]`, "the wildcard must be the leftmost or the rightmost label");
     }
   }
   return null;

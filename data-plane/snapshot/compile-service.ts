@@ -19,7 +19,7 @@ const RETRIES_MAX = 32_767;
 const HOST_WEIGHT = 100;
 
 /** A service as workers get it, or the first thing in it that they could not work with. */
-export function compileService(service: Service): Compiled<ServicePlan> {
+export function compileService(service: Service): Compiled<Omit<ServicePlan, "tls">> {
   const protocol = protocolName(service.protocol ?? Protocol.HTTP);
   if (protocol === null) return invalid("protocol", `unknown protocol number ${service.protocol}`);
   const host = parseHost(service.host);
@@ -41,8 +41,7 @@ export function compileService(service: Service): Compiled<ServicePlan> {
     id: service.id,
     name: service.name ?? null,
     protocol,
-    // Only plain HTTP is spoken to targets so far.
-    isProtocolSupported: protocol === "http",
+    isProtocolSupported: protocol === "http" || protocol === "https",
     path: service.path ?? null,
     retries,
     connectTimeoutMs,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
-import { limits, route, service, snapshot, target, upstream } from "./compile-snapshot.test-entities.ts";
+import { limits, route, service, snapshot, target, trial, upstream } from "./compile-snapshot.test-entities.ts";
 import { compileSnapshot } from "./compile-snapshot.ts";
 
 const u = upstream({ id: "u1", name: "backend" });
@@ -203,7 +203,7 @@ describe("compileSnapshot, refusing", () => {
       want: { reason: "limit_exceeded", entityKind: "upstream" },
     },
   ])("refuses $name", ({ entities, want }) => {
-    const outcome = compileSnapshot(snapshot(entities), limits);
+    const outcome = compileSnapshot(snapshot(entities), limits, trial);
     expect(outcome).toMatchObject({ ok: false, refusal: { reason: "invalid_entity", ...want } });
     expect(outcome.ok ? "" : outcome.refusal.message).not.toBe("");
   });

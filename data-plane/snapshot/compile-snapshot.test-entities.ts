@@ -1,12 +1,34 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  CaCertificateSchema,
+  CertificateSchema,
+  SniSchema,
+  TicketKeySchema,
+} from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { CertificateCheck } from "../tls/certificate-check.ts";
 import type { ReceivedSnapshot, SnapshotEntity } from "./apply-snapshot.ts";
 
-export const limits = { routesMax: 3, servicesMax: 3, upstreamsMax: 3, targetsMax: 3 };
+export const limits = { routesMax: 3, servicesMax: 3, upstreamsMax: 3, targetsMax: 3, certificatesMax: 3 };
 
+export const trial: CertificateCheck = new CertificateCheck(100);
+
+export function caCertificate(init: MessageInitShape<typeof CaCertificateSchema>): SnapshotEntity {
+  const body = toBinary(CaCertificateSchema, create(CaCertificateSchema, init));
+  return { kind: "ca_certificate", id: init.id ?? "", body };
+}
+export function certificate(init: MessageInitShape<typeof CertificateSchema>): SnapshotEntity {
+  return { kind: "certificate", id: init.id ?? "", body: toBinary(CertificateSchema, create(CertificateSchema, init)) };
+}
+export function sni(init: MessageInitShape<typeof SniSchema>): SnapshotEntity {
+  return { kind: "sni", id: init.id ?? "", body: toBinary(SniSchema, create(SniSchema, init)) };
+}
+export function ticketKey(init: MessageInitShape<typeof TicketKeySchema>): SnapshotEntity {
+  return { kind: "ticket_key", id: init.id ?? "", body: toBinary(TicketKeySchema, create(TicketKeySchema, init)) };
+}
 export function upstream(init: MessageInitShape<typeof UpstreamSchema>): SnapshotEntity {
   return { kind: "upstream", id: init.id ?? "", body: toBinary(UpstreamSchema, create(UpstreamSchema, init)) };
 }

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { noTls } from "../config/tls-config.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
-import { limits, route, service, snapshot, target, upstream } from "./compile-snapshot.test-entities.ts";
+import { limits, route, service, snapshot, target, trial, upstream } from "./compile-snapshot.test-entities.ts";
 import { compileSnapshot, type SnapshotPlan } from "./compile-snapshot.ts";
 
 function planOf(entities: readonly SnapshotEntity[]): SnapshotPlan {
-  const outcome = compileSnapshot(snapshot(entities), limits);
+  const outcome = compileSnapshot(snapshot(entities), limits, trial);
   if (!outcome.ok) throw new Error(JSON.stringify(outcome.refusal));
   return outcome.plan;
 }
@@ -16,7 +17,15 @@ const s = service({ id: "s1", host: "example.com" });
 
 describe("compileSnapshot", () => {
   it("compiles nothing into nothing", () => {
-    expect(planOf([])).toEqual({ publication: 7, revision: 5, routes: [], services: [], pools: [] });
+    expect(planOf([])).toEqual({
+      publication: 7,
+      revision: 5,
+      routes: [],
+      services: [],
+      pools: [],
+      tls: noTls,
+      expiries: [],
+    });
   });
 
   it("fills in what absent fields mean", () => {
@@ -32,6 +41,7 @@ describe("compileSnapshot", () => {
         connectTimeoutMs: 60_000,
         writeTimeoutMs: 60_000,
         readTimeoutMs: 60_000,
+        tls: null,
         poolIndex: 0,
       },
     ]);
@@ -45,6 +55,7 @@ describe("compileSnapshot", () => {
         hosts: null,
         paths: ["/x"],
         headers: null,
+        snis: null,
         regexPriority: 0,
         stripPath: true,
         preserveHost: false,
@@ -206,12 +217,21 @@ describe("compileSnapshot", () => {
   });
 
   it("answers any bytes with a plan or a refusal, and never throws", () => {
-    const kind = fc.constantFrom("upstream", "target", "service", "route");
+    const kind = fc.constantFrom(
+      "upstream",
+      "target",
+      "service",
+      "route",
+      "certificate",
+      "sni",
+      "ca_certificate",
+      "ticket_key",
+    );
     fc.assert(
       fc.property(
         fc.array(fc.record({ kind, id: fc.string(), body: fc.uint8Array({ maxLength: 60 }) })),
         (entities) => {
-          expect(typeof compileSnapshot(snapshot(entities), limits).ok).toBe("boolean");
+          expect(typeof compileSnapshot(snapshot(entities), limits, trial).ok).toBe("boolean");
         },
       ),
     );

@@ -1,13 +1,26 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import {
+  type CaCertificate,
+  CaCertificateSchema,
+  type Certificate,
+  CertificateSchema,
+  type Sni,
+  SniSchema,
+  type TicketKey,
+  TicketKeySchema,
+} from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { type Route, RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { type Service, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { type Upstream, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import type { TlsConfig } from "../config/tls-config.ts";
 import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
 import { compileRoute } from "./compile-route.ts";
 import { compileService, type ServicePlan } from "./compile-service.ts";
+import { ServiceTlsCompilation } from "./compile-service-tls.ts";
+import { type CertificateExpiry, type CertificateTrial, TlsCompilation } from "./compile-tls.ts";
 import { compileTarget, compileUpstream } from "./compile-upstream.ts";
 import { type Compiled, compiled, dangling, type EntityProblem, invalid } from "./entity-problem.ts";
 
@@ -17,6 +30,8 @@ export interface SnapshotLimits {
   readonly servicesMax: number;
   readonly upstreamsMax: number;
   readonly targetsMax: number;
+  /** Certificates, and as many authorities; ten times as many server names. */
+  readonly certificatesMax: number;
 }
 
 /** A snapshot ready to be served once the hosts of its pools are resolved. */
@@ -26,6 +41,9 @@ export interface SnapshotPlan {
   readonly routes: readonly RouteConfig[];
   readonly services: readonly ServiceConfig[];
   readonly pools: readonly PoolPlan[];
+  readonly tls: TlsConfig;
+  /** Of all certificates, also of those that only targets are shown. */
+  readonly expiries: readonly CertificateExpiry[];
 }
 
 export type CompileOutcome =
@@ -37,18 +55,26 @@ export type CompileOutcome =
  * The control plane has validated all of it; a node checks again since it may meet one of another version.
  * It refuses the whole at the first problem, and refuses nothing that the control plane lets through.
  */
-export function compileSnapshot(snapshot: ReceivedSnapshot, limits: SnapshotLimits): CompileOutcome {
-  const compilation = new Compilation(limits);
+export function compileSnapshot(
+  snapshot: ReceivedSnapshot,
+  limits: SnapshotLimits,
+  trial: CertificateTrial,
+): CompileOutcome {
+  const compilation = new Compilation(limits, trial);
   const outcome = compilation.run(snapshot.entities);
   if (!outcome.ok) return { ok: false, refusal: outcome.refusal };
   const { publication, revision } = snapshot;
   return { ok: true, plan: { publication, revision, ...outcome.parts } };
 }
 
-type Parts = Pick<SnapshotPlan, "routes" | "services" | "pools">;
+type Parts = Pick<SnapshotPlan, "routes" | "services" | "pools" | "tls" | "expiries">;
 
 /** Entities of a kind, by id, in the order in which they came. */
 interface Decoded {
+  readonly ca_certificate: Map<string, CaCertificate>;
+  readonly certificate: Map<string, Certificate>;
+  readonly sni: Map<string, Sni>;
+  readonly ticket_key: Map<string, TicketKey>;
   readonly upstream: Map<string, Upstream>;
   readonly target: Map<string, Target>;
   readonly service: Map<string, Service>;
@@ -57,30 +83,51 @@ interface Decoded {
 type KnownKind = keyof Decoded;
 
 const DECODERS: { readonly [K in KnownKind]: (body: Uint8Array) => MessageOf[K] } = {
+  ca_certificate: (body) => fromBinary(CaCertificateSchema, body),
+  certificate: (body) => fromBinary(CertificateSchema, body),
+  sni: (body) => fromBinary(SniSchema, body),
+  ticket_key: (body) => fromBinary(TicketKeySchema, body),
   upstream: (body) => fromBinary(UpstreamSchema, body),
   target: (body) => fromBinary(TargetSchema, body),
   service: (body) => fromBinary(ServiceSchema, body),
   route: (body) => fromBinary(RouteSchema, body),
 };
 interface MessageOf {
+  ca_certificate: CaCertificate;
+  certificate: Certificate;
+  sni: Sni;
+  ticket_key: TicketKey;
   upstream: Upstream;
   target: Target;
   service: Service;
   route: Route;
 }
 
-/** One run over one snapshot. Kinds are compiled in the order of their references: upstreams, targets, services, routes. */
+/** One run over one snapshot. Kinds are compiled in the order of their references, what is referred to first. */
 class Compilation {
   readonly #limits: SnapshotLimits;
-  readonly #decoded: Decoded = { upstream: new Map(), target: new Map(), service: new Map(), route: new Map() };
+  readonly #tls: TlsCompilation;
+  readonly #serviceTls: ServiceTlsCompilation;
+  readonly #decoded: Decoded = {
+    ca_certificate: new Map(),
+    certificate: new Map(),
+    sni: new Map(),
+    ticket_key: new Map(),
+    upstream: new Map(),
+    target: new Map(),
+    service: new Map(),
+    route: new Map(),
+  };
   readonly #upstreamPools = new Map<string, { plan: PoolPlan; targets: { target: Target; member: PoolMember }[] }>();
   readonly #upstreamIdByName = new Map<string, string>();
   readonly #services: ServicePlan[] = [];
   readonly #serviceIndexById = new Map<string, number>();
   readonly #routes: RouteConfig[] = [];
 
-  constructor(limits: SnapshotLimits) {
+  constructor(limits: SnapshotLimits, trial: CertificateTrial) {
     this.#limits = limits;
+    this.#tls = new TlsCompilation(trial);
+    this.#serviceTls = new ServiceTlsCompilation(this.#tls);
   }
 
   run(entities: readonly SnapshotEntity[]): { ok: true; parts: Parts } | { ok: false; refusal: Refusal } {
@@ -89,6 +136,7 @@ class Compilation {
       if (problem !== null) return { ok: false, refusal: refusalOf(problem, entity.kind, entity.id, "") };
     }
     const refusal =
+      this.#compileTls() ??
       this.#compileEach("upstream", (upstream) => this.#addUpstream(upstream), nameOf) ??
       this.#compileEach(
         "target",
@@ -98,6 +146,17 @@ class Compilation {
       this.#compileEach("service", (service) => this.#addService(service), nameOf) ??
       this.#compileEach("route", (route) => this.#addRoute(route), nameOf);
     return refusal === null ? { ok: true, parts: this.#parts() } : { ok: false, refusal };
+  }
+
+  #compileTls(): Refusal | null {
+    const tls = this.#tls;
+    const unnamed = () => "";
+    return (
+      this.#compileEach("ca_certificate", (one) => tls.addAuthority(one), unnamed) ??
+      this.#compileEach("certificate", (one) => tls.addCertificate(one), unnamed) ??
+      this.#compileEach("sni", (one) => tls.addServerName(one), nameOf) ??
+      this.#compileEach("ticket_key", (one) => tls.addTicketKey(one), unnamed)
+    );
   }
 
   #decode(entity: SnapshotEntity): EntityProblem | null {
@@ -126,8 +185,17 @@ class Compilation {
   }
 
   #limitOf(kind: KnownKind): number {
-    const { routesMax, servicesMax, upstreamsMax, targetsMax } = this.#limits;
-    return { route: routesMax, service: servicesMax, upstream: upstreamsMax, target: targetsMax }[kind];
+    const { routesMax, servicesMax, upstreamsMax, targetsMax, certificatesMax } = this.#limits;
+    return {
+      route: routesMax,
+      service: servicesMax,
+      upstream: upstreamsMax,
+      target: targetsMax,
+      certificate: certificatesMax,
+      ca_certificate: certificatesMax,
+      sni: 10 * certificatesMax,
+      ticket_key: 1,
+    }[kind];
   }
 
   #compileEach<K extends KnownKind>(
@@ -146,6 +214,8 @@ class Compilation {
   #addUpstream(upstream: Upstream): Compiled<unknown> {
     const pool = compileUpstream(upstream);
     if (!pool.ok) return pool;
+    const shown = this.#serviceTls.checkUpstream(upstream);
+    if (!shown.ok) return shown;
     if (this.#upstreamIdByName.has(upstream.name)) return invalid("name", "another upstream has it");
     this.#upstreamIdByName.set(upstream.name, upstream.id);
     this.#upstreamPools.set(upstream.id, { plan: pool.value, targets: [] });
@@ -164,10 +234,14 @@ class Compilation {
 
   #addService(service: Service): Compiled<unknown> {
     const plan = compileService(service);
+    if (!plan.ok) return plan;
+    const upstreamId = this.#upstreamIdByName.get(plan.value.hostPool.name);
+    const upstream = upstreamId === undefined ? undefined : this.#decoded.upstream.get(upstreamId);
+    const tls = this.#serviceTls.compile(service, upstream);
     // A disabled service is checked like any other, then left out with its routes.
-    if (!plan.ok || service.enabled === false) return plan;
+    if (!tls.ok || service.enabled === false) return tls;
     this.#serviceIndexById.set(service.id, this.#services.length);
-    this.#services.push(plan.value);
+    this.#services.push({ ...plan.value, tls: plan.value.protocol === "https" ? tls.value : null });
     return plan;
   }
 
@@ -201,7 +275,7 @@ class Compilation {
       const poolIndex = upstreamId === undefined ? place(hostPool) : poolIndexByKey.get(`upstream:${upstreamId}`)!;
       return { ...service, poolIndex };
     });
-    return { routes: this.#routes, services, pools };
+    return { routes: this.#routes, services, pools, tls: this.#tls.config(), expiries: this.#tls.expiries() };
   }
 }
 

@@ -8,6 +8,7 @@ import { EndpointTable } from "../upstream/endpoint-table.ts";
 import { NameResolver } from "../upstream/resolve-name.ts";
 import { FakeTimers } from "../upstream/timers.test-fake.ts";
 import type { ReceivedSnapshot } from "./apply-snapshot.ts";
+import { trial } from "./compile-snapshot.test-entities.ts";
 import { SnapshotApplier } from "./snapshot-applier.ts";
 
 function snapshot(publication: number, ...services: MessageInitShape<typeof ServiceSchema>[]): ReceivedSnapshot {
@@ -48,7 +49,8 @@ function rig(bad: readonly number[] = []) {
     caughtUp: async () => {},
   });
   const applier = new SnapshotApplier({
-    limits: { routesMax: 10, servicesMax: 10, upstreamsMax: 10, targetsMax: 10 },
+    limits: { routesMax: 10, servicesMax: 10, upstreamsMax: 10, targetsMax: 10, certificatesMax: 10 },
+    certificates: trial,
     endpoints,
     workers: {
       async deliver(config, sets) {

@@ -2,6 +2,7 @@ import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import type { EndpointResolver, ResolvedPools } from "../upstream/endpoint-resolver.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./apply-snapshot.ts";
 import { compileSnapshot, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
+import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";
 
 /** The workers, as far as applying a snapshot needs them. */
 export interface ConfigDelivery {
@@ -16,6 +17,7 @@ export interface ConfigDelivery {
 
 export interface SnapshotApplierOptions {
   readonly limits: SnapshotLimits;
+  readonly certificates: CertificateTrial;
   readonly endpoints: EndpointResolver;
   readonly workers: ConfigDelivery;
   readonly onApplied: (snapshot: ReceivedSnapshot) => void;
@@ -56,6 +58,11 @@ export class SnapshotApplier {
     return this.#served?.snapshot ?? null;
   }
 
+  /** When the certificates of what is served expire. */
+  get expiries(): readonly CertificateExpiry[] {
+    return this.#served?.plan.expiries ?? [];
+  }
+
   readonly apply: ApplySnapshot = (snapshot) => this.begin(snapshot).outcome;
 
   /**
@@ -92,9 +99,9 @@ export class SnapshotApplier {
   }
 
   async #run(snapshot: ReceivedSnapshot, nowUnderWay: () => void): Promise<ApplyOutcome> {
-    const { endpoints, workers, limits, onApplied } = this.#options;
+    const { endpoints, workers, limits, certificates, onApplied } = this.#options;
     if (isSame(this.#withdrawn?.snapshot, snapshot)) return this.#refuse(snapshot, this.#withdrawn!.refusal);
-    const compiled = compileSnapshot(snapshot, limits);
+    const compiled = compileSnapshot(snapshot, limits, certificates);
     if (!compiled.ok) return this.#refuse(snapshot, compiled.refusal);
     const { plan } = compiled;
     await endpoints.prepare(plan.pools);
@@ -140,6 +147,7 @@ function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): WorkerConfig
     routes: plan.routes,
     services: plan.services,
     pools,
+    tls: plan.tls,
   };
 }
 

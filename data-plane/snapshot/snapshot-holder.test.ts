@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EndpointState } from "../balance/endpoint-state.ts";
+import { noTls } from "../config/tls-config.ts";
 import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
 import { SnapshotHolder } from "./snapshot-holder.ts";
 
@@ -18,7 +19,7 @@ function poolConfig(key: string): PoolConfig {
 }
 
 function config(publication: number, ...keys: string[]): WorkerConfig {
-  return { publication, revision: publication, routes: [], services: [], pools: keys.map(poolConfig) };
+  return { publication, revision: publication, routes: [], services: [], pools: keys.map(poolConfig), tls: noTls };
 }
 
 function set(poolKey: string, port: number): EndpointSet {

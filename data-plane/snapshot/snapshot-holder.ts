@@ -2,6 +2,7 @@ import type { EndpointState } from "../balance/endpoint-state.ts";
 import { createPicker, type Picker } from "../balance/picker.ts";
 import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
 import { buildRouteTable, type RouteTable } from "../route/route-table.ts";
+import { ServerNames } from "../tls/server-names.ts";
 
 /** What a request reads, from its start to its end: never changed, only replaced as a whole. */
 export interface ServedSnapshot {
@@ -10,6 +11,9 @@ export interface ServedSnapshot {
   readonly routes: RouteTable;
   /** By ServiceConfig.poolIndex. */
   readonly pools: readonly ServedPool[];
+  /** Of the services' TLS settings. */
+  readonly tlsKeys: ReadonlySet<string>;
+  readonly serverNames: ServerNames;
 }
 
 export interface ServedPool {
@@ -44,6 +48,8 @@ export class SnapshotHolder {
       publication: config.publication,
       revision: config.revision,
       routes: buildRouteTable(config),
+      tlsKeys: new Set(config.services.flatMap(({ tls }) => (tls === null ? [] : [tls.key]))),
+      serverNames: new ServerNames(config.tls),
       pools: config.pools.map((pool) =>
         this.#servedPool(pool, sent.get(pool.key) ?? known.get(pool.key)?.set ?? unresolved(pool.key)),
       ),

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { type ReadBuffer, type ReadBuffers, readBufferBytes } from "./read-buffer.ts";
+import { ReadBuffer, type ReadBuffers, readBufferBytes } from "./read-buffer.ts";
 import { unsentBytes } from "./unsent-bytes.ts";
 
 /** Who gets what happens on a socket. Nothing is called after onClosed. */
@@ -18,7 +18,7 @@ export interface ByteReader {
   onDefect(error: unknown): void;
 }
 
-/** A byte stream in both directions: plain TCP here, TLS with a class of its own. */
+/** A byte stream in both directions, encrypted or not. */
 export interface ByteSocket {
   /** Something that was written is still waiting to leave. */
   readonly hasPending: boolean;
@@ -45,6 +45,8 @@ export interface ByteSocket {
   /** Sends FIN after what was written. */
   end(): void;
   destroy(): void;
+  /** Ends the connection at once, in order: nothing waits to leave, and nothing more will be read. */
+  close(): void;
   /** Ends the connection so that the peer cannot take it for a regular end (RST). */
   reset(): void;
 }
@@ -76,6 +78,8 @@ export class PlainSocket implements ByteSocket {
   readonly #buffers: ReadBuffers;
   #reader: ByteReader;
   #socket: Socket | null = null;
+  /** What carries the bytes: another socket where they are encrypted, null where that is hidden in the socket. */
+  #carrier: Socket | null = null;
   /** What the kernel fills next. */
   #armed: ReadBuffer;
   /** Buffers of other sockets with bytes that are still to leave through this one. */
@@ -97,22 +101,37 @@ export class PlainSocket implements ByteSocket {
     return { buffer: () => this.#arm(), callback: (length) => this.#take(length) };
   }
 
-  attach(socket: Socket): void {
+  /** @param carrier the TCP socket that `socket` encrypts for; itself where nothing is encrypted */
+  attach(socket: Socket, carrier: Socket = socket): void {
+    this.#carrier = carrier;
+    this.#listen(socket, "connect");
+  }
+
+  /** A socket that connects with TLS by itself: it is connected when the handshake is done. */
+  attachSecure(socket: Socket): void {
+    this.#listen(socket, "secureConnect");
+  }
+
+  #listen(socket: Socket, connectedEvent: "connect" | "secureConnect"): void {
     this.#socket = socket;
-    socket.on("connect", () => this.#guard(() => this.#reader.onConnected()));
+    socket.on(connectedEvent, () => this.#guard(() => this.#reader.onConnected()));
     socket.on("end", () => this.#guard(() => this.#reader.onEnd()));
     socket.on("drain", () => this.#guard(() => this.#reader.onDrain()));
     socket.on("finish", () => this.#guard(() => this.#reader.onFlushed()));
     socket.on("error", (error) => {
       this.#error = error;
+      // A record that breaks the rules is told, and not the end of the socket by itself.
+      if (this.#carrier !== socket) socket.destroy();
     });
     socket.on("close", () => this.#close());
   }
 
   /** Without `onread`: every read comes as a Buffer of its own. Six microseconds more per request. */
-  attachWithEvents(socket: Socket, wrap: (bytes: Buffer) => ReadBuffer): void {
-    this.attach(socket);
-    socket.on("data", (bytes: Buffer) => this.#guard(() => this.#reader.onBytes(wrap(bytes), bytes.length)));
+  attachWithEvents(socket: Socket, carrier: Socket = socket): void {
+    this.attach(socket, carrier);
+    socket.on("data", (bytes: Buffer) => {
+      this.#guard(() => this.#reader.onBytes(new ReadBuffer(bytes, false), bytes.length));
+    });
   }
 
   setReader(reader: ByteReader): void {
@@ -212,8 +231,16 @@ export class PlainSocket implements ByteSocket {
     this.#socket!.destroy();
   }
 
+  close(): void {
+    // TLS says that it ends (close_notify), or its peer may take the end for a cut.
+    if (this.#carrier === this.#socket) this.#socket!.destroy();
+    else this.#socket!.destroySoon();
+  }
+
   reset(): void {
-    this.#socket!.resetAndDestroy();
+    // An end without close_notify is no regular end either.
+    if (this.#carrier === null) this.#socket!.destroy();
+    else this.#carrier.resetAndDestroy();
   }
 
   /**

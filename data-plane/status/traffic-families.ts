@@ -5,7 +5,7 @@ import type { TrafficSum } from "./traffic-totals.ts";
 
 /** The metrics of a node's traffic, by service and route, by upstream and target, and by worker. */
 export function trafficFamilies(sum: TrafficSum): Metric[] {
-  return [...routeFamilies(sum), ...targetFamilies(sum), ...connectionFamilies(sum)];
+  return [...routeFamilies(sum), ...targetFamilies(sum), ...connectionFamilies(sum), ...handshakeFamilies(sum)];
 }
 
 function routeFamilies({ routes }: TrafficSum): Metric[] {
@@ -69,6 +69,29 @@ function histogram(labels: Labels, cells: Float64Array, at: number): Sample[] {
   samples.push({ suffix: "_sum", labels, value: cells[at + histogramCells - 1]! / 1_000 });
   samples.push({ suffix: "_count", labels, value: count });
   return samples;
+}
+
+function handshakeFamilies({ handshakes, handshakeFailures }: TrafficSum): Metric[] {
+  const durations: Sample[] = [];
+  const failures: Sample[] = [];
+  for (const { labels, cells } of handshakes.entries()) durations.push(...histogram([["kind", labels[0]!]], cells, 0));
+  for (const { labels, cells } of handshakeFailures.entries()) {
+    failures.push({ labels: [["reason", labels[0]!]], value: cells[0]! });
+  }
+  return [
+    {
+      name: "penstock_tls_handshake_duration_seconds",
+      type: "histogram",
+      help: "From the opening of a client's connection to the end of its TLS handshake; resumed is what needed no certificate.",
+      samples: durations,
+    },
+    {
+      name: "penstock_tls_handshake_failures_total",
+      type: "counter",
+      help: "Connections to a TLS port that did not become secure, by why.",
+      samples: failures,
+    },
+  ];
 }
 
 function targetFamilies({ targets }: TrafficSum): Metric[] {

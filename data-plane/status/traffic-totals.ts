@@ -1,4 +1,6 @@
 import { routeCells, type TrafficCounts, targetCells } from "../proxy/traffic-metrics.ts";
+import { handshakeFailures } from "../telemetry/handshake-failure.ts";
+import { histogramCells } from "../telemetry/histogram.ts";
 import { type SeriesCounts, SeriesTotals } from "../telemetry/series-table.ts";
 import { poolSizeCells } from "../upstream/upstream-pool.ts";
 
@@ -15,6 +17,8 @@ export interface WorkerTraffic {
 export interface TrafficSum {
   readonly routes: SeriesTotals;
   readonly targets: SeriesTotals;
+  readonly handshakes: SeriesTotals;
+  readonly handshakeFailures: SeriesTotals;
   /** What there is now. */
   readonly upstreamConnections: SeriesTotals;
   readonly connectionsByWorker: readonly (readonly [workerIndex: number, count: number])[];
@@ -25,6 +29,8 @@ export class TrafficTotals {
   readonly #seriesMax: number;
   readonly #routes: SeriesTotals;
   readonly #targets: SeriesTotals;
+  readonly #handshakes: SeriesTotals = handshakeTotals();
+  readonly #handshakeFailures: SeriesTotals = failureTotals();
 
   constructor(seriesMax: number) {
     this.#seriesMax = seriesMax;
@@ -36,6 +42,8 @@ export class TrafficTotals {
   keep(counts: TrafficCounts): void {
     this.#routes.add(counts.routes);
     this.#targets.add(counts.targets);
+    this.#handshakes.add(counts.handshakes);
+    this.#handshakeFailures.add(counts.handshakeFailures);
   }
 
   /** With what those count that are there. */
@@ -45,12 +53,33 @@ export class TrafficTotals {
     const upstreamConnections = new SeriesTotals(poolSizeCells, 1, this.#seriesMax);
     routes.add(this.#routes.read());
     targets.add(this.#targets.read());
+    const handshakes = handshakeTotals();
+    const failures = failureTotals();
+    handshakes.add(this.#handshakes.read());
+    failures.add(this.#handshakeFailures.read());
     for (const worker of workers) {
       routes.add(worker.traffic.routes);
       targets.add(worker.traffic.targets);
+      handshakes.add(worker.traffic.handshakes);
+      failures.add(worker.traffic.handshakeFailures);
       upstreamConnections.add(worker.upstreamConnections);
     }
     const connectionsByWorker = workers.map((worker) => [worker.workerIndex, worker.connectionCount] as const);
-    return { routes, targets, upstreamConnections, connectionsByWorker };
+    return {
+      routes,
+      targets,
+      handshakes,
+      handshakeFailures: failures,
+      upstreamConnections,
+      connectionsByWorker,
+    };
   }
+}
+
+function handshakeTotals(): SeriesTotals {
+  return new SeriesTotals(histogramCells, 1, 2);
+}
+
+function failureTotals(): SeriesTotals {
+  return new SeriesTotals(1, 1, handshakeFailures.length);
 }

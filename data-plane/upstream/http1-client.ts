@@ -7,6 +7,7 @@ import { ResponseHead } from "../http1/response-head.ts";
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer } from "../socket/read-buffer.ts";
 import { openUpstreamSocket } from "./connect.ts";
+import { connectLoss, lossDetail } from "./connect-loss.ts";
 import { Deadline, type DeadlineOwner } from "./deadline-wheel.ts";
 import type { EndpointConnections } from "./upstream-pool.ts";
 
@@ -16,6 +17,9 @@ export type UpstreamLoss =
   | "unreachable"
   | "connect_timeout"
   | "no_socket"
+  | "tls_certificate"
+  | "tls_protocol"
+  | "tls_alert"
   | "closed"
   | "timeout"
   | "bad_response"
@@ -87,7 +91,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   constructor(connections: EndpointConnections) {
     this.#connections = connections;
     this.#deadline = new Deadline(connections.pool.wheel, this);
-    this.socket = openUpstreamSocket(connections.pool.buffers, this, connections.address, connections.port);
+    this.socket = openUpstreamSocket(connections.pool.buffers, this, connections);
   }
 
   /** The server is about to close it, by its own word; the wheel may be late to notice. */
@@ -292,6 +296,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
       this.#finish(false);
       return;
     }
+    // In the midst of a handshake: the socket closes with an error that says so.
+    if (this.#phase === Phase.Connecting) return;
     this.#lose("closed", "closed by the server");
   }
 
@@ -304,7 +310,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
 
   onClosed(error: NodeJS.ErrnoException | null): void {
     const isConnecting = this.#phase === Phase.Connecting;
-    this.#lose(isConnecting ? connectLoss(error) : "closed", error?.code ?? "closed");
+    const isSecure = this.#connections.link !== null;
+    this.#lose(isConnecting ? connectLoss(error, isSecure) : "closed", lossDetail(error));
   }
 
   onDeadline(): void {
@@ -325,14 +332,4 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     this.close();
     receiver?.onUpstreamLost(loss, detail);
   }
-}
-
-/** What this machine itself ran out of: no endpoint is to blame. */
-const localShortages = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"]);
-
-function connectLoss(error: NodeJS.ErrnoException | null): UpstreamLoss {
-  const code = error?.code ?? "";
-  // A reset while connecting is a full or closing listener: refused by another name.
-  if (code === "ECONNREFUSED" || code === "ECONNRESET") return "refused";
-  return localShortages.has(code) ? "no_socket" : "unreachable";
 }

@@ -158,14 +158,14 @@ describe("UpstreamPool", () => {
     await exchange(idle);
     const answered = exchange(busy);
     // The same address by another row, as when its pool was made anew.
-    upstreams.retainOnly(setsOf(endpoint(7)));
+    upstreams.retainOnly(setsOf(endpoint(7)), new Set());
     expect([connections.openCount, connections.idleCount]).toEqual([2, 1]);
-    upstreams.retainOnly(setsOf({ ...endpoint(1), port: 1 }));
+    upstreams.retainOnly(setsOf({ ...endpoint(1), port: 1 }), new Set());
     expect([connections.openCount, connections.idleCount]).toEqual([1, 0]);
     expect(await answered).toBe("end");
     await until(() => closedCount() === 2);
     // It comes back.
-    upstreams.retainOnly(setsOf(endpoint(1)));
+    upstreams.retainOnly(setsOf(endpoint(1)), new Set());
     await exchange(upstreams.connectionsTo(endpoint(1)).open());
     expect(upstreams.connectionsTo(endpoint(1)).idleCount).toBe(1);
     upstreams.closeIdle();

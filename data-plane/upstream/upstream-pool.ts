@@ -1,18 +1,23 @@
+import type { UpstreamTlsConfig } from "../config/tls-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { ReadBuffers } from "../socket/read-buffer.ts";
 import { otherSeries, type SeriesCounts } from "../telemetry/series-table.ts";
+import type { SecureLink, UpstreamPlace } from "./connect.ts";
 import type { DeadlineWheel } from "./deadline-wheel.ts";
 import { UpstreamConnection } from "./http1-client.ts";
+import { TargetTls } from "./target-tls.ts";
 
 export interface UpstreamPoolOptions {
   /** Idle connections kept per address and worker. Default 512. */
   readonly idleMaxCount?: number;
   /** How long an idle connection is kept. Default 60,000. */
   readonly idleTimeoutMs?: number;
+  /** PEM of the authorities trusted where a service names none. Default: null, those that come with Node. */
+  readonly trustedCaPems?: readonly string[] | null;
 }
 
 /**
- * A worker's connections to endpoints, by address. They outlive snapshots: a change of the configuration
+ * A worker's connections to endpoints, by address and by how they are secured. They outlive snapshots: a change of the configuration
  * closes none of them, but those to addresses that are in it no more.
  */
 export class UpstreamPool {
@@ -20,8 +25,10 @@ export class UpstreamPool {
   readonly buffers: ReadBuffers;
   readonly idleTimeoutMs: number;
   readonly #idleMaxCount: number;
-  readonly #byAddress = new Map<string, EndpointConnections>();
-  /** By endpoint row: spares building the address key for every request. */
+  readonly #byPlace = new Map<string, EndpointConnections>();
+  readonly #tlsByKey = new Map<string, TargetTls>();
+  readonly #trustedCaPems: readonly string[] | null;
+  /** Of those without TLS, by endpoint row: spares building the address key for every request. */
   readonly #byRow: (EndpointConnections | undefined)[] = [];
   /** Counts the calls of retainOnly. */
   #round = 0;
@@ -31,6 +38,7 @@ export class UpstreamPool {
     this.buffers = buffers;
     this.#idleMaxCount = options.idleMaxCount ?? 512;
     this.idleTimeoutMs = options.idleTimeoutMs ?? 60_000;
+    this.#trustedCaPems = options.trustedCaPems ?? null;
   }
 
   /** The connections to the endpoint's address; pools that share an address share them. */
@@ -41,43 +49,67 @@ export class UpstreamPool {
     const former = known !== undefined && isAt(known, endpoint) ? known : null;
     if (former !== null && former.openCount > 0) return former;
     const connections =
-      this.#byAddress.get(keyOf(endpoint)) ??
+      this.#byPlace.get(placeKey(endpoint.address, endpoint.port)) ??
       former ??
-      new EndpointConnections(this, endpoint.address, endpoint.port, this.#idleMaxCount);
+      new EndpointConnections(this, endpoint, null, this.#idleMaxCount);
     this.#byRow[endpoint.row] = connections;
     return connections;
+  }
+
+  /**
+   * The connections over TLS to the endpoint's address, to be verified under this name.
+   * Cost: a string and a map lookup, 150 ns.
+   */
+  secureConnectionsTo(endpoint: EndpointConfig, config: UpstreamTlsConfig, name: string): EndpointConnections {
+    const { address, port } = endpoint;
+    const known = this.#byPlace.get(placeKey(address, port, config.key, name));
+    return known ?? new EndpointConnections(this, endpoint, { tls: this.#tlsOf(config), name }, this.#idleMaxCount);
+  }
+
+  #tlsOf(config: UpstreamTlsConfig): TargetTls {
+    const known = this.#tlsByKey.get(config.key);
+    if (known !== undefined) return known;
+    const tls = new TargetTls(config, this.#trustedCaPems);
+    this.#tlsByKey.set(config.key, tls);
+    return tls;
   }
 
   /** An address has its first connection: rows may still lead to one that was forgotten. */
   remember(connections: EndpointConnections): void {
     connections.isGone = false;
-    this.#byAddress.set(keyOf(connections), connections);
+    this.#byPlace.set(connections.key, connections);
   }
 
   /** An address has no connection left: addresses come and go without a trace. */
   forget(connections: EndpointConnections): void {
-    const key = keyOf(connections);
-    if (this.#byAddress.get(key) === connections) this.#byAddress.delete(key);
+    if (this.#byPlace.get(connections.key) === connections) this.#byPlace.delete(connections.key);
   }
 
   /**
-   * The configuration has these endpoints and no others: idle connections elsewhere are closed, and those in use after
-   * their exchange.
+   * The configuration has these endpoints and TLS settings and no others: idle connections elsewhere are closed, and
+   * those in use after their exchange.
    * Cost: 20 ns per endpoint, 200 where this worker has not used it.
    */
-  retainOnly(sets: Iterable<EndpointSet>): void {
-    if (this.#byAddress.size === 0) return;
+  retainOnly(sets: Iterable<EndpointSet>, tlsKeys: ReadonlySet<string>): void {
+    for (const key of this.#tlsByKey.keys()) if (!tlsKeys.has(key)) this.#tlsByKey.delete(key);
+    if (this.#byPlace.size === 0) return;
     const round = ++this.#round;
     for (const { endpoints } of sets) {
       for (const endpoint of endpoints) {
         const known = this.#byRow[endpoint.row];
         const isKnown = known !== undefined && known.openCount > 0 && isAt(known, endpoint);
-        const connections = isKnown ? known : this.#byAddress.get(keyOf(endpoint));
+        const connections = isKnown ? known : this.#byPlace.get(placeKey(endpoint.address, endpoint.port));
         if (connections !== undefined) connections.namedInRound = round;
       }
     }
-    for (const connections of this.#byAddress.values()) {
-      connections.isGone = connections.namedInRound !== round;
+    const hasSecure = [...this.#byPlace.values()].some(({ link }) => link !== null);
+    const places = hasSecure ? placesOf(sets) : null;
+    for (const connections of this.#byPlace.values()) {
+      const { address, port, link } = connections;
+      connections.isGone =
+        link === null
+          ? connections.namedInRound !== round
+          : !tlsKeys.has(link.tls.key) || !places!.has(placeKey(address, port));
       if (connections.isGone) connections.closeIdle();
     }
   }
@@ -85,10 +117,14 @@ export class UpstreamPool {
   /** Connections by address, each with what is open and what of it is idle; above so many addresses, the rest together. */
   sizes(addressesMax: number): SeriesCounts {
     const labels = [otherSeries];
-    const cells = new Float64Array(poolSizeCells * (1 + Math.min(this.#byAddress.size, addressesMax)));
-    for (const { address, port, openCount, idleCount } of this.#byAddress.values()) {
-      const at = labels.length <= addressesMax ? labels.length * poolSizeCells : 0;
-      if (at > 0) labels.push(address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
+    const indexes = new Map<string, number>();
+    const cells = new Float64Array(poolSizeCells * (1 + Math.min(this.#byPlace.size, addressesMax)));
+    for (const { address, port, openCount, idleCount } of this.#byPlace.values()) {
+      const label = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+      // With and without TLS, and under several names, an address is one series.
+      const known = indexes.get(label) ?? (labels.length <= addressesMax ? labels.push(label) - 1 : 0);
+      indexes.set(label, known);
+      const at = known * poolSizeCells;
       cells[at]! += openCount;
       cells[at + 1]! += idleCount;
     }
@@ -97,17 +133,20 @@ export class UpstreamPool {
 
   /** Closes what is idle. Connections in use close when their exchange is over, since nothing may be kept then. */
   closeIdle(): void {
-    for (const connections of this.#byAddress.values()) connections.closeIdle();
+    for (const connections of this.#byPlace.values()) connections.closeIdle();
   }
 }
 
 /** Open, idle. */
 export const poolSizeCells = 2;
 
-/** The connections of one worker to one address. */
-export class EndpointConnections {
+/** The connections of one worker to one address, secured in one way. */
+export class EndpointConnections implements UpstreamPlace {
   readonly address: string;
   readonly port: number;
+  readonly link: SecureLink | null;
+  /** What it is found by. */
+  readonly key: string;
   readonly pool: UpstreamPool;
   readonly #idleMaxCount: number;
   /** Last in, first out: the connection that was used last is the least likely to have been closed meanwhile. */
@@ -117,10 +156,17 @@ export class EndpointConnections {
   isGone = false;
   namedInRound = 0;
 
-  constructor(pool: UpstreamPool, address: string, port: number, idleMaxCount: number) {
+  constructor(
+    pool: UpstreamPool,
+    { address, port }: Pick<EndpointConfig, "address" | "port">,
+    link: SecureLink | null,
+    idleMaxCount: number,
+  ) {
     this.pool = pool;
     this.address = address;
     this.port = port;
+    this.link = link;
+    this.key = link === null ? placeKey(address, port) : placeKey(address, port, link.tls.key, link.name);
     this.#idleMaxCount = idleMaxCount;
   }
 
@@ -169,6 +215,12 @@ function isAt(connections: EndpointConnections, { address, port }: EndpointConfi
   return connections.port === port && connections.address === address;
 }
 
-function keyOf(place: { readonly address: string; readonly port: number }): string {
-  return `${place.address}|${place.port}`;
+function placeKey(address: string, port: number, tlsKey = "", name = ""): string {
+  return tlsKey === "" ? `${address}|${port}` : `${address}|${port}|${tlsKey}|${name}`;
+}
+
+function placesOf(sets: Iterable<EndpointSet>): ReadonlySet<string> {
+  const places = new Set<string>();
+  for (const { endpoints } of sets) for (const { address, port } of endpoints) places.add(placeKey(address, port));
+  return places;
 }

@@ -175,6 +175,7 @@ describe("penstock", () => {
       PENSTOCK_ADMIN_LISTEN: "127.0.0.1:0",
       PENSTOCK_SYNC_LISTEN: "127.0.0.1:0",
       PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
+      PENSTOCK_PROXY_TLS_LISTEN: "127.0.0.1:0",
       PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
       PENSTOCK_LOG_LEVEL: "info",
     });

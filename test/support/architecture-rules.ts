@@ -47,7 +47,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "control-plane": [["store", "resource", "observation", "telemetry"], ["snapshot"], ["admin", "sync"], ["api"], [""]],
   "data-plane": [
     ["config"],
-    ["http1", "health", "telemetry", "socket"],
+    ["http1", "health", "telemetry", "socket", "tls"],
     ["route", "balance", "upstream", "observation"],
     ["snapshot"],
     ["proxy", "health-check", "sync", "status"],
@@ -117,6 +117,8 @@ const pure = [
   "data-plane/route/",
   "data-plane/balance/",
   "data-plane/health/",
+  "data-plane/tls/client-hello.ts",
+  "data-plane/tls/server-names.ts",
   "data-plane/snapshot/compile-snapshot.ts",
   "data-plane/sync/backoff.ts",
   "data-plane/proxy/forward-head.ts",

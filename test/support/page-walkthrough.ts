@@ -78,6 +78,7 @@ async function portsStage(folder: string): Promise<Stage> {
     env: {
       PENSTOCK_ADMIN_LISTEN: `127.0.0.1:${admin}`,
       PENSTOCK_PROXY_LISTEN: `127.0.0.1:${proxy}`,
+      PENSTOCK_PROXY_TLS_LISTEN: "127.0.0.1:0",
       PENSTOCK_SYNC_LISTEN: `127.0.0.1:${sync}`,
       PENSTOCK_STATUS_LISTEN: `127.0.0.1:${status}`,
       PENSTOCK_HOSTS_FILE: hostsFile,

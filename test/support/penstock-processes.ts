@@ -80,6 +80,7 @@ export async function startDataPlane(
     PENSTOCK_STATE_DIR: options.stateDir ?? temporaryFolder(),
     PENSTOCK_CONTROL_PLANE: controlPlane,
     PENSTOCK_PROXY_LISTEN: `127.0.0.1:${options.proxyPort ?? 0}`,
+    PENSTOCK_PROXY_TLS_LISTEN: "off",
     PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
     PENSTOCK_WORKERS: String(options.workers ?? 2),
     ...(options.hostsFile === undefined ? {} : { PENSTOCK_HOSTS_FILE: options.hostsFile }),

@@ -39,6 +39,7 @@ export async function startProofDataPlane(
   const dataPlane = runProcess(process.execPath, [command, "data-plane", ...args], {
     env: {
       PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
+      PENSTOCK_PROXY_TLS_LISTEN: "off",
       PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
       PENSTOCK_WORKERS: "1",
       ...env,

@@ -1,0 +1,140 @@
+import type { Socket } from "node:net";
+import type { CertificateConfig } from "../config/tls-config.ts";
+import type { HandshakeFailure } from "../telemetry/handshake-failure.ts";
+import { type HelloProblem, readClientHello } from "../tls/client-hello.ts";
+import { Deadline, type DeadlineOwner, type DeadlineWheel } from "../upstream/deadline-wheel.ts";
+
+/** Who keeps the handshakes of a worker. */
+export interface HandshakeOwner {
+  /** The hello is whole: whoever serves this name gets the socket, with what was read put back, and then `expect`s it. */
+  helloCame(handshake: TlsHandshake, serverName: string): void;
+  /** It is no TLS, but looks like a request: the socket goes to whoever can say so. @param seen what was read of it */
+  requestCame(handshake: TlsHandshake, seen: Buffer): void;
+  /** Nothing will come of it. @param failure null: whoever shook hands has told already */
+  handshakeEnded(handshake: TlsHandshake, failure: HandshakeFailure | null): void;
+}
+
+/** Of the message: hellos with post-quantum keys have 2 KB, the largest that are seen some 4. */
+export const helloMaxBytes = 16_384;
+/** For a client to take an alert in and to leave. */
+const lingerMs = 1_000;
+/** Fatal alerts (RFC 8446 section 6), for clients that OpenSSL is not asked about. */
+const decodeErrorAlert = Buffer.from([0x15, 3, 1, 0, 2, 2, 50]);
+const unexpectedMessageAlert = Buffer.from([0x15, 3, 1, 0, 2, 2, 10]);
+
+/** A connection to a TLS port from its opening until it is secure, or fails to be. */
+export class TlsHandshake implements DeadlineOwner {
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  readonly localPort: number;
+  readonly startedAtMs: number = performance.now();
+  /** As the client has sent it. */
+  serverName = "";
+  /** Of this connection alone, on this node; "" before its socket is handed over. */
+  key = "";
+  /** What is served for that name; null for the node's own. */
+  certificate: CertificateConfig | null = null;
+  readonly #owner: HandshakeOwner;
+  readonly #deadline: Deadline;
+  #seen: Buffer | null = null;
+  /** Known before the socket is closed. */
+  #failure: HandshakeFailure | null = null;
+  #isOver = false;
+  /** The socket is another's, which tells itself why it fails. */
+  #isHandedOver = false;
+  readonly #onData = (bytes: Buffer): void => this.#read(bytes);
+  readonly #onEnd = (): void => this.cut("closed");
+  readonly #onClose = (): void => this.#end(this.#failure ?? (this.#isHandedOver ? null : "closed"));
+
+  /** @param accepted paused, and not read from yet */
+  constructor(
+    owner: HandshakeOwner,
+    wheel: DeadlineWheel,
+    accepted: Socket,
+    place: { readonly remoteAddress: string; readonly localPort: number; readonly timeoutMs: number },
+  ) {
+    this.#owner = owner;
+    this.socket = accepted;
+    this.remoteAddress = place.remoteAddress;
+    this.localPort = place.localPort;
+    this.#deadline = new Deadline(wheel, this);
+    this.#deadline.set(place.timeoutMs);
+    // Its close says all.
+    accepted.on("error", () => {});
+    accepted.on("close", this.#onClose);
+    accepted.on("end", this.#onEnd);
+    accepted.on("data", this.#onData);
+    accepted.resume();
+  }
+
+  #read(bytes: Buffer): void {
+    const seen = this.#seen === null ? bytes : Buffer.concat([this.#seen, bytes]);
+    this.#seen = seen;
+    const reading = readClientHello(seen, seen.length, helloMaxBytes);
+    if (reading === "incomplete") return;
+    this.socket.pause();
+    this.socket.off("data", this.#onData);
+    this.socket.off("end", this.#onEnd);
+    if (typeof reading === "string") this.#refuse(reading, seen);
+    // In a turn of its own: the socket must not change hands in the midst of its own read.
+    else setImmediate(() => this.#handOver(reading.serverName, seen));
+  }
+
+  #refuse(problem: HelloProblem, seen: Buffer): void {
+    if (problem === "not_tls" && looksLikeRequest(seen)) {
+      setImmediate(() => {
+        if (!this.#isOver) this.#owner.requestCame(this, seen);
+      });
+      return;
+    }
+    this.#failure = problem;
+    this.socket.end(problem === "not_tls" ? unexpectedMessageAlert : decodeErrorAlert);
+    // What is still sent is thrown away for a moment, or the kernel would throw away the alert.
+    this.socket.resume();
+    this.#deadline.set(lingerMs);
+  }
+
+  #handOver(serverName: string, seen: Buffer): void {
+    if (this.#isOver) return;
+    this.serverName = serverName;
+    this.#isHandedOver = true;
+    this.socket.unshift(seen);
+    this.#owner.helloCame(this, serverName);
+  }
+
+  /** The handshake is done, or the socket is in other hands: nothing is awaited here any more. */
+  release(): void {
+    this.#isOver = true;
+    this.#deadline.release();
+    this.socket.off("close", this.#onClose);
+    this.socket.off("data", this.#onData);
+    this.#seen = null;
+  }
+
+  /** Whether node:tls has the socket, and will tell of its end as well. */
+  get isHandedOver(): boolean {
+    return this.#isHandedOver;
+  }
+
+  /** Ends it; the socket too. */
+  cut(failure: HandshakeFailure): void {
+    this.#end(failure);
+    this.socket.destroy();
+  }
+
+  onDeadline(): void {
+    this.cut(this.#failure ?? "timeout");
+  }
+
+  #end(failure: HandshakeFailure | null): void {
+    if (this.#isOver) return;
+    this.release();
+    this.#owner.handshakeEnded(this, failure);
+  }
+}
+
+/** Whether bytes begin with a letter, as every method does. */
+function looksLikeRequest(seen: Buffer): boolean {
+  const letter = seen[0]! | 0x20;
+  return letter >= 0x61 && letter <= 0x7a;
+}
