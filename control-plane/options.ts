@@ -1,6 +1,7 @@
-import { BlockList, isIP } from "node:net";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import type { ListenAddress } from "./api/bind-listen.ts";
+import { isLoopback } from "./api/loopback-address.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
 
 /** The value of every option. */
@@ -131,17 +132,6 @@ function readListen(given: Given, isInsecure: boolean, refuse: Refuse): ListenAd
   else if (!isInsecure && !isLoopback(host))
     refuse(given, "is reached by other machines, and nothing there asks who is calling yet: needs --insecure");
   return { host, port, ...(given.isDefault ? { twinHost: "::1" } : {}) };
-}
-
-const loopback = new BlockList();
-loopback.addSubnet("127.0.0.0", 8, "ipv4");
-loopback.addAddress("::1", "ipv6");
-
-/** Whether an address is of this machine alone. Of names only localhost is known to be. */
-function isLoopback(host: string): boolean {
-  if (host.toLowerCase() === "localhost") return true;
-  const family = isIP(host);
-  return family !== 0 && loopback.check(host, family === 4 ? "ipv4" : "ipv6");
 }
 
 function readStore(given: Given, stateDir: string, refuse: Refuse): string {

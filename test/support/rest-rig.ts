@@ -33,6 +33,9 @@ class ScriptedAdmin {
       target: this.#scripted(real.target),
       service: this.#scripted(real.service),
       route: this.#scripted(real.route),
+      certificate: this.#scripted(real.certificate),
+      sni: this.#scripted(real.sni),
+      ca_certificate: this.#scripted(real.ca_certificate),
     };
   }
 
@@ -46,7 +49,7 @@ class ScriptedAdmin {
       return { ...result, value: { ...result.value, warnings: this.warnings } };
     };
     return {
-      get: (key) => this.#takeScripted() ?? real.get(key),
+      get: (key, access) => this.#takeScripted() ?? real.get(key, access),
       list: (query) => this.#takeScripted() ?? real.list(query),
       create: (draft, parent) => written(draft, () => real.create(draft, parent)),
       replace: (key, draft) => written(draft, () => real.replace(key, draft)),
