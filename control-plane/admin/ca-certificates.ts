@@ -1,5 +1,6 @@
 import { caCertificateRules } from "../resource/ca-certificate.ts";
 import { expiryWarnings } from "../resource/certificate-expiry.ts";
+import { isUuid } from "../resource/text-rules.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
 /** CA certificates: found by id only; they stay while a service or a certificate trusts them. */
@@ -11,7 +12,8 @@ export const caCertificates: ResourceDefinition<"ca_certificate"> = {
     { kind: "certificate", collection: "certificates", onDelete: "refuse" },
   ],
   listOrder: "by id",
-  isCreatedByReplace: true,
+  // It has no name that one could be made under.
+  isCreatedByReplace: isUuid,
   keptByReplace: () => ({}),
   warnings: (authority, _paths, { nowMs }) => expiryWarnings(authority, nowMs),
 };

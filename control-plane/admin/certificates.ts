@@ -23,7 +23,7 @@ export const certificates: ResourceDefinition<"certificate"> = {
     { kind: "sni", collection: "snis", onDelete: "cascade" },
   ],
   listOrder: "by id",
-  isCreatedByReplace: true,
+  isCreatedByReplace: () => true,
   // A replace under a name that no certificate has yet creates both.
   keptByReplace: ({ address, stored, draft }) =>
     isUuid(address) || stored !== null ? {} : { snis: [...draft.message.snis, address] },

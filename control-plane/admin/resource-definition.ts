@@ -23,8 +23,8 @@ export interface ResourceDefinition<K extends Kind = Kind> {
     readonly onDelete: "cascade" | "refuse";
   }[];
   readonly listOrder: "by id" | "newest first";
-  /** Whether replacing what is not there creates it. */
-  readonly isCreatedByReplace: boolean;
+  /** Whether replacing what is not there creates it, under an address that is an id or a name. */
+  isCreatedByReplace(address: string): boolean;
   /** The fields that a replace takes from the address or from what it replaces, whatever else its draft says. */
   keptByReplace(replace: {
     readonly address: string;

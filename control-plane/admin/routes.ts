@@ -8,6 +8,6 @@ export const routes: ResourceDefinition<"route"> = {
   parent: { kind: "service", field: "service", isRequired: false },
   referrers: [],
   listOrder: "by id",
-  isCreatedByReplace: true,
+  isCreatedByReplace: () => true,
   keptByReplace: ({ address }) => (isUuid(address) ? {} : { name: address }),
 };

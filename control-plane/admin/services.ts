@@ -11,7 +11,7 @@ export const services: ResourceDefinition<"service"> = {
   parent: { kind: "certificate", field: "client_certificate", isRequired: false },
   referrers: [{ kind: "route", collection: "routes", onDelete: "refuse" }],
   listOrder: "by id",
-  isCreatedByReplace: true,
+  isCreatedByReplace: () => true,
   keptByReplace: ({ address }) => (isUuid(address) ? {} : { name: address }),
   warnings: hostWarnings,
 };

@@ -8,6 +8,6 @@ export const snis: ResourceDefinition<"sni"> = {
   parent: { kind: "certificate", field: "certificate", isRequired: false },
   referrers: [],
   listOrder: "by id",
-  isCreatedByReplace: true,
+  isCreatedByReplace: () => true,
   keptByReplace: ({ address }) => (isUuid(address) ? {} : { name: address }),
 };

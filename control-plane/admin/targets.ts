@@ -8,7 +8,7 @@ export const targets: ResourceDefinition<"target"> = {
   referrers: [],
   listOrder: "newest first",
   // Kong's clients fall back to a create when a replace finds nothing.
-  isCreatedByReplace: false,
+  isCreatedByReplace: () => false,
   // The address in the request says which target; only a draft that names one changes it.
   keptByReplace: ({ stored, draft }) =>
     stored === null || draft.paths.includes("target") ? {} : { target: stored.target },

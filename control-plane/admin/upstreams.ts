@@ -8,6 +8,6 @@ export const upstreams: ResourceDefinition<"upstream"> = {
   parent: { kind: "certificate", field: "client_certificate", isRequired: false },
   referrers: [{ kind: "target", collection: "targets", onDelete: "cascade" }],
   listOrder: "by id",
-  isCreatedByReplace: true,
+  isCreatedByReplace: () => true,
   keptByReplace: ({ address }) => (isUuid(address) ? {} : { name: address }),
 };

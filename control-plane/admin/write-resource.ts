@@ -116,7 +116,7 @@ function findOrNull<K extends Kind>(
   key: ResourceKey,
 ): Checked<StoredResource<K> | null> {
   const found = findResource(store.image, definition, key);
-  if (found.ok || !definition.isCreatedByReplace) return found;
+  if (found.ok || !definition.isCreatedByReplace(key.key)) return found;
   // Below a parent, an id that is taken by another parent's resource must not be created again.
   const isElsewhere = isUuid(key.key) && store.image.get(definition.rules.kind, key.key) !== undefined;
   const hasParent = findParent(store.image, definition as unknown as ResourceDefinition, key.parent).ok;

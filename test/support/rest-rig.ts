@@ -100,6 +100,8 @@ export interface RestRig {
   readonly port: number;
   /** What was logged as errors. */
   readonly errors: unknown[];
+  /** Unix time of the writes to come. */
+  nowMs: number;
   /** Sends one request; an object goes as JSON, a text as a form unless `headers` say otherwise. */
   send(method: string, path: string, body?: SendBody, headers?: Record<string, string>): Promise<RestReply>;
   /** POSTs, and fails unless a resource was made. */
@@ -112,7 +114,8 @@ export interface RestRig {
 export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Promise<RestRig> {
   const folder = mkdtempSync(join(tmpdir(), "penstock-rest-"));
   const store = await openSqliteStore(join(folder, "store.db"));
-  const admin = new ScriptedAdmin(openAdmin(store, () => rigTimeMs));
+  const time = { nowMs: rigTimeMs };
+  const admin = new ScriptedAdmin(openAdmin(store, () => time.nowMs));
   const fleet = new ScriptedFleet();
   const errors: unknown[] = [];
   const face = restFace({
@@ -134,6 +137,12 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
     store,
     port,
     errors,
+    get nowMs() {
+      return time.nowMs;
+    },
+    set nowMs(nowMs) {
+      time.nowMs = nowMs;
+    },
     send: (method, path, body, headers) => send(port, { method, path, body, headers }),
     create: async (path, body) => {
       const reply = await send(port, { method: "POST", path, body, headers: undefined });
