@@ -86,11 +86,23 @@ function checkKeyTypes(main: KeyPair | null, alt: KeyPair | null): readonly Prob
   return [invalid("", message)];
 }
 
-/** Clients are asked to show a certificate unless it says that they may go without. */
-function withMode(authentication: ClientAuthentication | undefined): Pick<Certificate, "clientAuthentication"> {
+/**
+ * Clients are asked to show a certificate unless it says that they may go without. A record in which nothing is set
+ * says nothing: so a field mask can take it back.
+ */
+function normalizeAuthentication(authentication: ClientAuthentication | undefined): {
+  readonly clientAuthentication?: ClientAuthentication;
+} {
   if (authentication === undefined) return {};
-  const mode = authentication.mode ?? ClientAuthenticationMode.REQUIRED;
-  return { clientAuthentication: { ...authentication, mode, caCertificates: distinct(authentication.caCertificates) } };
+  const { mode, depth, caCertificates } = authentication;
+  if (mode === undefined && depth === undefined && caCertificates.length === 0) return {};
+  return {
+    clientAuthentication: {
+      ...authentication,
+      mode: mode ?? ClientAuthenticationMode.REQUIRED,
+      caCertificates: distinct(caCertificates),
+    },
+  };
 }
 
 /** Rules of certificates. Their server names are resources of their own: `snis` is checked here and stored there. */
@@ -105,9 +117,9 @@ export const certificateRules: ResourceRules<"certificate"> = {
   ],
   secrets: ["key", "key_alt"],
   withImplied: (draft) => draft,
-  normalize: (certificate) => ({
+  normalize: ({ clientAuthentication, ...certificate }) => ({
     ...certificate,
-    ...withMode(certificate.clientAuthentication),
+    ...normalizeAuthentication(clientAuthentication),
     snis: distinct(certificate.snis.map(normalizeServerName)),
     tags: distinct(certificate.tags),
   }),
