@@ -22,7 +22,7 @@ export function keepMasked<K extends Kind>(
   draft: Draft<ResourceOf[K]>,
   stored: ResourceOf[K] | null,
 ): Draft<ResourceOf[K]> {
-  if (stored === null) return draft;
+  if (stored === null || rules.secrets.length === 0) return draft;
   const kept: Record<string, unknown> = {};
   for (const path of rules.secrets) {
     const isMasked = draft.paths.includes(path) && valueAt(rules.schema, draft.message, path) === mask;

@@ -149,7 +149,8 @@ class SqliteStore implements Store {
   }
 
   #sealed(write: ResourceWrite): ResourceWrite {
-    return { ...write, body: this.#sealer.seal(write.kind, write.id, write.body) };
+    const body = this.#sealer.seal(write.kind, write.id, write.body);
+    return body === write.body ? write : { ...write, body };
   }
 
   onCommit(listener: (commit: Commit) => void): () => void {
