@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { makeCertificate } from "../test/support/certificates.ts";
 
 const entry = fileURLToPath(new URL("../test/support/run-control-plane.ts", import.meta.url));
 const freePorts = ["--admin-listen", "127.0.0.1:0", "--sync-listen", "127.0.0.1:0"];
@@ -145,6 +146,23 @@ describe("main", () => {
     const { exited, stderr } = run(...freePorts);
     expect(await exited).toBe(2);
     expect((await stderr).trimEnd().split("\n")).toEqual([expect.stringMatching(/cannot be used: /)]);
+  });
+
+  it("does not start without the key of its secrets, and has lost nothing", async () => {
+    const first = await start();
+    const { certPem, keyPem } = await makeCertificate({ names: ["a.test"] });
+    const body = { cert: certPem, key: keyPem, snis: ["a.test"] };
+    expect((await post(first.admin[0]!, "/certificates", body)).status).toBe(201);
+    first.child.kill("SIGTERM");
+    await first.exited;
+    const [keyFile, away] = [join(folder, "control-plane", "secret.key"), join(folder, "away.key")];
+    renameSync(keyFile, away);
+    const { exited, stderr } = run(...freePorts);
+    expect(await exited).toBe(2);
+    expect(await stderr).toMatch(/^penstock control-plane: .* is missing: .*secret\.key\n$/);
+    const second = await start("--secret-key-file", away);
+    const read = await (await fetch(`http://${second.admin[0]}/certificates/a.test`)).json();
+    expect(read).toMatchObject({ key: keyPem });
   });
 
   it("exits at once at the second signal", async () => {

@@ -16,6 +16,19 @@ describe("parseOptions", () => {
       storePath: join(".penstock", "control-plane", "store.db"),
       adminHosts: [],
       logLevel: "info",
+      secretKeyPath: join(".penstock", "control-plane", "secret.key"),
+      areSecretsInLists: false,
+      ticketKeyRotationMs: 12 * 60 * 60 * 1000,
+    });
+  });
+
+  it("looks for the secret key beside the store, unless it is told where", () => {
+    expect(optionsOf(["--store", "sqlite:/a/b.db"]).secretKeyPath).toBe("/a/secret.key");
+    const argv = ["--secret-key-file", "/k", "--secrets-in-lists", "--ticket-key-rotation", "168"];
+    expect(optionsOf(argv)).toMatchObject({
+      secretKeyPath: "/k",
+      areSecretsInLists: true,
+      ticketKeyRotationMs: 168 * 60 * 60 * 1000,
     });
   });
 
@@ -75,6 +88,9 @@ describe("parseOptions", () => {
     [["--admin-hosts", "a,b:80"], {}, /"b:80"/],
     [["--admin-hosts", "a,"], {}, /""/],
     [["--log-level", "loud"], {}, /is not one of trace, debug/],
+    [["--ticket-key-rotation", "0"], {}, /is not a number of hours from 1 to 168/],
+    [["--ticket-key-rotation", "169"], {}, /is not a number of hours/],
+    [["--ticket-key-rotation", "1h"], {}, /is not a number of hours/],
     [["--insecure=maybe"], {}, /is not true or false/],
     [["--nope"], {}, /^unknown option "--nope"/],
     [["serve"], {}, /^unknown option "serve"/],
@@ -96,7 +112,9 @@ describe("parseOptions", () => {
   it("lists every option with its environment name and default", () => {
     const parsed = parseOptions(["--nope", "--help"], {});
     const text = parsed.type === "help" ? parsed.text : "";
-    for (const name of ["admin-listen", "sync-listen", "store", "state-dir", "admin-hosts", "insecure", "log-level"]) {
+    const network = ["admin-listen", "sync-listen", "admin-hosts", "insecure"];
+    const secrets = ["secret-key-file", "secrets-in-lists", "ticket-key-rotation"];
+    for (const name of [...network, ...secrets, "store", "state-dir", "log-level"]) {
       expect(text).toMatch(new RegExp(`--${name}\\b`));
       const env = `PENSTOCK_${name.toUpperCase().replaceAll("-", "_")}`;
       expect(text).toMatch(new RegExp(`environment: ${env}; default: \\S+`));

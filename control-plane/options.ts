@@ -1,6 +1,7 @@
-import { BlockList, isIP } from "node:net";
-import { join } from "node:path";
+import { isIP } from "node:net";
+import { dirname, join } from "node:path";
 import type { ListenAddress } from "./api/bind-listen.ts";
+import { isLoopback } from "./api/loopback-address.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
 
 /** The value of every option. */
@@ -12,6 +13,12 @@ export interface ControlPlaneOptions {
   /** Further names of the admin port, lower-case. */
   readonly adminHosts: readonly string[];
   readonly logLevel: LogLevel;
+  /** The file with the key that secrets are sealed with. */
+  readonly secretKeyPath: string;
+  /** Whether lists show private keys to who may read them. */
+  readonly areSecretsInLists: boolean;
+  /** Age at which the key of session tickets is replaced. */
+  readonly ticketKeyRotationMs: number;
 }
 
 export type ParsedOptions =
@@ -71,6 +78,25 @@ const settings = {
     defaultText: "false",
     meaning: "allow addresses that other machines reach, though nothing there asks who is calling yet",
   },
+  secretKeyFile: {
+    flag: "secret-key-file",
+    form: "FILE",
+    defaultText: "",
+    defaultMeaning: "secret.key beside the store",
+    meaning: "the key that private keys are encrypted with in the store; made where it is missing and none is yet",
+  },
+  secretsInLists: {
+    flag: "secrets-in-lists",
+    form: "",
+    defaultText: "false",
+    meaning: "lists of certificates show private keys to callers on this machine, for tools that compare them",
+  },
+  ticketKeyRotation: {
+    flag: "ticket-key-rotation",
+    form: "HOURS",
+    defaultText: "12",
+    meaning: "how often the key of TLS session tickets is replaced, 1 to 168",
+  },
   logLevel: {
     flag: "log-level",
     form: logLevels.join("|"),
@@ -109,12 +135,16 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
     problems.push(`${source}: ${JSON.stringify(text)} ${problem}`);
   };
   const isInsecure = readSwitch(given("insecure"), refuse);
+  const storePath = readStore(given("store"), given("stateDir").text, refuse);
   const options: ControlPlaneOptions = {
     adminListen: readListen(given("adminListen"), isInsecure, refuse),
     syncListen: readListen(given("syncListen"), isInsecure, refuse),
-    storePath: readStore(given("store"), given("stateDir").text, refuse),
+    storePath,
     adminHosts: readHosts(given("adminHosts"), refuse),
     logLevel: readLogLevel(given("logLevel"), refuse),
+    secretKeyPath: given("secretKeyFile").text || join(dirname(storePath), "secret.key"),
+    areSecretsInLists: readSwitch(given("secretsInLists"), refuse),
+    ticketKeyRotationMs: readHours(given("ticketKeyRotation"), refuse),
   };
   return problems.length > 0 ? { type: "problems", lines: problems } : { type: "options", options };
 }
@@ -131,17 +161,6 @@ function readListen(given: Given, isInsecure: boolean, refuse: Refuse): ListenAd
   else if (!isInsecure && !isLoopback(host))
     refuse(given, "is reached by other machines, and nothing there asks who is calling yet: needs --insecure");
   return { host, port, ...(given.isDefault ? { twinHost: "::1" } : {}) };
-}
-
-const loopback = new BlockList();
-loopback.addSubnet("127.0.0.0", 8, "ipv4");
-loopback.addAddress("::1", "ipv6");
-
-/** Whether an address is of this machine alone. Of names only localhost is known to be. */
-function isLoopback(host: string): boolean {
-  if (host.toLowerCase() === "localhost") return true;
-  const family = isIP(host);
-  return family !== 0 && loopback.check(host, family === 4 ? "ipv4" : "ipv6");
 }
 
 function readStore(given: Given, stateDir: string, refuse: Refuse): string {
@@ -167,6 +186,15 @@ function readLogLevel(given: Given, refuse: Refuse): LogLevel {
   const level = logLevels.find((candidate) => candidate === given.text);
   if (level === undefined) refuse(given, `is not one of ${logLevels.join(", ")}`);
   return level ?? "info";
+}
+
+/** A week is as long as a session may last (RFC 8446 section 4.6.1). */
+const rotationMaxHours = 168;
+
+function readHours(given: Given, refuse: Refuse): number {
+  const hours = /^[0-9]{1,3}$/.test(given.text) ? Number(given.text) : 0;
+  if (hours < 1 || hours > rotationMaxHours) refuse(given, `is not a number of hours from 1 to ${rotationMaxHours}`);
+  return hours * 60 * 60 * 1_000;
 }
 
 function readSwitch(given: Given, refuse: Refuse): boolean {

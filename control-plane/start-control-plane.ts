@@ -1,13 +1,17 @@
 import { hostname } from "node:os";
 import { openAdmin } from "./admin/admin.ts";
+import { startExpiryLog } from "./admin/log-expiring-certificates.ts";
+import { startTicketKeyRotation } from "./admin/rotate-ticket-key.ts";
 import { type AdminListener, startAdminListener } from "./api/admin-listener.ts";
 import { type ListenAddress, ListenError, listenError } from "./api/bind-listen.ts";
 import { lazyRpcFace } from "./api/grpc/lazy-rpc-face.ts";
 import { restFace } from "./api/rest/rest-face.ts";
+import { secretAccess } from "./api/secret-access.ts";
 import type { ControlPlaneOptions } from "./options.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
 import { StoreLockedError, StoreUnusableError } from "./store/store-error.ts";
+import { systemClock } from "./sync/clock.ts";
 import { type SyncHub, startSyncHub } from "./sync/sync-hub.ts";
 import type { Log } from "./telemetry/log.ts";
 import { readVersion } from "./version.ts";
@@ -39,9 +43,11 @@ export async function startControlPlane(options: ControlPlaneOptions, log: Log):
   try {
     const store = await openSqliteStore({
       path: options.storePath,
+      secretKeyPath: options.secretKeyPath,
       logError: (error) => log.error({ err: error }, "the store met a problem"),
     });
     closers.push(() => store.close());
+    closers.push(startTimedWork(options, store, log));
     const hub = await startHub(options.syncListen, store, log);
     closers.push(() => hub.close());
     const shutdown = new AbortController();
@@ -74,6 +80,7 @@ function startFaces(options: ControlPlaneOptions, { store, hub, log, shutdown }:
   const { fleet } = hub;
   const admin = openAdmin(store, Date.now);
   const clock = { monotonicMs: () => performance.now(), unixMs: Date.now };
+  const access = secretAccess(options.areSecretsInLists);
   const configuration = {
     database: "sqlite",
     admin_listen: [formatAddress(options.adminListen)],
@@ -83,10 +90,21 @@ function startFaces(options: ControlPlaneOptions, { store, hub, log, shutdown }:
   return startAdminListener({
     listens: [options.adminListen],
     adminHosts: options.adminHosts,
-    rest: restFace({ admin, fleet, store, identity, clock, log }),
-    rpc: lazyRpcFace({ admin, fleet, store, log, shutdown }),
+    rest: restFace({ admin, fleet, store, identity, clock, log, secretAccess: access }),
+    rpc: lazyRpcFace({ admin, fleet, store, log, shutdown, secretAccess: access }),
     log,
   });
+}
+
+/** What happens by the clock; returns the way to stop it. */
+function startTimedWork({ ticketKeyRotationMs }: ControlPlaneOptions, store: Store, log: Log): () => Promise<void> {
+  const clock = systemClock;
+  const stopRotation = startTicketKeyRotation({ store, clock, rotationMs: ticketKeyRotationMs, log });
+  const stopExpiryLog = startExpiryLog({ image: store.image, clock, log });
+  return async () => {
+    stopRotation();
+    stopExpiryLog();
+  };
 }
 
 async function startHub({ host, port, twinHost }: ListenAddress, store: Store, log: Log): Promise<SyncHub> {

@@ -1,13 +1,17 @@
 import type { Kind } from "../resource/checked.ts";
 import type { Store } from "../store/store.ts";
+import { caCertificates } from "./ca-certificates.ts";
+import { certificates } from "./certificates.ts";
 import { findResource } from "./find-resource.ts";
 import { KeyQueue } from "./key-queue.ts";
-import { ResourceLists, withEtag } from "./list-resources.ts";
+import { ResourceLists } from "./list-resources.ts";
 import { removeResource } from "./remove-resource.ts";
 import type { Admin, ResourceAdmin } from "./resource-admin.ts";
 import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
 import { routes } from "./routes.ts";
 import { services } from "./services.ts";
+import { showResource } from "./show-resource.ts";
+import { snis } from "./snis.ts";
 import { targets } from "./targets.ts";
 import { upstreams } from "./upstreams.ts";
 import { createResource, replaceResource, updateResource } from "./write-resource.ts";
@@ -27,15 +31,19 @@ export function openAdmin(store: Store, clock: () => number): Admin {
     target: openResourceAdmin(context, targets),
     service: openResourceAdmin(context, services),
     route: openResourceAdmin(context, routes),
+    certificate: openResourceAdmin(context, certificates),
+    sni: openResourceAdmin(context, snis),
+    ca_certificate: openResourceAdmin(context, caCertificates),
   };
 }
 
 function openResourceAdmin<K extends Kind>(context: AdminContext, definition: ResourceDefinition<K>): ResourceAdmin<K> {
   const lists = new ResourceLists(definition);
   return {
-    get(key) {
+    get(key, access) {
       const found = findResource(context.store.image, definition, key);
-      return found.ok ? { ok: true, value: withEtag(found.value) } : found;
+      if (!found.ok) return found;
+      return { ok: true, value: showResource(definition, context.store.image, found.value, access?.withSecrets) };
     },
     list: (query) => lists.list(context.store.image, query),
     create: (draft, parent) => createResource(context, definition, draft, parent),

@@ -2,11 +2,12 @@ import type { Checked, Kind, Problem } from "../resource/checked.ts";
 import type { ResourceOf } from "../resource/draft.ts";
 import { storedOnlyWarnings } from "../resource/stored-only-warnings.ts";
 import type { StoreConflict } from "../store/store.ts";
-import { etagOf } from "./etag.ts";
 import { duplicateId, duplicateKey, type PreparedWrite } from "./prepare-write.ts";
 import { danglingReference } from "./resolve-references.ts";
 import type { Written } from "./resource-admin.ts";
 import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
+import { showResource } from "./show-resource.ts";
+import { withTicketKey } from "./ticket-key.ts";
 
 /** Times that a write is decided anew because the state changed under it. */
 export const triesMaxCount = 5;
@@ -34,7 +35,9 @@ export async function commitWrite<K extends Kind>(
   for (let tries = 1; ; tries++) {
     const prepared = prepare();
     if (!prepared.ok) return prepared;
-    const outcome = await context.store.transact([prepared.value.write], actor);
+    const { write, also } = prepared.value;
+    const writes = withTicketKey(context.store.image, [write, ...also], context.clock());
+    const outcome = await context.store.transact(writes, actor);
     if (outcome.ok) return { ok: true, value: written(context, definition, prepared.value, outcome.revision) };
     const { conflict } = outcome;
     if (conflict.type === "unavailable") return unavailable(conflict.message);
@@ -44,18 +47,18 @@ export async function commitWrite<K extends Kind>(
 }
 
 function written<K extends Kind>(
-  { store }: AdminContext,
+  { store: { image }, clock }: AdminContext,
   definition: ResourceDefinition<K>,
   { write, message, paths }: PreparedWrite<K>,
   revision: number,
 ): Written<ResourceOf[K]> {
   const { kind, schema, defaults } = definition.rules;
   return {
-    resource: { ...message, etag: etagOf(revision) },
+    resource: showResource(definition, image, { message, revision }),
     revision,
     warnings: [
       ...storedOnlyWarnings(kind, schema, { message, paths }, defaults),
-      ...(definition.warnings?.(message, paths, store.image) ?? []),
+      ...(definition.warnings?.(message, paths, { image, nowMs: clock() }) ?? []),
     ],
     isCreated: write.operation === "create",
   };
@@ -66,6 +69,8 @@ function refused<K extends Kind>(
   { write, uniqueKeys }: PreparedWrite<K>,
   conflict: StoreConflict,
 ): Checked<never> {
+  // What is about the writes beside the resource's own, the client has not asked for by name.
+  if (conflict.type !== "unavailable" && conflict.write > 0) return unavailable(changedTooOften);
   if (conflict.type === "duplicate_id") return { ok: false, problems: [duplicateId(write.id)] };
   if (conflict.type === "duplicate_key") {
     const taken = uniqueKeys.find(({ key }) => key === conflict.key);

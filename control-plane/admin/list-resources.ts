@@ -4,10 +4,10 @@ import type { ResourceOf } from "../resource/draft.ts";
 import { invalid } from "../resource/problems.ts";
 import { isUuid } from "../resource/text-rules.ts";
 import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
-import { etagOf } from "./etag.ts";
 import { findParent } from "./find-resource.ts";
 import type { ListQuery, Page } from "./resource-admin.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
+import { showResource } from "./show-resource.ts";
 
 /** Rows in a page, at most. */
 const sizeMax = 1000;
@@ -45,20 +45,26 @@ export class ResourceLists<K extends Kind> {
     const rows = this.#sortedRows(image, parent.value?.id ?? null);
     const start = this.#startOf(rows, query.pageToken);
     if (start === null) return { ok: false, problems: [badToken(query.pageToken ?? "")] };
-    return { ok: true, value: this.#page(rows, start, query) };
+    return { ok: true, value: this.#page(image, rows, start, query) };
   }
 
-  #page(rows: readonly StoredResource<K>[], start: number, { size, tags = [] }: ListQuery): Page<ResourceOf[K]> {
+  #page(
+    image: ResourceImage,
+    rows: readonly StoredResource<K>[],
+    start: number,
+    { size, tags = [], withSecrets = false }: ListQuery,
+  ): Page<ResourceOf[K]> {
+    const show = (row: StoredResource<K>) => showResource(this.#definition, image, row, withSecrets);
     const picked: StoredResource<K>[] = [];
     for (let i = start; i < rows.length; i++) {
       const row = rows[i]!;
       if (!tags.every((tag) => row.message.tags.includes(tag))) continue;
       // One row more than the page: there is a next one, and it begins after the page's last row.
       if (picked.length === size)
-        return { rows: picked.map(withEtag), nextPageToken: encodeToken(this.#positionOf(picked[size - 1]!)) };
+        return { rows: picked.map(show), nextPageToken: encodeToken(this.#positionOf(picked[size - 1]!)) };
       picked.push(row);
     }
-    return { rows: picked.map(withEtag) };
+    return { rows: picked.map(show) };
   }
 
   #sortedRows(image: ResourceImage, parentId: string | null): readonly StoredResource<K>[] {
@@ -93,11 +99,6 @@ export class ResourceLists<K extends Kind> {
     const createdAt = this.#definition.listOrder === "newest first" ? message.createdAt : undefined;
     return { createdMs: createdAt === undefined ? 0 : timestampMs(createdAt), id };
   }
-}
-
-/** A stored resource as clients get it. Its parts are shared with the image: not to be changed. */
-export function withEtag<K extends Kind>({ message, revision }: StoredResource<K>): ResourceOf[K] {
-  return { ...message, etag: etagOf(revision) };
 }
 
 function comparePositions(a: Position, b: Position): number {

@@ -6,6 +6,7 @@ import type { Draft, ResourceOf } from "../resource/draft.ts";
 import { mergeDraft } from "../resource/merge-draft.ts";
 import { firstPerField } from "../resource/problems.ts";
 import type { UniqueKey } from "../resource/resource-rules.ts";
+import { keepMasked } from "../resource/secret-fields.ts";
 import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 import type { ResourceWrite } from "../store/store.ts";
 import { resolveReferences } from "./resolve-references.ts";
@@ -26,6 +27,8 @@ export interface WriteRequest<K extends Kind> {
 /** A write that is fine by all that is known, as the store takes it. */
 export interface PreparedWrite<K extends Kind> {
   readonly write: ResourceWrite;
+  /** What is written with it: fields that are resources of their own. */
+  readonly also: readonly ResourceWrite[];
   /** What `write.body` holds. */
   readonly message: ResourceOf[K];
   /** What the write sets, with what follows from it. */
@@ -34,19 +37,21 @@ export interface PreparedWrite<K extends Kind> {
 }
 
 /** Set by the server, or said by the address: read by nobody in a draft. */
-const serverSetPaths: ReadonlySet<string> = new Set(["id", "created_at", "updated_at", "etag"]);
+const serverSetPaths: ReadonlySet<string> = new Set(["id", "created_at", "updated_at", "etag", "cert_digest"]);
 
 /** Merges, completes and checks a write against the committed state: a write for the store, or every problem. */
 export function prepareWrite<K extends Kind>(
   image: ResourceImage,
-  { rules }: ResourceDefinition<K>,
+  definition: ResourceDefinition<K>,
   request: WriteRequest<K>,
   nowMs: number,
 ): Checked<PreparedWrite<K>> {
+  const { rules } = definition;
   const { stored } = request;
   const base = request.mode === "update" && stored !== null ? stored.message : rules.defaults;
   const paths = request.draft.paths.filter((path) => !serverSetPaths.has(path));
-  const draft = rules.withImplied({ ...request.draft, paths }, base === rules.defaults ? null : base);
+  const asked = keepMasked(rules, { ...request.draft, paths }, stored?.message ?? null);
+  const draft = rules.withImplied(asked, base === rules.defaults ? null : base);
   const merged = mergeDraft<Message>(rules.schema, base, draft);
   const complete = {
     ...(merged.message as ResourceOf[K]),
@@ -56,13 +61,15 @@ export function prepareWrite<K extends Kind>(
     ...request.fixed,
   };
   const resolved = resolveReferences(image, rules, rules.normalize(complete));
-  const { message } = resolved;
+  const split = definition.split?.(resolved.message, paths, { image, nowMs });
+  const message = split?.ok ? split.value.message : resolved.message;
   const uniqueKeys = rules.uniqueKeys(message);
   const problems = firstPerField([
     ...(request.draft.problems ?? []),
     ...merged.problems,
-    ...checkResource(rules, message),
+    ...checkResource(rules, resolved.message, { nowMs, stored: stored?.message ?? null }),
     ...resolved.problems,
+    ...(split?.ok === false ? split.problems : []),
     ...takenKeys(image, rules.kind, request, uniqueKeys),
   ]);
   if (problems.length > 0) return { ok: false, problems };
@@ -75,11 +82,17 @@ export function prepareWrite<K extends Kind>(
     uniqueKeys: uniqueKeys.map(({ key }) => key),
     references: resolved.references,
   };
-  return { ok: true, value: { write, message, paths: draft.paths, uniqueKeys } };
+  return {
+    ok: true,
+    value: { write, also: split?.ok ? split.value.writes : [], message, paths: draft.paths, uniqueKeys },
+  };
 }
 
 /** When the resource was created and, always later than before, written. */
-function timestamps(stored: StoredResource | null, nowMs: number): { createdAt: Timestamp; updatedAt: Timestamp } {
+function timestamps(
+  stored: StoredResource<Kind> | null,
+  nowMs: number,
+): { createdAt: Timestamp; updatedAt: Timestamp } {
   const before = stored?.message.updatedAt;
   // A clock that stands still or goes back must not make a newer write look older.
   const updatedMs = before === undefined ? nowMs : Math.max(nowMs, timestampMs(before) + 1);

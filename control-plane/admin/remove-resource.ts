@@ -1,10 +1,11 @@
-import type { Checked, Kind } from "../resource/checked.ts";
-import type { StoredResource } from "../store/resource-image.ts";
+import type { Checked, Kind, Problem } from "../resource/checked.ts";
 import type { ResourceWrite } from "../store/store.ts";
 import { actor, changedTooOften, triesMaxCount, unavailable } from "./commit-write.ts";
+import { deletion } from "./deletion.ts";
 import { findResource } from "./find-resource.ts";
 import type { ResourceKey } from "./resource-admin.ts";
 import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
+import { withTicketKey } from "./ticket-key.ts";
 import { inTurn, staleEtag } from "./write-resource.ts";
 
 /** Deletes a resource and, in the same transaction, those that go with it. */
@@ -18,7 +19,10 @@ export function removeResource<K extends Kind>(
     for (let tries = 1; tries <= triesMaxCount; tries++) {
       const decided = decideRemoval(context, definition, key, etag);
       if (!decided.ok) return decided;
-      const outcome = await context.store.transact(decided.value, actor);
+      const outcome = await context.store.transact(
+        withTicketKey(context.store.image, decided.value, context.clock()),
+        actor,
+      );
       if (outcome.ok) return { ok: true, value: { revision: outcome.revision } };
       if (outcome.conflict.type === "unavailable") return unavailable(outcome.conflict.message);
       // Anything else means that a referrer came or went, or the resource changed: look again.
@@ -40,25 +44,23 @@ function decideRemoval<K extends Kind>(
   if (stale !== null) return stale;
   // Without an etag any version may go; with one, only the version that it names.
   const own = deletion(stored, etag === undefined || etag === "" ? null : stored.revision);
-  const { referrer, rules } = definition;
-  if (referrer === null) return { ok: true, value: [own] };
-  const referrers = [...image.referrers(referrer.kind, rules.kind, stored.id)];
-  const first = referrers[0];
-  if (referrer.onDelete === "refuse" && first !== undefined)
-    return {
-      ok: false,
-      problems: [
-        {
-          code: "still_referenced",
-          field: "",
-          message: `an existing '${referrer.collection}' entity references this '${rules.collection}' entity`,
-          resource: { kind: referrer.kind, id: first.id },
-        },
-      ],
-    };
-  return { ok: true, value: [...referrers.map((child) => deletion(child, null)), own] };
+  const writes: ResourceWrite[] = [];
+  for (const { kind, collection, onDelete } of definition.referrers) {
+    const referrers = [...image.referrers(kind, definition.rules.kind, stored.id)];
+    const first = referrers[0];
+    if (onDelete === "refuse" && first !== undefined)
+      return { ok: false, problems: [stillReferenced(definition, collection, { kind, id: first.id })] };
+    // With another revision it may have come to belong to another resource: then all is decided anew.
+    for (const child of referrers) writes.push(deletion(child, child.revision));
+  }
+  return { ok: true, value: [...writes, own] };
 }
 
-function deletion({ kind, id }: StoredResource, expectedRevision: number | null): ResourceWrite {
-  return { kind, id, operation: "delete", body: new Uint8Array(), expectedRevision, uniqueKeys: [], references: [] };
+function stillReferenced<K extends Kind>(
+  { rules }: ResourceDefinition<K>,
+  collection: string,
+  by: NonNullable<Problem["resource"]>,
+): Problem {
+  const message = `an existing '${collection}' entity references this '${rules.collection}' entity`;
+  return { code: "still_referenced", field: "", message, resource: by };
 }

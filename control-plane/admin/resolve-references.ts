@@ -29,7 +29,9 @@ export function resolveReferences<K extends Kind>(
     const value = valueAt(rules.schema, message, to.path) as Reference | readonly string[] | undefined;
     if (value === undefined) continue;
     if (!("$typeName" in value)) {
-      problems.push(...danglingIds(image, to, value));
+      const there = value.filter((id) => isThere(image, to, id));
+      references.push(...there.map((id) => ({ kind: to.toKind, id })));
+      if (there.length < value.length) problems.push(...danglingIds(image, to, value));
       continue;
     }
     const found = followReference(image, to, value);
@@ -37,7 +39,7 @@ export function resolveReferences<K extends Kind>(
     else {
       const field = rules.schema.fields.find((candidate) => candidate.name === to.path)!;
       resolved[field.localName] = create(ReferenceSchema, { id: found });
-      references.push({ kind: to.toKind!, id: found });
+      references.push({ kind: to.toKind, id: found });
     }
   }
   return { message: { ...message, ...resolved }, references, problems };
@@ -50,7 +52,7 @@ function followReference(image: ResourceImage, to: ReferenceField, { id, name }:
     return isThere(image, to, id) ? id : danglingReference(to, to.path, id);
   }
   if (name === "") return invalid(to.path, "required field missing");
-  const found = to.toKind === null ? undefined : image.getByKey(to.toKind, `name:${name}`);
+  const found = image.getByKey(to.toKind, `name:${name}`);
   if (found !== undefined) return found.id;
   return {
     code: "unresolved_reference",
@@ -67,7 +69,7 @@ function danglingIds(image: ResourceImage, to: ReferenceField, ids: readonly str
 }
 
 function isThere(image: ResourceImage, { toKind }: ReferenceField, id: string): boolean {
-  return toKind !== null && image.get(toKind, id) !== undefined;
+  return image.get(toKind, id) !== undefined;
 }
 
 /** Kong's message about a reference by id that points to nothing. */
@@ -80,6 +82,6 @@ export function danglingReference(
     code: "dangling_reference",
     field,
     message: `the foreign key '{id="${id}"}' does not reference an existing '${to.toCollection}' entity.`,
-    ...(to.toKind === null ? {} : { resource: { kind: to.toKind, id } }),
+    resource: { kind: to.toKind, id },
   };
 }

@@ -26,6 +26,14 @@ export interface ListQuery {
   readonly tags?: readonly string[];
   /** Id or name of the upstream (targets, required) or service (routes, optional). */
   readonly parent?: string;
+  /** Whether secrets are shown; only for a caller who may read them. Default: masked. */
+  readonly withSecrets?: boolean;
+}
+
+/** What a read may show. */
+export interface ReadAccess {
+  /** Whether secrets are shown; only for a caller who may read them. Default: masked. */
+  readonly withSecrets?: boolean;
 }
 
 export interface Page<T> {
@@ -33,9 +41,9 @@ export interface Page<T> {
   readonly nextPageToken?: string;
 }
 
-/** What both faces can do with resources of one kind; every rule lives below this line. */
+/** What both faces can do with resources of one kind; every rule lives below this line. Secrets in answers are masked. */
 export interface ResourceAdmin<K extends Kind> {
-  get(key: ResourceKey): Checked<ResourceOf[K]>;
+  get(key: ResourceKey, access?: ReadAccess): Checked<ResourceOf[K]>;
   list(query: ListQuery): Checked<Page<ResourceOf[K]>>;
   /** `parent` sets the target's upstream or the route's service. */
   create(draft: Draft<ResourceOf[K]>, parent?: string): Promise<Checked<Written<ResourceOf[K]>>>;

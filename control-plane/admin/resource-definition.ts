@@ -1,9 +1,9 @@
-import type { Kind } from "../resource/checked.ts";
-import type { ResourceOf } from "../resource/draft.ts";
+import type { Checked, Kind } from "../resource/checked.ts";
+import type { Draft, ResourceOf } from "../resource/draft.ts";
 import type { ResourceRules } from "../resource/resource-rules.ts";
 import type { Warning } from "../resource/stored-only-warnings.ts";
 import type { ResourceImage } from "../store/resource-image.ts";
-import type { Store } from "../store/store.ts";
+import type { ResourceWrite, Store } from "../store/store.ts";
 import type { KeyQueue } from "./key-queue.ts";
 
 /** How resources of one kind are found, listed and deleted; what may stand in them is in their rules. */
@@ -16,25 +16,39 @@ export interface ResourceDefinition<K extends Kind = Kind> {
     /** Whether a resource cannot be addressed or exist without its parent. */
     readonly isRequired: boolean;
   } | null;
-  /** The kind that refers to these, and what a deletion does to it. */
-  readonly referrer: {
+  /** The kinds that refer to these, and what a deletion does to those that do. */
+  readonly referrers: readonly {
     readonly kind: Kind;
     readonly collection: string;
     readonly onDelete: "cascade" | "refuse";
-  } | null;
+  }[];
   readonly listOrder: "by id" | "newest first";
-  /** Whether replacing what is not there creates it. */
-  readonly isCreatedByReplace: boolean;
-  /** The unique key that an address other than an id stands for. */
-  uniqueKeyOf(address: string, parentId: string | null): string;
+  /** Whether replacing what is not there creates it, under an address that is an id or a name. */
+  isCreatedByReplace(address: string): boolean;
   /** The fields that a replace takes from the address or from what it replaces, whatever else its draft says. */
   keptByReplace(replace: {
     readonly address: string;
     readonly stored: ResourceOf[K] | null;
-    readonly paths: readonly string[];
+    readonly draft: Draft<ResourceOf[K]>;
   }): Partial<ResourceOf[K]>;
-  /** Warnings that need the other resources. `paths` is what the write sets. */
-  warnings?(message: ResourceOf[K], paths: readonly string[], image: ResourceImage): readonly Warning[];
+  /** Warnings that need the other resources, or the time. `paths` is what the write sets. */
+  warnings?(message: ResourceOf[K], paths: readonly string[], beside: WriteSurroundings): readonly Warning[];
+  /** For kinds with fields that are resources of their own: the message as it is stored, and the writes of those. */
+  split?(merged: ResourceOf[K], paths: readonly string[], beside: WriteSurroundings): Checked<SplitMessage<K>>;
+  /** The reverse: the message as clients get it. */
+  complete?(message: ResourceOf[K], image: ResourceImage): ResourceOf[K];
+}
+
+export interface SplitMessage<K extends Kind> {
+  readonly message: ResourceOf[K];
+  readonly writes: readonly ResourceWrite[];
+}
+
+/** What a write stands among. */
+export interface WriteSurroundings {
+  readonly image: ResourceImage;
+  /** Unix time of the write. */
+  readonly nowMs: number;
 }
 
 /** What every operation works with. */

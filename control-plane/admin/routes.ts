@@ -6,9 +6,8 @@ import type { ResourceDefinition } from "./resource-definition.ts";
 export const routes: ResourceDefinition<"route"> = {
   rules: routeRules,
   parent: { kind: "service", field: "service", isRequired: false },
-  referrer: null,
+  referrers: [],
   listOrder: "by id",
-  isCreatedByReplace: true,
-  uniqueKeyOf: (name) => `name:${name}`,
+  isCreatedByReplace: () => true,
   keptByReplace: ({ address }) => (isUuid(address) ? {} : { name: address }),
 };

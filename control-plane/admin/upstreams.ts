@@ -5,10 +5,9 @@ import type { ResourceDefinition } from "./resource-definition.ts";
 /** Upstreams: found by id or name; their targets go with them. */
 export const upstreams: ResourceDefinition<"upstream"> = {
   rules: upstreamRules,
-  parent: null,
-  referrer: { kind: "target", collection: "targets", onDelete: "cascade" },
+  parent: { kind: "certificate", field: "client_certificate", isRequired: false },
+  referrers: [{ kind: "target", collection: "targets", onDelete: "cascade" }],
   listOrder: "by id",
-  isCreatedByReplace: true,
-  uniqueKeyOf: (name) => `name:${name}`,
+  isCreatedByReplace: () => true,
   keptByReplace: ({ address }) => (isUuid(address) ? {} : { name: address }),
 };

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { ReferenceSchema } from "../../proto/gen/penstock/config/v1/reference_pb.ts";
 import type { Checked, Kind, Problem } from "../resource/checked.ts";
 import type { Draft, ResourceOf } from "../resource/draft.ts";
-import { valueAt } from "../resource/message-fields.ts";
+import { localNameOf, valueAt } from "../resource/message-fields.ts";
 import { keptOwnFields } from "../resource/own-fields.ts";
 import { isUuid } from "../resource/text-rules.ts";
 import type { StoredResource } from "../store/resource-image.ts";
@@ -48,7 +48,7 @@ export function replaceResource<K extends Kind>(
       if (stale !== null) return stale;
       const parent = fixedParent(context, definition, draft, key.parent);
       if (!parent.ok) return parent;
-      const replaced = { address: key.key, stored: stored?.message ?? null, paths: draft.paths };
+      const replaced = { address: key.key, stored: stored?.message ?? null, draft };
       const own = keptOwnFields(definition.rules, replaced.stored, draft.paths);
       const fixed = { ...own, ...definition.keptByReplace(replaced), ...parent.value };
       const request = { draft, mode: "whole" as const, stored, id: stored?.id ?? newId, fixed };
@@ -116,7 +116,7 @@ function findOrNull<K extends Kind>(
   key: ResourceKey,
 ): Checked<StoredResource<K> | null> {
   const found = findResource(store.image, definition, key);
-  if (found.ok || !definition.isCreatedByReplace) return found;
+  if (found.ok || !definition.isCreatedByReplace(key.key)) return found;
   // Below a parent, an id that is taken by another parent's resource must not be created again.
   const isElsewhere = isUuid(key.key) && store.image.get(definition.rules.kind, key.key) !== undefined;
   const hasParent = findParent(store.image, definition as unknown as ResourceDefinition, key.parent).ok;
@@ -144,7 +144,10 @@ function fixedParent<K extends Kind>(
       ok: false,
       problems: [{ code: "invalid", field, message: "differs from the one that the address names" }],
     };
-  return { ok: true, value: { [field]: create(ReferenceSchema, { id }) } as Partial<ResourceOf[K]> };
+  return {
+    ok: true,
+    value: { [localNameOf(definition.rules.schema, field)]: create(ReferenceSchema, { id }) } as Partial<ResourceOf[K]>,
+  };
 }
 
 const nameOf = (message: object): string | undefined => (message as { name?: string }).name;

@@ -4,18 +4,22 @@ import type { ResourceOf } from "./draft.ts";
 import { fieldRuleProblems } from "./field-rules.ts";
 import { leafFields, valueAt } from "./message-fields.ts";
 import { firstPerField, invalid } from "./problems.ts";
-import type { ResourceRules } from "./resource-rules.ts";
+import type { CheckContext, ResourceRules } from "./resource-rules.ts";
 
 /**
  * Everything that is wrong with a resource by itself: required fields, the proto's rules, and the kind's own. Whether
  * its references point somewhere and its unique keys are free takes the other resources, and is not asked here.
  */
-export function checkResource<K extends Kind>(rules: ResourceRules<K>, message: ResourceOf[K]): readonly Problem[] {
+export function checkResource<K extends Kind>(
+  rules: ResourceRules<K>,
+  message: ResourceOf[K],
+  context: CheckContext<ResourceOf[K]>,
+): readonly Problem[] {
   return firstPerField([
     ...missingFields(rules, message),
     ...brokenTexts(rules.schema, message),
     ...fieldRuleProblems(rules.schema, message),
-    ...rules.check(message),
+    ...rules.check(message, context),
   ]);
 }
 

@@ -36,5 +36,8 @@ export type Checked<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** The kinds of resource, as they stand in the store and on the sync stream. */
-export type Kind = "upstream" | "target" | "service" | "route";
+/** The kinds of resource that clients read and write. */
+export type Kind = "upstream" | "target" | "service" | "route" | "certificate" | "sni" | "ca_certificate";
+
+/** The kinds as they stand in the store and on the sync stream: also the one that only the planes see. */
+export type StoredKind = Kind | "ticket_key";

@@ -1,3 +1,4 @@
+import type { CaCertificate, Certificate, Sni, TicketKey } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import type { Route } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import type { Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -10,6 +11,14 @@ export interface ResourceOf {
   target: Target;
   service: Service;
   route: Route;
+  certificate: Certificate;
+  sni: Sni;
+  ca_certificate: CaCertificate;
+}
+
+/** The message of each kind that is stored. */
+export interface MessageOf extends ResourceOf {
+  ticket_key: TicketKey;
 }
 
 /**

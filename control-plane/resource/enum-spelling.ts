@@ -1,4 +1,8 @@
 import type { DescEnum } from "@bufbuild/protobuf";
+import {
+  ClientAuthenticationMode,
+  ClientAuthenticationModeSchema,
+} from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { PathHandling, PathHandlingSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { Protocol, ProtocolSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import {
@@ -65,6 +69,13 @@ const spellings: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map([
     new Map([
       ["v0", PathHandling.V0],
       ["v1", PathHandling.V1],
+    ]),
+  ],
+  [
+    ClientAuthenticationModeSchema.typeName,
+    new Map([
+      ["required", ClientAuthenticationMode.REQUIRED],
+      ["optional", ClientAuthenticationMode.OPTIONAL],
     ]),
   ],
 ]);

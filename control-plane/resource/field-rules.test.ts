@@ -7,6 +7,7 @@ import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts"
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import { fieldRuleProblems, translations } from "./field-rules.ts";
+import { rulesOfKind } from "./rules-of-kind.ts";
 
 const told = (schema: DescMessage, message: Message) =>
   fieldRuleProblems(schema, message).map(({ field, message: text }) => `${field}: ${text}`);
@@ -144,7 +145,7 @@ describe("fieldRuleProblems", () => {
 
   it("has words for every rule that the protos use", () => {
     const used = new Set(
-      [UpstreamSchema, TargetSchema, ServiceSchema, RouteSchema].flatMap((schema) =>
+      Object.values(rulesOfKind).flatMap(({ schema }) =>
         everyField(schema).flatMap((field) => ruleIds(reflect(FieldRulesSchema, getOption(field, fieldRulesOption)))),
       ),
     );

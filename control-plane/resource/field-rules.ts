@@ -45,6 +45,7 @@ export const translations: Readonly<Record<string, Translation>> = {
     String(limits("pattern")).includes("[0-9a-f]{12}") ? "expected a valid UUID" : "invalid value",
   "string.min_len": (limits) => `length must be at least ${limits("min_len")}`,
   "string.max_len": (limits) => lengthAtMost(limits("max_len")),
+  "repeated.min_items": (limits) => `length must be at least ${limits("min_items")}`,
   "repeated.max_items": (limits) => lengthAtMost(limits("max_items")),
   "map.max_pairs": (limits) => lengthAtMost(limits("max_pairs")),
   "enum.defined_only": oneOfTheEnum,

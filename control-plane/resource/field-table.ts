@@ -23,7 +23,6 @@ const noActiveChecks = storedOnly("active health checks are not built yet");
 const noPassiveChecks = storedOnly(
   "passive health checks with counters are not built yet; an endpoint that refuses connections is taken out anyway",
 );
-const noTlsToTargets = storedOnly("TLS to targets is not built yet");
 const noStreams = storedOnly("routing of TCP, TLS and UDP is not built yet");
 const noBuffering = storedOnly("bodies are always streamed, never buffered");
 
@@ -43,7 +42,7 @@ const upstreamFields: Readonly<Record<string, FieldUse>> = {
   hash_fallback_uri_capture: noHashing,
   slots: noHashing,
   host_header: actedOn("forwarding: Host sent to the targets"),
-  client_certificate: noTlsToTargets,
+  client_certificate: actedOn("forwarding: shown to targets that ask for one, where the service has none"),
   use_srv_name: storedOnly("SRV records are not looked up yet"),
   "healthchecks.threshold": storedOnly("the health of a whole upstream is not judged yet"),
   "healthchecks.active.type": noActiveChecks,
@@ -97,10 +96,10 @@ const serviceFields: Readonly<Record<string, FieldUse>> = {
   write_timeout: actedOn("forwarding: patience between two writes"),
   read_timeout: actedOn("forwarding: patience between two reads"),
   enabled: actedOn("routing: a disabled service leaves it with its routes"),
-  client_certificate: noTlsToTargets,
-  tls_verify: noTlsToTargets,
-  tls_verify_depth: noTlsToTargets,
-  ca_certificates: noTlsToTargets,
+  client_certificate: actedOn("forwarding: shown to targets that ask for one"),
+  tls_verify: actedOn("forwarding: whether targets over TLS must prove who they are"),
+  tls_verify_depth: actedOn("forwarding: longest chain of a target's certificate"),
+  ca_certificates: actedOn("forwarding: the authorities that targets are trusted by"),
   tags: labels,
   created_at: bookkeeping,
   updated_at: bookkeeping,
@@ -115,14 +114,14 @@ const routeFields: Readonly<Record<string, FieldUse>> = {
   hosts: actedOn("routing"),
   paths: actedOn("routing"),
   headers: actedOn("routing"),
-  snis: storedOnly("the nodes do not take TLS connections yet"),
+  snis: actedOn("routing"),
   sources: noStreams,
   destinations: noStreams,
   regex_priority: actedOn("routing: rank among regular expressions that match"),
   strip_path: actedOn("forwarding: takes the matched prefix off the path"),
   path_handling: storedOnly("v1 is treated as v0"),
   preserve_host: actedOn("forwarding: Host sent to the targets"),
-  https_redirect_status_code: storedOnly("the nodes do not take TLS connections yet"),
+  https_redirect_status_code: actedOn("routing: the answer to plain HTTP where only HTTPS is served"),
   request_buffering: noBuffering,
   response_buffering: noBuffering,
   service: actedOn("routing: the service that requests go to"),
@@ -135,12 +134,51 @@ const routeFields: Readonly<Record<string, FieldUse>> = {
   "limits.allow_encoded_slashes": actedOn("routing: %2F in a path"),
 };
 
+const certificateFields: Readonly<Record<string, FieldUse>> = {
+  id: identity,
+  cert: actedOn("TLS: served under the certificate's server names, or shown to targets"),
+  key: actedOn("TLS: proves that the certificate is ours"),
+  cert_alt: actedOn("TLS: served to clients that do not know the other's type of key"),
+  key_alt: actedOn("TLS: proves that cert_alt is ours"),
+  snis: actedOn("the control plane: makes and deletes server names"),
+  tags: labels,
+  created_at: bookkeeping,
+  updated_at: bookkeeping,
+  etag,
+  "client_authentication.mode": actedOn("TLS: whether clients may go without a certificate"),
+  "client_authentication.ca_certificates": actedOn("TLS: the authorities that clients are trusted by"),
+  "client_authentication.depth": actedOn("TLS: longest chain of a client's certificate"),
+};
+
+const sniFields: Readonly<Record<string, FieldUse>> = {
+  id: identity,
+  name: actedOn("TLS: the name that clients ask for"),
+  certificate: actedOn("TLS: the certificate that they then get"),
+  tags: labels,
+  created_at: bookkeeping,
+  updated_at: bookkeeping,
+  etag,
+};
+
+const caCertificateFields: Readonly<Record<string, FieldUse>> = {
+  id: identity,
+  cert: actedOn("TLS: trusted where a service or a certificate names it"),
+  cert_digest: actedOn("the control plane: keeps an authority from being there twice"),
+  tags: labels,
+  created_at: bookkeeping,
+  updated_at: bookkeeping,
+  etag,
+};
+
 /** What becomes of every leaf field, by kind and dotted path. A test holds it against the protos. */
 export const fieldTable: { readonly [K in Kind]: Readonly<Record<string, FieldUse>> } = {
   upstream: upstreamFields,
   target: targetFields,
   service: serviceFields,
   route: routeFields,
+  certificate: certificateFields,
+  sni: sniFields,
+  ca_certificate: caCertificateFields,
 };
 
 function warnOfAlgorithm(value: unknown): string | null {
@@ -149,15 +187,14 @@ function warnOfAlgorithm(value: unknown): string | null {
 }
 
 function warnOfServiceProtocol(value: unknown): string | null {
-  if (value === Protocol.HTTP) return null;
+  if (value === Protocol.HTTP || value === Protocol.HTTPS) return null;
   const spelling = enumSpelling(ProtocolSchema, value as number);
   return `${spelling} is not built yet: requests are answered with 503 "protocol not supported yet"`;
 }
 
-/** The default, http with https, is served in its http half and needs no warning on every route. */
 function warnOfRouteProtocols(value: unknown): string | null {
   const protocols = value as readonly Protocol[];
-  if (protocols.includes(Protocol.HTTP)) return null;
+  if (protocols.includes(Protocol.HTTP) || protocols.includes(Protocol.HTTPS)) return null;
   const spelled = protocols.map((protocol) => enumSpelling(ProtocolSchema, protocol)).join(", ");
-  return `${spelled} is not built yet: the nodes serve plain HTTP only`;
+  return `${spelled} is not built yet: the nodes serve HTTP and HTTPS only`;
 }

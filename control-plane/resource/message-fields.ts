@@ -29,6 +29,13 @@ export function leafFields(schema: DescMessage, prefix = ""): readonly FieldAt[]
   });
 }
 
+/** The property of the generated message that a top-level field is. */
+export function localNameOf(schema: DescMessage, name: string): string {
+  const field = schema.fields.find((candidate) => candidate.name === name);
+  if (field === undefined) throw new Error(`${schema.typeName} has no field ${name}`);
+  return field.localName;
+}
+
 /**
  * What a message holds at a dotted path; undefined when it, or a record on the way, is null.
  * The path must be one that the descriptor has.

@@ -10,6 +10,9 @@ const ownFields: Readonly<Record<Kind, readonly string[]>> = {
   target: [],
   service: [],
   route: ["limits"],
+  certificate: ["client_authentication"],
+  sni: [],
+  ca_certificate: [],
 };
 
 /**

@@ -6,8 +6,7 @@ import type { Draft, ResourceOf } from "./draft.ts";
 export interface ReferenceField {
   /** Dotted path of a Reference, or of a list of ids. */
   readonly path: string;
-  /** The kind it names; null where that kind is not built yet, so that every reference is dangling. */
-  readonly toKind: Kind | null;
+  readonly toKind: Kind;
   /** Kong's name of the collection it names. */
   readonly toCollection: string;
 }
@@ -22,6 +21,14 @@ export interface UniqueKey {
   readonly duplicateMessage: string;
 }
 
+/** What a check may look at beside the message. */
+export interface CheckContext<T> {
+  /** Unix time of the write. */
+  readonly nowMs: number;
+  /** What the write changes or replaces; null when it creates. */
+  readonly stored: T | null;
+}
+
 /** What is particular to one kind of resource. Pure: the same answers for the same message, always. */
 export interface ResourceRules<K extends Kind = Kind> {
   readonly kind: K;
@@ -33,6 +40,8 @@ export interface ResourceRules<K extends Kind = Kind> {
   /** Fields and records that may not be null, parents before children. */
   readonly required: readonly string[];
   readonly references: readonly ReferenceField[];
+  /** Top-level texts that are shown to those only who may read secrets. */
+  readonly secrets: readonly string[];
   /**
    * The draft with what follows from it but is not named in it.
    * @param stored what an update changes; null on create and replace
@@ -41,7 +50,7 @@ export interface ResourceRules<K extends Kind = Kind> {
   /** The one form in which the same meaning is stored; what is not valid stays as it is. */
   normalize(message: ResourceOf[K]): ResourceOf[K];
   /** What the proto's rules cannot say: shapes of texts, and combinations of fields. */
-  check(message: ResourceOf[K]): readonly Problem[];
+  check(message: ResourceOf[K], context: CheckContext<ResourceOf[K]>): readonly Problem[];
   uniqueKeys(message: ResourceOf[K]): readonly UniqueKey[];
 }
 

@@ -6,10 +6,14 @@ import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { checkResource } from "./check-resource.ts";
 import { routeRules } from "./route.ts";
 
+const created = { nowMs: 0, stored: null };
+
 const { HTTP, HTTPS, TCP, TLS, GRPC, GRPCS, TLS_PASSTHROUGH } = Protocol;
 
 const told = (fields: Partial<Route>) =>
-  checkResource(routeRules, { ...routeRules.defaults, ...fields }).map(({ field, message }) => `${field}: ${message}`);
+  checkResource(routeRules, { ...routeRules.defaults, ...fields }, created).map(
+    ({ field, message }) => `${field}: ${message}`,
+  );
 
 const headers = (map: Record<string, string[]>): Route["headers"] =>
   Object.fromEntries(Object.entries(map).map(([name, values]) => [name, create(HeaderValuesSchema, { values })]));

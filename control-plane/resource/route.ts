@@ -133,6 +133,7 @@ export const routeRules: ResourceRules<"route"> = {
     "response_buffering",
   ],
   references: [{ path: "service", toKind: "service", toCollection: "services" }],
+  secrets: [],
   withImplied,
   normalize: ({ limits, ...route }) => ({
     ...route,

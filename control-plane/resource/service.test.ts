@@ -6,8 +6,10 @@ import { Protocol, type Service } from "../../proto/gen/penstock/config/v1/servi
 import { checkResource } from "./check-resource.ts";
 import { serviceRules } from "./service.ts";
 
+const created = { nowMs: 0, stored: null };
+
 const told = (fields: Partial<Service>) =>
-  checkResource(serviceRules, { ...serviceRules.defaults, host: "h", ...fields }).map(
+  checkResource(serviceRules, { ...serviceRules.defaults, host: "h", ...fields }, created).map(
     ({ field, message }) => `${field}: ${message}`,
   );
 

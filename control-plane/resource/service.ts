@@ -71,9 +71,10 @@ export const serviceRules: ResourceRules<"service"> = {
   defaults,
   required: ["protocol", "host", "port", "enabled"],
   references: [
-    { path: "client_certificate", toKind: null, toCollection: "certificates" },
-    { path: "ca_certificates", toKind: null, toCollection: "ca_certificates" },
+    { path: "client_certificate", toKind: "certificate", toCollection: "certificates" },
+    { path: "ca_certificates", toKind: "ca_certificate", toCollection: "ca_certificates" },
   ],
+  secrets: [],
   withImplied: (draft) => draft,
   normalize: (service) => ({ ...service, tags: distinct(service.tags) }),
   check,

@@ -5,16 +5,12 @@ import { Protocol, ServiceSchema } from "../../proto/gen/penstock/config/v1/serv
 import { Algorithm, HashInput, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { Kind } from "./checked.ts";
 import { leafFields } from "./message-fields.ts";
-import { routeRules } from "./route.ts";
+import { rulesOfKind } from "./rules-of-kind.ts";
 import { serviceRules } from "./service.ts";
 import { storedOnlyWarnings } from "./stored-only-warnings.ts";
-import { targetRules } from "./target.ts";
-import { upstreamRules } from "./upstream.ts";
-
-const rulesOf = { upstream: upstreamRules, target: targetRules, service: serviceRules, route: routeRules };
 
 function warned(kind: Kind, message: Message, paths: readonly string[]): string[] {
-  const { schema, defaults } = rulesOf[kind];
+  const { schema, defaults } = rulesOfKind[kind];
   return storedOnlyWarnings(kind, schema as DescMessage, { message, paths }, defaults).map(({ field }) => field);
 }
 
@@ -34,18 +30,15 @@ describe("storedOnlyWarnings", () => {
       message: create(UpstreamSchema, { healthchecks: { passive: { unhealthy: { httpStatuses: [500] } } } }),
     },
     { kind: "service", field: "protocol", message: create(ServiceSchema, { protocol: Protocol.GRPC }) },
-    { kind: "service", field: "tls_verify", message: create(ServiceSchema, { tlsVerify: false }) },
     { kind: "route", field: "protocols", message: create(RouteSchema, { protocols: [Protocol.GRPC] }) },
-    { kind: "route", field: "protocols", message: create(RouteSchema, { protocols: [Protocol.HTTPS] }) },
     { kind: "route", field: "path_handling", message: create(RouteSchema, { pathHandling: PathHandling.V1 }) },
     { kind: "route", field: "request_buffering", message: create(RouteSchema, { requestBuffering: false }) },
-    { kind: "route", field: "snis", message: create(RouteSchema, { snis: ["a.test"] }) },
   ] as const)("warns of $field of a $kind", ({ kind, field, message }) => {
     expect(warned(kind, message, [field])).toEqual([field]);
   });
 
-  it.each(["upstream", "target", "service", "route"] as const)("is silent about every default of a %s", (kind) => {
-    const { schema, defaults } = rulesOf[kind];
+  it.each(Object.keys(rulesOfKind) as Kind[])("is silent about every default of a %s", (kind) => {
+    const { schema, defaults } = rulesOfKind[kind];
     const paths = leafFields(schema as DescMessage).map(({ path }) => path);
     expect(warned(kind, defaults, paths)).toEqual([]);
   });
@@ -56,19 +49,26 @@ describe("storedOnlyWarnings", () => {
     expect(warned("upstream", create(UpstreamSchema, { slots: 100 }), ["name"])).toEqual([]);
   });
 
+  it("is silent about TLS, at both ends", () => {
+    const service = create(ServiceSchema, { protocol: Protocol.HTTPS, tlsVerify: false, tlsVerifyDepth: 2 });
+    expect(warned("service", service, ["protocol", "tls_verify", "tls_verify_depth"])).toEqual([]);
+    const route = create(RouteSchema, { protocols: [Protocol.HTTPS], snis: ["a.test"], httpsRedirectStatusCode: 301 });
+    expect(warned("route", route, ["protocols", "snis", "https_redirect_status_code"])).toEqual([]);
+  });
+
   it("takes a record that is named itself for all that is in it", () => {
     const message = create(UpstreamSchema, { healthchecks: { threshold: 50 } });
     expect(warned("upstream", message, ["healthchecks"])).toEqual(["healthchecks.threshold"]);
   });
 
   it("says why", () => {
-    const message = create(ServiceSchema, { protocol: Protocol.HTTPS });
+    const message = create(ServiceSchema, { protocol: Protocol.GRPCS });
     expect(
       storedOnlyWarnings("service", ServiceSchema, { message, paths: ["protocol"] }, serviceRules.defaults),
     ).toEqual([
       {
         field: "protocol",
-        message: 'https is not built yet: requests are answered with 503 "protocol not supported yet"',
+        message: 'grpcs is not built yet: requests are answered with 503 "protocol not supported yet"',
       },
     ]);
   });

@@ -5,6 +5,8 @@ import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { checkResource } from "./check-resource.ts";
 import { normalizeTarget, targetRules } from "./target.ts";
 
+const created = { nowMs: 0, stored: null };
+
 const loopback = "0000:0000:0000:0000:0000:0000:0000:0001";
 
 describe("normalizeTarget", () => {
@@ -67,7 +69,7 @@ describe("normalizeTarget", () => {
 
 describe("targetRules", () => {
   const told = (init: object) =>
-    checkResource(targetRules, create(TargetSchema, init)).map(({ field, message }) => `${field}: ${message}`);
+    checkResource(targetRules, create(TargetSchema, init), created).map(({ field, message }) => `${field}: ${message}`);
 
   it("says everything that is wrong at once", () => {
     expect(told({ target: "a b:80", weight: 65536, tags: ["x", "p,q"] })).toEqual([

@@ -38,6 +38,7 @@ export const targetRules: ResourceRules<"target"> = {
   defaults: create(TargetSchema, { weight: 100 }),
   required: ["target", "upstream"],
   references: [{ path: "upstream", toKind: "upstream", toCollection: "upstreams" }],
+  secrets: [],
   withImplied: (draft) => draft,
   normalize: (target) => ({
     ...target,

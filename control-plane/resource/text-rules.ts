@@ -75,6 +75,13 @@ export const checkRouteServerName: TextRule = (name) => {
   return checkServerName(name.replace("*", "wildcard"));
 };
 
+/** A TLS server name that a certificate is served for: a hostname, maybe with "*" as its first or last label, or "*". */
+export const checkSniName: TextRule = (name) => {
+  const fault = checkRouteServerName(name);
+  if (fault !== null || /^[^*]+$|^\*$|^\*\.[^*]+$|^[^*]+\.\*$/.test(name)) return fault;
+  return "wildcard must be the whole of the leftmost or rightmost label";
+};
+
 /** A header's name. Narrower than HTTP's tokens: what Kong takes, so that a configuration moves both ways. */
 export const checkHeaderName: TextRule = (name) =>
   /^[A-Za-z0-9_-]+$/.test(name)

@@ -4,9 +4,11 @@ import { Algorithm, HashInput, type Upstream, UpstreamSchema } from "../../proto
 import { checkResource } from "./check-resource.ts";
 import { upstreamRules } from "./upstream.ts";
 
+const created = { nowMs: 0, stored: null };
+
 const upstream = (fields: Partial<Upstream>): Upstream => ({ ...upstreamRules.defaults, name: "u", ...fields });
 const told = (fields: Partial<Upstream>) =>
-  checkResource(upstreamRules, upstream(fields)).map(({ field, message }) => `${field}: ${message}`);
+  checkResource(upstreamRules, upstream(fields), created).map(({ field, message }) => `${field}: ${message}`);
 
 const onHashOn = ": failed conditional validation given value of field 'hash_on'";
 const onFallback = ": failed conditional validation given value of field 'hash_fallback'";

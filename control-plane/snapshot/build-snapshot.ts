@@ -1,4 +1,4 @@
-import type { Kind } from "../resource/checked.ts";
+import type { StoredKind } from "../resource/checked.ts";
 import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 
 /** The content of a snapshot in its stable order, or the references in it that point to nothing. */
@@ -7,14 +7,23 @@ export type BuiltSnapshot =
   | { readonly ok: false; readonly danglingReferences: readonly DanglingReference[] };
 
 export interface DanglingReference {
-  readonly kind: Kind;
+  readonly kind: StoredKind;
   readonly id: string;
-  readonly toKind: Kind;
+  readonly toKind: StoredKind;
   readonly toId: string;
 }
 
 /** What is referred to comes before what refers to it, so that a reader may link in one pass. */
-const KIND_ORDER: readonly Kind[] = ["upstream", "target", "service", "route"];
+const KIND_ORDER: readonly StoredKind[] = [
+  "ca_certificate",
+  "certificate",
+  "sni",
+  "upstream",
+  "target",
+  "service",
+  "route",
+  "ticket_key",
+];
 
 /**
  * Lays out everything that a node needs, ordered by kind and id, and checks every reference once.
@@ -26,9 +35,9 @@ export function buildSnapshot(image: ResourceImage): BuiltSnapshot {
   for (const kind of KIND_ORDER) {
     for (const resource of [...image.all(kind)].sort(byId)) {
       entities.push(resource);
-      const reference = referenceOf(resource);
-      if (reference !== null && image.get(reference.toKind, reference.toId) === undefined) {
-        danglingReferences.push({ kind, id: resource.id, ...reference });
+      for (const reference of referencesOf(resource)) {
+        if (image.get(reference.toKind, reference.toId) === undefined)
+          danglingReferences.push({ kind, id: resource.id, ...reference });
       }
     }
   }
@@ -40,15 +49,33 @@ function byId(left: StoredResource, right: StoredResource): number {
   return left.id < right.id ? -1 : 1;
 }
 
-/** A service names its host, which need not be an upstream; only targets and routes refer to a resource. */
-function referenceOf(resource: StoredResource): { toKind: Kind; toId: string } | null {
-  if (isOfKind(resource, "target")) return { toKind: "upstream", toId: resource.message.upstream?.id ?? "" };
-  if (isOfKind(resource, "route") && resource.message.service !== undefined) {
-    return { toKind: "service", toId: resource.message.service.id };
-  }
-  return null;
+interface ReferenceTo {
+  readonly toKind: StoredKind;
+  readonly toId: string;
 }
 
-function isOfKind<K extends Kind>(resource: StoredResource, kind: K): resource is StoredResource<K> {
+const none: readonly ReferenceTo[] = [];
+
+/** What a resource refers to. A service names its host, too, which need not be an upstream. */
+function referencesOf(resource: StoredResource): readonly ReferenceTo[] {
+  if (isOfKind(resource, "target")) return [{ toKind: "upstream", toId: resource.message.upstream?.id ?? "" }];
+  if (isOfKind(resource, "route")) return optional("service", resource.message.service);
+  if (isOfKind(resource, "upstream")) return optional("certificate", resource.message.clientCertificate);
+  if (isOfKind(resource, "sni")) return [{ toKind: "certificate", toId: resource.message.certificate?.id ?? "" }];
+  if (isOfKind(resource, "certificate")) return authorities(resource.message.clientAuthentication?.caCertificates);
+  if (!isOfKind(resource, "service")) return none;
+  const { clientCertificate, caCertificates } = resource.message;
+  return [...optional("certificate", clientCertificate), ...authorities(caCertificates)];
+}
+
+function optional(toKind: StoredKind, to: { readonly id: string } | undefined): readonly ReferenceTo[] {
+  return to === undefined ? none : [{ toKind, toId: to.id }];
+}
+
+function authorities(ids: readonly string[] = []): readonly ReferenceTo[] {
+  return ids.map((toId) => ({ toKind: "ca_certificate", toId }));
+}
+
+function isOfKind<K extends StoredKind>(resource: StoredResource, kind: K): resource is StoredResource<K> {
   return resource.kind === kind;
 }

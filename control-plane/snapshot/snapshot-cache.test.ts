@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { stateHashOf } from "../../proto/state-hash.ts";
 import { FakeSyncStore } from "../../test/support/fake-sync-store.ts";
-import type { Kind } from "../resource/checked.ts";
+import type { StoredKind } from "../resource/checked.ts";
 import { buildSnapshot } from "./build-snapshot.ts";
 import { SnapshotCache } from "./snapshot-cache.ts";
 
-const resource = (kind: Kind, id: string, message: object = {}) => ({
+const resource = (kind: StoredKind, id: string, message: object = {}) => ({
   kind,
   id,
   body: Buffer.from(`${kind} ${id}`),
@@ -22,14 +22,22 @@ describe("buildSnapshot", () => {
     store.put(resource("route", "r", { service: { id: "s" } }));
     store.put(resource("target", "t", { upstream: { id: "b" } }));
     for (const id of ["b", "a"]) store.put(resource("upstream", id));
-    store.put(resource("service", "s"));
+    store.put(resource("service", "s", { clientCertificate: { id: "c" }, caCertificates: ["ca"] }));
+    store.put(resource("ticket_key", "k"));
+    store.put(resource("sni", "n", { certificate: { id: "c" } }));
+    store.put(resource("certificate", "c", { clientAuthentication: { caCertificates: ["ca"] } }));
+    store.put(resource("ca_certificate", "ca"));
     const built = buildSnapshot(store.image);
     expect(built.ok && built.entities.map(({ kind, id }) => `${kind}/${id}`)).toEqual([
+      "ca_certificate/ca",
+      "certificate/c",
+      "sni/n",
       "upstream/a",
       "upstream/b",
       "target/t",
       "service/s",
       "route/r",
+      "ticket_key/k",
     ]);
   });
 
@@ -50,6 +58,24 @@ describe("buildSnapshot", () => {
         { kind: "route", id: "r", toKind: "service", toId: "gone" },
       ],
     });
+  });
+
+  it("names every certificate and authority that is not there, each by itself", () => {
+    const store = new FakeSyncStore();
+    store.put(resource("certificate", "c", { clientAuthentication: { caCertificates: ["x", "y"] } }));
+    store.put(resource("sni", "n", { certificate: { id: "gone" } }));
+    store.put(resource("upstream", "u", { clientCertificate: { id: "gone" } }));
+    store.put(resource("service", "s", { clientCertificate: { id: "gone" }, caCertificates: ["x"] }));
+    const built = buildSnapshot(store.image);
+    const dangling = built.ok ? [] : built.danglingReferences;
+    expect(dangling.map(({ kind, toKind, toId }) => `${kind} -> ${toKind}/${toId}`)).toEqual([
+      "certificate -> ca_certificate/x",
+      "certificate -> ca_certificate/y",
+      "sni -> certificate/gone",
+      "upstream -> certificate/gone",
+      "service -> certificate/gone",
+      "service -> ca_certificate/x",
+    ]);
   });
 });
 

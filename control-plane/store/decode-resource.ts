@@ -1,16 +1,26 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import {
+  CaCertificateSchema,
+  CertificateSchema,
+  SniSchema,
+  TicketKeySchema,
+} from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
-import type { Kind } from "../resource/checked.ts";
-import type { ResourceOf } from "../resource/draft.ts";
+import type { StoredKind } from "../resource/checked.ts";
+import type { MessageOf } from "../resource/draft.ts";
 
-const decoders: { readonly [K in Kind]: (body: Uint8Array) => ResourceOf[K] } = {
+const decoders: { readonly [K in StoredKind]: (body: Uint8Array) => MessageOf[K] } = {
   upstream: (body) => fromBinary(UpstreamSchema, body),
   target: (body) => fromBinary(TargetSchema, body),
   service: (body) => fromBinary(ServiceSchema, body),
   route: (body) => fromBinary(RouteSchema, body),
+  certificate: (body) => fromBinary(CertificateSchema, body),
+  sni: (body) => fromBinary(SniSchema, body),
+  ca_certificate: (body) => fromBinary(CaCertificateSchema, body),
+  ticket_key: (body) => fromBinary(TicketKeySchema, body),
 };
 
 /**
@@ -18,7 +28,7 @@ const decoders: { readonly [K in Kind]: (body: Uint8Array) => ResourceOf[K] } = 
  * Errors: throws for a kind that this version does not know and for bytes that are no such message; no client can
  * cause either, since the writer of a body encoded it from a message.
  */
-export function decodeResource<K extends Kind>(kind: K, body: Uint8Array): ResourceOf[K] {
+export function decodeResource<K extends StoredKind>(kind: K, body: Uint8Array): MessageOf[K] {
   if (!Object.hasOwn(decoders, kind)) throw new TypeError(`unknown kind of resource: ${kind}`);
   return decoders[kind](body);
 }

@@ -1,4 +1,4 @@
-import type { Kind } from "../resource/checked.ts";
+import type { StoredKind } from "../resource/checked.ts";
 import type { Change, ResourceWrite, StoreEpoch, TransactOutcome } from "./store.ts";
 
 /**
@@ -62,17 +62,17 @@ export interface Durability {
 }
 
 export interface ResourcePosition {
-  readonly kind: Kind;
+  readonly kind: StoredKind;
   readonly id: string;
 }
 
 export interface LoadedResource {
-  readonly kind: Kind;
+  readonly kind: StoredKind;
   readonly id: string;
   readonly revision: number;
   readonly body: Uint8Array;
   readonly uniqueKeys: readonly string[];
-  readonly references: readonly { readonly kind: Kind; readonly id: string }[];
+  readonly references: readonly { readonly kind: StoredKind; readonly id: string }[];
 }
 
 export interface QueuedTransact {

@@ -1,11 +1,11 @@
-import type { Kind } from "../resource/checked.ts";
+import type { StoredKind } from "../resource/checked.ts";
 import type { ResourceImage, StoredResource } from "./resource-image.ts";
 
 /** A resource with what it is found by. */
 export interface ImageEntry {
   readonly stored: StoredResource;
   readonly uniqueKeys: readonly string[];
-  readonly references: readonly { readonly kind: Kind; readonly id: string }[];
+  readonly references: readonly { readonly kind: StoredKind; readonly id: string }[];
 }
 
 interface KindTable {
@@ -15,7 +15,7 @@ interface KindTable {
 
 /** The tables of one state; held as one thing so that a whole state can be put in place of another. */
 interface State {
-  readonly tables: { readonly [K in Kind]: KindTable };
+  readonly tables: { readonly [K in StoredKind]: KindTable };
   /** Ids of the referring resources, by `referrerKey`. No empty set stays. */
   readonly referrers: Map<string, Set<string>>;
   revision: number;
@@ -42,24 +42,24 @@ export class MemoryImage implements ResourceImage {
     return this.#state.publication;
   }
 
-  get<K extends Kind>(kind: K, id: string): StoredResource<K> | undefined {
+  get<K extends StoredKind>(kind: K, id: string): StoredResource<K> | undefined {
     return this.#state.tables[kind].byId.get(id)?.stored as StoredResource<K> | undefined;
   }
 
-  getByKey<K extends Kind>(kind: K, uniqueKey: string): StoredResource<K> | undefined {
+  getByKey<K extends StoredKind>(kind: K, uniqueKey: string): StoredResource<K> | undefined {
     const id = this.#state.tables[kind].idByKey.get(uniqueKey);
     return id === undefined ? undefined : this.get(kind, id);
   }
 
-  *all<K extends Kind>(kind: K): Iterable<StoredResource<K>> {
+  *all<K extends StoredKind>(kind: K): Iterable<StoredResource<K>> {
     for (const entry of this.#state.tables[kind].byId.values()) yield entry.stored as StoredResource<K>;
   }
 
-  count(kind: Kind): number {
+  count(kind: StoredKind): number {
     return this.#state.tables[kind].byId.size;
   }
 
-  *referrers<K extends Kind>(kind: K, toKind: Kind, toId: string): Iterable<StoredResource<K>> {
+  *referrers<K extends StoredKind>(kind: K, toKind: StoredKind, toId: string): Iterable<StoredResource<K>> {
     for (const id of this.#state.referrers.get(referrerKey(kind, toKind, toId)) ?? []) yield this.get(kind, id)!;
   }
 
@@ -81,7 +81,7 @@ export class MemoryImage implements ResourceImage {
   }
 
   /** Takes a resource out; returns it. */
-  remove(kind: Kind, id: string): StoredResource | undefined {
+  remove(kind: StoredKind, id: string): StoredResource | undefined {
     const table = this.#state.tables[kind];
     const entry = table.byId.get(id);
     if (entry === undefined) return undefined;
@@ -121,10 +121,19 @@ export class MemoryImage implements ResourceImage {
 
 function emptyState(): State {
   const table = (): KindTable => ({ byId: new Map(), idByKey: new Map() });
-  const tables = { upstream: table(), target: table(), service: table(), route: table() };
+  const tables = {
+    upstream: table(),
+    target: table(),
+    service: table(),
+    route: table(),
+    certificate: table(),
+    sni: table(),
+    ca_certificate: table(),
+    ticket_key: table(),
+  };
   return { tables, referrers: new Map(), revision: 0, publication: 0 };
 }
 
-function referrerKey(kind: Kind, toKind: Kind, toId: string): string {
+function referrerKey(kind: StoredKind, toKind: StoredKind, toId: string): string {
   return `${kind} ${toKind} ${toId}`;
 }

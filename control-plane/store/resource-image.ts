@@ -1,8 +1,8 @@
-import type { Kind } from "../resource/checked.ts";
-import type { ResourceOf } from "../resource/draft.ts";
+import type { StoredKind } from "../resource/checked.ts";
+import type { MessageOf } from "../resource/draft.ts";
 
 /** A committed resource. Its message is never changed after it was stored here. */
-export interface StoredResource<K extends Kind = Kind> {
+export interface StoredResource<K extends StoredKind = StoredKind> {
   readonly kind: K;
   readonly id: string;
   /** Revision of its last write; the etag is made from it. */
@@ -10,7 +10,7 @@ export interface StoredResource<K extends Kind = Kind> {
   /** The bytes that the store holds and that nodes get. */
   readonly body: Uint8Array;
   /** The same, decoded. */
-  readonly message: ResourceOf[K];
+  readonly message: MessageOf[K];
 }
 
 /** The committed state in memory. Reads never wait for the database. */
@@ -18,12 +18,12 @@ export interface ResourceImage {
   /** Revision and publication that this state is at. */
   readonly revision: number;
   readonly publication: number;
-  get<K extends Kind>(kind: K, id: string): StoredResource<K> | undefined;
+  get<K extends StoredKind>(kind: K, id: string): StoredResource<K> | undefined;
   /** By unique key, as in ResourceWrite.uniqueKeys. */
-  getByKey<K extends Kind>(kind: K, uniqueKey: string): StoredResource<K> | undefined;
+  getByKey<K extends StoredKind>(kind: K, uniqueKey: string): StoredResource<K> | undefined;
   /** Every resource of a kind, in no particular order. */
-  all<K extends Kind>(kind: K): Iterable<StoredResource<K>>;
-  count(kind: Kind): number;
+  all<K extends StoredKind>(kind: K): Iterable<StoredResource<K>>;
+  count(kind: StoredKind): number;
   /** Resources of a kind that refer to the given one (targets of an upstream, routes of a service). */
-  referrers<K extends Kind>(kind: K, toKind: Kind, toId: string): Iterable<StoredResource<K>>;
+  referrers<K extends StoredKind>(kind: K, toKind: StoredKind, toId: string): Iterable<StoredResource<K>>;
 }

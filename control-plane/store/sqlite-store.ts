@@ -1,6 +1,7 @@
-import { resolve as absolutePath } from "node:path";
+import { resolve as absolutePath, dirname, join } from "node:path";
 import type { Worker } from "node:worker_threads";
-import type { ResourceOf } from "../resource/draft.ts";
+import type { MessageOf } from "../resource/draft.ts";
+import { BodySealer } from "./body-sealer.ts";
 import { decodeResource } from "./decode-resource.ts";
 import type { Durability, EngineOptions, LoggedChange, OpenedEngine, QueuedTransact } from "./engine-call.ts";
 import type { EngineThread } from "./engine-thread.ts";
@@ -11,6 +12,8 @@ import type { Change, Commit, ResourceWrite, Store, StoreConflict, StoreEpoch, T
 export interface SqliteStoreOptions {
   /** The database file. Its folder is made where it is missing, and gets an `owner.pid` while the store is open. */
   readonly path: string;
+  /** The file with the key that secrets are sealed with; made where it is missing. Default: secret.key beside the store. */
+  readonly secretKeyPath?: string;
   /** Changes that are kept for history, watch and resume: the newest so many, at least 1. Default: 100,000. */
   readonly historyMaxCount?: number;
   /** ... and none older than this. Default: 30 days. */
@@ -43,7 +46,7 @@ const dayMs = 24 * 60 * 60 * 1_000;
 
 interface PendingTransact extends QueuedTransact {
   /** The decoded body of each write; undefined for a delete. */
-  readonly messages: readonly (ResourceOf[ResourceWrite["kind"]] | undefined)[];
+  readonly messages: readonly (MessageOf[ResourceWrite["kind"]] | undefined)[];
   readonly resolve: (outcome: TransactOutcome) => void;
 }
 
@@ -59,11 +62,13 @@ export async function openSqliteStore(pathOrOptions: string | SqliteStoreOptions
     queueMaxCount: 50_000,
     logError: console.error,
     now: Date.now,
+    secretKeyPath: join(dirname(given.path), "secret.key"),
     ...given,
     path: absolutePath(given.path),
   };
-  const started = await startEngine(engineOptions(options), options.startWorker?.());
-  return new SqliteStore(options, started);
+  const sealer = new BodySealer(absolutePath(options.secretKeyPath));
+  const started = await startEngine(engineOptions(options), sealer, options.startWorker?.());
+  return new SqliteStore(options, started, sealer);
 }
 
 export type { SqliteStore };
@@ -84,6 +89,7 @@ class SqliteStore implements Store {
   readonly image: MemoryImage;
   readonly durability: Durability;
   readonly #options: CompleteOptions;
+  readonly #sealer: BodySealer;
   readonly #subscriptions = new Set<{ readonly listener: (commit: Commit) => void }>();
   readonly #pruneTimer: NodeJS.Timeout;
   #thread: EngineThread;
@@ -95,8 +101,9 @@ class SqliteStore implements Store {
   #closing: Promise<void> | null = null;
   #commitsSincePrune = 0;
 
-  constructor(options: CompleteOptions, started: StartedEngine) {
+  constructor(options: CompleteOptions, started: StartedEngine, sealer: BodySealer) {
     this.#options = options;
+    this.#sealer = sealer;
     this.#thread = started.thread;
     this.image = started.image;
     this.epoch = started.opened.epoch;
@@ -127,7 +134,23 @@ class SqliteStore implements Store {
   async readChanges(afterRevision: number, maxCount: number): Promise<readonly Change[] | null> {
     if (this.#closing) throw new Error("the store is closed");
     const thread = await this.#ensureThread();
-    return thread.call("readChanges", { afterRevision, maxCount });
+    return this.#readLog(thread, afterRevision, maxCount);
+  }
+
+  async #readLog(thread: EngineThread, afterRevision: number, maxCount: number) {
+    const changes = await thread.call("readChanges", { afterRevision, maxCount });
+    return changes === null ? null : changes.map((change) => this.#unsealed(change));
+  }
+
+  #unsealed(change: LoggedChange): LoggedChange {
+    const { kind, id, before, after } = change;
+    const unseal = (body: Uint8Array | null) => (body === null ? null : this.#sealer.unseal(kind, id, body));
+    return { ...change, before: unseal(before), after: unseal(after) };
+  }
+
+  #sealed(write: ResourceWrite): ResourceWrite {
+    const body = this.#sealer.seal(write.kind, write.id, write.body);
+    return body === write.body ? write : { ...write, body };
   }
 
   onCommit(listener: (commit: Commit) => void): () => void {
@@ -164,7 +187,7 @@ class SqliteStore implements Store {
 
   async #commit(batch: readonly PendingTransact[]): Promise<void> {
     const atUnixMs = this.#options.now();
-    const transacts = batch.map(({ writes, actor }) => ({ writes, actor }));
+    const transacts = batch.map(({ writes, actor }) => ({ writes: writes.map((write) => this.#sealed(write)), actor }));
     let thread: EngineThread;
     try {
       thread = await this.#ensureThread();
@@ -246,12 +269,16 @@ class SqliteStore implements Store {
     this.#options.logError(lostBy);
     // Gone for good, or its lock would keep the next one out.
     await this.#thread.end();
-    const { thread, opened, image } = await startEngine(engineOptions(this.#options), this.#options.startWorker?.());
+    const { thread, opened, image } = await startEngine(
+      engineOptions(this.#options),
+      this.#sealer,
+      this.#options.startWorker?.(),
+    );
     this.#logWarnings(opened);
     try {
       const isSame = Buffer.compare(opened.epoch.id, this.epoch.id) === 0 && opened.revision >= this.image.revision;
       if (!isSame) throw new Error(`${this.#options.path} was replaced by another store`);
-      const missed = await thread.call("readChanges", { afterRevision: this.image.revision, maxCount: missedMaxCount });
+      const missed = await this.#readLog(thread, this.image.revision, missedMaxCount);
       this.#thread = thread;
       this.image.replaceWith(image);
       for (const commit of groupByCommit(missed ?? [])) this.#deliver(commit);

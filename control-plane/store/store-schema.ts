@@ -1,24 +1,24 @@
-import type { Kind } from "../resource/checked.ts";
+import type { StoredKind } from "../resource/checked.ts";
 
 /** The tables as queries see them; `migrations.ts` makes them. */
 export interface StoreSchema {
   resources: {
-    kind: Kind;
+    kind: StoredKind;
     id: string;
     /** Revision of the last write. */
     revision: number;
     body: Uint8Array;
   };
   /** Names and addresses that are unique within a kind. */
-  resource_keys: { kind: Kind; key: string; id: string };
-  resource_references: { kind: Kind; id: string; to_kind: Kind; to_id: string };
+  resource_keys: { kind: StoredKind; key: string; id: string };
+  resource_references: { kind: StoredKind; id: string; to_kind: StoredKind; to_id: string };
   /** One row per write of each commit, oldest first by (revision, ordinal). */
   changes: {
     revision: number;
     publication: number;
     /** Place of the write in its transaction, from 0. */
     ordinal: number;
-    kind: Kind;
+    kind: StoredKind;
     id: string;
     operation: "create" | "update" | "delete";
     before: Uint8Array | null;

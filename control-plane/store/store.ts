@@ -1,9 +1,9 @@
-import type { Kind } from "../resource/checked.ts";
+import type { StoredKind } from "../resource/checked.ts";
 import type { ResourceImage } from "./resource-image.ts";
 
 /** One change of one resource, as plain data: no closure crosses a thread. */
 export interface ResourceWrite {
-  readonly kind: Kind;
+  readonly kind: StoredKind;
   readonly id: string;
   readonly operation: "create" | "update" | "delete";
   /** The encoded config.v1 message without its etag; empty for a delete. */
@@ -13,7 +13,7 @@ export interface ResourceWrite {
   /** Unique within the kind, such as "name:u1" or, for a target, "address:UPSTREAM_ID:host:port". Empty for a delete. */
   readonly uniqueKeys: readonly string[];
   /** Resources that must be there when the transaction ends. Empty for a delete. */
-  readonly references: readonly { readonly kind: Kind; readonly id: string }[];
+  readonly references: readonly { readonly kind: StoredKind; readonly id: string }[];
 }
 
 export type TransactOutcome =
@@ -25,14 +25,14 @@ export type StoreConflict =
   | { readonly type: "revision"; readonly write: number }
   | { readonly type: "duplicate_id"; readonly write: number }
   | { readonly type: "duplicate_key"; readonly write: number; readonly key: string }
-  | { readonly type: "dangling_reference"; readonly write: number; readonly kind: Kind; readonly id: string }
-  | { readonly type: "still_referenced"; readonly write: number; readonly byKind: Kind; readonly byId: string }
+  | { readonly type: "dangling_reference"; readonly write: number; readonly kind: StoredKind; readonly id: string }
+  | { readonly type: "still_referenced"; readonly write: number; readonly byKind: StoredKind; readonly byId: string }
   | { readonly type: "unavailable"; readonly message: string };
 
 /** One line of the change log. */
 export interface Change {
   readonly revision: number;
-  readonly kind: Kind;
+  readonly kind: StoredKind;
   readonly id: string;
   readonly operation: "create" | "update" | "delete";
   /** Encoded message before and after; null where there is none. */

@@ -4,6 +4,11 @@ import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Checked } from "../../control-plane/resource/checked.ts";
 import type { Draft } from "../../control-plane/resource/draft.ts";
 import { leafFields, valueAt } from "../../control-plane/resource/message-fields.ts";
+import {
+  CaCertificateSchema,
+  CertificateSchema,
+  SniSchema,
+} from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -41,6 +46,13 @@ export const serviceDraft = (init: MessageInitShape<typeof ServiceSchema>, nulls
   draftOf(ServiceSchema, init, nulls);
 export const routeDraft = (init: MessageInitShape<typeof RouteSchema>, nulls: readonly string[] = []) =>
   draftOf(RouteSchema, init, nulls);
+
+export const certificateDraft = (init: MessageInitShape<typeof CertificateSchema>, nulls: readonly string[] = []) =>
+  draftOf(CertificateSchema, init, nulls);
+export const sniDraft = (init: MessageInitShape<typeof SniSchema>, nulls: readonly string[] = []) =>
+  draftOf(SniSchema, init, nulls);
+export const caCertificateDraft = (init: MessageInitShape<typeof CaCertificateSchema>) =>
+  draftOf(CaCertificateSchema, init, []);
 
 /** The value of what must have gone well. */
 export function granted<T>(checked: Checked<T>): T {

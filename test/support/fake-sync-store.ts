@@ -1,5 +1,5 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import type { Kind } from "../../control-plane/resource/checked.ts";
+import type { StoredKind } from "../../control-plane/resource/checked.ts";
 import type { ResourceImage, StoredResource } from "../../control-plane/store/resource-image.ts";
 import type { Commit, StoreEpoch } from "../../control-plane/store/store.ts";
 import { UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
@@ -16,7 +16,7 @@ export class FakeSyncStore {
   constructor({ epoch = { counter: 5, id: Buffer.alloc(16, 1) }, revision = 0 } = {}) {
     this.epoch = epoch;
     this.#revision = revision;
-    const ofKind = <K extends Kind>(kind: K) =>
+    const ofKind = <K extends StoredKind>(kind: K) =>
       [...this.#resources.values()].filter((resource) => resource.kind === kind) as StoredResource<K>[];
     const currentRevision = () => this.#revision;
     this.image = {
@@ -48,7 +48,7 @@ export class FakeSyncStore {
   }
 
   /** Commits the removal of a resource; returns the revision. */
-  remove(kind: Kind, id: string): number {
+  remove(kind: StoredKind, id: string): number {
     this.#resources.delete(`${kind}/${id}`);
     return this.#committed(++this.#revision);
   }

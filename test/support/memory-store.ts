@@ -1,10 +1,5 @@
-import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
-import type { Kind } from "../../control-plane/resource/checked.ts";
-import type { ResourceOf } from "../../control-plane/resource/draft.ts";
-import { routeRules } from "../../control-plane/resource/route.ts";
-import { serviceRules } from "../../control-plane/resource/service.ts";
-import { targetRules } from "../../control-plane/resource/target.ts";
-import { upstreamRules } from "../../control-plane/resource/upstream.ts";
+import type { StoredKind } from "../../control-plane/resource/checked.ts";
+import { decodeResource } from "../../control-plane/store/decode-resource.ts";
 import type { ResourceImage, StoredResource } from "../../control-plane/store/resource-image.ts";
 import type {
   Change,
@@ -23,13 +18,6 @@ interface Row {
 }
 
 type Rows = ReadonlyMap<string, Row>;
-
-const schemas: { readonly [K in Kind]: DescMessage } = {
-  upstream: upstreamRules.schema,
-  target: targetRules.schema,
-  service: serviceRules.schema,
-  route: routeRules.schema,
-};
 
 /**
  * A store without disk, for tests of what stands on a store. Honours the contract of Store, with one state copied for
@@ -100,10 +88,10 @@ export class MemoryStore implements Store {
   }
 }
 
-const rowKey = (kind: Kind, id: string): string => `${kind} ${id}`;
+const rowKey = (kind: StoredKind, id: string): string => `${kind} ${id}`;
 
 function imageOf(rows: () => Rows, revision: () => number): ResourceImage {
-  const ofKind = <K extends Kind>(kind: K): (Row & { stored: StoredResource<K> })[] =>
+  const ofKind = <K extends StoredKind>(kind: K): (Row & { stored: StoredResource<K> })[] =>
     [...rows().values()].filter((row) => row.stored.kind === kind) as (Row & { stored: StoredResource<K> })[];
   return {
     get revision() {
@@ -112,7 +100,8 @@ function imageOf(rows: () => Rows, revision: () => number): ResourceImage {
     get publication() {
       return revision();
     },
-    get: <K extends Kind>(kind: K, id: string) => rows().get(rowKey(kind, id))?.stored as StoredResource<K> | undefined,
+    get: <K extends StoredKind>(kind: K, id: string) =>
+      rows().get(rowKey(kind, id))?.stored as StoredResource<K> | undefined,
     getByKey: (kind, key) => ofKind(kind).find(({ uniqueKeys }) => uniqueKeys.includes(key))?.stored,
     all: (kind) => ofKind(kind).map(({ stored }) => stored),
     count: (kind) => ofKind(kind).length,
@@ -139,7 +128,7 @@ function applyWrite(
   else {
     const { kind, id, body, uniqueKeys, references } = write;
     // Decoded as the durable store does, so that what does not survive encoding shows.
-    const message = fromBinary(schemas[kind], body) as ResourceOf[Kind];
+    const message = decodeResource(kind, body);
     rows.set(key, { stored: { kind, id, revision, body, message }, uniqueKeys, references });
   }
   return null;

@@ -33,6 +33,9 @@ class ScriptedAdmin {
       target: this.#scripted(real.target),
       service: this.#scripted(real.service),
       route: this.#scripted(real.route),
+      certificate: this.#scripted(real.certificate),
+      sni: this.#scripted(real.sni),
+      ca_certificate: this.#scripted(real.ca_certificate),
     };
   }
 
@@ -46,7 +49,7 @@ class ScriptedAdmin {
       return { ...result, value: { ...result.value, warnings: this.warnings } };
     };
     return {
-      get: (key) => this.#takeScripted() ?? real.get(key),
+      get: (key, access) => this.#takeScripted() ?? real.get(key, access),
       list: (query) => this.#takeScripted() ?? real.list(query),
       create: (draft, parent) => written(draft, () => real.create(draft, parent)),
       replace: (key, draft) => written(draft, () => real.replace(key, draft)),
@@ -97,6 +100,8 @@ export interface RestRig {
   readonly port: number;
   /** What was logged as errors. */
   readonly errors: unknown[];
+  /** Unix time of the writes to come. */
+  nowMs: number;
   /** Sends one request; an object goes as JSON, a text as a form unless `headers` say otherwise. */
   send(method: string, path: string, body?: SendBody, headers?: Record<string, string>): Promise<RestReply>;
   /** POSTs, and fails unless a resource was made. */
@@ -109,7 +114,8 @@ export interface RestRig {
 export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Promise<RestRig> {
   const folder = mkdtempSync(join(tmpdir(), "penstock-rest-"));
   const store = await openSqliteStore(join(folder, "store.db"));
-  const admin = new ScriptedAdmin(openAdmin(store, () => rigTimeMs));
+  const time = { nowMs: rigTimeMs };
+  const admin = new ScriptedAdmin(openAdmin(store, () => time.nowMs));
   const fleet = new ScriptedFleet();
   const errors: unknown[] = [];
   const face = restFace({
@@ -131,6 +137,12 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
     store,
     port,
     errors,
+    get nowMs() {
+      return time.nowMs;
+    },
+    set nowMs(nowMs) {
+      time.nowMs = nowMs;
+    },
     send: (method, path, body, headers) => send(port, { method, path, body, headers }),
     create: async (path, body) => {
       const reply = await send(port, { method: "POST", path, body, headers: undefined });

@@ -18,12 +18,24 @@ try {
       const outcome = await store.transact([upstreamWrite({ id, name: id })], "store-writer");
       if (!outcome.ok) throw new Error(JSON.stringify(outcome.conflict));
       // Synchronous: a kill after this line must not take the line along.
-      writeSync(1, `${outcome.revision} ${id}\n`);
+      print(`${outcome.revision} ${id}\n`);
     }
   };
   await Promise.all(Array.from({ length: Number(writerCount) }, write));
 } catch (error) {
   if (!(error instanceof StoreLockedError)) throw error;
-  writeSync(1, `${error.name} ${error.ownerPid}\n`);
+  print(`${error.name} ${error.ownerPid}\n`);
   process.exitCode = 2;
+}
+
+/** A pipe whose reader is slow may be full for a moment; a line is short enough to be written whole or not at all. */
+function print(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    }
+  }
 }

@@ -41,10 +41,13 @@ describe.each([
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
+      "penstock.admin.v1.CaCertificatesAPI",
+      "penstock.admin.v1.CertificatesAPI",
       "penstock.admin.v1.ConfigAPI",
       "penstock.admin.v1.NodesAPI",
       "penstock.admin.v1.RoutesAPI",
       "penstock.admin.v1.ServicesAPI",
+      "penstock.admin.v1.SnisAPI",
       "penstock.admin.v1.TargetsAPI",
       "penstock.admin.v1.UpstreamsAPI",
     ]);

@@ -8,10 +8,13 @@ import {
 import { Health } from "../../../proto/gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as AlphaServerReflection } from "../../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { CaCertificatesAPI } from "../../../proto/gen/penstock/admin/v1/ca_certificates_pb.ts";
+import { CertificatesAPI } from "../../../proto/gen/penstock/admin/v1/certificates_pb.ts";
 import { ConfigAPI } from "../../../proto/gen/penstock/admin/v1/config_pb.ts";
 import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
+import { SnisAPI } from "../../../proto/gen/penstock/admin/v1/snis_pb.ts";
 import { TargetsAPI } from "../../../proto/gen/penstock/admin/v1/targets_pb.ts";
 import { UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
 import type { Admin } from "../../admin/resource-admin.ts";
@@ -19,13 +22,18 @@ import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type AnyRequest, type AnyResponse, answer, answerGrpcUnimplemented, isGrpc, pathOf } from "../answer.ts";
+import { type SecretAccess, secretAccess } from "../secret-access.ts";
+import { caCertificatesRpc } from "./ca-certificates-rpc.ts";
+import { certificatesRpc } from "./certificates-rpc.ts";
 import { configRpc } from "./config-rpc.ts";
 import { healthRpc } from "./health-rpc.ts";
 import { logFailures } from "./log-failures-rpc.ts";
 import { nodesRpc } from "./nodes-rpc.ts";
 import { reflectionRpc } from "./reflection-rpc.ts";
 import { routesRpc } from "./routes-rpc.ts";
+import { contextWithSecrets } from "./secrets-context.ts";
 import { servicesRpc } from "./services-rpc.ts";
+import { snisRpc } from "./snis-rpc.ts";
 import { targetsRpc } from "./targets-rpc.ts";
 import { upstreamsRpc } from "./upstreams-rpc.ts";
 import { validateRequests } from "./validate-request-rpc.ts";
@@ -36,7 +44,17 @@ const readMaxBytes = 10 * 1024 * 1024;
 /** Longest deadline that a client may set: what a timer can hold (24 days). */
 const maxTimeoutMs = 2 ** 31 - 1;
 
-const adminServices = [UpstreamsAPI, TargetsAPI, ServicesAPI, RoutesAPI, ConfigAPI, NodesAPI];
+const adminServices = [
+  UpstreamsAPI,
+  TargetsAPI,
+  ServicesAPI,
+  RoutesAPI,
+  CertificatesAPI,
+  SnisAPI,
+  CaCertificatesAPI,
+  ConfigAPI,
+  NodesAPI,
+];
 const services = [...adminServices, Health, ServerReflection, AlphaServerReflection];
 
 export interface RpcFaceOptions {
@@ -46,6 +64,8 @@ export interface RpcFaceOptions {
   readonly log: Log;
   /** Aborted when the control plane begins to shut down: ends the streams. */
   readonly shutdown: AbortSignal;
+  /** Default: callers on this machine, and not in lists. */
+  readonly secretAccess?: SecretAccess;
 }
 
 /** gRPC, gRPC-Web and Connect, over HTTP/1.1 and HTTP/2. */
@@ -58,7 +78,7 @@ export interface RpcFace {
 
 /** The gRPC face of the control plane. */
 export function rpcFace(options: RpcFaceOptions): RpcFace {
-  const { log } = options;
+  const { log, secretAccess: accessOf = secretAccess(false) } = options;
   const router = createConnectRouter({
     readMaxBytes,
     maxTimeoutMs,
@@ -77,7 +97,9 @@ export function rpcFace(options: RpcFaceOptions): RpcFace {
       if (handler === undefined) return answerUnknown(request, response);
       // Inside a promise, since reading the request throws where its URL or authority is none.
       Promise.resolve()
-        .then(() => handler(universalRequestFromNodeRequest(request, response, undefined, undefined)))
+        .then(() =>
+          handler(universalRequestFromNodeRequest(request, response, undefined, contextWithSecrets(accessOf(request)))),
+        )
         .then((answered) => universalResponseToNodeResponse(answered, response))
         .catch((reason: unknown) => {
           // Before the answer began: a request that no protocol understands. After: the client has gone.
@@ -106,6 +128,9 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
     .service(TargetsAPI, targetsRpc(admin, store))
     .service(ServicesAPI, servicesRpc(admin.service, store))
     .service(RoutesAPI, routesRpc(admin.route, store))
+    .service(CertificatesAPI, certificatesRpc(admin.certificate, store))
+    .service(SnisAPI, snisRpc(admin.sni, store))
+    .service(CaCertificatesAPI, caCertificatesRpc(admin.ca_certificate, store))
     .service(ConfigAPI, configRpc(store, fleet))
     .service(NodesAPI, nodesRpc(fleet))
     .service(Health, healthRpc(new Set(services.map(({ typeName }) => typeName)), shutdown))

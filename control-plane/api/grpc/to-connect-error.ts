@@ -50,6 +50,9 @@ const typeNameOf: Record<Kind, string> = {
   target: "penstock.config.v1.Target",
   service: "penstock.config.v1.Service",
   route: "penstock.config.v1.Route",
+  certificate: "penstock.config.v1.Certificate",
+  sni: "penstock.config.v1.Sni",
+  ca_certificate: "penstock.config.v1.CaCertificate",
 };
 
 /**

@@ -3,6 +3,9 @@ import { ChangeKind } from "../../../proto/gen/penstock/admin/v1/write_result_pb
 import { etagOf } from "../../admin/etag.ts";
 import type { Kind } from "../../resource/checked.ts";
 import type { ResourceOf } from "../../resource/draft.ts";
+import type { ResourceRules } from "../../resource/resource-rules.ts";
+import { rulesOfKind } from "../../resource/rules-of-kind.ts";
+import { maskSecrets } from "../../resource/secret-fields.ts";
 import { decodeResource } from "../../store/decode-resource.ts";
 import type { Change, Store } from "../../store/store.ts";
 import { type ChangeQueue, openChangeQueue } from "./change-queue.ts";
@@ -57,7 +60,11 @@ function* existing<K extends Kind>(store: Store, watch: Watch<K>, revision: numb
   for (const row of rows) {
     watch.signal.throwIfAborted();
     if (watch.isWanted?.(row.message) === false) continue;
-    yield { change: ChangeKind.EXISTING, resource: { ...row.message, etag: etagOf(row.revision) }, revision };
+    yield {
+      change: ChangeKind.EXISTING,
+      resource: { ...masked(watch, row.message), etag: etagOf(row.revision) },
+      revision,
+    };
   }
 }
 
@@ -94,6 +101,11 @@ async function* live<K extends Kind>(
   }
 }
 
+/** A stream goes on for longer than anyone can say who reads it: it shows no secrets. */
+function masked<K extends Kind>({ kind }: Watch<K>, message: ResourceOf[K]): ResourceOf[K] {
+  return maskSecrets<K>(rulesOfKind[kind] as unknown as ResourceRules<K>, message);
+}
+
 /** The change as this watcher sees it: a resource that enters or leaves what is wanted is created or deleted to it. */
 function* seenBy<K extends Kind>(watch: Watch<K>, change: Change): Generator<WatchedChange<K>> {
   if (change.kind !== watch.kind) return;
@@ -108,6 +120,6 @@ function* seenBy<K extends Kind>(watch: Watch<K>, change: Change): Generator<Wat
 
 function decode<K extends Kind>(watch: Watch<K>, body: Uint8Array | null): ResourceOf[K] | undefined {
   if (body === null) return undefined;
-  const message = decodeResource(watch.kind, body);
+  const message = masked(watch, decodeResource(watch.kind, body));
   return watch.isWanted?.(message) === false ? undefined : message;
 }

@@ -1,6 +1,11 @@
 import { type DescEnum, type DescField, type DescMessage, getOption, ScalarType } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { type FieldRules, field as fieldRules } from "../../../proto/gen/buf/validate/validate_pb.ts";
+import {
+  CaCertificateSchema,
+  CertificateSchema,
+  SniSchema,
+} from "../../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { RouteSchema } from "../../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -51,7 +56,7 @@ const arrayFields: ReadonlySet<string> = new Set(["hosts", "paths", "http_status
 /** Messages whose durations are in milliseconds, as Kong's services have them; elsewhere Kong knows seconds. */
 const millisecondMessages: ReadonlySet<string> = new Set(["Service", "RouteLimits"]);
 
-const readOnlyFields: ReadonlySet<string> = new Set(["created_at", "updated_at"]);
+const readOnlyFields: ReadonlySet<string> = new Set(["created_at", "updated_at", "cert_digest"]);
 
 /** The version of a resource is our own and no field of Kong's. */
 const hiddenFields: ReadonlySet<string> = new Set(["etag"]);
@@ -65,6 +70,9 @@ export const kongShapes: { readonly [K in Kind]: RecordShape } = {
   target: recordShape(TargetSchema),
   service: recordShape(ServiceSchema),
   route: recordShape(RouteSchema),
+  certificate: recordShape(CertificateSchema),
+  sni: recordShape(SniSchema),
+  ca_certificate: recordShape(CaCertificateSchema),
 };
 
 function recordShape(schema: DescMessage): RecordShape {

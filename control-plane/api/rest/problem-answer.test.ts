@@ -68,7 +68,7 @@ describe("problemAnswer", () => {
     },
     {
       name: "an absent resource",
-      problem: { code: "not_found", field: "", message: "x" },
+      problem: { code: "not_found", field: "", message: "Not found" },
       status: 404,
       want: { message: "Not found" },
     },

@@ -1,16 +1,9 @@
 import type { Kind, Problem, ProblemCode } from "../../resource/checked.ts";
+import { rulesOfKind } from "../../resource/rules-of-kind.ts";
 import { isUuid } from "../../resource/text-rules.ts";
 import type { JsonObject } from "./print-resource.ts";
-import { type Answer, messageAnswer, notFoundAnswer } from "./rest-answer.ts";
+import { type Answer, messageAnswer } from "./rest-answer.ts";
 import { violationFields, violationMessage } from "./violation-fields.ts";
-
-/** Kong's word for each kind: the collection. */
-const collectionOf: { readonly [K in Kind]: string } = {
-  upstream: "upstreams",
-  target: "targets",
-  service: "services",
-  route: "routes",
-};
 
 /** Problems that are about a field of the body. */
 const fieldCodes: ReadonlySet<ProblemCode> = new Set([
@@ -35,11 +28,11 @@ export function problemAnswer(kind: Kind, problems: readonly Problem[], uniqueVa
   const problem = problems[0]!;
   switch (problem.code) {
     case "not_found":
-      return notFoundAnswer;
+      return messageAnswer(404, problem.message);
     case "duplicate_id":
       return codedAnswer(400, 3, "primary key violation", problem.message, pick(uniqueValues, ["id"]));
     case "still_referenced": {
-      const by = problem.resource === undefined ? "other" : collectionOf[problem.resource.kind];
+      const by = problem.resource === undefined ? "other" : rulesOfKind[problem.resource.kind].collection;
       return codedAnswer(400, 4, "foreign key violation", problem.message, { "@referenced_by": by });
     }
     case "duplicate_key":

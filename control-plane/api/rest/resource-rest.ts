@@ -1,7 +1,9 @@
 import type { Admin, ResourceAdmin, ResourceKey, Written } from "../../admin/resource-admin.ts";
+import { caCertificateDigest } from "../../resource/ca-certificate.ts";
 import type { Checked, Kind, Problem } from "../../resource/checked.ts";
 import type { Draft, ResourceOf } from "../../resource/draft.ts";
 import { normalizeTarget } from "../../resource/target.ts";
+import { isUuid } from "../../resource/text-rules.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import { decodeResource } from "./decode-resource.ts";
 import { formToJson } from "./form-to-json.ts";
@@ -49,14 +51,15 @@ function listResources<K extends Kind>(face: KindFace<K>, request: RestRequest):
   const parsed = parseListQuery(request.query);
   if (!parsed.ok) return parsed.answer;
   const { parent } = request.params;
-  const page = face.resources.list(parent === undefined ? parsed.query : { ...parsed.query, parent });
+  const query = { ...parsed.query, withSecrets: request.secrets.inLists };
+  const page = face.resources.list(parent === undefined ? query : { ...query, parent });
   if (!page.ok) return problemAnswer(face.kind, page.problems);
   const rows = page.value.rows.map((row) => printResource(face.kind, row));
   return pageAnswer(request.path, request.query, rows, page.value.nextPageToken);
 }
 
 function getResource<K extends Kind>(face: KindFace<K>, request: RestRequest): Answer {
-  const found = face.resources.get(resourceKey(request));
+  const found = face.resources.get(resourceKey(request), { withSecrets: request.secrets.ofOne });
   if (!found.ok) return problemAnswer(face.kind, found.problems);
   return { status: 200, body: printResource(face.kind, found.value) };
 }
@@ -85,7 +88,8 @@ async function updateResource<K extends Kind>(face: KindFace<K>, request: RestRe
     ...overStored(face, request),
     save: (draft) => face.resources.update(key, draft),
   });
-  return answer.status === 404 && key.parent === undefined ? patchedNotFoundAnswer(key.key) : answer;
+  const isAbsent = answer.status === 404 && key.parent === undefined && !isServerName(face.kind, key.key);
+  return isAbsent ? patchedNotFoundAnswer(key.key) : answer;
 }
 
 async function removeResource<K extends Kind>(face: KindFace<K>, request: RestRequest): Promise<Answer> {
@@ -98,8 +102,16 @@ async function removeResource<K extends Kind>(face: KindFace<K>, request: RestRe
     return { status: 204, headers: writeHeaders(removed.value.revision, applied, []) };
   }
   // What is not there is as the client wants it, says Kong, but only at the top level.
-  const isAbsent = key.parent === undefined && removed.problems.every((problem) => problem.code === "not_found");
+  const isAbsent =
+    key.parent === undefined &&
+    !isServerName(face.kind, key.key) &&
+    removed.problems.every((problem) => problem.code === "not_found");
   return isAbsent ? { status: 204 } : problemAnswer(face.kind, removed.problems);
+}
+
+/** Whether a certificate is asked for by a server name: Kong says of an unknown one in its own words that it is. */
+function isServerName(kind: Kind, key: string): boolean {
+  return kind === "certificate" && !isUuid(key);
 }
 
 interface Save<K extends Kind> {
@@ -162,6 +174,7 @@ function takenValues<K extends Kind>(
   draft: Draft<ResourceOf[K]>,
 ): JsonObject {
   const values = printResource(face.kind, draft.message);
+  if (face.kind === "ca_certificate") return { ...values, cert_digest: caCertificateDigest(String(values["cert"])) };
   if (face.kind !== "target") return values;
   const upstream = face.admin.upstream.get({ key: params["parent"] ?? "" });
   return {

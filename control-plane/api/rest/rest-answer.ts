@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ShownSecrets } from "../secret-access.ts";
 import type { FormNode } from "./parse-form.ts";
 import type { JsonObject } from "./print-resource.ts";
 
@@ -18,6 +19,7 @@ export interface RestRequest {
   readonly params: Readonly<Record<string, string | undefined>>;
   readonly query: URLSearchParams;
   readonly body: RestBody;
+  readonly secrets: ShownSecrets;
 }
 
 /** A body that was read but not yet given types: those depend on the kind of resource. */

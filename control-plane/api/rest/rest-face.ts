@@ -4,6 +4,7 @@ import type { Admin } from "../../admin/resource-admin.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
+import { type SecretAccess, secretAccess } from "../secret-access.ts";
 import { ConnectionCounter } from "./connection-counter.ts";
 import { type NodeIdentity, nodePage, statusPage } from "./node-page.ts";
 import { nodesRest } from "./nodes-rest.ts";
@@ -20,6 +21,8 @@ export interface RestFaceOptions {
   readonly log: Pick<Log, "error">;
   /** Default: 10 MiB and 64 levels. */
   readonly bodyLimits?: BodyLimits;
+  /** Default: callers on this machine, and not in lists. */
+  readonly secretAccess?: SecretAccess;
 }
 
 const methodsWithBody: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
@@ -40,7 +43,10 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     "/clustering/data-planes": { GET: nodesRest(options.fleet, options.clock.unixMs) },
     ...resourceRoutes(options.admin, options.fleet),
   });
-  const limits = options.bodyLimits ?? defaultBodyLimits;
+  const reading: Reading = {
+    limits: options.bodyLimits ?? defaultBodyLimits,
+    secretAccess: options.secretAccess ?? secretAccess(false),
+  };
 
   return (request, response) => {
     const startMs = options.clock.monotonicMs();
@@ -49,7 +55,7 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     // A client that leaves while it is answered is no error of ours.
     response.on("error", () => {});
     response.setHeader("Server", `penstock/${options.identity.version}`);
-    answerRequest(request, findRoute, limits)
+    answerRequest(request, findRoute, reading)
       .catch((error: unknown) => {
         options.log.error({ err: error, method: request.method, url: request.url }, "admin request failed");
         return messageAnswer(500, "An unexpected error occurred");
@@ -83,11 +89,17 @@ function routeFinder(routes: Readonly<Record<string, RestRoute>>): FindRoute {
   };
 }
 
+/** How requests are read. */
+interface Reading {
+  readonly limits: BodyLimits;
+  readonly secretAccess: SecretAccess;
+}
+
 /** The answer, or null when the client has left. */
 async function answerRequest(
   request: IncomingMessage,
   findRoute: FindRoute,
-  limits: BodyLimits,
+  { limits, secretAccess }: Reading,
 ): Promise<Answer | null> {
   // RFC 9112 section 3.2.2: a server takes the absolute form, too, in which the path may be left out.
   const url = (request.url ?? "/").replace(/^https?:\/\/[^/?]*\/?/i, "/");
@@ -108,5 +120,6 @@ async function answerRequest(
     params: found.params,
     query: new URLSearchParams(queryStart < 0 ? "" : url.slice(queryStart + 1)),
     body: read.body,
+    secrets: secretAccess(request),
   });
 }

@@ -9,12 +9,15 @@ export type RestMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 /** What one path answers, by method. HEAD and OPTIONS follow from these. */
 export type RestRoute = { readonly [M in RestMethod]?: Endpoint };
 
-/** Every path of the four entities; `:key` and `:parent` are ids or names. */
+/** Every path of the entities; `:key` and `:parent` are ids or names. */
 export function resourceRoutes(admin: Admin, fleet: Fleet): Readonly<Record<string, RestRoute>> {
   const upstreams = resourceRest("upstream", admin, fleet);
   const targets = resourceRest("target", admin, fleet);
   const services = resourceRest("service", admin, fleet);
   const routes = resourceRest("route", admin, fleet);
+  const certificates = resourceRest("certificate", admin, fleet);
+  const snis = resourceRest("sni", admin, fleet);
+  const caCertificates = resourceRest("ca_certificate", admin, fleet);
   return {
     "/upstreams": collection(upstreams),
     "/upstreams/:key": member(upstreams),
@@ -28,6 +31,18 @@ export function resourceRoutes(admin: Admin, fleet: Fleet): Readonly<Record<stri
     "/services/:parent/routes/:key": member(routes),
     "/routes": collection(routes),
     "/routes/:key": member(routes),
+    "/certificates": collection(certificates),
+    "/certificates/:key": member(certificates),
+    "/certificates/:parent/snis": collection(snis),
+    "/certificates/:parent/snis/:key": member(snis),
+    "/certificates/:parent/services": collection(services),
+    "/certificates/:parent/services/:key": member(services),
+    "/certificates/:parent/upstreams": collection(upstreams),
+    "/certificates/:parent/upstreams/:key": member(upstreams),
+    "/snis": collection(snis),
+    "/snis/:key": member(snis),
+    "/ca_certificates": collection(caCertificates),
+    "/ca_certificates/:key": member(caCertificates),
     // Not ours, and never will be on this road; decK stops when it cannot list them.
     "/plugins": { GET: emptyList },
     "/consumers": { GET: emptyList },

@@ -61,7 +61,7 @@ export type Certificate = Message<"penstock.config.v1.Certificate"> & {
 
   /**
    * Server names; each is a resource of its own kind, created and deleted with this list when a write sets it.
-   * Never stored here; filled in when the certificate is read.
+   * Never stored here; filled in when the certificate is read, and empty in a watch, which tells of names by themselves.
    *
    * @generated from field: repeated string snis = 6;
    */
