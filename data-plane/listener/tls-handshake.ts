@@ -98,6 +98,8 @@ export class TlsHandshake implements DeadlineOwner {
     if (this.#isOver) return;
     this.serverName = serverName;
     this.#isHandedOver = true;
+    // Taken over with it: a client that sends FIN in the midst of a handshake is gone.
+    this.socket.allowHalfOpen = false;
     this.socket.unshift(seen);
     this.#owner.helloCame(this, serverName);
   }

@@ -6,6 +6,7 @@ import type { ReadBuffers } from "../socket/read-buffer.ts";
 /** Takes a secure socket over, which nobody has read from. @param carrier the TCP socket below it */
 export function attachTls(socket: TLSSocket, carrier: Socket, buffers: ReadBuffers, reader: ByteReader): ByteSocket {
   const plain = new PlainSocket(buffers, reader);
+  socket.allowHalfOpen = true;
   plain.attachWithEvents(socket, carrier);
   return plain;
 }
