@@ -112,23 +112,13 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     holding: () => traffic.applier.served,
     apply: traffic.applier.apply,
     log,
-    onApplied: (snapshot) => void keep(snapshot),
+    onApplied: (snapshot) => void keepSnapshot(file, snapshot, counters, log),
   });
   const port = await listening;
   const proxyAddresses = proxyHosts.map((host) => formatAddress({ host, port }));
   const proxyTlsAddresses = tlsHosts.map((host) => formatAddress({ host, port: traffic.workers.tlsPort! }));
   const addresses = { proxy: proxyAddresses, proxy_tls: proxyTlsAddresses, status: statusAddresses };
   log.info({ ...addresses, node_id: folder.nodeId }, "ready");
-
-  async function keep(snapshot: Parameters<SnapshotFile["save"]>[0]): Promise<void> {
-    const saved = await file.save(snapshot);
-    if (saved.ok) return;
-    counters.snapshot_save_failures++;
-    log.error(
-      { problem: saved.problem },
-      "the snapshot is served but not kept on disk: a restart would begin with an older one",
-    );
-  }
 
   return {
     proxyAddresses,
@@ -150,6 +140,21 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
       folder.close();
     },
   };
+}
+
+async function keepSnapshot(
+  file: SnapshotFile,
+  snapshot: Parameters<SnapshotFile["save"]>[0],
+  counters: NodeCounters,
+  log: Log,
+): Promise<void> {
+  const saved = await file.save(snapshot);
+  if (saved.ok) return;
+  counters.snapshot_save_failures++;
+  log.error(
+    { problem: saved.problem },
+    "the snapshot is served but not kept on disk: a restart would begin with an older one",
+  );
 }
 
 async function openAccessLog(options: DataPlaneOptions, log: Log, counters: NodeCounters) {
