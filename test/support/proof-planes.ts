@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createBalancedRoute } from "./admin-client.ts";
-import { runProcess } from "./child-process.ts";
+import { type RunningProcess, runProcess } from "./child-process.ts";
 
 const command = fileURLToPath(new URL("../../bin/penstock.js", import.meta.url));
 
@@ -14,6 +14,7 @@ export interface ProofPlanes {
   readonly proxyPort: number;
   readonly statusUrl: string;
   readonly dataPlanePid: number;
+  readonly dataPlane: RunningProcess;
   counters(): Promise<Record<string, number>>;
   stop(): Promise<void>;
 }
@@ -53,6 +54,7 @@ export async function startProofPlanes(
     statusUrl,
     proxyPort: Number(proxy![0]!.split(":").at(-1)),
     dataPlanePid: dataPlane.pid,
+    dataPlane,
     async counters() {
       return ((await (await fetch(`${statusUrl}/status`)).json()) as { counters: Record<string, number> }).counters;
     },
