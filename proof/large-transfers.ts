@@ -15,8 +15,8 @@ const mib = 1_048_576;
 const totalBytes = Number(process.env["PENSTOCK_TRANSFER_MIB"] ?? 4_096) * mib + 12_345;
 const sampleEveryMs = 100;
 const settleMs = 5_000;
-/** What the sockets of both hops may hold (Linux grows each to some megabytes), with a margin for the proxy. */
-const underWayMaxMib = 32;
+/** What the data plane may hold of one body: it must show beside what the sockets hold. */
+const heldMaxMib = 8;
 
 const slow: Pace = {
   burstBytes: 128 * mib,
@@ -35,6 +35,12 @@ interface Round {
 /** The most that the process has had in memory since it started, as the kernel keeps it. */
 function residentPeakKib(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
+}
+
+/** What Linux may hold of one body: a socket to send from and one to receive with, on each of the two hops. */
+function socketsMaxMib(): number {
+  const most = (name: string) => Number(readFileSync(`/proc/sys/net/ipv4/${name}`, "utf8").trim().split(/\s+/).at(-1));
+  return Math.round((2 * (most("tcp_rmem") + most("tcp_wmem"))) / mib);
 }
 
 function fourTransfers(pace: Pace | null): Transfer[] {
@@ -98,7 +104,7 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
         name: `${name}: sent and not yet received by one transfer, at most`,
         value: round.underWayMib,
         unit: "MiB",
-        atMost: underWayMaxMib,
+        atMost: socketsMaxMib() + heldMaxMib,
       },
     );
   }
