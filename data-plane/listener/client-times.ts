@@ -1,3 +1,4 @@
+import type { HeldClient } from "../proxy/held-clients.ts";
 import { Counter } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import type { ByteSocket } from "../socket/byte-socket.ts";
@@ -25,7 +26,7 @@ const limitOf: Readonly<Record<Awaited, number>> = {
 };
 
 /** All that a client's connection is given time for. One timer of the wheel, and a pace for the clients that need one. */
-export class ClientTimes implements DeadlineOwner {
+export class ClientTimes implements DeadlineOwner, HeldClient {
   readonly #engine: ProxyEngine;
   readonly #client: TimedClient;
   readonly #deadline: Deadline;
@@ -55,10 +56,11 @@ export class ClientTimes implements DeadlineOwner {
   }
 
   awaitRequest(): void {
-    const { limits } = this.#engine;
-    this.#awaited = this.#isHoldAsked ? "hold" : "request";
-    this.#isHoldAsked = false;
-    this.#deadline.set(this.isHeld ? limits.shedHoldMs : limits.keepAliveTimeoutMs);
+    if (this.#isHoldAsked) this.#hold();
+    else {
+      this.#awaited = "request";
+      this.#deadline.set(this.#engine.limits.keepAliveTimeoutMs);
+    }
     if (this.#client.socket.hasPending) this.awaitAnswer();
   }
 
@@ -67,12 +69,27 @@ export class ClientTimes implements DeadlineOwner {
     this.#isHoldAsked = true;
   }
 
+  #hold(): void {
+    this.#isHoldAsked = false;
+    this.#awaited = "hold";
+    this.#deadline.clear();
+    this.#engine.held.add(this, performance.now());
+  }
+
   get isHeld(): boolean {
     return this.#awaited === "hold";
   }
 
+  endHold(): boolean {
+    if (!this.isHeld) return false;
+    this.awaitRequest();
+    this.#tell("hold");
+    return true;
+  }
+
   /** The last answer is written. A slow client has the time for it that it would have had in the midst of it. */
   awaitEnd(): void {
+    this.#awaited = "linger";
     if (this.#client.socket.hasPending) {
       this.#deadline.clear();
       this.awaitAnswer();
@@ -112,14 +129,13 @@ export class ClientTimes implements DeadlineOwner {
 
   /** The connection is gone. */
   release(): void {
+    this.#awaited = "linger";
     this.#deadline.release();
     this.#pace?.release();
   }
 
   onDeadline(): void {
-    const awaited = this.#awaited;
-    if (awaited === "hold") this.awaitRequest();
-    this.#tell(awaited);
+    this.#tell(this.#awaited);
   }
 
   #tell(awaited: Awaited): void {

@@ -146,12 +146,12 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   /** What is kept cannot be used before something happens: more of it comes, or the request before is answered. */
   #awaitMore(): void {
-    if (this.#phase === Phase.Exchange) {
-      // Reading on a little is how a client that leaves meanwhile is noticed.
+    if (this.#phase === Phase.Exchange || this.#times.isHeld) {
+      // Reading on a little is how a client that leaves meanwhile is noticed. It also spares a pause for each refusal.
       if (this.#kept.length < this.#engine.limits.pipelinedMaxBytes) return;
       this.#engine.counters.add(Counter.limit_pipelined);
       this.socket.pause();
-    } else if (this.socket.isFull || this.#times.isHeld) this.socket.pause();
+    } else if (this.socket.isFull) this.socket.pause();
     else if (this.#hasEnded) this.#end();
     else {
       this.#times.awaitHead();
@@ -278,10 +278,11 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   #readOn(): void {
     // A client that sends requests but takes no answers is not read any further: onDrain goes on.
-    if (this.socket.isFull || this.#times.isHeld) {
+    if (this.socket.isFull) {
       this.socket.pause();
       return;
     }
+    if (this.#times.isHeld) return;
     if (this.#kept.length > 0) this.#readKept();
     else if (this.#hasEnded) this.#end();
     if (this.#phase === Phase.Head || (this.#phase === Phase.Idle && this.#kept.length === 0)) this.socket.resume();
@@ -313,8 +314,10 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
    */
   onEnd(): void {
     this.#hasEnded = true;
-    if (this.#phase < Phase.Exchange) this.#end();
-    else if (this.#phase > Phase.Exchange || this.#body.isRead()) return;
+    if (this.#phase < Phase.Exchange) {
+      // What a client has asked while it was held is still to be read.
+      if (!this.#times.isHeld || this.#kept.length === 0) this.#end();
+    } else if (this.#phase > Phase.Exchange || this.#body.isRead()) return;
     else if (this.#exchange.isActive) this.socket.destroy();
     else this.#end();
   }

@@ -16,7 +16,7 @@ async function rig(limits: RigOptions["server"] = { limits: { shedHoldMs: 100 } 
   /** The main thread finds memory short, or enough, and the worker learns of it with its next tick. */
   const refuse = async (ratio: number) => {
     load.memoryRatio = ratio;
-    await until(() => proxy.server.engine.shedder.ratio === ratio);
+    await until(() => proxy.server.engine.shedder.memoryRatio === ratio);
   };
   return { target, proxy, refuse };
 }
@@ -56,15 +56,67 @@ describe("a worker that has too much to do", () => {
     expect(proxy.counter("connections_accepted")).toBe(1);
   });
 
-  it("refuses the share that is too much, when its loop lags", async () => {
-    const { proxy } = await rig({ limits: { shedLagMs: 20, shedHoldMs: 1 } });
-    const busy = setInterval(() => {
-      const endMs = performance.now() + 150;
-      while (performance.now() < endMs);
-    }, 1);
-    await until(() => proxy.server.engine.shedder.ratio > 0);
-    clearInterval(busy);
-    await until(() => proxy.server.engine.shedder.ratio === 0);
+  it("refuses what is too much when its loop lags, goes on serving the rest, and stops when that is over", async () => {
+    let costMs = 20;
+    // In this process: the time that the target takes is missing to the proxy's loop.
+    const target = await openBackend((_, socket) => {
+      for (const endMs = performance.now() + costMs; performance.now() < endMs; );
+      socket.write(answerText("hello"));
+    });
+    opened.push(target);
+    const proxy = await Rig.open({ ports: [target.port], server: { limits: { shedLagMs: 50, shedHoldMs: 50 } } });
+    opened.push(proxy);
+    const statuses: string[] = [];
+    let isOver = false;
+    const asking = Array.from({ length: 40 }, async () => {
+      for (const client = proxy.client(); !isOver; )
+        statuses.push((await client.send(get("/")).answer()).head.slice(9, 12));
+    });
+    await until(() => statuses.includes("503"));
+    const from = statuses.length;
+    await until(() => statuses.lastIndexOf("200") > from && statuses.lastIndexOf("503") > from);
+    costMs = 0;
+    isOver = true;
+    await Promise.all(asking);
+    expect(new Set(statuses)).toEqual(new Set(["200", "503"]));
+    await until(() => !proxy.server.engine.shedder.isShedding);
     expect((await proxy.ask(get("/"))).body).toBe("hello");
+    expect([proxy.server.engine.held.count, proxy.counter("defects")]).toEqual([0, 0]);
+  });
+
+  it("reads a held client again before its time when there is room", async () => {
+    const { proxy, refuse } = await rig({ limits: { shedHoldMs: 3_600_000 } });
+    await refuse(1);
+    const client = proxy.client().send(get("/") + post("/", "second"));
+    expect((await client.answer()).head).toMatch(/^HTTP\/1\.1 503 /);
+    await refuse(0);
+    expect((await client.answer()).body).toBe("second");
+  });
+
+  it("serves a held client that ends its side, and notices one that leaves", async () => {
+    const { proxy, refuse } = await rig({ limits: { shedHoldMs: 3_600_000 } });
+    await refuse(1);
+    const [ends, leaves] = [proxy.client(), proxy.client()];
+    for (const client of [ends, leaves]) await client.send(get("/")).answer();
+    ends.send(post("/", "still")).socket.end();
+    leaves.send(post("/", "never")).socket.resetAndDestroy();
+    await until(() => proxy.counter("connections_active") === 1);
+    await refuse(0);
+    expect((await ends.answer()).body).toBe("still");
+    await until(() => proxy.counter("connections_active") === 0);
+    expect(proxy.counter("attempts")).toBe(1);
+  });
+
+  it("forgets a held client that goes away", async () => {
+    const { proxy, refuse } = await rig({ limits: { shedHoldMs: 3_600_000 } });
+    await refuse(1);
+    const client = proxy.client().send(get("/"));
+    await client.answer();
+    expect(proxy.server.engine.held.count).toBe(1);
+    client.close();
+    await until(() => proxy.counter("connections_active") === 0);
+    await refuse(0);
+    await until(() => proxy.server.engine.held.count === 0);
+    expect(proxy.counter("defects")).toBe(0);
   });
 });

@@ -4,6 +4,8 @@ import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import { RequestHead } from "../http1/request-head.ts";
 import { AccessLog, type AccessLogOptions } from "../proxy/access-log.ts";
 import { type ClientLimits, defaultClientLimits } from "../proxy/client-limits.ts";
+import { HeldClients } from "../proxy/held-clients.ts";
+import { HttpDate } from "../proxy/http-date.ts";
 import { LoadShedder } from "../proxy/load-shedder.ts";
 import { Counter, ProxyCounters } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
@@ -57,7 +59,8 @@ export class ProxyServer {
   readonly #listeners: Listener[] = [];
   readonly #ticking: NodeJS.Timeout;
   readonly #load: NodeLoad;
-  #tickedAtMs = performance.now();
+  /** Clients let go with the last tick: what they ask is new load that was asked for. */
+  #invitedCount = 0;
 
   private constructor(options: ProxyServerOptions, acceptMode: AcceptMode) {
     const wheel = new DeadlineWheel(options.onDefect);
@@ -72,11 +75,13 @@ export class ProxyServer {
       buffers,
       wheel,
       requestIds: new RequestIds(),
+      date: new HttpDate(),
       counters,
       traffic: new TrafficMetrics(options.metricsSeriesMax ?? 500),
       accessLog,
       limits,
-      shedder: new LoadShedder({ lagMs: limits.shedLagMs }),
+      shedder: new LoadShedder({ lagMs: limits.shedLagMs, tickMs }),
+      held: new HeldClients(limits.shedHoldMs, options.onDefect),
       version: options.version,
       trustedProxies: options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null,
       isDraining: false,
@@ -89,14 +94,13 @@ export class ProxyServer {
     this.#ticking = setInterval(() => this.#tick(), tickMs);
   }
 
-  /** Timers of connections, and how late this comes: the lag of the event loop. */
+  /** Timers of connections, and what tells the shedder how the event loop lags. */
   #tick(): void {
+    const { shedder, held, wheel } = this.engine;
     const nowMs = performance.now();
-    const elapsedMs = nowMs - this.#tickedAtMs;
-    this.#tickedAtMs = nowMs;
-    const { shedder, wheel } = this.engine;
-    shedder.sampleLag(elapsedMs, Math.max(0, elapsedMs - tickMs));
-    shedder.setMemoryRatio(this.#load.memoryRatio);
+    shedder.turned(nowMs, this.#invitedCount);
+    shedder.memoryRatio = this.#load.memoryRatio;
+    this.#invitedCount = held.letGo(nowMs, shedder.roomCount);
     wheel.tick();
     this.engine.accessLog?.flush();
   }

@@ -14,10 +14,12 @@ export function answerByOurselves(exchange: Exchange, error: ProxyError, detail 
 
 /** Refuses for want of time or memory. Whoever asks again at once is not read for a moment: that costs nothing. */
 export function answerOverloaded(exchange: Exchange): void {
+  const { startedAtMs } = exchange;
   const error = proxyError("overloaded");
   exchange.engine.counters.add(Counter.shed);
   exchange.client.holdNext();
   writeAnswer(exchange, error, error.status, { extraLines: "Retry-After: 1\r\n", detail: "" });
+  exchange.engine.shedder.refused(performance.now() - startedAtMs);
 }
 
 /** A route that only takes HTTPS, met over HTTP: 426, or the redirect that the route asks for. */
@@ -46,11 +48,11 @@ function writeAnswer(
     accept: exchange.accept,
     version: engine.version,
     latencyMs: Math.round(performance.now() - exchange.startedAtMs),
-    date: new Date().toUTCString(),
+    date: engine.date.at(Date.now()),
     closes: !keepAlive,
     isAnswerToHead: exchange.method.name === "HEAD",
     extraLines: more.extraLines,
-    detail: more.detail.replaceAll(/[^A-Za-z0-9_ .-]/g, ""),
+    detail: more.detail === "" ? "" : more.detail.replaceAll(/[^A-Za-z0-9_ .-]/g, ""),
   });
   client.socket.writeText(text);
   exchange.status = status;

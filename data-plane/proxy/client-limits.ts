@@ -36,7 +36,7 @@ export interface ClientLimits extends HeadLimits {
   readonly addressConnectionMaxCount: number;
   /** Lag of the event loop from which on requests are shed. */
   readonly shedLagMs: number;
-  /** How long a client whose request was shed is not read. */
+  /** How long a client whose request was shed is not read, unless there is room before: as Retry-After says. */
   readonly shedHoldMs: number;
 }
 
@@ -59,5 +59,5 @@ export const defaultClientLimits: ClientLimits = {
   connectionMaxCount: 32_768,
   addressConnectionMaxCount: 8_192,
   shedLagMs: 250,
-  shedHoldMs: 500,
+  shedHoldMs: 1_000,
 };

@@ -6,6 +6,8 @@ import type { DeadlineWheel } from "../upstream/deadline-wheel.ts";
 import type { UpstreamPool } from "../upstream/upstream-pool.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { ClientLimits } from "./client-limits.ts";
+import type { HeldClients } from "./held-clients.ts";
+import type { HttpDate } from "./http-date.ts";
 import type { LoadShedder } from "./load-shedder.ts";
 import type { ProxyCounters } from "./proxy-counters.ts";
 import type { RequestIds } from "./request-id.ts";
@@ -20,9 +22,13 @@ export interface ProxyEngine {
   readonly buffers: ReadBuffers;
   readonly wheel: DeadlineWheel;
   readonly requestIds: RequestIds;
+  /** Of the answers of our own. */
+  readonly date: HttpDate;
   readonly counters: ProxyCounters;
   readonly limits: ClientLimits;
   readonly shedder: LoadShedder;
+  /** Clients whose last request was refused by it. */
+  readonly held: HeldClients;
   readonly version: string;
   /** null: nobody is trusted, and X-Forwarded-* of clients say nothing. */
   readonly trustedProxies: TrustedProxies | null;

@@ -42,7 +42,7 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   exchange.begin(head, bytes);
   const target = bytes.toString("latin1", head.targetStart, head.targetEnd);
   exchange.sentTarget = target;
-  if (engine.shedder.ratio > 0 && engine.shedder.refusesNext()) {
+  if (exchange.startedAtMs >= engine.shedder.asksFromMs && engine.shedder.refuses(exchange.startedAtMs)) {
     answerOverloaded(exchange);
     return;
   }
