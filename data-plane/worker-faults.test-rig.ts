@@ -1,4 +1,5 @@
-import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import { encodeConfig } from "./config/encoded-config.test-encode.ts";
+import type { EndpointSet } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
 import { defaultClientLimits } from "./proxy/client-limits.ts";
@@ -20,7 +21,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
   const sets: EndpointSet[] = [
     { poolKey: "upstream:u", endpoints: [{ ...endpoint, weight: 100, hostHeader: "a.test" }], emptyBecause: null },
   ];
-  const config: WorkerConfig = {
+  const config = encodeConfig({
     publication: 1,
     revision: 1,
     routes: [routeDefaults],
@@ -35,7 +36,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
         algorithm: "round-robin",
       },
     ],
-  };
+  });
   const events: string[] = [];
   let wake = () => {};
   const tell = (event: string) => {

@@ -1,5 +1,6 @@
 import type { Server } from "node:net";
-import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import type { EncodedConfig } from "./config/encoded-config.ts";
+import type { EndpointSet } from "./config/worker-config.ts";
 import { ConnectionDealer } from "./connection-dealer.ts";
 import { ListenError } from "./listen-error.ts";
 import type { TrafficSum } from "./status/traffic-totals.ts";
@@ -31,7 +32,7 @@ export class WorkerGroup {
   /** Null where workers accept for themselves. */
   readonly #dealer: ConnectionDealer | null;
   #port: number;
-  #config: WorkerConfig | null = null;
+  #config: EncodedConfig | null = null;
   #delivery: { lossCount: number; readonly resolve: (outcome: DeliveryOutcome) => void } | null = null;
   #starting: { readonly resolve: (port: number) => void; readonly reject: (error: Error) => void } | null = null;
   #handOver: { readonly leaver: WorkerThread; readonly successor: WorkerThread } | null = null;
@@ -98,7 +99,7 @@ export class WorkerGroup {
    * apply it, or when too many were lost with it; it is then for the caller to deliver another one.
    * One at a time.
    */
-  deliver(config: WorkerConfig, endpointSets: readonly EndpointSet[]): Promise<DeliveryOutcome> {
+  deliver(config: EncodedConfig, endpointSets: readonly EndpointSet[]): Promise<DeliveryOutcome> {
     if (this.#delivery !== null) throw new Error("the delivery before has not ended");
     this.#config = config;
     this.#losses.configChanged();

@@ -19,7 +19,6 @@ export interface ProofPlanes {
   readonly statusUrl: string;
   readonly dataPlane: RunningProcess;
   readonly dataPlanePid: number;
-  readonly dataPlane: RunningProcess;
   counters(): Promise<Record<string, number>>;
   stop(): Promise<void>;
 }
@@ -76,7 +75,6 @@ export async function startProofPlanes(
     proxyPort,
     dataPlane,
     dataPlanePid: dataPlane.pid,
-    dataPlane,
     async counters() {
       return ((await (await fetch(`${statusUrl}/status`)).json()) as { counters: Record<string, number> }).counters;
     },
