@@ -1,5 +1,6 @@
+import { encodeConfig } from "./config/encoded-config.test-encode.ts";
 import { noTls } from "./config/tls-config.ts";
-import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import type { EndpointSet } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
 import { defaultClientLimits } from "./proxy/client-limits.ts";
@@ -21,7 +22,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
   const sets: EndpointSet[] = [
     { poolKey: "upstream:u", endpoints: [{ ...endpoint, weight: 100, hostHeader: "a.test" }], emptyBecause: null },
   ];
-  const config: WorkerConfig = {
+  const config = encodeConfig({
     publication: 1,
     revision: 1,
     routes: [routeDefaults],
@@ -37,7 +38,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
       },
     ],
     tls: noTls,
-  };
+  });
   const events: string[] = [];
   let wake = () => {};
   const tell = (event: string) => {

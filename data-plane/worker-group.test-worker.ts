@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:net";
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
+import { decodeConfig } from "./config/encoded-config.ts";
 import { TrafficMetrics } from "./proxy/traffic-metrics.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
@@ -23,7 +24,7 @@ port.on("message", (message: ToWorker) => {
     case "config": {
       configCount++;
       sets.push(...message.endpointSets.map(({ poolKey }) => poolKey));
-      const [behaviour, ...numbers] = (message.config.routes[0]?.name ?? "serve").split(",");
+      const [behaviour, ...numbers] = (decodeConfig(message.config).routes[0]?.name ?? "serve").split(",");
       const isFirst = numbers[0] === "once" && Atomics.add(new Int32Array(endpointTable), 0, 1) === 0;
       const isMeant = numbers.length === 0 || isFirst || numbers.includes(String(number));
       take(isMeant ? behaviour! : "serve", message.config.publication);

@@ -2,8 +2,10 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { encodeConfig } from "./config/encoded-config.test-encode.ts";
+import type { EncodedConfig } from "./config/encoded-config.ts";
 import { noTls } from "./config/tls-config.ts";
-import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import type { EndpointSet, RouteConfig } from "./config/worker-config.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { defaultClientLimits } from "./proxy/client-limits.ts";
@@ -12,9 +14,9 @@ import { systemTimers } from "./upstream/timers.ts";
 import { WorkerGroup } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 
-function config(publication: number, behaviour = "serve"): WorkerConfig {
-  const route = { name: behaviour } as WorkerConfig["routes"][number];
-  return { publication, revision: publication, routes: [route], services: [], pools: [], tls: noTls };
+function config(publication: number, behaviour = "serve"): EncodedConfig {
+  const route = { name: behaviour } as RouteConfig;
+  return encodeConfig({ publication, revision: publication, routes: [route], services: [], pools: [], tls: noTls });
 }
 
 /** What a stub worker sends whoever connects; the error's code when there is no whole answer. */

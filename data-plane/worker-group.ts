@@ -1,4 +1,5 @@
-import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import type { EncodedConfig } from "./config/encoded-config.ts";
+import type { EndpointSet } from "./config/worker-config.ts";
 import { ConnectionDealer } from "./connection-dealer.ts";
 import { ListenError } from "./listen-error.ts";
 import { ListenPlaces } from "./listen-places.ts";
@@ -32,7 +33,7 @@ export class WorkerGroup {
   /** Null where workers accept for themselves. */
   readonly #dealer: ConnectionDealer | null;
   readonly #places: ListenPlaces;
-  #config: WorkerConfig | null = null;
+  #config: EncodedConfig | null = null;
   #delivery: { lossCount: number; readonly resolve: (outcome: DeliveryOutcome) => void } | null = null;
   #starting: { readonly resolve: (port: number) => void; readonly reject: (error: Error) => void } | null = null;
   #handOver: { readonly leaver: WorkerThread; readonly successor: WorkerThread } | null = null;
@@ -100,7 +101,7 @@ export class WorkerGroup {
    * apply it, or when too many were lost with it; it is then for the caller to deliver another one.
    * One at a time.
    */
-  deliver(config: WorkerConfig, endpointSets: readonly EndpointSet[]): Promise<DeliveryOutcome> {
+  deliver(config: EncodedConfig, endpointSets: readonly EndpointSet[]): Promise<DeliveryOutcome> {
     if (this.#delivery !== null) throw new Error("the delivery before has not ended");
     this.#config = config;
     this.#losses.configChanged();
@@ -359,10 +360,8 @@ export class WorkerGroup {
     if (thread.role === "serving") this.#promoteSpare();
     this.#fillLater(delayMs);
     if (this.#delivery !== null && ++this.#delivery.lossCount >= LOSSES_MAX) {
-      this.#endDelivery({
-        ok: false,
-        message: `${LOSSES_MAX} workers were lost while applying it; the last: ${cause}`,
-      });
+      const message = `${LOSSES_MAX} workers were lost while applying it; the last: ${cause}`;
+      this.#endDelivery({ ok: false, message });
     } else if (this.#delivery === null && this.#config !== null && withinMinuteOnConfig === LOSSES_MAX) {
       this.#options.onUnfit(this.#config.publication, cause);
     }

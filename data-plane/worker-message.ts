@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
+import type { EncodedConfig } from "./config/encoded-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
-import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import type { EndpointSet } from "./config/worker-config.ts";
 import type { ListeningServers, ListenPlace } from "./listener/proxy-server.ts";
 import type { ClientLimits } from "./proxy/client-limits.ts";
 import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
@@ -37,7 +38,7 @@ export interface WorkerSettings {
 
 /** Main thread to worker. */
 export type ToWorker =
-  | { readonly type: "config"; readonly config: WorkerConfig; readonly endpointSets: readonly EndpointSet[] }
+  | { readonly type: "config"; readonly config: EncodedConfig; readonly endpointSets: readonly EndpointSet[] }
   | { readonly type: "endpoints"; readonly endpointSets: readonly EndpointSet[] }
   | { readonly type: "counters"; readonly id: number }
   /** So many bytes of access log that the worker sent are written, or given up. */

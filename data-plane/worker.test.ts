@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
+import { encodeConfig } from "./config/encoded-config.test-encode.ts";
+import type { EncodedConfig } from "./config/encoded-config.ts";
 import { noTls } from "./config/tls-config.ts";
-import type { EndpointSet, WorkerConfig } from "./config/worker-config.ts";
+import type { EndpointSet, RouteConfig } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import {
   answerText,
@@ -63,7 +65,8 @@ function configFor(
   table: EndpointTable,
   ports: readonly number[],
   publication = 1,
-): { config: WorkerConfig; endpointSets: EndpointSet[] } {
+  route: Partial<RouteConfig> = {},
+): { config: EncodedConfig; endpointSets: EndpointSet[] } {
   const endpoints = ports.map((port) => ({
     row: table.allocateEndpointRow()!,
     address: "127.0.0.1",
@@ -72,16 +75,16 @@ function configFor(
     hostHeader: "a.test",
   }));
   return {
-    config: {
+    config: encodeConfig({
       publication,
       revision: publication,
-      routes: [routeDefaults],
+      routes: [{ ...routeDefaults, ...route }],
       services: [serviceDefaults],
       pools: [
         { key: "upstream:u", name: "u", poolRow: 0, hostHeader: null, isUpstream: true, algorithm: "round-robin" },
       ],
       tls: noTls,
-    },
+    }),
     endpointSets: [{ poolKey: "upstream:u", endpoints, emptyBecause: null }],
   };
 }
@@ -148,12 +151,7 @@ describe("worker", () => {
 
     const worker = start(table, 0);
     const { port } = await worker.hear("listening");
-    const { config, endpointSets } = configFor(table, [taken.port], 3);
-    worker.send({
-      type: "config",
-      config: { ...config, routes: [{ ...routeDefaults, paths: ["~/("] }] },
-      endpointSets,
-    });
+    worker.send({ type: "config", ...configFor(table, [taken.port], 3, { paths: ["~/("] }) });
     expect((await worker.hear("apply-failed")).publication).toBe(3);
     expect(await ask(port)).toContain("no configuration has reached this node yet");
   });

@@ -1,5 +1,6 @@
 import { getHeapStatistics } from "node:v8";
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
+import { decodeConfig } from "./config/encoded-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
@@ -100,7 +101,7 @@ function leave(server: ProxyServer): void {
 function apply(server: ProxyServer, { config, endpointSets }: Extract<ToWorker, { type: "config" }>): void {
   const { publication } = config;
   try {
-    server.apply(config, endpointSets);
+    server.apply(decodeConfig(config), endpointSets);
   } catch (error) {
     tell({ type: "apply-failed", publication, message: messageOf(error) });
     return;

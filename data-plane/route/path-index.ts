@@ -48,8 +48,9 @@ export class PathIndex {
   /** Call `link` after the last one. @param prefix what the path must begin with; "" = any path */
   add(prefix: string, candidate: Candidate): void {
     const node = this.#nodeFor(prefix);
-    node.entry ??= { candidates: [], shorter: null, bestRank: 0 };
-    node.entry.candidates.push(candidate);
+    // With its first candidate: an empty list makes room for 17 at the first push, and most have one.
+    if (node.entry === null) node.entry = { candidates: [candidate], shorter: null, bestRank: 0 };
+    else node.entry.candidates.push(candidate);
   }
 
   /** Orders the candidates and ties each prefix to the next shorter one. */

@@ -12,10 +12,10 @@ const lookup = {
   pairs: (id: string) => ({ c1: [pair], c2: [otherPair] })[id],
 };
 
-function compile(init: MessageInitShape<typeof ServiceSchema>, upstream?: MessageInitShape<typeof UpstreamSchema>) {
+function compile(init: MessageInitShape<typeof ServiceSchema>, shownId?: string) {
   const compilation = new ServiceTlsCompilation(lookup);
   const message = create(ServiceSchema, { host: "a.test", ...init });
-  return compilation.compile(message, upstream && create(UpstreamSchema, upstream));
+  return compilation.compile(message, shownId);
 }
 
 function settingsOf(...given: Parameters<typeof compile>): Omit<UpstreamTlsConfig, "key"> {
@@ -46,9 +46,8 @@ describe("ServiceTlsCompilation", () => {
   });
 
   it("shows the upstream's certificate only where the service names none", () => {
-    const upstream = { clientCertificate: { id: "c2" } };
-    expect(settingsOf({}, upstream).clientPairs).toEqual([otherPair]);
-    expect(settingsOf({ clientCertificate: { id: "c1" } }, upstream).clientPairs).toEqual([pair]);
+    expect(settingsOf({}, "c2").clientPairs).toEqual([otherPair]);
+    expect(settingsOf({ clientCertificate: { id: "c1" } }, "c2").clientPairs).toEqual([pair]);
   });
 
   it("makes one object of equal settings, and another key of any other", () => {

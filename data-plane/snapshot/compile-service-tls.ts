@@ -32,8 +32,8 @@ export class ServiceTlsCompilation {
     return dangling("client_certificate", `there is no certificate ${id}`);
   }
 
-  /** @param upstream the one that the service's host names, if any */
-  compile(service: Service, upstream: Upstream | undefined): Compiled<UpstreamTlsConfig> {
+  /** @param shownId the certificate of the upstream that the service's host names, for a service that names none */
+  compile(service: Service, shownId: string | undefined): Compiled<UpstreamTlsConfig> {
     const caPems: string[] = [];
     for (const [i, id] of service.caCertificates.entries()) {
       const pem = this.#certificates.authority(id);
@@ -44,7 +44,7 @@ export class ServiceTlsCompilation {
     if (depthMax !== null && (depthMax < 0 || depthMax > depthLimit)) {
       return invalid("tls_verify_depth", `${depthMax} is not between 0 and ${depthLimit}`);
     }
-    const clientId = (service.clientCertificate ?? upstream?.clientCertificate)?.id;
+    const clientId = service.clientCertificate?.id ?? shownId;
     const clientPairs = clientId === undefined ? [] : this.#certificates.pairs(clientId);
     if (clientPairs === undefined) return dangling("client_certificate", `there is no certificate ${clientId}`);
     return compiled(

@@ -1,15 +1,25 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { decodeConfig } from "../config/encoded-config.ts";
 import { noTls } from "../config/tls-config.ts";
+import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
 import { limits, route, service, snapshot, target, trial, upstream } from "./compile-snapshot.test-entities.ts";
 import { compileSnapshot, type SnapshotPlan } from "./compile-snapshot.ts";
 
-function planOf(entities: readonly SnapshotEntity[]): SnapshotPlan {
+/** A plan with its content as workers read it. */
+interface ReadPlan extends Omit<SnapshotPlan, "content"> {
+  readonly routes: readonly RouteConfig[];
+  readonly services: readonly ServiceConfig[];
+}
+
+function planOf(entities: readonly SnapshotEntity[]): ReadPlan {
   const outcome = compileSnapshot(snapshot(entities), limits, trial);
   if (!outcome.ok) throw new Error(JSON.stringify(outcome.refusal));
-  return outcome.plan;
+  const { content, ...plan } = outcome.plan;
+  const { routes, services } = decodeConfig({ ...plan, pools: [], content });
+  return { ...plan, routes, services };
 }
 
 const u = upstream({ id: "u1", name: "backend" });

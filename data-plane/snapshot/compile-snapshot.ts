@@ -13,8 +13,8 @@ import { type Route, RouteSchema } from "../../proto/gen/penstock/config/v1/rout
 import { type Service, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { type Upstream, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { type ConfigContent, ConfigContentWriter } from "../config/encoded-config.ts";
 import type { TlsConfig } from "../config/tls-config.ts";
-import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
 import { compileRoute } from "./compile-route.ts";
@@ -38,12 +38,12 @@ export interface SnapshotLimits {
 export interface SnapshotPlan {
   readonly publication: number;
   readonly revision: number;
-  readonly routes: readonly RouteConfig[];
-  readonly services: readonly ServiceConfig[];
   readonly pools: readonly PoolPlan[];
   readonly tls: TlsConfig;
   /** Of all certificates, also of those that only targets are shown. */
   readonly expiries: readonly CertificateExpiry[];
+  /** The routes and services. */
+  readonly content: ConfigContent;
 }
 
 export type CompileOutcome =
@@ -67,20 +67,20 @@ export function compileSnapshot(
   return { ok: true, plan: { publication, revision, ...outcome.parts } };
 }
 
-type Parts = Pick<SnapshotPlan, "routes" | "services" | "pools" | "tls" | "expiries">;
+type Parts = Pick<SnapshotPlan, "pools" | "content" | "tls" | "expiries">;
 
-/** Entities of a kind, by id, in the order in which they came. */
-interface Decoded {
-  readonly ca_certificate: Map<string, CaCertificate>;
-  readonly certificate: Map<string, Certificate>;
-  readonly sni: Map<string, Sni>;
-  readonly ticket_key: Map<string, TicketKey>;
-  readonly upstream: Map<string, Upstream>;
-  readonly target: Map<string, Target>;
-  readonly service: Map<string, Service>;
-  readonly route: Map<string, Route>;
+/** Bodies of a kind, by id, in the order in which they came. */
+interface Bodies {
+  readonly ca_certificate: Map<string, Uint8Array>;
+  readonly certificate: Map<string, Uint8Array>;
+  readonly sni: Map<string, Uint8Array>;
+  readonly ticket_key: Map<string, Uint8Array>;
+  readonly upstream: Map<string, Uint8Array>;
+  readonly target: Map<string, Uint8Array>;
+  readonly service: Map<string, Uint8Array>;
+  readonly route: Map<string, Uint8Array>;
 }
-type KnownKind = keyof Decoded;
+type KnownKind = keyof Bodies;
 
 const DECODERS: { readonly [K in KnownKind]: (body: Uint8Array) => MessageOf[K] } = {
   ca_certificate: (body) => fromBinary(CaCertificateSchema, body),
@@ -103,12 +103,22 @@ interface MessageOf {
   route: Route;
 }
 
-/** One run over one snapshot. Kinds are compiled in the order of their references, what is referred to first. */
+/** A target as a member of its pool, with what decides its place there. */
+interface AgedMember extends Pick<Target, "id" | "createdAt"> {
+  readonly member: PoolMember;
+}
+
+/**
+ * One run over one snapshot. Kinds are compiled in the order of their references: certificates, upstreams, targets, services,
+ * routes.
+ * Each entity is decoded, compiled and encoded for the workers before the next one: of a large state nothing but the
+ * result is ever in memory as a whole.
+ */
 class Compilation {
   readonly #limits: SnapshotLimits;
   readonly #tls: TlsCompilation;
   readonly #serviceTls: ServiceTlsCompilation;
-  readonly #decoded: Decoded = {
+  readonly #bodies: Bodies = {
     ca_certificate: new Map(),
     certificate: new Map(),
     sni: new Map(),
@@ -118,11 +128,13 @@ class Compilation {
     service: new Map(),
     route: new Map(),
   };
-  readonly #upstreamPools = new Map<string, { plan: PoolPlan; targets: { target: Target; member: PoolMember }[] }>();
+  readonly #upstreamPools = new Map<string, { plan: PoolPlan; members: AgedMember[] }>();
+  /** Id of the certificate that an upstream's targets are shown, by the upstream's name. */
+  readonly #shownByUpstream = new Map<string, string>();
   readonly #upstreamIdByName = new Map<string, string>();
   readonly #services: ServicePlan[] = [];
   readonly #serviceIndexById = new Map<string, number>();
-  readonly #routes: RouteConfig[] = [];
+  readonly #content = new ConfigContentWriter();
 
   constructor(limits: SnapshotLimits, trial: CertificateTrial) {
     this.#limits = limits;
@@ -132,7 +144,7 @@ class Compilation {
 
   run(entities: readonly SnapshotEntity[]): { ok: true; parts: Parts } | { ok: false; refusal: Refusal } {
     for (const entity of entities) {
-      const problem = this.#decode(entity);
+      const problem = this.#sortIn(entity);
       if (problem !== null) return { ok: false, refusal: refusalOf(problem, entity.kind, entity.id, "") };
     }
     const refusal =
@@ -159,28 +171,18 @@ class Compilation {
     );
   }
 
-  #decode(entity: SnapshotEntity): EntityProblem | null {
-    if (!isKnownKind(entity.kind)) {
-      const message = `this version knows no kind ${JSON.stringify(entity.kind)}`;
-      return { reason: "unknown_kind", field: "", message };
+  #sortIn({ kind, id, body }: SnapshotEntity): EntityProblem | null {
+    if (!isKnownKind(kind)) {
+      return { reason: "unknown_kind", field: "", message: `this version knows no kind ${JSON.stringify(kind)}` };
     }
-    const decoded: Map<string, MessageOf[KnownKind]> = this.#decoded[entity.kind];
-    const limit = this.#limitOf(entity.kind);
-    if (decoded.size >= limit) {
-      return { reason: "limit_exceeded", field: "", message: `more than ${limit} of kind ${entity.kind}` };
+    const bodies = this.#bodies[kind];
+    const limit = this.#limitOf(kind);
+    if (bodies.size >= limit) {
+      return { reason: "limit_exceeded", field: "", message: `more than ${limit} of kind ${kind}` };
     }
-    if (entity.id === "") return { reason: "invalid_entity", field: "id", message: "is missing" };
-    if (decoded.has(entity.id)) return { reason: "duplicate_entity", field: "id", message: "comes twice" };
-    let message: MessageOf[KnownKind];
-    try {
-      message = DECODERS[entity.kind](entity.body);
-    } catch (cause) {
-      return { reason: "undecodable_entity", field: "", message: `cannot be decoded: ${(cause as Error).message}` };
-    }
-    if (message.id !== entity.id) {
-      return { reason: "invalid_entity", field: "id", message: `differs from the one in the body, ${message.id}` };
-    }
-    decoded.set(entity.id, message);
+    if (id === "") return { reason: "invalid_entity", field: "id", message: "is missing" };
+    if (bodies.has(id)) return { reason: "duplicate_entity", field: "id", message: "comes twice" };
+    bodies.set(id, body);
     return null;
   }
 
@@ -203,10 +205,11 @@ class Compilation {
     add: (message: MessageOf[K]) => Compiled<unknown>,
     name: (message: MessageOf[K]) => string,
   ): Refusal | null {
-    const messages = this.#decoded[kind] as unknown as Map<string, MessageOf[K]>;
-    for (const [id, message] of messages) {
-      const added = add(message);
-      if (!added.ok) return refusalOf(added.problem, kind, id, name(message));
+    for (const [id, body] of this.#bodies[kind]) {
+      const message = decode(kind, id, body);
+      if (!message.ok) return refusalOf(message.problem, kind, id, "");
+      const added = add(message.value);
+      if (!added.ok) return refusalOf(added.problem, kind, id, name(message.value));
     }
     return null;
   }
@@ -218,7 +221,9 @@ class Compilation {
     if (!shown.ok) return shown;
     if (this.#upstreamIdByName.has(upstream.name)) return invalid("name", "another upstream has it");
     this.#upstreamIdByName.set(upstream.name, upstream.id);
-    this.#upstreamPools.set(upstream.id, { plan: pool.value, targets: [] });
+    if (upstream.clientCertificate !== undefined)
+      this.#shownByUpstream.set(upstream.name, upstream.clientCertificate.id);
+    this.#upstreamPools.set(upstream.id, { plan: pool.value, members: [] });
     return pool;
   }
 
@@ -228,16 +233,15 @@ class Compilation {
     if (upstreamId === "") return invalid("upstream", "is missing");
     if (pool === undefined) return dangling("upstream", `there is no upstream ${upstreamId}`);
     const member = compileTarget(target);
-    if (member.ok && member.value !== null) pool.targets.push({ target, member: member.value });
+    const { id, createdAt } = target;
+    if (member.ok && member.value !== null) pool.members.push({ id, createdAt, member: member.value });
     return member;
   }
 
   #addService(service: Service): Compiled<unknown> {
     const plan = compileService(service);
     if (!plan.ok) return plan;
-    const upstreamId = this.#upstreamIdByName.get(plan.value.hostPool.name);
-    const upstream = upstreamId === undefined ? undefined : this.#decoded.upstream.get(upstreamId);
-    const tls = this.#serviceTls.compile(service, upstream);
+    const tls = this.#serviceTls.compile(service, this.#shownByUpstream.get(plan.value.hostPool.name));
     // A disabled service is checked like any other, then left out with its routes.
     if (!tls.ok || service.enabled === false) return tls;
     this.#serviceIndexById.set(service.id, this.#services.length);
@@ -247,13 +251,13 @@ class Compilation {
 
   #addRoute(route: Route): Compiled<unknown> {
     const serviceId = route.service === undefined ? null : route.service.id;
-    if (serviceId !== null && !this.#decoded.service.has(serviceId)) {
+    if (serviceId !== null && !this.#bodies.service.has(serviceId)) {
       return dangling("service", `there is no service ${serviceId}`);
     }
     const config = compileRoute(route);
     if (!config.ok) return config;
     const serviceIndex = serviceId === null ? -1 : this.#serviceIndexById.get(serviceId);
-    if (serviceIndex !== undefined) this.#routes.push({ ...config.value, serviceIndex });
+    if (serviceIndex !== undefined) this.#content.addRoute({ ...config.value, serviceIndex });
     return compiled(null);
   }
 
@@ -266,24 +270,35 @@ class Compilation {
       poolIndexByKey.set(pool.key, index);
       return index;
     };
-    for (const { plan, targets } of this.#upstreamPools.values()) {
-      place({ ...plan, members: targets.sort(byAge).map(({ member }) => member) });
+    for (const { plan, members } of this.#upstreamPools.values()) {
+      place({ ...plan, members: members.sort(byAge).map(({ member }) => member) });
     }
-    const services = this.#services.map(({ hostPool, ...service }): ServiceConfig => {
+    for (const { hostPool, ...service } of this.#services) {
       const upstreamId = this.#upstreamIdByName.get(hostPool.name);
       // An upstream's name is virtual: it is never looked up in DNS.
       const poolIndex = upstreamId === undefined ? place(hostPool) : poolIndexByKey.get(`upstream:${upstreamId}`)!;
-      return { ...service, poolIndex };
-    });
-    return { routes: this.#routes, services, pools, tls: this.#tls.config(), expiries: this.#tls.expiries() };
+      this.#content.addService({ ...service, poolIndex });
+    }
+    return { pools, content: this.#content.finish(), tls: this.#tls.config(), expiries: this.#tls.expiries() };
   }
 }
 
+function decode<K extends KnownKind>(kind: K, id: string, body: Uint8Array): Compiled<MessageOf[K]> {
+  let message: MessageOf[K];
+  try {
+    message = DECODERS[kind](body);
+  } catch (cause) {
+    const problem = `cannot be decoded: ${(cause as Error).message}`;
+    return { ok: false, problem: { reason: "undecodable_entity", field: "", message: problem } };
+  }
+  return message.id === id ? compiled(message) : invalid("id", `differs from the one in the body, ${message.id}`);
+}
+
 /** Oldest first, so that round-robin goes in the order in which the targets were added, on every node. */
-function byAge(a: { target: Target }, b: { target: Target }): number {
-  const [first, second] = [a.target.createdAt, b.target.createdAt];
+function byAge(a: AgedMember, b: AgedMember): number {
+  const [first, second] = [a.createdAt, b.createdAt];
   const seconds = Number((first?.seconds ?? 0n) - (second?.seconds ?? 0n));
-  return seconds || (first?.nanos ?? 0) - (second?.nanos ?? 0) || (a.target.id < b.target.id ? -1 : 1);
+  return seconds || (first?.nanos ?? 0) - (second?.nanos ?? 0) || (a.id < b.id ? -1 : 1);
 }
 
 function isKnownKind(kind: string): kind is KnownKind {

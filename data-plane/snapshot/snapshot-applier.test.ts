@@ -1,7 +1,8 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
-import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
+import type { EncodedConfig } from "../config/encoded-config.ts";
+import type { EndpointSet } from "../config/worker-config.ts";
 import { EndpointResolver } from "../upstream/endpoint-resolver.ts";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
@@ -29,7 +30,7 @@ function snapshot(publication: number, ...services: MessageInitShape<typeof Serv
 /** An applier over workers that accept every publication but those in `bad`. */
 function rig(bad: readonly number[] = []) {
   const timers = new FakeTimers();
-  const delivered: { config: WorkerConfig; sets: readonly EndpointSet[] }[] = [];
+  const delivered: { config: EncodedConfig; sets: readonly EndpointSet[] }[] = [];
   const events: string[] = [];
   const names = new NameResolver({
     lookup: () => new Promise(() => {}),

@@ -1,4 +1,5 @@
-import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
+import type { EncodedConfig } from "../config/encoded-config.ts";
+import type { EndpointSet } from "../config/worker-config.ts";
 import type { EndpointResolver, ResolvedPools } from "../upstream/endpoint-resolver.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./apply-snapshot.ts";
 import { compileSnapshot, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
@@ -8,7 +9,7 @@ import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";
 export interface ConfigDelivery {
   /** Resolves when every worker serves the config, or when it is clear that they will not all. */
   deliver(
-    config: WorkerConfig,
+    config: EncodedConfig,
     endpointSets: readonly EndpointSet[],
   ): Promise<{ readonly ok: true } | { readonly ok: false; readonly message: string }>;
   /** Leaves every worker without a config. */
@@ -139,16 +140,10 @@ export class SnapshotApplier {
   }
 }
 
-function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): WorkerConfig {
+function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): EncodedConfig {
+  const { publication, revision, content } = plan;
   const pools = plan.pools.map(({ members: _, ...pool }, i) => ({ ...pool, poolRow: poolRows[i]! }));
-  return {
-    publication: plan.publication,
-    revision: plan.revision,
-    routes: plan.routes,
-    services: plan.services,
-    pools,
-    tls: plan.tls,
-  };
+  return { publication, revision, pools, content, tls: plan.tls };
 }
 
 function isSame(one: AppliedSnapshot | undefined, other: AppliedSnapshot): boolean {

@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   EntitySchema,
@@ -27,8 +27,19 @@ const FRAME_ENTITY_COUNT = 1_000;
  * A snapshot as the bytes of a file: magic with version, then frames of {length, 4 bytes big-endian; message}: a
  * SnapshotBegin and SnapshotChunks as on the stream; then SHA-256 of all before. The state hash covers the content
  * only; the digest also covers what names it (epoch, publication), so that no bit of the file may flip unseen.
+ *
+ * Yields them part by part, about 200 KB each: a large state as a whole would be in memory three times over.
  */
-export function encodeSnapshotBytes(snapshot: ReceivedSnapshot): Buffer {
+export function* encodeSnapshotBytes(snapshot: ReceivedSnapshot): Generator<Uint8Array> {
+  const digest = createHash("sha256");
+  for (const part of contentParts(snapshot)) {
+    digest.update(part);
+    yield part;
+  }
+  yield digest.digest();
+}
+
+function* contentParts(snapshot: ReceivedSnapshot): Generator<Uint8Array> {
   const { epoch, publication, revision, stateHash, entities } = snapshot;
   const begin = create(SnapshotBeginSchema, {
     epoch: { counter: BigInt(epoch.counter), id: epoch.id },
@@ -38,16 +49,15 @@ export function encodeSnapshotBytes(snapshot: ReceivedSnapshot): Buffer {
     entityCount: BigInt(entities.length),
     byteCount: BigInt(entities.reduce((sum, { body }) => sum + body.length, 0)),
   });
-  const parts: Uint8Array[] = [MAGIC, ...frame(toBinary(SnapshotBeginSchema, begin))];
+  yield MAGIC;
+  yield frame(toBinary(SnapshotBeginSchema, begin));
   for (let first = 0; first < entities.length; first += FRAME_ENTITY_COUNT) {
     const chunk = create(SnapshotChunkSchema, {
       publication: begin.publication,
       entities: entities.slice(first, first + FRAME_ENTITY_COUNT).map((entity) => create(EntitySchema, entity)),
     });
-    parts.push(...frame(toBinary(SnapshotChunkSchema, chunk)));
+    yield frame(toBinary(SnapshotChunkSchema, chunk));
   }
-  const content = Buffer.concat(parts);
-  return Buffer.concat([content, hash("sha256", content, "buffer")]);
 }
 
 /** Reads what `encodeSnapshotBytes` wrote; everything in it is verified before anything is returned. */
@@ -93,10 +103,10 @@ function decodeContent(content: Buffer): DecodedSnapshot {
   return { ok: true, snapshot };
 }
 
-function frame(message: Uint8Array): Uint8Array[] {
+function frame(message: Uint8Array): Buffer {
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32BE(message.length);
-  return [length, message];
+  return Buffer.concat([length, message]);
 }
 
 function* framesOf(content: Buffer): Generator<Uint8Array> {

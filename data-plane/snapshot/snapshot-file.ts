@@ -132,10 +132,10 @@ async function restorePrevious(folder: string, publication: number, fileMaxBytes
   }
 }
 
-async function writeDurably(file: string, bytes: Buffer): Promise<void> {
+async function writeDurably(file: string, parts: Iterable<Uint8Array>): Promise<void> {
   const handle = await open(file, "wx", 0o600);
   try {
-    await handle.writeFile(bytes);
+    for (const part of parts) await handle.writeFile(part);
     await handle.sync();
   } finally {
     await handle.close();

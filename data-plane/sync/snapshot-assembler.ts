@@ -1,6 +1,6 @@
-import type { Entity, SnapshotBegin, SnapshotChunk, SnapshotEnd } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import type { SnapshotBegin, SnapshotChunk, SnapshotEnd } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash, StateHash } from "../../proto/state-hash.ts";
-import type { ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
+import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "../snapshot/apply-snapshot.ts";
 
 export interface SnapshotLimits {
   readonly entityMaxCount: number;
@@ -43,7 +43,7 @@ export class SnapshotAssembler {
   readonly head: SnapshotHead;
   readonly #entityCount: number;
   readonly #byteCount: number;
-  readonly #entities: Entity[] = [];
+  readonly #entities: SnapshotEntity[] = [];
   #receivedBytes = 0;
 
   /** @param begin that `head` was read from */
@@ -58,9 +58,9 @@ export class SnapshotAssembler {
     if (Number(chunk.publication) !== this.head.publication) {
       return refusalOf("invalid_snapshot", `a chunk of publication ${chunk.publication} came in between`);
     }
-    for (const entity of chunk.entities) {
-      this.#receivedBytes += entity.body.length;
-      this.#entities.push(entity);
+    for (const { kind, id, body } of chunk.entities) {
+      this.#receivedBytes += body.length;
+      this.#entities.push({ kind, id, body });
     }
     if (this.#entities.length > this.#entityCount || this.#receivedBytes > this.#byteCount) {
       return refusalOf("invalid_snapshot", "more came than the snapshot announced");
@@ -87,8 +87,7 @@ export class SnapshotAssembler {
     if (!isSameHash(state.digest(), this.head.stateHash)) {
       return refused("hash_mismatch", "the state hash of what came is not the one that was announced");
     }
-    const entities = this.#entities.map(({ kind, id, body }) => ({ kind, id, body }));
-    return { ok: true, snapshot: { ...this.head, entities } };
+    return { ok: true, snapshot: { ...this.head, entities: this.#entities } };
   }
 }
 
@@ -101,7 +100,7 @@ function refused(reason: string, message: string): Assembled {
   return { ok: false, refusal: refusalOf(reason, message) };
 }
 
-function entityIdentity({ kind, id }: Entity): Pick<Refusal, "entityKind" | "entityId"> {
+function entityIdentity({ kind, id }: SnapshotEntity): Pick<Refusal, "entityKind" | "entityId"> {
   return { entityKind: kind, entityId: id };
 }
 

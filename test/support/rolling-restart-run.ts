@@ -26,7 +26,7 @@ async function run(order: RollingRestartOrder): Promise<RollingRestartOutcome> {
   const target = await startProofTarget();
   // Connections that come without a pause are taken until the drain time is over; that can be short here.
   const start =
-    order.subject === "penstock" ? penstock(order.keptCount === null ? "1s" : "30s") : peers[order.subject]!.start;
+    order.subject === "penstock" ? penstock(order.keptCount === null ? "2s" : "30s") : peers[order.subject]!.start;
   const subject = await start(target.port, folder);
   const startedAtMs = performance.now();
   const load = startConnectionLoad({ ...order, port: subject.port, path: "/p?bytes=100" });

@@ -97,12 +97,13 @@ export function penstock(drainTimeout: string): StartSubject {
 
 function nginxConfig(port: number, targetPort: number): string {
   return `
-daemon off;
+# Under the process that started it, nginx takes SIGUSR2 for one sent to the new binary, and ignores it.
+daemon on;
 # In a namespace of its own there is nobody else to become.
 ${process.getuid?.() === 0 ? "user root;" : ""}
 worker_processes ${workerCount};
 pid nginx.pid;
-error_log stderr error;
+error_log error.log error;
 events { worker_connections 4096; }
 http {
   access_log off;
@@ -124,7 +125,7 @@ async function startNginx(targetPort: number, folder: string) {
   const pidFile = join(folder, "nginx.pid");
   mkdirSync(join(folder, "temp"));
   writeFileSync(join(folder, "nginx.conf"), nginxConfig(port, targetPort));
-  await untilServing(port, runProcess(pathOf("nginx")!, ["-p", folder, "-c", "nginx.conf", "-e", "stderr"]));
+  await untilServing(port, runProcess(pathOf("nginx")!, ["-p", folder, "-c", "nginx.conf", "-e", "error.log"]));
   const masterPid = () => {
     try {
       return Number(readFileSync(pidFile, "utf8"));
