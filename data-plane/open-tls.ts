@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import type { TlsSettings } from "./config/tls-settings.ts";
+import { probeTlsReadMode } from "./listener/accepted-tls-socket.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { StartError } from "./start-error.ts";
 import {
@@ -40,6 +41,7 @@ export async function openTls(options: DataPlaneOptions, folder: string): Promis
       handshakesMax: options.tlsHandshakesMax,
       certificatesReadyMax: options.tlsCertificatesReadyMax,
       checksServerNames: options.sniCheck === "certificate",
+      readMode: await probeTlsReadMode(pair),
       ticketKey: randomBytes(48),
     },
   };

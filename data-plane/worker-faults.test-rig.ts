@@ -1,5 +1,7 @@
 import { encodeConfig } from "./config/encoded-config.test-encode.ts";
-import { noTls } from "./config/tls-config.ts";
+import type { EncodedConfig } from "./config/encoded-config.ts";
+import { noTls, type TlsConfig } from "./config/tls-config.ts";
+import type { TlsSettings } from "./config/tls-settings.ts";
 import type { EndpointSet } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
@@ -12,10 +14,17 @@ export interface WorkersRigOptions {
   /** Accepting in main deals connections to the two workers in turn. */
   readonly acceptIn: "main" | "worker";
   readonly answerTimeoutMs?: number;
+  /** Takes connections over TLS as well. */
+  readonly tls?: { readonly settings: TlsSettings; readonly config: TlsConfig };
 }
 
+const poolDefaults = {
+  ...{ key: "upstream:u", name: "u", hostHeader: null },
+  ...{ isUpstream: true, algorithm: "round-robin" as const },
+};
+
 /** Two real workers and a spare before a backend. They do what worker-faults.test-worker.ts is told to. */
-export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: WorkersRigOptions) {
+export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: WorkersRigOptions) {
   const backend = await openBackend((_, socket) => void setImmediate(() => socket.write(answerText("ok"))));
   const table = EndpointTable.create({ endpointRowsMax: 8, poolRowsMax: 2, columnsMax: workerNumbers(2) });
   const endpoint = { row: table.allocateEndpointRow()!, address: "127.0.0.1", port: backend.port };
@@ -27,17 +36,8 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
     revision: 1,
     routes: [routeDefaults],
     services: [serviceDefaults],
-    pools: [
-      {
-        key: "upstream:u",
-        name: "u",
-        poolRow: table.allocatePoolRow()!,
-        hostHeader: null,
-        isUpstream: true,
-        algorithm: "round-robin",
-      },
-    ],
-    tls: noTls,
+    pools: [{ ...poolDefaults, poolRow: table.allocatePoolRow()! }],
+    tls: tls?.config ?? noTls,
   });
   const events: string[] = [];
   let wake = () => {};
@@ -54,7 +54,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
     reusePort: true,
     proxyHosts: ["127.0.0.1"],
     proxyPort: 0,
-    tlsPlace: null,
+    tlsPlace: tls === undefined ? null : { hosts: ["127.0.0.1"], port: 0 },
     endpointTable: table.buffer,
     version: "0.0.0",
     settings: {
@@ -64,7 +64,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
       accessLogSample: null,
       metricsSeriesMax: 10,
       limits: defaultClientLimits,
-      tls: null,
+      tls: tls?.settings ?? null,
       nodeLoad: NodeLoad.create(workerNumbers(2)).buffer,
     },
     resourceLimits: { maxOldGenerationSizeMb: 64 },
@@ -95,7 +95,11 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000 }: Worker
     group.close();
     await backend.close();
   };
-  return { group, table, port, events, until, close };
+  const deliver = async (next: Partial<EncodedConfig>) => {
+    const outcome = await group.deliver({ ...config, ...next }, sets);
+    if (!outcome.ok) throw new Error(outcome.message);
+  };
+  return { group, table, port, events, until, deliver, close };
 }
 
 /** Has a worker do what it never should. */

@@ -15,6 +15,8 @@ export interface TlsSettings {
   readonly certificatesReadyMax: number;
   /** Whether a request's host has to be one that its connection's certificate is served for. */
   readonly checksServerNames: boolean;
+  /** How secure sockets are read: into our own memory, or by events where that does not work. */
+  readonly readMode: "onread" | "events";
   /** 48 bytes: what tickets are encrypted with where the configuration has no key. The same in all workers. */
   readonly ticketKey: Uint8Array;
 }

@@ -4,14 +4,8 @@ import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
 import { SeededRandom } from "../../test/fuzz/seeded-random.ts";
 import { answerText, get, openBackend, type Rig, until } from "./proxy-server.test-rig.ts";
-import {
-  authority,
-  certificateConfig,
-  openTlsRig,
-  serverCertificate,
-  TlsClient,
-  tlsConfig,
-} from "./tls-server.test-rig.ts";
+import { certificateConfig, openTlsRig, serverCertificate, TlsClient, tlsConfig } from "./tls-server.test-rig.ts";
+import { authority } from "./tls-settings.test-rig.ts";
 
 const opened: { close(): unknown }[] = [];
 afterEach(async () => {

@@ -10,6 +10,7 @@ import {
   post,
   Rig,
   type RigOptions,
+  type Transport,
   until,
 } from "./proxy-server.test-rig.ts";
 
@@ -18,7 +19,7 @@ afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
 
-async function rig(options: RigOptions): Promise<Rig> {
+async function openRig(options: RigOptions): Promise<Rig> {
   const made = await Rig.open(options);
   opened.push(made);
   return made;
@@ -38,7 +39,9 @@ async function rawBackend(onConnection: Parameters<typeof openRawBackend>[0]): P
 
 const hello = () => backend((_, socket) => void socket.write(answerText("hello")));
 
-describe("hostile requests", () => {
+describe.each<Transport>(["plain", "TLS"])("hostile requests, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it.each([
     ["a broken request line", "nonsense\r\n\r\n", 400],
     ["TLS on the plain port", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "\x00".repeat(80), 400],
@@ -169,7 +172,9 @@ describe("hostile requests", () => {
   });
 });
 
-describe("S16: hostile answers", () => {
+describe.each<Transport>(["plain", "TLS"])("S16: hostile answers, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it.each([
     ["garbage", "SSH-2.0-OpenSSH_9\r\n\r\n"],
     ["two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"],
@@ -252,7 +257,9 @@ describe("S16: hostile answers", () => {
   });
 });
 
-describe("lost attempts", () => {
+describe.each<Transport>(["plain", "TLS"])("lost attempts, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it("goes elsewhere with any method, and takes the refusing endpoint out once", async () => {
     const target = await backend((request, socket) => void socket.write(answerText(request.body)));
     const proxy = await rig({ ports: [await closedPort(), target.port] });
@@ -333,7 +340,7 @@ describe("lost attempts", () => {
     const client = proxy.client().send(get("/"));
     await until(() => target.requests.length === 1);
     // A FIN alone may come from a client that still waits for its answer.
-    client.socket.resetAndDestroy();
+    client.reset();
     await until(() => target.sockets.size === 0);
     expect(proxy.counter("client_aborts")).toBe(1);
     expect(proxy.counter("attempts_lost")).toBe(0);

@@ -11,6 +11,7 @@ import {
   type RawMessage,
   Rig,
   type RigOptions,
+  type Transport,
   until,
 } from "./proxy-server.test-rig.ts";
 
@@ -19,7 +20,7 @@ afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
 
-async function rig(options: RigOptions): Promise<Rig> {
+async function openRig(options: RigOptions): Promise<Rig> {
   const made = await Rig.open(options);
   opened.push(made);
   return made;
@@ -44,7 +45,9 @@ const chunkedPost = (lines: string, trailers: string) =>
 const chunkedAnswer = (lines: string, trailers: string) =>
   `HTTP/1.1 200 OK\r\n${lines}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n${trailers}\r\n`;
 
-describe("a last request", () => {
+describe.each<Transport>(["plain", "TLS"])("a last request, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it.each([
     ["alone: closed at once", ""],
     ["with more behind it: closed once the client has ended too", get("/never")],
@@ -66,7 +69,9 @@ describe("a last request", () => {
   });
 });
 
-describe("trailers", () => {
+describe.each<Transport>(["plain", "TLS"])("trailers, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   const sent = "Digest: x\r\nHost: evil\r\nAuthorization: y\r\nContent-Length: 7\r\nX-Named: z\r\nGrpc-Status: 0\r\n";
   const kept = "3\r\nabc\r\n0\r\nDigest: x\r\nGrpc-Status: 0\r\n\r\n";
 
@@ -140,7 +145,9 @@ describe("trailers", () => {
   });
 });
 
-describe("a client that closes its sending half", () => {
+describe.each<Transport>(["plain", "TLS"])("a client that closes its sending half, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it.each([
     ["a request without a body", get("/a")],
     ["a request with a body", post("/a", "body")],
@@ -200,7 +207,9 @@ describe("a client that closes its sending half", () => {
   });
 });
 
-describe("pipelined requests", () => {
+describe.each<Transport>(["plain", "TLS"])("pipelined requests, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it("that we answer ourselves are answered in one write", async () => {
     const proxy = await rig({ ports: [], routes: [{ paths: ["/only"] }] });
     const client = proxy.client();
@@ -291,7 +300,9 @@ describe("pipelined requests", () => {
   });
 });
 
-describe("HTTP/1.0 servers", () => {
+describe.each<Transport>(["plain", "TLS"])("HTTP/1.0 servers, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it.each([
     ["a length, without keep-alive", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", 3],
     ["a length and keep-alive", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello", 1],

@@ -1,7 +1,16 @@
 import { createHash, type Hash } from "node:crypto";
 import type { Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { answerText, get, openBackend, openRawBackend, Rig, type RigOptions, until } from "./proxy-server.test-rig.ts";
+import {
+  answerText,
+  get,
+  openBackend,
+  openRawBackend,
+  Rig,
+  type RigOptions,
+  type Transport,
+  until,
+} from "./proxy-server.test-rig.ts";
 
 const opened: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -15,7 +24,7 @@ afterEach(async () => {
   }
 });
 
-async function rig(options: RigOptions): Promise<Rig> {
+async function openRig(options: RigOptions): Promise<Rig> {
   const made = await Rig.open(options);
   opened.push(made);
   return made;
@@ -100,7 +109,9 @@ async function settled(figure: () => number): Promise<number> {
   }
 }
 
-describe("large bodies", () => {
+describe.each<Transport>(["plain", "TLS", "TLS by events"])("large bodies, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it("flow up at the pace of the server, whole and without piling up", async () => {
     let sink: BodySink | null = null;
     const target = await rawBackend((socket) => {

@@ -1,8 +1,11 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { noTls, type TlsConfig } from "../config/tls-config.ts";
+import type { TlsSettings } from "../config/tls-settings.ts";
 import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
 import { type ListenPlace, ProxyServer, type ProxyServerOptions } from "./proxy-server.ts";
+import { tlsSettings } from "./tls-settings.test-rig.ts";
 
 /** A message as it came over a socket: its head's text and its body, still in its framing. */
 export interface RawMessage {
@@ -113,12 +116,15 @@ export class RawClient {
   readonly socket: Socket;
   /** How the proxy ended the connection. */
   readonly closed: Promise<"end" | "reset">;
+  /** Itself, or what carries it. */
+  readonly #carrier: Socket;
   readonly #reader = new MessageReader();
   #wake: () => void = () => {};
   #isClosed = false;
 
-  constructor(port: number, localAddress = "127.0.0.1") {
-    this.socket = connect({ port, host: "127.0.0.1", localAddress, noDelay: true });
+  constructor(port: number, localAddress = "127.0.0.1", isTls = false) {
+    this.#carrier = connect({ port, host: "127.0.0.1", localAddress, noDelay: true });
+    this.socket = isTls ? connectTls({ socket: this.#carrier, rejectUnauthorized: false }) : this.#carrier;
     this.closed = new Promise((resolve) => {
       let outcome: "end" | "reset" = "end";
       this.socket.on("error", () => {
@@ -162,6 +168,11 @@ export class RawClient {
   close(): void {
     this.socket.destroy();
   }
+
+  /** Ends the connection with an RST. */
+  reset(): void {
+    this.#carrier.resetAndDestroy();
+  }
 }
 
 export const routeDefaults: RouteConfig = {
@@ -198,6 +209,9 @@ export const serviceDefaults: ServiceConfig = {
   poolIndex: 0,
 };
 
+/** Over TLS, what is read comes by `onread`, or by events. */
+export type Transport = "plain" | "TLS" | "TLS by events";
+
 export interface RigOptions {
   readonly ports: readonly number[];
   readonly routes?: readonly Partial<RouteConfig>[];
@@ -205,8 +219,10 @@ export interface RigOptions {
   readonly hostHeader?: string;
   readonly tls?: TlsConfig;
   readonly server?: Partial<ProxyServerOptions & ListenPlace>;
-  /** Whether a port is opened for TLS; its settings are the server's. */
-  readonly listensForTls?: boolean;
+  /** Opens a port for TLS. */
+  readonly tlsSettings?: Partial<TlsSettings>;
+  /** How the rig's clients connect; over TLS by its defaults, unless told otherwise. Default: plain. */
+  readonly transport?: Transport;
 }
 
 /** A proxy in this thread, in front of backends on the given ports. */
@@ -218,6 +234,7 @@ export class Rig {
   readonly #poolRow: number;
   readonly #clients: RawClient[] = [];
   #publication = 0;
+  #isPlain = true;
 
   private constructor(server: ProxyServer, table: EndpointTable, ejected: string[], defects: unknown[]) {
     this.server = server;
@@ -231,6 +248,10 @@ export class Rig {
     const table = EndpointTable.create({ endpointRowsMax: 64, poolRowsMax: 8 });
     const ejected: string[] = [];
     const defects: unknown[] = [];
+    const isPlain = (options?.transport ?? "plain") === "plain";
+    const readMode = options?.transport === "TLS by events" ? "events" : "onread";
+    const hasTls = !isPlain || options?.tlsSettings !== undefined;
+    const settings = hasTls ? tlsSettings({ readMode, ...options?.tlsSettings }) : null;
     const place = { hosts: ["127.0.0.1"], port: 0, reusePort: false };
     const server = await ProxyServer.open(
       {
@@ -239,11 +260,13 @@ export class Rig {
         version: "0.0.1",
         onEjected: (poolKey, row, cause) => ejected.push(`${poolKey} ${row} ${cause}`),
         onDefect: (error) => defects.push(error),
+        tls: settings,
         ...options?.server,
       },
-      options?.listensForTls === true ? place : null,
+      settings === null ? null : place,
     );
     const rig = new Rig(server, table, ejected, defects);
+    rig.#isPlain = isPlain;
     if (options !== null) rig.apply(options);
     return rig;
   }
@@ -279,7 +302,8 @@ export class Rig {
 
   /** @param localAddress where the client comes from */
   client(localAddress = "127.0.0.1"): RawClient {
-    const client = new RawClient(this.server.port, localAddress);
+    const port = this.#isPlain ? this.server.port : this.server.tlsPort!;
+    const client = new RawClient(port, localAddress, !this.#isPlain);
     this.#clients.push(client);
     return client;
   }

@@ -8,9 +8,9 @@ import { type HandshakeFailure, handshakeFailure } from "../telemetry/handshake-
 import { CertificateServers } from "../tls/certificate-servers.ts";
 import { plainServerName } from "../tls/client-hello.ts";
 import { shownCertificate } from "../tls/shown-certificate.ts";
+import { attachPlain, attachTls } from "./accepted-tls-socket.ts";
 import type { ClientLink } from "./http1-connection.ts";
 import { type HandshakeOwner, TlsHandshake } from "./tls-handshake.ts";
-import { attachPlain, attachTls } from "./tls-link.ts";
 
 /** Who goes on with the connections. */
 export interface HandshakeReceiver {
@@ -112,7 +112,8 @@ export class TlsHandshakes implements HandshakeOwner {
       const asked = certificate?.clientAuthentication ?? null;
       const tls = new TlsClient(serverName, asked, shownCertificate(socket, asked));
       const { buffers } = this.#engine;
-      const attach: ClientLink["attach"] = (reader) => attachTls(socket, handshake.socket, buffers, reader);
+      const link = { socket, carrier: handshake.socket, mode: this.#settings.readMode };
+      const attach: ClientLink["attach"] = (reader) => attachTls(link, buffers, reader);
       this.#receiver.secured({ remoteAddress, localPort, tls, attach });
     } catch (error) {
       socket.destroy();

@@ -1,26 +1,10 @@
 import { once } from "node:events";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
-import { makeAuthority, makeCertificate, type TestCertificate } from "../../test/support/certificates.ts";
+import { makeCertificate, type TestCertificate } from "../../test/support/certificates.ts";
 import type { CertificateConfig, ClientAuthenticationConfig, TlsConfig } from "../config/tls-config.ts";
-import { modernCiphers, type TlsSettings } from "../config/tls-settings.ts";
+import type { TlsSettings } from "../config/tls-settings.ts";
 import { MessageReader, type RawMessage, Rig, type RigOptions } from "./proxy-server.test-rig.ts";
-
-export const authority: TestCertificate = await makeAuthority("Server CA");
-export const defaultCertificate: TestCertificate = await makeCertificate({ names: ["localhost"], issuer: authority });
-
-export function tlsSettings(given: Partial<TlsSettings> = {}): TlsSettings {
-  return {
-    defaultPair: { certPem: defaultCertificate.chainPem, keyPem: defaultCertificate.keyPem },
-    minVersion: "TLSv1.2",
-    ciphers: modernCiphers,
-    handshakeTimeoutMs: 10_000,
-    handshakesMax: 100,
-    certificatesReadyMax: 10,
-    checksServerNames: true,
-    ticketKey: Buffer.alloc(48, 7),
-    ...given,
-  };
-}
+import { authority } from "./tls-settings.test-rig.ts";
 
 export function certificateConfig(
   id: string,
@@ -47,11 +31,7 @@ export async function serverCertificate(...names: string[]): Promise<TestCertifi
 }
 
 export async function openTlsRig(options: RigOptions, settings: Partial<TlsSettings> = {}): Promise<Rig> {
-  return await Rig.open({
-    ...options,
-    listensForTls: true,
-    server: { ...options.server, tls: tlsSettings(settings) },
-  });
+  return await Rig.open({ ...options, tlsSettings: settings });
 }
 
 /** A client that has shaken hands, and verified what it was shown unless told not to. */

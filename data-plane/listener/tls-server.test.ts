@@ -12,7 +12,6 @@ import {
   until,
 } from "./proxy-server.test-rig.ts";
 import {
-  authority,
   certificateConfig,
   handshakeError,
   openTlsRig,
@@ -20,6 +19,7 @@ import {
   TlsClient,
   tlsConfig,
 } from "./tls-server.test-rig.ts";
+import { authority } from "./tls-settings.test-rig.ts";
 
 const opened: { close(): unknown }[] = [];
 afterEach(async () => {

@@ -9,6 +9,7 @@ import {
   type RawClient,
   Rig,
   type RigOptions,
+  type Transport,
   until,
 } from "./proxy-server.test-rig.ts";
 import { acceptText, openWebsocketEcho } from "./websocket-server.test-rig.ts";
@@ -18,7 +19,7 @@ afterEach(async () => {
   for (const each of opened.splice(0).reverse()) await each.close();
 });
 
-async function rig(options: RigOptions): Promise<Rig> {
+async function openRig(options: RigOptions): Promise<Rig> {
   const made = await Rig.open(options);
   opened.push(made);
   return made;
@@ -69,7 +70,9 @@ function incoming(client: RawClient): { text: string; hasEnded: boolean } {
   return got;
 }
 
-describe("websockets", () => {
+describe.each<Transport>(["plain", "TLS"])("websockets, %s,", (transport) => {
+  const rig = (options: RigOptions) => openRig({ ...options, transport });
+
   it("work for a real client, through two endpoints", async () => {
     const servers = [await openWebsocketEcho(), await openWebsocketEcho()];
     opened.push(...servers);
@@ -158,7 +161,8 @@ describe("websockets", () => {
     const proxy = await rig({ ports: [target.port] });
     const client = proxy.client().send(handshake);
     await client.answer();
-    (who === "client" ? client.socket : target.side).resetAndDestroy();
+    if (who === "client") client.reset();
+    else target.side.resetAndDestroy();
     if (who === "server") expect(await client.closed).toBe("reset");
     await until(() => target.sockets.size === 0 && proxy.counter("connections_active") === 0);
     expect(proxy.counter("tunnels_active")).toBe(0);

@@ -89,6 +89,9 @@ export class PlainSocket implements ByteSocket {
   #isPaused = false;
   #isCorked = false;
   #isDetached = false;
+  /** Came after `pause`, which only TLS brings: what it has decrypted by then it passes on. In order. */
+  readonly #held: Buffer[] = [];
+  #isEndHeld = false;
 
   constructor(buffers: ReadBuffers, reader: ByteReader) {
     this.#buffers = buffers;
@@ -115,7 +118,7 @@ export class PlainSocket implements ByteSocket {
   #listen(socket: Socket, connectedEvent: "connect" | "secureConnect"): void {
     this.#socket = socket;
     socket.on(connectedEvent, () => this.#guard(() => this.#reader.onConnected()));
-    socket.on("end", () => this.#guard(() => this.#reader.onEnd()));
+    socket.on("end", () => this.#ended());
     socket.on("drain", () => this.#guard(() => this.#reader.onDrain()));
     socket.on("finish", () => this.#guard(() => this.#reader.onFlushed()));
     socket.on("error", (error) => {
@@ -220,7 +223,32 @@ export class PlainSocket implements ByteSocket {
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
+    // Not within this call: whoever makes it is not prepared for bytes.
+    if (this.#isHolding) process.nextTick(() => this.#giveHeld());
+    else this.#socket!.resume();
+  }
+
+  get #isHolding(): boolean {
+    return this.#held.length > 0 || this.#isEndHeld;
+  }
+
+  /** Passes on what was held, as far as the reader takes it. */
+  #giveHeld(): void {
+    while (this.#held.length > 0 && !this.#isPaused && !this.#isClosed) {
+      const bytes = this.#held.shift()!;
+      this.#guard(() => this.#reader.onBytes(new ReadBuffer(bytes, false), bytes.length));
+    }
+    if (this.#isPaused || this.#isClosed) return;
+    if (this.#isEndHeld) {
+      this.#isEndHeld = false;
+      this.#guard(() => this.#reader.onEnd());
+    }
     this.#socket!.resume();
+  }
+
+  #ended(): void {
+    if (this.#isPaused || this.#isHolding) this.#isEndHeld = true;
+    else this.#guard(() => this.#reader.onEnd());
   }
 
   end(): void {
@@ -276,6 +304,10 @@ export class PlainSocket implements ByteSocket {
   }
 
   #take(length: number): boolean {
+    if (this.#isPaused || this.#held.length > 0) {
+      this.#held.push(Buffer.from(this.#armed.bytes.subarray(0, length)));
+      return !this.#isDetached && !this.#isPaused;
+    }
     try {
       this.#reader.onBytes(this.#armed, length);
     } catch (error) {
@@ -293,6 +325,7 @@ export class PlainSocket implements ByteSocket {
   #close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#held.length = 0;
     this.#returnLent();
     this.#returnArmed();
     this.#guard(() => this.#reader.onClosed(this.#error));

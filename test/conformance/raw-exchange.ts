@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 /** What came back on one connection. */
 export interface RawExchange {
@@ -16,6 +17,8 @@ export interface RawExchangeOptions {
   readonly cuts?: readonly number[];
   /** Gives up; default 5,000. */
   readonly timeoutMs?: number;
+  /** Over TLS, whatever certificate is shown. */
+  readonly isTls?: boolean;
 }
 
 /** Sends the bytes, in one piece unless told otherwise, on a connection of their own and collects what comes back. */
@@ -23,7 +26,8 @@ export function rawExchange(port: number, bytes: string, options: RawExchangeOpt
   return new Promise((resolve) => {
     let text = "";
     let end: RawExchange["end"] = "end";
-    const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+    const carrier = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+    const socket = options.isTls ? connectTls({ socket: carrier, rejectUnauthorized: false }) : carrier;
     const finish = (how: RawExchange["end"]) => {
       end = how;
       socket.destroy();

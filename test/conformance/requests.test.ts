@@ -9,7 +9,7 @@ let rig: Rig;
 
 beforeAll(async () => {
   backend = await RecordingBackend.open();
-  rig = await Rig.open({ ports: [backend.port], routes: [{ stripPath: false }] });
+  rig = await Rig.open({ ports: [backend.port], routes: [{ stripPath: false }], tlsSettings: {} });
 });
 afterAll(async () => {
   expect(rig.defects).toEqual([]);
@@ -29,5 +29,9 @@ describe("S1: the request corpus", () => {
 describe.each(requestCorpus)("$name ($source)", (family) => {
   it.each(family.cases)("$name", async (one) => {
     expect(await runRequestCase({ port: rig.server.port, backend }, one)).toEqual([]);
+  });
+
+  it.each(family.cases)("over TLS: $name", async (one) => {
+    expect(await runRequestCase({ port: rig.server.tlsPort!, backend, isTls: true }, one)).toEqual([]);
   });
 });

@@ -12,6 +12,8 @@ export interface RequestBench {
   readonly backend: RecordingBackend;
   /** A wait that passes is a failure. */
   readonly timeoutMs?: number;
+  /** Default: false. */
+  readonly isTls?: boolean;
 }
 
 /**
@@ -34,8 +36,8 @@ export async function runRequestCase(bench: RequestBench, one: RequestCase): Pro
   return failures;
 }
 
-function wait(bench: RequestBench): { timeoutMs: number } {
-  return { timeoutMs: bench.timeoutMs ?? 5_000 };
+function wait(bench: RequestBench): { timeoutMs: number; isTls: boolean } {
+  return { timeoutMs: bench.timeoutMs ?? 5_000, isTls: bench.isTls ?? false };
 }
 
 async function judge(bench: RequestBench, one: RequestCase): Promise<string[]> {
@@ -99,7 +101,7 @@ function finalAnswers(text: string, methods: readonly string[]) {
 function ourLines(bench: RequestBench, want: Arrival): Record<string, string | null> {
   return {
     "X-Forwarded-For": "127.0.0.1",
-    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Proto": bench.isTls ? "https" : "http",
     "X-Forwarded-Host": "a.test",
     "X-Forwarded-Port": String(bench.port),
     "X-Forwarded-Path": want.line.split(" ")[1]!,

@@ -61,6 +61,8 @@ export async function startControlPlane(
 export interface DataPlaneProcess extends RunningProcess {
   readonly proxyUrl: string;
   readonly proxyPort: number;
+  /** 0 unless a port was asked for (PENSTOCK_PROXY_TLS_LISTEN). */
+  readonly proxyTlsPort: number;
   readonly statusUrl: string;
 }
 
@@ -89,9 +91,11 @@ export async function startDataPlane(
   const penstock = runPenstock(["data-plane"], env, options.descriptorLimit);
   const ready = await penstock.jsonLine(isReady);
   const proxy = (ready["proxy"] as string[])[0]!;
+  const proxyTls = (ready["proxy_tls"] as string[])[0] ?? ":0";
   return Object.assign(penstock, {
     proxyUrl: `http://${proxy}`,
     proxyPort: Number(proxy.slice(proxy.lastIndexOf(":") + 1)),
+    proxyTlsPort: Number(proxyTls.slice(proxyTls.lastIndexOf(":") + 1)),
     statusUrl: `http://${(ready["status"] as string[])[0]}`,
   });
 }
