@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { LIMIT_SETTINGS } from "../data-plane/limit-options.ts";
+import { TLS_SETTINGS } from "../data-plane/tls-options.ts";
 import { ProxyCounters } from "../data-plane/proxy/proxy-counters.ts";
 import { repositoryRoot } from "./support/penstock-processes.ts";
 
@@ -24,7 +25,7 @@ function documentedLimits(): { options: string[]; metrics: string[] }[] {
 const counted = Object.keys(new ProxyCounters().read())
   .filter((name) => name.startsWith("limit_"))
   .map((name) => name.slice("limit_".length));
-const flags = new Set(Object.values(LIMIT_SETTINGS).map(({ flag }) => flag));
+const flags = new Set(Object.values({ ...LIMIT_SETTINGS, ...TLS_SETTINGS }).map(({ flag }) => flag));
 
 describe("each limit that a client or a target can meet", () => {
   it("has a row in docs/operations.md, and a metric for each row", () => {
