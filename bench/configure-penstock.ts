@@ -1,10 +1,11 @@
+import { benchServerName } from "./bench-certificate.ts";
 import { routePrefix } from "./contestant.ts";
 import type { SubjectSetup } from "./subject.ts";
 
 /** Writes under way at once: the store commits together what waits together. */
 const writeCount = 32;
 
-type RoutedSetup = Pick<SubjectSetup, "contestant" | "targetPorts" | "targetWeights">;
+type RoutedSetup = Pick<SubjectSetup, "contestant" | "certificate" | "targetPorts" | "targetWeights">;
 
 /**
  * Writes the contestant's state over REST.
@@ -16,6 +17,10 @@ export async function configurePenstock(
   startNode: () => Promise<void>,
 ): Promise<void> {
   const { routing } = setup.contestant;
+  if (setup.certificate !== null) {
+    const { certPem: cert, keyPem: key } = setup.certificate;
+    await create(adminUrl, "/certificates?wait=none", { cert, key, snis: [benchServerName] });
+  }
   const names = Array.from({ length: routing.upstreamCount }, (_, i) => `bench-${i}`);
   await inParallel(names, async (name) => {
     await create(adminUrl, "/upstreams?wait=none", { name });

@@ -57,6 +57,7 @@ class FixedRate {
     return {
       completed: sorted.length,
       failed: this.#failed,
+      resumed: 0,
       elapsedMs,
       latencyMs: { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) },
     };

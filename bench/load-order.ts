@@ -9,11 +9,15 @@ export interface LoadOrder {
   readonly connectionCount: number;
   readonly requestCount: number;
   readonly shape: LoadShape;
+  /** null = plain. */
+  readonly tls: { readonly serverName: string; readonly caPem: string } | null;
 }
 
 export interface LoadResult {
   readonly completed: number;
   readonly failed: number;
+  /** Connections that resumed a TLS session. */
+  readonly resumed: number;
   readonly elapsedMs: number;
   /** From when a request was due to its answer's last byte; null where the load waits for answers to send more. */
   readonly latencyMs: { readonly p50: number; readonly p99: number } | null;

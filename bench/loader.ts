@@ -2,7 +2,8 @@
  * The load, a process of its own: a fixed number of requests. It never repeats a request; whatever is not a whole
  * 200 answer counts as failed.
  */
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { AnswerReader } from "./answer-reader.ts";
 import { runFixedRate } from "./fixed-rate.ts";
 import { type LoadOrder, type LoadResult, silenceTimeoutMs } from "./load-order.ts";
@@ -14,6 +15,9 @@ class ClosedLoop {
   started = 0;
   completed = 0;
   failed = 0;
+  resumed = 0;
+  /** The newest session, to be resumed by the next connection where the order says so. */
+  session: Buffer | null = null;
 
   constructor(order: LoadOrder) {
     this.order = order;
@@ -33,13 +37,37 @@ class ClosedLoop {
   }
 }
 
+function open(loop: ClosedLoop): Socket {
+  const { port, tls, shape } = loop.order;
+  if (tls === null) return connect({ port, host: "127.0.0.1", noDelay: true });
+  const { serverName: servername, caPem: ca } = tls;
+  const resumes = shape.kind === "new-connections" && shape.resumes === true && loop.session !== null;
+  const session = resumes ? { session: loop.session! } : {};
+  const socket: TLSSocket = connectTls({
+    port,
+    host: "127.0.0.1",
+    servername,
+    ca,
+    ALPNProtocols: ["http/1.1"],
+    ...session,
+  });
+  socket.setNoDelay(true);
+  socket.on("session", (ticket) => {
+    loop.session = ticket;
+  });
+  socket.on("secureConnect", () => {
+    if (socket.isSessionReused()) loop.resumed++;
+  });
+  return socket;
+}
+
 /** Opens one connection and resolves when it is closed. */
 function runConnection(loop: ClosedLoop): Promise<void> {
-  const { port, shape, answerBytes } = loop.order;
+  const { shape, answerBytes } = loop.order;
   const depth = shape.kind === "keep-alive" ? shape.depth : 1;
   const isKept = shape.kind === "keep-alive";
   const reader = new AnswerReader(answerBytes);
-  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const socket = open(loop);
   let waitingFor = 0;
   const sendNext = () => {
     const requests = loop.take(depth);
@@ -75,8 +103,8 @@ async function runClosedLoop(order: LoadOrder): Promise<LoadResult> {
   const loop = new ClosedLoop(order);
   const startMs = performance.now();
   await Promise.all(Array.from({ length: order.connectionCount }, () => runConnections(loop)));
-  const { completed, failed } = loop;
-  return { completed, failed, elapsedMs: performance.now() - startMs, latencyMs: null };
+  const { completed, failed, resumed } = loop;
+  return { completed, failed, resumed, elapsedMs: performance.now() - startMs, latencyMs: null };
 }
 
 process.on("message", async (order: LoadOrder) => {

@@ -32,6 +32,7 @@ async function idleMb(routing: Routing): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "penstock-bench-"));
   const planes = await startPlanes({
     contestant: ours("penstock", routing),
+    certificate: null,
     // Nothing is sent there.
     targetPorts: [9, 10],
     targetWeights: [1, 1],

@@ -15,6 +15,8 @@ export interface Measurement {
   readonly latencyMs: LoadResult["latencyMs"];
   readonly residentMb: number;
   readonly failed: number;
+  /** Connections that resumed a TLS session, per request. */
+  readonly resumedPerRequest: number;
   /** Connections that the subject opened to the targets during the measurement. */
   readonly targetConnections: number;
   /** Share of the requests that the first target got. */
@@ -54,7 +56,7 @@ export class Rig {
     await this.#targetCounts();
     const accessLog = subject.accessLogPath === null ? null : await AccessLogCount.start(subject.accessLogPath);
     const cpuBeforeMs = cpuTimeMs(subject.pid);
-    const { completed, failed, elapsedMs, latencyMs } = await this.#load(order);
+    const { completed, failed, resumed, elapsedMs, latencyMs } = await this.#load(order);
     const cpuMs = cpuTimeMs(subject.pid) - cpuBeforeMs;
     const counts = await this.#targetCounts();
     const requests = counts[0].requests + counts[1].requests;
@@ -64,6 +66,7 @@ export class Rig {
       latencyMs,
       residentMb: residentMb(subject.pid),
       failed,
+      resumedPerRequest: resumed / completed,
       targetConnections: counts[0].connections + counts[1].connections,
       firstTargetShare: counts[0].requests / requests,
       bodyBytesPerRequest: (counts[0].bodyBytes + counts[1].bodyBytes) / requests,

@@ -14,8 +14,16 @@ export const penstockSubject: Subject = {
   name: "penstock",
   version: () => (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version,
   start: async (setup) => {
-    const { contestant, targetPorts, targetWeights, folder, cores } = setup;
-    const planes = await startPlanes({ contestant, targetPorts, targetWeights, folder, cores, workerCount: 1 });
+    const { contestant, certificate, targetPorts, targetWeights, folder, cores } = setup;
+    const planes = await startPlanes({
+      contestant,
+      certificate,
+      targetPorts,
+      targetWeights,
+      folder,
+      cores,
+      workerCount: 1,
+    });
     const { proxyPort, dataPlane } = planes;
     // The control plane is no part of serving requests: only the data plane's tree counts.
     const accessLogPath = contestant.hasAccessLog ? join(folder, accessLogFile) : null;
@@ -23,7 +31,8 @@ export const penstockSubject: Subject = {
   },
 };
 
-interface PlanesSetup extends Pick<SubjectSetup, "contestant" | "targetPorts" | "targetWeights" | "folder"> {
+interface PlanesSetup
+  extends Pick<SubjectSetup, "contestant" | "certificate" | "targetPorts" | "targetWeights" | "folder"> {
   readonly cores: Cores;
   readonly workerCount: number;
 }
@@ -58,14 +67,15 @@ export async function startPlanes(setup: PlanesSetup): Promise<Planes> {
         PENSTOCK_STATE_DIR: join(folder, "data-plane-state"),
         PENSTOCK_CONTROL_PLANE: sync!,
         PENSTOCK_PROXY_LISTEN: "127.0.0.1:0",
-        PENSTOCK_PROXY_TLS_LISTEN: "off",
+        PENSTOCK_PROXY_TLS_LISTEN: setup.certificate === null ? "off" : "127.0.0.1:0",
         PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
         PENSTOCK_WORKERS: String(workerCount),
         PENSTOCK_ACCESS_LOG: setup.contestant.hasAccessLog ? join(folder, accessLogFile) : "off",
       },
     });
-    const { proxy } = await readyLine(dataPlane);
-    proxyPort = Number(proxy!.slice(proxy!.lastIndexOf(":") + 1));
+    const { proxy, proxy_tls: proxyTls } = await readyLine(dataPlane);
+    const address = setup.certificate === null ? proxy! : proxyTls!;
+    proxyPort = Number(address.slice(address.lastIndexOf(":") + 1));
   });
   return {
     dataPlane: dataPlane!,

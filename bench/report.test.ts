@@ -77,6 +77,7 @@ function subject(name: string, cpuUs: readonly number[], differing: Partial<Meas
     latencyMs: null,
     residentMb: 10,
     failed: 0,
+    resumedPerRequest: 0,
     targetConnections: 1,
     firstTargetShare: 2 / 3,
     bodyBytesPerRequest: 0,

@@ -108,9 +108,21 @@ export function checkValidity(
     if (workload.requestBodyBytes > 0) checks.push(checkBodies(subject, workload));
     if (subject.measurements.some(({ loggedLines }) => loggedLines !== null))
       checks.push(checkLog(subject, requestCount));
+    if (workload.isTls && workload.shape.kind === "new-connections") {
+      checks.push(checkResumption(subject, workload.shape.resumes === true));
+    }
     if (workload.shape.kind === "fixed-rate") checks.push(checkRate(subject, workload.shape.perSecond));
   }
   return checks;
+}
+
+function checkResumption({ name, measurements }: MeasuredSubject, resumes: boolean): ValidityCheck {
+  const shares = measurements.map(({ resumedPerRequest }) => resumedPerRequest);
+  return {
+    rule: `${name} ${resumes ? "resumes nearly every session" : "makes a full handshake every time"}`,
+    holds: shares.every((share) => (resumes ? share > 0.98 : share === 0)),
+    found: shares.map((share) => `${(share * 100).toFixed(1)} % resumed`).join(", "),
+  };
 }
 
 /** Proxies start anew somewhere in their wheel: over a measurement the shares are close, not exact. */

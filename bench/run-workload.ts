@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { type BenchCertificate, benchServerName, makeBenchCertificate } from "./bench-certificate.ts";
 import { firstLineOf } from "./bench-process.ts";
 import type { Contestant } from "./contestant.ts";
 import type { LoadOrder } from "./load-order.ts";
@@ -34,12 +35,13 @@ export interface WorkloadRun {
 export async function runWorkload(workload: Workload, options: BenchOptions): Promise<WorkloadRun> {
   const cores = chooseCores();
   const folder = mkdtempSync(join(tmpdir(), "penstock-bench-"));
+  const certificate = workload.isTls ? await makeBenchCertificate(folder) : null;
   const rig = await Rig.start(cores.load);
   const entrants: Entrant[] = [];
   const notMeasured: { name: string; reason: string }[] = [];
   try {
     for (const contestant of chosen(workload, options)) {
-      const entrant = await startEntrant(contestant, { workload, options, cores, folder, rig });
+      const entrant = await startEntrant(contestant, { workload, options, cores, folder, rig, certificate });
       if (typeof entrant !== "string") entrants.push(entrant);
       else {
         console.log(`skipped: ${contestant.name}: ${entrant}`);
@@ -75,11 +77,12 @@ interface Stage {
   readonly cores: Cores;
   readonly folder: string;
   readonly rig: Rig;
+  readonly certificate: BenchCertificate | null;
 }
 
 /** @returns why it cannot be measured, where it cannot */
 async function startEntrant(contestant: Contestant, stage: Stage): Promise<Entrant | string> {
-  const { workload, options, cores, rig } = stage;
+  const { workload, options, cores, rig, certificate } = stage;
   const subject = [penstockSubject, ...peers].find(({ name }) => name === contestant.program)!;
   const version = subject.version();
   if (version === null) return "not installed";
@@ -87,7 +90,7 @@ async function startEntrant(contestant: Contestant, stage: Stage): Promise<Entra
   mkdirSync(folder);
   const { targetWeights } = workload;
   const { targetPorts } = rig;
-  const setup = { contestant, targetPorts, targetWeights, listenPort: await freePort(), folder, cores };
+  const setup = { contestant, certificate, targetPorts, targetWeights, listenPort: await freePort(), folder, cores };
   const running = await subject.start(setup);
   const order: LoadOrder = {
     port: running.port,
@@ -96,6 +99,7 @@ async function startEntrant(contestant: Contestant, stage: Stage): Promise<Entra
     connectionCount: workload.connectionCount,
     requestCount: options.requestCount ?? workload.requestCount,
     shape: workload.shape,
+    tls: certificate && { serverName: benchServerName, caPem: certificate.certPem },
   };
   return { contestant, version, running, order, measurements: [] };
 }

@@ -1,3 +1,4 @@
+import type { BenchCertificate } from "./bench-certificate.ts";
 import type { Contestant } from "./contestant.ts";
 
 /** A program to be measured: ours or a peer. */
@@ -13,6 +14,8 @@ export interface SubjectSetup {
   readonly contestant: Contestant;
   readonly targetPorts: readonly [number, number];
   readonly targetWeights: readonly [number, number];
+  /** Over TLS; null = plain. */
+  readonly certificate: BenchCertificate | null;
   /** A free port, for subjects that cannot choose one themselves. */
   readonly listenPort: number;
   /** An empty folder of the subject's own. */

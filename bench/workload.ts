@@ -5,8 +5,8 @@ import { ours, peersAlongside } from "./contestant.ts";
 export type LoadShape =
   /** On every connection `depth` requests in one write, the next when all of them are answered. */
   | { readonly kind: "keep-alive"; readonly depth: number }
-  /** Every request on a connection of its own, which the proxy closes. */
-  | { readonly kind: "new-connections" }
+  /** Every request on a connection of its own, which the proxy closes; over TLS resuming the session before, or not. */
+  | { readonly kind: "new-connections"; readonly resumes?: boolean }
   /** Requests come when they are due, whether those before are answered or not. */
   | { readonly kind: "fixed-rate"; readonly perSecond: number };
 
@@ -19,6 +19,8 @@ export interface Workload {
   /** Length of the answer's body. */
   readonly answerBytes: number;
   readonly shape: LoadShape;
+  /** From the client to the proxy. */
+  readonly isTls: boolean;
   readonly connectionCount: number;
   /** Round-robin weights of the two targets. */
   readonly targetWeights: readonly [number, number];
@@ -49,6 +51,7 @@ const keepAliveGet = {
   requestBodyBytes: 0,
   answerBytes: 100,
   shape: { kind: "keep-alive", depth: 1 },
+  isTls: false,
   connectionCount: 16,
   targetWeights: [2, 1],
   requestCount: 40_000,
@@ -139,6 +142,41 @@ export const workloads: readonly Workload[] = [
     shape: { kind: "fixed-rate", perSecond: 2_000 },
     connectionCount: 32,
     requestCount: 10_000,
+    contestants: oursAndEveryPeer,
+  },
+  {
+    ...keepAliveGet,
+    name: "tls",
+    title: "W1 over TLS 1.3, ECDSA P-256",
+    isTls: true,
+    requestCount: 30_000,
+    contestants: oursAndEveryPeer,
+  },
+  {
+    ...keepAliveGet,
+    name: "tls-64k",
+    title: "W1 over TLS with a 64 KiB answer",
+    isTls: true,
+    answerBytes: 65_536,
+    requestCount: 10_000,
+    contestants: oursAndEveryPeer,
+  },
+  {
+    ...keepAliveGet,
+    name: "tls-handshake",
+    title: "a new TLS connection per request, with a full handshake",
+    isTls: true,
+    shape: { kind: "new-connections", resumes: false },
+    requestCount: 3_000,
+    contestants: oursAndEveryPeer,
+  },
+  {
+    ...keepAliveGet,
+    name: "tls-resume",
+    title: "a new TLS connection per request, resuming the session before",
+    isTls: true,
+    shape: { kind: "new-connections", resumes: true },
+    requestCount: 3_000,
     contestants: oursAndEveryPeer,
   },
 ];

@@ -6,9 +6,12 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { type Dispatcher, Pool } from "undici";
 
 interface ProxyConfig {
+  /** Paths of certificate and key; null = plain. */
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
   readonly port: number;
   /** The pools in the order in which they take turns. */
   readonly wheel: readonly Pool[];
@@ -32,10 +35,12 @@ function readConfig(path: string): ProxyConfig {
   for (let turn = 0; turn < turns; turn++) {
     for (const { pool, weight } of targets) if (turn < weight) wheel.push(pool);
   }
-  return { port: Number(of("listen")[0]![1]), wheel, prefixes: new Set(of("route").map(([, prefix]) => prefix!)) };
+  const files = of("tls")[0];
+  const tls = files === undefined ? null : { cert: readFileSync(files[1]!), key: readFileSync(files[2]!) };
+  return { tls, port: Number(of("listen")[0]![1]), wheel, prefixes: new Set(of("route").map(([, prefix]) => prefix!)) };
 }
 
-const { port, wheel, prefixes } = readConfig(process.argv[2]!);
+const { tls, port, wheel, prefixes } = readConfig(process.argv[2]!);
 let cursor = 0;
 
 /** The longest prefix that the path lies under, or null. */
@@ -58,7 +63,7 @@ function forwardedHeaders(request: IncomingMessage, prefix: string): string[] {
   const address = socket.remoteAddress ?? "";
   const before = headers["x-forwarded-for"];
   forwarded.push("X-Forwarded-For", before === undefined ? address : `${before}, ${address}`);
-  forwarded.push("X-Forwarded-Proto", "http", "X-Forwarded-Host", headers.host ?? "");
+  forwarded.push("X-Forwarded-Proto", tls === null ? "http" : "https", "X-Forwarded-Host", headers.host ?? "");
   forwarded.push("X-Forwarded-Port", String(port), "X-Forwarded-Path", url!, "X-Forwarded-Prefix", prefix);
   forwarded.push("X-Real-IP", address, "X-Request-Id", randomUUID(), "Via", "1.1 node-undici");
   return forwarded;
@@ -122,7 +127,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
-const server = createServer((request, response) => {
+function serve(request: IncomingMessage, response: ServerResponse): void {
   const url = request.url!;
   const prefix = findPrefix(url);
   if (prefix === null) {
@@ -137,7 +142,9 @@ const server = createServer((request, response) => {
     body: hasBody ? request : null,
   };
   new Exchange(options, response).dispatch();
-});
+}
+
+const server = tls === null ? createServer(serve) : createTlsServer(tls, serve);
 server.keepAliveTimeout = 300_000;
 server.maxRequestsPerSocket = 0;
 server.listen(port, "127.0.0.1");
