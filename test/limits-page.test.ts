@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { LIMIT_SETTINGS } from "../data-plane/limit-options.ts";
-import { TLS_SETTINGS } from "../data-plane/tls-options.ts";
 import { ProxyCounters } from "../data-plane/proxy/proxy-counters.ts";
+import { TLS_SETTINGS } from "../data-plane/tls-options.ts";
 import { repositoryRoot } from "./support/penstock-processes.ts";
 
 /** The rows of the table of limits in docs/operations.md. */
