@@ -204,6 +204,11 @@ export class ProxyServer {
     while (this.#listeners.length > 0 && left() > timeoutMs / 2 && !isQuiet()) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(tickMs, Math.max(left() - timeoutMs / 2, 1))));
     }
+    this.#closeListeners();
+    // Who connected last may not have asked yet: cut now, it would meet a reset.
+    while (this.#connections.count > 0 && left() > 0 && this.#connections.quietMs < quietBeforeCloseMs) {
+      await new Promise((resolve) => setTimeout(resolve, Math.min(tickMs, Math.max(left(), 1))));
+    }
     await this.close(Math.max(left(), 0));
   }
 
@@ -222,10 +227,14 @@ export class ProxyServer {
     this.#connections.cut();
   }
 
+  #closeListeners(): void {
+    for (const listener of this.#listeners.splice(0)) listener.close();
+  }
+
   /** Closes the listeners, then every connection: idle ones at once, the others when done or after `timeoutMs`. */
   async close(timeoutMs = 0): Promise<void> {
     this.engine.isDraining = true;
-    for (const listener of this.#listeners.splice(0)) listener.close();
+    this.#closeListeners();
     this.#connections.closeIdle();
     await this.#connections.emptied(timeoutMs);
     this.engine.upstreams.closeIdle();
