@@ -1,8 +1,8 @@
 /**
  * A13: the data-plane process is replaced ten times under 1,500 requests a second (a new process with --take-over, wait
  * until it is ready, SIGTERM to the former one). Clients that keep connections must lose nothing. With a new connection
- * per request, 500 a second, what waits in the queue of a listening socket that closes is reset, unless the kernel migrates it
- * (net.ipv4.tcp_migrate_req); told beside what nginx and HAProxy lose, which pass their listening sockets on.
+ * per request, 500 a second, what waits in the queue of a listening socket that closes is reset, unless the kernel
+ * migrates it (net.ipv4.tcp_migrate_req); told beside what nginx and HAProxy lose, which pass their listening sockets on.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

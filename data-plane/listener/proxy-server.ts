@@ -247,6 +247,11 @@ export class ProxyServer {
     while (listens && left() > timeoutMs / 2 && !isQuiet()) {
       await new Promise((resolve) => setTimeout(resolve, Math.min(tickMs, Math.max(left() - timeoutMs / 2, 1))));
     }
+    this.#closeListeners();
+    // Who connected last may not have asked yet: cut now, it would meet a reset.
+    while (this.#connections.count > 0 && left() > 0 && this.#connections.quietMs < quietBeforeCloseMs) {
+      await new Promise((resolve) => setTimeout(resolve, Math.min(tickMs, Math.max(left(), 1))));
+    }
     await this.close(Math.max(left(), 0));
   }
 
@@ -265,12 +270,16 @@ export class ProxyServer {
     this.#connections.cut();
   }
 
-  /** Closes the listeners, then every connection: idle ones at once, the others when done or after `timeoutMs`. */
-  async close(timeoutMs = 0): Promise<void> {
-    this.engine.isDraining = true;
+  #closeListeners(): void {
     for (const listeners of [this.#listeners, this.#tlsListeners]) {
       for (const listener of listeners.splice(0)) listener.close();
     }
+  }
+
+  /** Closes the listeners, then every connection: idle ones at once, the others when done or after `timeoutMs`. */
+  async close(timeoutMs = 0): Promise<void> {
+    this.engine.isDraining = true;
+    this.#closeListeners();
     this.#connections.closeIdle();
     await this.#connections.emptied(timeoutMs);
     this.engine.upstreams.closeIdle();

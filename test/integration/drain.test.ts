@@ -50,7 +50,11 @@ function startClient(port: number, request: string) {
     text += bytes.toString("latin1");
     wake();
   });
-  socket.write(request);
+  if (request !== "") socket.write(request);
+  const isConnected = new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true));
+    socket.once("close", () => resolve(false));
+  });
   const closed = new Promise<{ text: string; isClean: boolean }>((resolve) => {
     let isClean = false;
     socket.on("end", () => (isClean = true));
@@ -60,6 +64,8 @@ function startClient(port: number, request: string) {
   onTestFinished(() => void socket.destroy());
   return {
     closed,
+    isConnected,
+    send: (text: string) => void socket.write(text),
     async received(pattern: RegExp) {
       while (!pattern.test(text)) await new Promise<void>((resolve) => (wake = resolve));
     },
@@ -123,6 +129,32 @@ describe("row 24: SIGTERM", () => {
       // Who came when nobody listened any more was refused, or reset in the queue. Nobody was taken and not answered.
       expect(Object.keys(failures).filter((kind) => !["refused", "reset"].includes(kind))).toEqual([]);
       expect(ok).toBeGreaterThan(0);
+    },
+  );
+
+  it.each(["worker", "main"])(
+    "answers who has connected before and asks when nobody listens any more, accepting in %s",
+    async (accept) => {
+      const controlPlane = await startControlPlane();
+      const env = { PENSTOCK_ACCEPT: accept, PENSTOCK_DRAIN_TIMEOUT: "6s" };
+      const dataPlane = await startDataPlane(controlPlane.syncAddress, { env });
+      const target = await startHoldingTarget();
+      await createBalancedRoute(controlPlane.adminUrl, { name: "d", path: "/", targets: [target.address] });
+      dataPlane.child.kill("SIGTERM");
+      await dataPlane.jsonLine((line) => line["msg"] === "draining");
+      const clients: ReturnType<typeof startClient>[] = [];
+      // Connections that never pause, each silent for now.
+      for (;;) {
+        const client = startClient(dataPlane.proxyPort, "");
+        if (!(await client.isConnected)) break;
+        clients.push(client);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      // The very last may have waited, accepted by nobody, when the listening socket closed.
+      const late = clients[Math.floor(clients.length / 2)]!;
+      late.send(get("/"));
+      expect((await late.closed).text).toMatch(/^HTTP\/1\.1 200 OK\r\n.*connection: close\r\n.*at once/is);
+      expect(await dataPlane.ended).toBe(0);
     },
   );
 
