@@ -8,6 +8,7 @@ import { parseBothPlanes } from "./both-planes-options.ts";
 interface Ready {
   readonly msg: "ready";
   readonly proxy: readonly string[];
+  readonly proxyTls: readonly string[];
   readonly status: readonly string[];
 }
 
@@ -50,13 +51,14 @@ export async function startBothPlanes(argv: readonly string[], givenEnv: NodeJS.
   }
 }
 
-function greet(admin: string, { proxy, status }: Ready): void {
-  const proxyPort = proxy[0]!.slice(proxy[0]!.lastIndexOf(":") + 1);
-  const adminPort = admin.slice(admin.lastIndexOf(":") + 1);
+function greet(admin: string, { proxy, proxyTls, status }: Ready): void {
+  const portOf = (address: string) => address.slice(address.lastIndexOf(":") + 1);
+  const [proxyPort, adminPort] = [portOf(proxy[0]!), portOf(admin)];
+  const overTls = proxyTls[0] === undefined ? "" : `, https://localhost:${portOf(proxyTls[0])}`;
   console.log(`
 Penstock is running.
   Admin API  http://localhost:${adminPort}   (REST, gRPC, gRPC-Web, Connect)
-  Proxy      http://localhost:${proxyPort}
+  Proxy      http://localhost:${proxyPort}${overTls}
   Status     http://${status[0]}/status
 
 Try:

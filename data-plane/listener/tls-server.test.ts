@@ -144,6 +144,37 @@ describe("TLS listener", () => {
     expect(await ask(client, "b.test")).toBe("200");
   });
 
+  it("takes a request's route by the name too, and by what the route may be spoken over", async () => {
+    const backend = await target();
+    const named = certificateConfig("1", a);
+    const rig = await openRig({
+      ports: [backend.port],
+      tls: tlsConfig({ "a.test": named, "*.a.test": named }),
+      routes: [
+        { paths: ["/"], snis: ["a.test"], bodyMaxBytes: 0 },
+        { paths: ["/"], snis: ["*.a.test"], httpsRedirectStatus: 308, protocols: ["https"] },
+        { paths: ["/plain"], protocols: ["http"] },
+      ],
+    });
+    const status = async (servername: string, path = "/") => {
+      const client = await open(rig, { servername, checkServerIdentity: () => undefined });
+      return (await client.send(post(path, "x").replace("a.test", servername)).answer()).head.split(" ")[1];
+    };
+    expect(await status("a.test")).toBe("413");
+    expect(await status("x.a.test")).toBe("200");
+    expect(await status("localhost")).toBe("404");
+    expect(await status("localhost", "/plain")).toBe("404");
+    expect((await rig.ask(get("/plain"))).head).toMatch(/^HTTP\/1\.1 (413|200) /);
+  });
+
+  it("sends those who come in plain to it, where a route is for TLS alone", async () => {
+    const route = { snis: ["a.test"], protocols: ["https" as const] };
+    const rig = await openRig({ ports: [], routes: [{ ...route, httpsRedirectStatus: 308 }] });
+    expect((await rig.ask(get("/x?y"))).head).toMatch(/^HTTP\/1\.1 308 .*\r\nLocation: https:\/\/a\.test\/x\?y\r\n/s);
+    rig.apply({ ports: [], routes: [route] });
+    expect((await rig.ask(get("/"))).head).toMatch(/^HTTP\/1\.1 426 .*\r\nUpgrade: TLS\/1\.2, HTTP\/1\.1\r\n/s);
+  });
+
   it("speaks HTTP/1.1, and refuses clients that only speak something else", async () => {
     const rig = await openRig({ ports: [] });
     expect((await open(rig, { ALPNProtocols: ["h2", "http/1.1"] })).socket.alpnProtocol).toBe("http/1.1");

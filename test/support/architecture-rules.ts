@@ -120,6 +120,7 @@ const pure = [
   "data-plane/tls/client-hello.ts",
   "data-plane/tls/server-names.ts",
   "data-plane/snapshot/compile-snapshot.ts",
+  "data-plane/snapshot/compile-tls.ts",
   "data-plane/sync/backoff.ts",
   "data-plane/proxy/forward-head.ts",
   "data-plane/proxy/retry.ts",
@@ -221,6 +222,7 @@ const heavyForWorkers = [
   "@connectrpc/connect",
   "undici",
   "pino",
+  "@peculiar/x509",
 ];
 /** Packages that no part of the data plane loads. */
 const notForDataPlane = [
