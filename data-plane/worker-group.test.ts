@@ -15,7 +15,7 @@ import { WorkerGroup } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 
 function config(publication: number, behaviour = "serve"): EncodedConfig {
-  const route = { name: behaviour } as RouteConfig;
+  const route = { name: behaviour, protocols: ["http"] as const } as unknown as RouteConfig;
   return encodeConfig({ publication, revision: publication, routes: [route], services: [], pools: [], tls: noTls });
 }
 
