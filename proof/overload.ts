@@ -30,11 +30,17 @@ class Client {
   readonly #port: number;
   readonly #onAnswer: (client: Client, status: number, latencyMs: number) => void;
   #received = "";
+  /** The first connection is open. */
+  readonly connected: Promise<void>;
 
   constructor(port: number, onAnswer: (client: Client, status: number, latencyMs: number) => void) {
     this.#port = port;
     this.#onAnswer = onAnswer;
     this.#socket = this.#connect();
+    const socket = this.#socket;
+    this.connected = new Promise((resolve) => {
+      for (const event of ["connect", "close"]) socket.once(event, () => resolve());
+    });
   }
 
   #connect(): Socket {
@@ -135,7 +141,9 @@ async function load(planes: ProofPlanes, connectionCount: number, rate: number |
       else idle.push(client);
     });
   });
-  await sleep(1_000);
+  // A connection that the kernel has opened may still wait at the listener.
+  await Promise.all(clients.map(({ connected }) => connected));
+  await sleep(2_000);
   const startedAtMs = performance.now();
   let dueCount = 0;
   if (rate === null) for (const client of clients) send(client);
