@@ -83,8 +83,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   /** Closes an idle connection, once the answer before has left. */
   closeIdle(): void {
-    if (this.socket.hasPending) this.#end();
-    else this.socket.close();
+    if (this.socket.hasPending || this.tls !== null) this.#end();
+    else this.socket.destroy();
   }
 
   close(): void {
@@ -276,8 +276,9 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   answered(keepAlive: boolean): void {
     if (!keepAlive) {
       const isAllRead = this.#body.isRead() && !this.#isReading && this.#kept.length === 0;
-      // Nothing is left to read or to come: closing sends FIN as well, and spares waiting for the client's.
-      if (this.#isLast && isAllRead && !this.socket.hasPending) this.socket.close();
+      // Nothing is left to read or to come: closing sends FIN as well, and spares waiting for the client's. TLS has to
+      // say that it ends (close_notify), or its peer could take the end for a cut.
+      if (this.#isLast && isAllRead && !this.socket.hasPending && this.tls === null) this.socket.destroy();
       else this.#end();
     } else if (this.#body.isRead()) this.#nextRequest();
     // What is left of the request's body is thrown away on the way to the next head.

@@ -45,8 +45,6 @@ export interface ByteSocket {
   /** Sends FIN after what was written. */
   end(): void;
   destroy(): void;
-  /** Ends the connection at once, in order: nothing waits to leave, and nothing more will be read. */
-  close(): void;
   /** Ends the connection so that the peer cannot take it for a regular end (RST). */
   reset(): void;
 }
@@ -257,12 +255,6 @@ export class PlainSocket implements ByteSocket {
 
   destroy(): void {
     this.#socket!.destroy();
-  }
-
-  close(): void {
-    // TLS says that it ends (close_notify), or its peer may take the end for a cut.
-    if (this.#carrier === this.#socket) this.#socket!.destroy();
-    else this.#socket!.destroySoon();
   }
 
   reset(): void {
