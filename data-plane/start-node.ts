@@ -5,6 +5,7 @@ import { buildWorkers } from "./build-workers.ts";
 import { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import { tcpCheck } from "./health-check/tcp-check.ts";
 import { NodeLoad } from "./listener/node-load.ts";
+import { collectGarbage, MemoryReturn, spareHeapBytes } from "./memory-return.ts";
 import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
 import { nodeStatus } from "./node-status.ts";
 import type { Address } from "./option-readers.ts";
@@ -239,12 +240,14 @@ async function buildTraffic(input: TrafficInput) {
     currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
+  const memory = new MemoryReturn({ timers, spareBytes: spareHeapBytes, collect: collectGarbage });
   const applier: SnapshotApplier = new SnapshotApplier({
     limits: options,
     endpoints,
     workers,
     onApplied({ publication, revision }) {
       counters.snapshots_applied++;
+      memory.applied();
       log.info({ publication, revision }, "applied");
     },
     onRefused({ publication }, refusal) {
@@ -260,7 +263,7 @@ async function buildTraffic(input: TrafficInput) {
   });
   const close = () => {
     endMemoryWatch();
-    for (const part of [readmission, endpoints, names, hosts]) part.close();
+    for (const part of [memory, readmission, endpoints, names, hosts]) part.close();
   };
   return { workers, applier, readmission, attemptsUnderWay: () => table.inFlightTotal(), close };
 }
