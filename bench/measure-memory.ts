@@ -11,8 +11,11 @@ export interface MemoryResult extends Pick<WorkloadResult, "commit" | "date" | "
 }
 
 const workerCount = 2;
-/** What starting left behind is collected by then, as far as V8 does so without load. */
-const settleMs = 5_000;
+/**
+ * By then what applying took has been given back: the node collects a second after the last snapshot, and V8 keeps
+ * free pages for 8 s in case that it needs them again.
+ */
+const settleMs = 15_000;
 
 /** What a data plane holds while nothing happens: PSS, which counts shared pages once. */
 export async function measureMemory(): Promise<MemoryResult["figures"]> {

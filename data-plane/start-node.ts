@@ -8,6 +8,7 @@ import { tcpCheck } from "./health-check/tcp-check.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
+import { collectGarbage, MemoryReturn, spareHeapBytes } from "./memory-return.ts";
 import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
 import { nodeStatus } from "./node-status.ts";
 import { type NodeTls, openTls } from "./open-tls.ts";
@@ -251,6 +252,7 @@ async function buildTraffic(input: TrafficInput) {
     currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
+  const memory = new MemoryReturn({ timers, spareBytes: spareHeapBytes, collect: collectGarbage });
   const applier: SnapshotApplier = new SnapshotApplier({
     limits: options,
     endpoints,
@@ -259,6 +261,7 @@ async function buildTraffic(input: TrafficInput) {
     onApplied({ publication, revision }) {
       counters.snapshots_applied++;
       expiryWatch.look();
+      memory.applied();
       log.info({ publication, revision }, "applied");
     },
     onRefused({ publication }, refusal) {
@@ -277,7 +280,7 @@ async function buildTraffic(input: TrafficInput) {
   const expiryWatch = new ExpiryWatch({ expiries, nowUnixMs: Date.now, timers, log });
   const close = () => {
     endMemoryWatch();
-    for (const part of [expiryWatch, readmission, endpoints, names, hosts]) part.close();
+    for (const part of [expiryWatch, memory, readmission, endpoints, names, hosts]) part.close();
   };
   return { workers, applier, readmission, expiries, attemptsUnderWay: () => table.inFlightTotal(), close };
 }

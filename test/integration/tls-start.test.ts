@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { describe, expect, it } from "vitest";
 import { makeCertificate } from "../support/certificates.ts";
-import { runPenstock, startDataPlane, temporaryFolder } from "../support/penstock-processes.ts";
+import { runPenstock, startControlPlane, startDataPlane, temporaryFolder } from "../support/penstock-processes.ts";
 
 const onFreePort = { PENSTOCK_PROXY_TLS_LISTEN: "127.0.0.1:0" };
 const noControlPlane = "127.0.0.1:1";
@@ -57,9 +57,11 @@ describe("a data plane with TLS", () => {
     });
     expect(await refused.ended).toBe(2);
     expect(refused.lines.join("\n")).toContain(String(first.proxyTlsPort));
-    const second = await startDataPlane(noControlPlane, { env: { ...place, ...own, PENSTOCK_TAKE_OVER: "true" } });
+    // It takes connections once it has a configuration, be it an empty one.
+    const { syncAddress } = await startControlPlane();
+    const second = await startDataPlane(syncAddress, { env: { ...place, ...own, PENSTOCK_TAKE_OVER: "true" } });
     expect(await first.stop("SIGTERM")).toBe(0);
-    expect((await ask(second.proxyTlsPort)).text).toMatch(/^HTTP\/1\.1 503 /);
+    expect((await ask(second.proxyTlsPort)).text).toMatch(/^HTTP\/1\.1 404 /);
   });
 
   it.each<{ given: Record<string, string>; says: RegExp }>([
