@@ -202,12 +202,7 @@ interface TrafficInput {
 /** Everything between a snapshot and the workers that serve it. */
 async function buildTraffic(input: TrafficInput) {
   const { options, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
-  const table = EndpointTable.create({
-    // Twice as many as may be in use: rows are kept for a while after they went out of use.
-    endpointRowsMax: 2 * options.endpointsMax,
-    poolRowsMax: 2 * options.endpointsMax,
-    columnsMax: workerNumbers(workerCount),
-  });
+  const table = createTable(options, workerCount);
   const rows = new EndpointRows(table, ROWS_KEEP_MS);
   const hosts = await openHosts(options, log, () => names.hostsChanged());
   const names: NameResolver = new NameResolver({
@@ -283,6 +278,15 @@ async function buildTraffic(input: TrafficInput) {
     for (const part of [expiryWatch, memory, readmission, endpoints, names, hosts]) part.close();
   };
   return { workers, applier, readmission, expiries, attemptsUnderWay: () => table.inFlightTotal(), close };
+}
+
+function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): EndpointTable {
+  return EndpointTable.create({
+    // Twice as many as may be in use: rows are kept for a while after they went out of use.
+    endpointRowsMax: 2 * endpointsMax,
+    poolRowsMax: 2 * endpointsMax,
+    columnsMax: workerNumbers(workerCount),
+  });
 }
 
 /** Has the workers refuse requests while the process comes near its memory limit. @returns what ends it */
