@@ -21,7 +21,6 @@ import { responseOperators } from "../test/fuzz/response-operators.ts";
 import { responseSeeds } from "../test/fuzz/response-seeds.ts";
 import { SeededRandom } from "../test/fuzz/seeded-random.ts";
 import { adminOk } from "../test/support/admin-client.ts";
-import buildOnce from "../test/support/build-once.ts";
 import { type RunningProcess, runProcess } from "../test/support/child-process.ts";
 import type { Figure } from "./prove.ts";
 
@@ -161,7 +160,6 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
   const total = Number(process.env["PENSTOCK_FUZZ_COUNT"] ?? 1_000_000);
   const seed = Number(process.env["PENSTOCK_FUZZ_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
   progress(`seed ${seed}`);
-  buildOnce();
   const folder = mkdtempSync(join(tmpdir(), "penstock-fuzz-"));
   const backend = await RecordingBackend.open();
   const scripted = await ScriptedBackend.open();

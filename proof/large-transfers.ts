@@ -5,7 +5,6 @@
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import buildOnce from "../test/support/build-once.ts";
 import { openTransferTarget, type Pace, runTransfer, Transfer } from "../test/support/large-transfer.ts";
 import { residentKib, startProofPlanes } from "../test/support/proof-planes.ts";
 import type { Figure } from "./prove.ts";
@@ -88,7 +87,6 @@ async function runRound(pace: Pace | null, progress: (line: string) => void): Pr
 }
 
 export async function prove(progress: (line: string) => void): Promise<readonly Figure[]> {
-  buildOnce();
   const figures: Figure[] = [];
   for (const [name, pace] of [
     ["fast receivers", null],

@@ -15,7 +15,6 @@ import { fileURLToPath } from "node:url";
 import { median } from "../bench/statistics.ts";
 import type { FromTargets, ToTargets } from "../bench/targets.ts";
 import { adminOk } from "../test/support/admin-client.ts";
-import buildOnce from "../test/support/build-once.ts";
 import { EndlessWrites, type WriteOrder } from "../test/support/endless-writes.ts";
 import { GarbageCollector, inspectable } from "../test/support/garbage-collector.ts";
 import { LastingLoad, type LoadCounts } from "../test/support/lasting-load.ts";
@@ -201,7 +200,6 @@ function figuresOf(changed: Side, control: Side): Figure[] {
 }
 
 export async function prove(progress: (line: string) => void): Promise<readonly Figure[]> {
-  buildOnce();
   const targets = await startTargets();
   const sides: Side[] = [];
   try {
