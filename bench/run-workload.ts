@@ -108,7 +108,8 @@ async function startEntrant(contestant: Contestant, stage: Stage): Promise<Entra
 async function runRounds(entrants: readonly Entrant[], rig: Rig, { roundCount }: BenchOptions): Promise<void> {
   for (let round = 0; round < roundCount; round++) {
     for (const { contestant, running, order, measurements } of round % 2 === 0 ? entrants : entrants.toReversed()) {
-      const warmUpCount = round === 0 ? firstWarmUpCount : Math.ceil(order.requestCount / 20);
+      const firstCount = Math.min(firstWarmUpCount, 2 * order.requestCount);
+      const warmUpCount = round === 0 ? firstCount : Math.ceil(order.requestCount / 20);
       const measurement = await rig.measure(running, order, warmUpCount);
       measurements.push(measurement);
       const us = measurement.cpuUsPerRequest.toFixed(1);
