@@ -44,7 +44,7 @@ const bars: readonly Bar[] = [
   { workload: "connections", against: "envoy", max: 0.8 },
   { workload: "connections", against: "caddy", max: 0.6 },
   { workload: "connections", against: "node-undici", max: 0.5 },
-  { workload: "tls", against: "nginx", max: 1.6, aim: 1.3 },
+  { workload: "tls", against: "nginx", max: 1.3 },
   { workload: "tls-handshake", against: "nginx", max: 1.7 },
   { workload: "tls-handshake", against: "node-undici", max: 0.95 },
   { workload: "tls-resume", against: "nginx", max: 1.6 },
