@@ -4,8 +4,8 @@
  */
 export interface EndpointState {
   /** Whether the endpoint is out of the rotation. */
-  isEjected(row: number): boolean;
-  /** Changes whenever an endpoint of the pool is ejected or readmitted. */
+  isOut(row: number): boolean;
+  /** Changes whenever an endpoint of the pool goes out or comes back. */
   generation(poolRow: number): number;
   /** Moves the pool's cursor one turn on; returns where it stood, 0..2^32-1. One cursor for all workers. */
   advanceCursor(poolRow: number): number;

@@ -83,8 +83,8 @@ describe("createPicker", () => {
         for (const _ of endpoints) tried.push(picker.pick(tried)!);
         const rows = tried.map((endpoint) => endpoint.row);
         expect(new Set(rows).size).toBe(weights.length);
-        const availableCount = endpoints.filter((endpoint) => !state.isEjected(endpoint.row)).length;
-        for (const row of rows.slice(0, availableCount)) expect(state.isEjected(row)).toBe(false);
+        const availableCount = endpoints.filter((endpoint) => !state.isOut(endpoint.row)).length;
+        for (const row of rows.slice(0, availableCount)) expect(state.isOut(row)).toBe(false);
       }),
     );
   });
@@ -103,7 +103,7 @@ class FakeEndpointState implements EndpointState {
   #cursor = 0;
   #generation = 7;
 
-  isEjected(row: number): boolean {
+  isOut(row: number): boolean {
     return this.#ejected.has(row);
   }
 

@@ -41,7 +41,7 @@ class RoundRobin implements Picker {
 
   /** `generation` was read before the flags: a change in between makes the next pick rebuild once more. */
   #rebuild(generation: number): void {
-    const available = this.#endpoints.filter((endpoint) => !this.#state.isEjected(endpoint.row));
+    const available = this.#endpoints.filter((endpoint) => !this.#state.isOut(endpoint.row));
     this.#turning = available.length > 0 ? available : this.#endpoints;
     this.#wheel = weightedWheel(this.#turning.map((endpoint) => endpoint.weight));
     this.#builtAt = generation;

@@ -48,12 +48,12 @@ describe("EndpointReadmission", () => {
     probes[0]!.answer("ECONNREFUSED");
     await timers.pass(999);
     expect(probes).toHaveLength(1);
-    expect(table.isEjected(a)).toBe(true);
+    expect(table.isOut(a)).toBe(true);
     await timers.pass(1);
     const generation = table.generation(poolRow);
     probes[1]!.answer(null);
     await timers.pass(0);
-    expect(table.isEjected(a)).toBe(false);
+    expect(table.isOut(a)).toBe(false);
     expect(table.generation(poolRow)).not.toBe(generation);
     expect(events).toEqual(["out 10.0.0.1: ECONNREFUSED", "still out 10.0.0.1: ECONNREFUSED", "in 10.0.0.1"]);
     expect(readmission.ejectedCount).toBe(0);
@@ -89,7 +89,7 @@ describe("EndpointReadmission", () => {
     rows.sent(1, new Set(["p"]), new Set([b]), timers.nowMs());
     probes[0]!.answer(null);
     await timers.pass(0);
-    expect(table.isEjected(a)).toBe(true);
+    expect(table.isOut(a)).toBe(true);
     expect(readmission.ejectedCount).toBe(0);
     readmission.ejected(a, "late");
     expect(readmission.ejectedCount).toBe(0);

@@ -5,7 +5,7 @@ import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-con
 import { SnapshotHolder } from "./snapshot-holder.ts";
 
 const state: EndpointState = {
-  isEjected: () => false,
+  isOut: () => false,
   generation: () => 0,
   advanceCursor: () => 0,
   eject: () => true,

@@ -67,9 +67,10 @@ export class EndpointRows {
     return taken === undefined || taken.retired !== null ? null : taken.value;
   }
 
-  /** The rows in use that are out of the rotation. */
+  /** The rows in use whose endpoints workers have taken out. */
   ejectedRows(): number[] {
-    return [...this.#endpointByRow.keys()].filter((row) => this.endpointAt(row) !== null && this.#table.isEjected(row));
+    const isEjected = (row: number) => this.endpointAt(row) !== null && this.#table.has(row, "ejected");
+    return [...this.#endpointByRow.keys()].filter(isEjected);
   }
 
   /** The message with this sequence number names these rows; all others are to go. */

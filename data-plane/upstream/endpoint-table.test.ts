@@ -41,13 +41,9 @@ describe("EndpointTable", () => {
     const poolRow = table.allocatePoolRow()!;
     const row = table.allocateEndpointRow()!;
     const before = table.generation(poolRow);
-    expect([table.eject(poolRow, row), table.eject(poolRow, row), table.isEjected(row)]).toEqual([true, false, true]);
+    expect([table.eject(poolRow, row), table.eject(poolRow, row), table.isOut(row)]).toEqual([true, false, true]);
     expect(table.generation(poolRow)).toBe(before + 1);
-    expect([table.readmit(poolRow, row), table.readmit(poolRow, row), table.isEjected(row)]).toEqual([
-      true,
-      false,
-      false,
-    ]);
+    expect([table.readmit(poolRow, row), table.readmit(poolRow, row), table.isOut(row)]).toEqual([true, false, false]);
     expect(table.generation(poolRow)).toBe(before + 2);
   });
 
@@ -57,7 +53,7 @@ describe("EndpointTable", () => {
     const rows = [0, 1, 2, 3].map(() => table.allocateEndpointRow()!);
     table.eject(poolRows[3]!, rows[3]!);
     table.advanceCursor(poolRows[2]!);
-    expect(rows.map((row) => table.isEjected(row))).toEqual([false, false, false, true]);
+    expect(rows.map((row) => table.isOut(row))).toEqual([false, false, false, true]);
     expect(poolRows.map((row) => table.generation(row))).toEqual([0, 0, 0, 1]);
     expect(poolRows.map((row) => table.advanceCursor(row))).toEqual([0, 0, 1, 0]);
   });
@@ -71,7 +67,7 @@ describe("EndpointTable", () => {
     const generation = table.generation(poolRow);
     table.freeEndpointRow(row);
     table.freePoolRow(poolRow);
-    expect(table.isEjected(table.allocateEndpointRow()!)).toBe(false);
+    expect(table.isOut(table.allocateEndpointRow()!)).toBe(false);
     expect(table.advanceCursor(table.allocatePoolRow()!)).toBe(0);
     expect(table.generation(poolRow)).not.toBe(generation);
   });
@@ -108,7 +104,7 @@ describe("EndpointTable", () => {
     const { table, poolRow, rows, threads, eject } = await startPickers(Array<number>(500).fill(1));
     const [first, second] = await Promise.all(threads.map(eject));
     for (const [i] of rows.entries()) expect(Number(first![i]) + Number(second![i])).toBe(1);
-    expect(rows.every((row) => table.isEjected(row))).toBe(true);
+    expect(rows.every((row) => table.isOut(row))).toBe(true);
     expect(table.generation(poolRow)).toBe(rows.length);
   });
 });
@@ -126,7 +122,7 @@ describe("in-flight cells of an EndpointTable", () => {
     expect(table.inFlightTotal()).toBe(40 * 6 - 1);
     table.clearColumn(2);
     expect(table.inFlightTotal()).toBe(40 * 3 - 1);
-    expect(rows.every((row) => !table.isEjected(row))).toBe(true);
+    expect(rows.every((row) => !table.isOut(row))).toBe(true);
   });
 
   it("are a column per worker and no more", () => {

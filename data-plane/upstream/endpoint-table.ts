@@ -1,4 +1,5 @@
 import type { EndpointState } from "../balance/endpoint-state.ts";
+import { RowAllocator } from "./row-allocator.ts";
 
 export interface EndpointTableOptions {
   /** Endpoints that can exist at once on the node. Default 65,536. */
@@ -10,32 +11,59 @@ export interface EndpointTableOptions {
 }
 
 // All cells are 32-bit words. A pool row is a whole cache line, so that the cursors of two busy pools never
-// share one. An endpoint row has room for a latency average beside its flags. After the endpoints come the columns,
-// one per thread that carries traffic, with a cell per endpoint row: columns do not share a cache line either.
+// share one. After the endpoints come the columns, one per thread that carries traffic, with a cell per endpoint row:
+// columns do not share a cache line either.
 const HEADER_WORDS = 16;
 const HEADER_LAYOUT = 0;
 const HEADER_POOL_ROWS = 1;
 const HEADER_ENDPOINT_ROWS = 2;
 const HEADER_COLUMNS = 3;
 /** Written at word 0: attaching to a buffer of another layout is a bug that must show at once. */
-const LAYOUT_VERSION = 0x70730002;
+const LAYOUT_VERSION = 0x70730003;
 
 const POOL_WORDS = 16;
 const POOL_CURSOR = 0;
 const POOL_GENERATION = 1;
+/** Row of the endpoint that is to get one request as a trial, plus 1; 0 for none. */
+const POOL_TRIAL = 2;
 
-const ENDPOINT_WORDS = 4;
+const ENDPOINT_WORDS = 8;
 const ENDPOINT_FLAGS = 0;
+/** Four counters of eight bits, of Kong's health checks. */
+const ENDPOINT_CHECK_COUNTS = 1;
+/** Bits 0 to 7: resets in a row; 8 to 15: bad answers in a row. */
+const ENDPOINT_OUTLIER_COUNTS = 2;
+/** When it last answered; see `clockMs`. */
+const ENDPOINT_LAST_ANSWER = 3;
+
+/** Taken out by a worker, for what it did to traffic. */
 const EJECTED = 1;
+/** Out by the word of health checks. */
+const UNHEALTHY = 2;
+/** Decided by a person. */
+const FORCED_OUT = 4;
+const FORCED_IN = 8;
+
+export type EndpointFlag = "ejected" | "unhealthy" | "forced_out" | "forced_in";
+
+const flagBits: Readonly<Record<EndpointFlag, number>> = {
+  ejected: EJECTED,
+  unhealthy: UNHEALTHY,
+  forced_out: FORCED_OUT,
+  forced_in: FORCED_IN,
+};
+
+const countMask = 0xff;
+const statusShift = 8;
 
 /** Two cache lines: neighbours are fetched in pairs. */
 const COLUMN_ALIGN_WORDS = 32;
 
 /**
- * The rows that the threads of a node share: per pool the round-robin cursor and the availability
- * generation, per endpoint whether it is ejected, per endpoint and worker how many attempts are under way. The main
- * thread creates the table, gives out the rows and ends ejections; workers attach to the same buffer, advance cursors,
- * eject, and count in a column of their own.
+ * The rows that the threads of a node share: per pool the round-robin cursor, the availability generation and the
+ * trial, per endpoint why it is out and what was counted against it, per endpoint and worker how many attempts are under
+ * way. The main thread creates the table, gives out the rows and ends ejections; workers attach to the same buffer,
+ * advance cursors, eject, and count in a column of their own.
  *
  * Cost: about 10 ns per operation, 50 ns when every thread hammers one pool. Pages that no row has touched
  * take no memory.
@@ -93,8 +121,13 @@ export class EndpointTable implements EndpointState {
     return new EndpointTable(buffer, false, column);
   }
 
-  isEjected(row: number): boolean {
-    return (Atomics.load(this.#words, this.#flagsOf(row)) & EJECTED) !== 0;
+  isOut(row: number): boolean {
+    const flags = Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_FLAGS));
+    return (flags & FORCED_IN) === 0 && (flags & (EJECTED | UNHEALTHY | FORCED_OUT)) !== 0;
+  }
+
+  has(row: number, flag: EndpointFlag): boolean {
+    return (Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_FLAGS)) & flagBits[flag]) !== 0;
   }
 
   generation(poolRow: number): number {
@@ -106,12 +139,87 @@ export class EndpointTable implements EndpointState {
   }
 
   eject(poolRow: number, row: number): boolean {
-    return this.#setEjected(poolRow, row, true);
+    return this.setFlag(poolRow, row, "ejected", true);
   }
 
-  /** Main thread: puts the endpoint back into the rotation; false when it was there. */
+  /** Main thread: ends an ejection, and what was counted against the endpoint with it; false when there was none. */
   readmit(poolRow: number, row: number): boolean {
-    return this.#setEjected(poolRow, row, false);
+    this.clearOutlierCounts(row);
+    return this.setFlag(poolRow, row, "ejected", false);
+  }
+
+  /** @returns false when it was so already */
+  setFlag(poolRow: number, row: number, flag: EndpointFlag, isSet: boolean): boolean {
+    const bit = flagBits[flag];
+    const cell = this.#cellOf(row, ENDPOINT_FLAGS);
+    const before = isSet ? Atomics.or(this.#words, cell, bit) : Atomics.and(this.#words, cell, ~bit);
+    if (((before & bit) !== 0) === isSet) return false;
+    // After the flag, never before: who reads the new generation must also see the flag, or its wheel stays stale.
+    Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION, 1);
+    return true;
+  }
+
+  /** Main thread: the next request that may be sent again goes to this endpoint, whatever else is said of it. */
+  offerTrial(poolRow: number, row: number): void {
+    Atomics.store(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, row + 1);
+  }
+
+  /** Cost: a plain load, since a trial that is seen a moment late is as good. */
+  hasTrial(poolRow: number): boolean {
+    return this.#words[HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL] !== 0;
+  }
+
+  /** Row of the endpoint to be tried, for the one caller of all threads that takes it; -1 for the others. */
+  takeTrial(poolRow: number): number {
+    return Atomics.exchange(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, 0) - 1;
+  }
+
+  /** Four counters in one word, as health/check-counts.ts packs them. */
+  checkCounts(row: number): number {
+    return Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_CHECK_COUNTS));
+  }
+
+  /** @returns false when another thread was faster: read again */
+  replaceCheckCounts(row: number, expected: number, wanted: number): boolean {
+    const cell = this.#cellOf(row, ENDPOINT_CHECK_COUNTS);
+    return Atomics.compareExchange(this.#words, cell, expected, wanted) === expected;
+  }
+
+  /** @returns how many there were in a row, with this one, 1 to 255 */
+  countReset(row: number): number {
+    return this.#countOutlier(row, 0);
+  }
+
+  /** @returns how many there were in a row, with this one, 1 to 255 */
+  countBadStatus(row: number): number {
+    return this.#countOutlier(row, statusShift);
+  }
+
+  /** A good answer: nothing is in a row any more. Cost: a load, where nothing was counted. */
+  clearOutlierCounts(row: number): void {
+    const cell = this.#cellOf(row, ENDPOINT_OUTLIER_COUNTS);
+    if (this.#words[cell] !== 0) Atomics.store(this.#words, cell, 0);
+  }
+
+  #countOutlier(row: number, shift: number): number {
+    const cell = this.#cellOf(row, ENDPOINT_OUTLIER_COUNTS);
+    for (;;) {
+      const word = Atomics.load(this.#words, cell);
+      const count = Math.min(((word >>> shift) & countMask) + 1, countMask);
+      const wanted = (word & ~(countMask << shift)) | (count << shift);
+      if (Atomics.compareExchange(this.#words, cell, word, wanted) === word) return count;
+    }
+  }
+
+  /** The endpoint has begun to answer something. Cost: a plain store. */
+  answered(row: number, nowMs: number): void {
+    this.#words[this.#cellOf(row, ENDPOINT_LAST_ANSWER)] = clockMs(nowMs);
+  }
+
+  /** Milliseconds since it last began to answer anything to any worker; a long time when it never did. */
+  silentForMs(row: number, nowMs: number): number {
+    const at = this.#words[this.#cellOf(row, ENDPOINT_LAST_ANSWER)]!;
+    return at === 0 ? Number.POSITIVE_INFINITY : (clockMs(nowMs) - at) | 0;
   }
 
   /** In a worker. Cost: a plain addition, since nobody else writes this worker's column. */
@@ -164,6 +272,7 @@ export class EndpointTable implements EndpointState {
   freePoolRow(poolRow: number): void {
     this.#owned().pools.giveBack(poolRow);
     Atomics.store(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_CURSOR, 0);
+    Atomics.store(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, 0);
     // The generation goes on growing, so that whoever cached the former pool's cannot meet it again.
     Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION, 1);
   }
@@ -173,35 +282,28 @@ export class EndpointTable implements EndpointState {
     return this.#owned().endpoints.take();
   }
 
-  /** Gives the row back, no longer ejected. Only when no worker holds an endpoint set that names it. */
+  /** Gives the row back, with nothing known of it. Only when no worker holds an endpoint set that names it. */
   freeEndpointRow(row: number): void {
     this.#owned().endpoints.giveBack(row);
-    Atomics.store(this.#words, this.#flagsOf(row), 0);
+    for (let word = 0; word < ENDPOINT_WORDS; word++) Atomics.store(this.#words, this.#cellOf(row, word), 0);
   }
 
-  #setEjected(poolRow: number, row: number, isEjected: boolean): boolean {
-    const cell = this.#flagsOf(row);
-    let flags = Atomics.load(this.#words, cell);
-    for (;;) {
-      const wanted = isEjected ? flags | EJECTED : flags & ~EJECTED;
-      if (wanted === flags) return false;
-      const seen = Atomics.compareExchange(this.#words, cell, flags, wanted);
-      if (seen === flags) break;
-      flags = seen;
-    }
-    // After the flag, never before: who reads the new generation must also see the flag, or its wheel stays stale.
-    Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION, 1);
-    return true;
-  }
-
-  #flagsOf(row: number): number {
-    return this.#endpointsAt + row * ENDPOINT_WORDS + ENDPOINT_FLAGS;
+  #cellOf(row: number, word: number): number {
+    return this.#endpointsAt + row * ENDPOINT_WORDS + word;
   }
 
   #owned() {
     if (this.#rows === null) throw new Error("rows are given out by the thread that created the table");
     return this.#rows;
   }
+}
+
+/** performance.now() counts from another moment in every thread; hrtime is the same in all, and never set back. */
+const threadOffsetMs = Number(process.hrtime.bigint() / 1_000_000n) - performance.now();
+
+/** @param nowMs of performance.now() @returns whole milliseconds, the same in all threads, of 32 bits, never 0 */
+function clockMs(nowMs: number): number {
+  return Math.floor(threadOffsetMs + nowMs) | 0 || 1;
 }
 
 function columnWords(endpointRows: number): number {
@@ -211,36 +313,4 @@ function columnWords(endpointRows: number): number {
 function columnsAt(poolRows: number, endpointRows: number): number {
   const end = HEADER_WORDS + poolRows * POOL_WORDS + endpointRows * ENDPOINT_WORDS;
   return Math.ceil(end / COLUMN_ALIGN_WORDS) * COLUMN_ALIGN_WORDS;
-}
-
-/** Which rows of a section are taken. Freed rows are used again first, to keep the touched pages few. */
-class RowAllocator {
-  readonly #kind: string;
-  readonly #isTaken: Uint8Array;
-  readonly #freed: number[] = [];
-  #neverUsed = 0;
-
-  constructor(kind: string, rowsMax: number) {
-    this.#kind = kind;
-    this.#isTaken = new Uint8Array(rowsMax);
-  }
-
-  take(): number | null {
-    const row = this.#freed.pop() ?? this.#neverUsed;
-    if (row >= this.#isTaken.length) return null;
-    if (row === this.#neverUsed) this.#neverUsed++;
-    this.#isTaken[row] = 1;
-    return row;
-  }
-
-  /** Rows from this number on were never taken. */
-  get everUsedCount(): number {
-    return this.#neverUsed;
-  }
-
-  giveBack(row: number): void {
-    if (this.#isTaken[row] !== 1) throw new Error(`${this.#kind} row ${row} is not taken`);
-    this.#isTaken[row] = 0;
-    this.#freed.push(row);
-  }
 }

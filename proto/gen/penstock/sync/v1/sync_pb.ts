@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/sync/v1/sync.proto.
  */
 export const file_penstock_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("ChtwZW5zdG9jay9zeW5jL3YxL3N5bmMucHJvdG8SEHBlbnN0b2NrLnN5bmMudjEi4gIKDkNvbm5lY3RSZXF1ZXN0EigKBWhlbGxvGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5IZWxsb0gAEiQKA2FjaxgCIAEoCzIVLnBlbnN0b2NrLnN5bmMudjEuQWNrSAASJgoEbmFjaxgDIAEoCzIWLnBlbnN0b2NrLnN5bmMudjEuTmFja0gAEjYKDG9ic2VydmF0aW9ucxgEIAEoCzIeLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb25zSAASLAoFc3RhdHMYBSABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk5vZGVTdGF0c0gAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASNQoMcXVlcnlfcmVzdWx0GAcgASgLMh0ucGVuc3RvY2suc3luYy52MS5RdWVyeVJlc3VsdEgAQgkKB21lc3NhZ2Ui3QMKD0Nvbm5lY3RSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2NodW5rGAIgASgLMh8ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdENodW5rSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcucGVuc3RvY2suc3luYy52MS5EZWx0YUgAEjAKCnVwX3RvX2RhdGUYBSABKAsyGi5wZW5zdG9jay5zeW5jLnYxLlVwVG9EYXRlSAASMAoJaGVhcnRiZWF0GAYgASgLMhsucGVuc3RvY2suc3luYy52MS5IZWFydGJlYXRIABIoCgVxdWVyeRgHIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuUXVlcnlIABIwCglvdmVycmlkZXMYCCABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk92ZXJyaWRlc0gAEigKBWRyYWluGAkgASgLMhcucGVuc3RvY2suc3luYy52MS5EcmFpbkgAQgkKB21lc3NhZ2UiJAoFRXBvY2gSDwoHY291bnRlchgBIAEoAxIKCgJpZBgCIAEoDCJaCgdIb2xkaW5nEiYKBWVwb2NoGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5FcG9jaBITCgtwdWJsaWNhdGlvbhgCIAEoAxISCgpzdGF0ZV9oYXNoGAMgASgMIvIBCgVIZWxsbxIPCgdub2RlX2lkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg0KBWJ1aWxkGAMgASgJEhQKDGNhcGFiaWxpdGllcxgEIAMoCRInCgRoYXZlGAUgASgLMhkucGVuc3RvY2suc3luYy52MS5Ib2xkaW5nEjMKBmxhYmVscxgGIAMoCzIjLnBlbnN0b2NrLnN5bmMudjEuSGVsbG8uTGFiZWxzRW50cnkSFAoMd29ya2VyX2NvdW50GAcgASgFGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYQoDQWNrEhMKC3B1YmxpY2F0aW9uGAEgASgDEhIKCnN0YXRlX2hhc2gYAiABKAwSMQoOYXBwbHlfZHVyYXRpb24YAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iogEKBE5hY2sSEwoLcHVibGljYXRpb24YASABKAMSEwoLZW50aXR5X2tpbmQYAiABKAkSEQoJZW50aXR5X2lkGAMgASgJEhMKC2VudGl0eV9uYW1lGAQgASgJEg0KBWZpZWxkGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSGAoQa2VwdF9wdWJsaWNhdGlvbhgHIAEoAxIOCgZyZWFzb24YCCABKAkiMAoGRW50aXR5EgwKBGtpbmQYASABKAkSCgoCaWQYAiABKAkSDAoEYm9keRgDIAEoDCIlCglFbnRpdHlLZXkSDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCSKcAQoNU25hcHNob3RCZWdpbhImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSEwoLcHVibGljYXRpb24YAiABKAMSEAoIcmV2aXNpb24YAyABKAMSEgoKc3RhdGVfaGFzaBgEIAEoDBIUCgxlbnRpdHlfY291bnQYBSABKAMSEgoKYnl0ZV9jb3VudBgGIAEoAyJQCg1TbmFwc2hvdENodW5rEhMKC3B1YmxpY2F0aW9uGAEgASgDEioKCGVudGl0aWVzGAIgAygLMhgucGVuc3RvY2suc3luYy52MS5FbnRpdHkiIgoLU25hcHNob3RFbmQSEwoLcHVibGljYXRpb24YASABKAMi3QEKBURlbHRhEiYKBWVwb2NoGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5FcG9jaBIYChBiYXNlX3B1YmxpY2F0aW9uGAIgASgDEhMKC3B1YmxpY2F0aW9uGAMgASgDEhAKCHJldmlzaW9uGAQgASgDEhIKCnN0YXRlX2hhc2gYBSABKAwSKQoHdXBzZXJ0cxgGIAMoCzIYLnBlbnN0b2NrLnN5bmMudjEuRW50aXR5EiwKB2RlbGV0ZXMYByADKAsyGy5wZW5zdG9jay5zeW5jLnYxLkVudGl0eUtleSIzCghVcFRvRGF0ZRITCgtwdWJsaWNhdGlvbhgBIAEoAxISCgpzdGF0ZV9oYXNoGAIgASgMIjQKCUhlYXJ0YmVhdBITCgtwdWJsaWNhdGlvbhgBIAEoAxISCgpzdGF0ZV9oYXNoGAIgASgMIi8KBVF1ZXJ5EgoKAmlkGAEgASgDEgwKBGtpbmQYAiABKAkSDAoEYm9keRgDIAEoDCI4CgtRdWVyeVJlc3VsdBIKCgJpZBgBIAEoAxIMCgRib2R5GAIgASgMEg8KB3Byb2JsZW0YAyABKAkiQAoJT3ZlcnJpZGVzEjMKCW92ZXJyaWRlcxgBIAMoCzIgLnBlbnN0b2NrLnN5bmMudjEuSGVhbHRoT3ZlcnJpZGUiWgoOSGVhbHRoT3ZlcnJpZGUSEwoLdXBzdHJlYW1faWQYASABKAkSEQoJdGFyZ2V0X2lkGAIgASgJEg8KB2FkZHJlc3MYAyABKAkSDwoHaGVhbHRoeRgEIAEoCCIzCgVEcmFpbhIqCgd0aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkMKDE9ic2VydmF0aW9ucxIzCgxvYnNlcnZhdGlvbnMYASADKAsyHS5wZW5zdG9jay5zeW5jLnYxLk9ic2VydmF0aW9uIo4BCgtPYnNlcnZhdGlvbhITCgt1cHN0cmVhbV9pZBgBIAEoCRIRCgl0YXJnZXRfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIPCgdoZWFsdGh5GAQgASgIEg4KBnNvdXJjZRgFIAEoCRIOCgZyZWFzb24YBiABKAkSFQoNc2luY2VfdW5peF9tcxgHIAEoAyJTCglOb2RlU3RhdHMSFQoNcmVxdWVzdF9jb3VudBgBIAEoAxIVCg1mYWlsdXJlX2NvdW50GAIgASgDEhgKEGNvbm5lY3Rpb25fY291bnQYAyABKAMyXQoHU3luY0FQSRJSCgdDb25uZWN0EiAucGVuc3RvY2suc3luYy52MS5Db25uZWN0UmVxdWVzdBohLnBlbnN0b2NrLnN5bmMudjEuQ29ubmVjdFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChtwZW5zdG9jay9zeW5jL3YxL3N5bmMucHJvdG8SEHBlbnN0b2NrLnN5bmMudjEi4gIKDkNvbm5lY3RSZXF1ZXN0EigKBWhlbGxvGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5IZWxsb0gAEiQKA2FjaxgCIAEoCzIVLnBlbnN0b2NrLnN5bmMudjEuQWNrSAASJgoEbmFjaxgDIAEoCzIWLnBlbnN0b2NrLnN5bmMudjEuTmFja0gAEjYKDG9ic2VydmF0aW9ucxgEIAEoCzIeLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb25zSAASLAoFc3RhdHMYBSABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk5vZGVTdGF0c0gAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASNQoMcXVlcnlfcmVzdWx0GAcgASgLMh0ucGVuc3RvY2suc3luYy52MS5RdWVyeVJlc3VsdEgAQgkKB21lc3NhZ2UisQMKD0Nvbm5lY3RSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2NodW5rGAIgASgLMh8ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdENodW5rSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcucGVuc3RvY2suc3luYy52MS5EZWx0YUgAEjAKCnVwX3RvX2RhdGUYBSABKAsyGi5wZW5zdG9jay5zeW5jLnYxLlVwVG9EYXRlSAASMAoJaGVhcnRiZWF0GAYgASgLMhsucGVuc3RvY2suc3luYy52MS5IZWFydGJlYXRIABIoCgVxdWVyeRgHIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuUXVlcnlIABIoCgVkcmFpbhgJIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRHJhaW5IAEIJCgdtZXNzYWdlSgQICBAJIiQKBUVwb2NoEg8KB2NvdW50ZXIYASABKAMSCgoCaWQYAiABKAwiWgoHSG9sZGluZxImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSEwoLcHVibGljYXRpb24YAiABKAMSEgoKc3RhdGVfaGFzaBgDIAEoDCLyAQoFSGVsbG8SDwoHbm9kZV9pZBgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRINCgVidWlsZBgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSJwoEaGF2ZRgFIAEoCzIZLnBlbnN0b2NrLnN5bmMudjEuSG9sZGluZxIzCgZsYWJlbHMYBiADKAsyIy5wZW5zdG9jay5zeW5jLnYxLkhlbGxvLkxhYmVsc0VudHJ5EhQKDHdvcmtlcl9jb3VudBgHIAEoBRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImEKA0FjaxITCgtwdWJsaWNhdGlvbhgBIAEoAxISCgpzdGF0ZV9oYXNoGAIgASgMEjEKDmFwcGx5X2R1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqIBCgROYWNrEhMKC3B1YmxpY2F0aW9uGAEgASgDEhMKC2VudGl0eV9raW5kGAIgASgJEhEKCWVudGl0eV9pZBgDIAEoCRITCgtlbnRpdHlfbmFtZRgEIAEoCRINCgVmaWVsZBgFIAEoCRIPCgdtZXNzYWdlGAYgASgJEhgKEGtlcHRfcHVibGljYXRpb24YByABKAMSDgoGcmVhc29uGAggASgJIjAKBkVudGl0eRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEgwKBGJvZHkYAyABKAwiJQoJRW50aXR5S2V5EgwKBGtpbmQYASABKAkSCgoCaWQYAiABKAkinAEKDVNuYXBzaG90QmVnaW4SJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhMKC3B1YmxpY2F0aW9uGAIgASgDEhAKCHJldmlzaW9uGAMgASgDEhIKCnN0YXRlX2hhc2gYBCABKAwSFAoMZW50aXR5X2NvdW50GAUgASgDEhIKCmJ5dGVfY291bnQYBiABKAMiUAoNU25hcHNob3RDaHVuaxITCgtwdWJsaWNhdGlvbhgBIAEoAxIqCghlbnRpdGllcxgCIAMoCzIYLnBlbnN0b2NrLnN5bmMudjEuRW50aXR5IiIKC1NuYXBzaG90RW5kEhMKC3B1YmxpY2F0aW9uGAEgASgDIt0BCgVEZWx0YRImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSGAoQYmFzZV9wdWJsaWNhdGlvbhgCIAEoAxITCgtwdWJsaWNhdGlvbhgDIAEoAxIQCghyZXZpc2lvbhgEIAEoAxISCgpzdGF0ZV9oYXNoGAUgASgMEikKB3Vwc2VydHMYBiADKAsyGC5wZW5zdG9jay5zeW5jLnYxLkVudGl0eRIsCgdkZWxldGVzGAcgAygLMhsucGVuc3RvY2suc3luYy52MS5FbnRpdHlLZXkiMwoIVXBUb0RhdGUSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDCI0CglIZWFydGJlYXQSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDCIvCgVRdWVyeRIKCgJpZBgBIAEoAxIMCgRraW5kGAIgASgJEgwKBGJvZHkYAyABKAwiOAoLUXVlcnlSZXN1bHQSCgoCaWQYASABKAMSDAoEYm9keRgCIAEoDBIPCgdwcm9ibGVtGAMgASgJIjMKBURyYWluEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iXAoMT2JzZXJ2YXRpb25zEjMKDG9ic2VydmF0aW9ucxgBIAMoCzIdLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb24SFwoPaXNfc3RhcnRfb2ZfYWxsGAIgASgIIpgCCgtPYnNlcnZhdGlvbhITCgt1cHN0cmVhbV9pZBgBIAEoCRIRCgl0YXJnZXRfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIPCgdoZWFsdGh5GAQgASgIEg4KBnNvdXJjZRgFIAEoCRIOCgZyZWFzb24YBiABKAkSFQoNc2luY2VfdW5peF9tcxgHIAEoAxIOCgZ3ZWlnaHQYCCABKAUSGAoQdHJhbnNpdGlvbl9jb3VudBgJIAEoAxIXCg9wcm9iZV9zdWNjZXNzZXMYCiABKAMSFgoOcHJvYmVfZmFpbHVyZXMYCyABKAMSDAoEZ29uZRgMIAEoCBISCgppc19jaGVja2VkGA0gASgIEgsKA2RucxgOIAEoCSJTCglOb2RlU3RhdHMSFQoNcmVxdWVzdF9jb3VudBgBIAEoAxIVCg1mYWlsdXJlX2NvdW50GAIgASgDEhgKEGNvbm5lY3Rpb25fY291bnQYAyABKAMyXQoHU3luY0FQSRJSCgdDb25uZWN0EiAucGVuc3RvY2suc3luYy52MS5Db25uZWN0UmVxdWVzdBohLnBlbnN0b2NrLnN5bmMudjEuQ29ubmVjdFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * What a node says.
@@ -158,14 +158,6 @@ export type ConnectResponse = Message<"penstock.sync.v1.ConnectResponse"> & {
      */
     value: Query;
     case: "query";
-  } | {
-    /**
-     * Targets whose health is decided by a person.
-     *
-     * @generated from field: penstock.sync.v1.Overrides overrides = 8;
-     */
-    value: Overrides;
-    case: "overrides";
   } | {
     /**
      * The node is to take no new connections and end.
@@ -775,69 +767,6 @@ export const QueryResultSchema: GenMessage<QueryResult> = /*@__PURE__*/
   messageDesc(file_penstock_sync_v1_sync, 16);
 
 /**
- * Targets whose health is decided by a person, all of them each time.
- *
- * @generated from message penstock.sync.v1.Overrides
- */
-export type Overrides = Message<"penstock.sync.v1.Overrides"> & {
-  /**
-   * The overrides.
-   *
-   * @generated from field: repeated penstock.sync.v1.HealthOverride overrides = 1;
-   */
-  overrides: HealthOverride[];
-};
-
-/**
- * Describes the message penstock.sync.v1.Overrides.
- * Use `create(OverridesSchema)` to create a new message.
- */
-export const OverridesSchema: GenMessage<Overrides> = /*@__PURE__*/
-  messageDesc(file_penstock_sync_v1_sync, 17);
-
-/**
- * The health of one target, decided by a person.
- *
- * @generated from message penstock.sync.v1.HealthOverride
- */
-export type HealthOverride = Message<"penstock.sync.v1.HealthOverride"> & {
-  /**
-   * Id of the upstream.
-   *
-   * @generated from field: string upstream_id = 1;
-   */
-  upstreamId: string;
-
-  /**
-   * Id of the target.
-   *
-   * @generated from field: string target_id = 2;
-   */
-  targetId: string;
-
-  /**
-   * A resolved address of the target, ip:port; empty for all of them.
-   *
-   * @generated from field: string address = 3;
-   */
-  address: string;
-
-  /**
-   * Whether it is to be treated as healthy.
-   *
-   * @generated from field: bool healthy = 4;
-   */
-  healthy: boolean;
-};
-
-/**
- * Describes the message penstock.sync.v1.HealthOverride.
- * Use `create(HealthOverrideSchema)` to create a new message.
- */
-export const HealthOverrideSchema: GenMessage<HealthOverride> = /*@__PURE__*/
-  messageDesc(file_penstock_sync_v1_sync, 18);
-
-/**
  * The node is to end.
  *
  * @generated from message penstock.sync.v1.Drain
@@ -856,20 +785,29 @@ export type Drain = Message<"penstock.sync.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_penstock_sync_v1_sync, 19);
+  messageDesc(file_penstock_sync_v1_sync, 17);
 
 /**
- * What the node saw of its targets since the last such message.
+ * What the node sees of its endpoints. Sent when something changed, at most once a second and by at most 1,000
+ * observations a message.
  *
  * @generated from message penstock.sync.v1.Observations
  */
 export type Observations = Message<"penstock.sync.v1.Observations"> & {
   /**
-   * The observations.
+   * The endpoints.
    *
    * @generated from field: repeated penstock.sync.v1.Observation observations = 1;
    */
   observations: Observation[];
+
+  /**
+   * These are the first of all that the node has: what was told before is void. Set on the first message of a stream
+   * and after the node served another publication.
+   *
+   * @generated from field: bool is_start_of_all = 2;
+   */
+  isStartOfAll: boolean;
 };
 
 /**
@@ -877,10 +815,10 @@ export type Observations = Message<"penstock.sync.v1.Observations"> & {
  * Use `create(ObservationsSchema)` to create a new message.
  */
 export const ObservationsSchema: GenMessage<Observations> = /*@__PURE__*/
-  messageDesc(file_penstock_sync_v1_sync, 20);
+  messageDesc(file_penstock_sync_v1_sync, 18);
 
 /**
- * A change of an endpoint's health.
+ * The health of an endpoint, as a node sees it.
  *
  * @generated from message penstock.sync.v1.Observation
  */
@@ -900,7 +838,7 @@ export type Observation = Message<"penstock.sync.v1.Observation"> & {
   targetId: string;
 
   /**
-   * The endpoint, ip:port.
+   * The endpoint, ip:port with an IPv6 address in brackets; empty where the target's name has no address.
    *
    * @generated from field: string address = 3;
    */
@@ -914,25 +852,74 @@ export type Observation = Message<"penstock.sync.v1.Observation"> & {
   healthy: boolean;
 
   /**
-   * Who decided: "active", "passive", "dns", "manual".
+   * Who decided: "active", "passive", "outlier", "dns", "manual"; empty for an endpoint that nobody judged yet.
    *
    * @generated from field: string source = 5;
    */
   source: string;
 
   /**
-   * Why, in one sentence.
+   * Why, in one sentence; the last error where it is out.
    *
    * @generated from field: string reason = 6;
    */
   reason: string;
 
   /**
-   * Unix milliseconds by the node's clock.
+   * Unix milliseconds by the node's clock, when it became so.
    *
    * @generated from field: int64 since_unix_ms = 7;
    */
   sinceUnixMs: bigint;
+
+  /**
+   * Weight that it has in balancing.
+   *
+   * @generated from field: int32 weight = 8;
+   */
+  weight: number;
+
+  /**
+   * How often it changed between in and out since the node knows it.
+   *
+   * @generated from field: int64 transition_count = 9;
+   */
+  transitionCount: bigint;
+
+  /**
+   * Probes that succeeded and that failed since the node knows it.
+   *
+   * @generated from field: int64 probe_successes = 10;
+   */
+  probeSuccesses: bigint;
+
+  /**
+   * See probe_successes.
+   *
+   * @generated from field: int64 probe_failures = 11;
+   */
+  probeFailures: bigint;
+
+  /**
+   * The endpoint is gone: neither in the configuration nor in the DNS.
+   *
+   * @generated from field: bool gone = 12;
+   */
+  gone: boolean;
+
+  /**
+   * Whether some check is configured that could take the endpoint out by Kong's rules.
+   *
+   * @generated from field: bool is_checked = 13;
+   */
+  isChecked: boolean;
+
+  /**
+   * How the name was resolved: "A", "AAAA", "SRV", "hosts", "literal"; the error where it was not.
+   *
+   * @generated from field: string dns = 14;
+   */
+  dns: string;
 };
 
 /**
@@ -940,7 +927,7 @@ export type Observation = Message<"penstock.sync.v1.Observation"> & {
  * Use `create(ObservationSchema)` to create a new message.
  */
 export const ObservationSchema: GenMessage<Observation> = /*@__PURE__*/
-  messageDesc(file_penstock_sync_v1_sync, 21);
+  messageDesc(file_penstock_sync_v1_sync, 19);
 
 /**
  * Counters of the node since it started.
@@ -975,7 +962,7 @@ export type NodeStats = Message<"penstock.sync.v1.NodeStats"> & {
  * Use `create(NodeStatsSchema)` to create a new message.
  */
 export const NodeStatsSchema: GenMessage<NodeStats> = /*@__PURE__*/
-  messageDesc(file_penstock_sync_v1_sync, 22);
+  messageDesc(file_penstock_sync_v1_sync, 20);
 
 /**
  * Between a control plane and its data-plane nodes.

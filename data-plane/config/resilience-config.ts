@@ -1,0 +1,74 @@
+/** How a pool goes on when endpoints fail, with every default filled in. Design and defaults: docs/resilience.md. */
+export interface ResilienceConfig {
+  readonly retry: RetryConfig;
+  readonly budget: RetryBudgetConfig;
+  /** null = no endpoint is taken out for what it does to traffic. */
+  readonly outlier: OutlierConfig | null;
+  /** null = silence is waited out. */
+  readonly stall: StallConfig | null;
+  readonly panic: PanicConfig;
+}
+
+/** When a request is sent again after bytes of it were sent. */
+export interface RetryConfig {
+  readonly isEnabled: boolean;
+  /** Answers that another endpoint may better. */
+  readonly statuses: readonly number[];
+  /** Upper case; null = those that RFC 9110 section 9.2.2 calls idempotent. */
+  readonly methods: readonly string[] | null;
+  /** Whether Idempotency-Key makes a request of any method one that may be executed twice. */
+  readonly takesIdempotencyKey: boolean;
+  /** null = the service's read timeout. */
+  readonly perTryTimeoutMs: number | null;
+  /** Of a request's body, in its framing: a longer one is not kept. */
+  readonly bodyMaxBytes: number;
+}
+
+export interface RetryBudgetConfig {
+  /** Further attempts per request. */
+  readonly ratio: number;
+  /** Further attempts per second on the whole node, beside those. */
+  readonly minPerSecond: number;
+}
+
+export interface OutlierConfig {
+  readonly consecutiveResets: number;
+  readonly consecutiveStatuses: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionMs: number;
+  /** 0 to 100; of the endpoints, for all causes but failed connects. */
+  readonly maxEjectedPercent: number;
+}
+
+export interface StallConfig {
+  readonly minSilenceMs: number;
+  /** Times the longest wait for a first byte that a route has shown lately. */
+  readonly factor: number;
+}
+
+export interface PanicConfig {
+  /** 0 to 100, of the weight: at or below it the pool panics. 0 = when nothing is left. */
+  readonly thresholdPercent: number;
+  readonly mode: "fail_open" | "fail_closed";
+}
+
+export const defaultResilience: ResilienceConfig = {
+  retry: {
+    isEnabled: true,
+    statuses: [502, 503, 504],
+    methods: null,
+    takesIdempotencyKey: false,
+    perTryTimeoutMs: null,
+    bodyMaxBytes: 65_536,
+  },
+  budget: { ratio: 0.2, minPerSecond: 10 },
+  outlier: {
+    consecutiveResets: 5,
+    consecutiveStatuses: 5,
+    baseEjectionMs: 500,
+    maxEjectionMs: 10_000,
+    maxEjectedPercent: 50,
+  },
+  stall: { minSilenceMs: 500, factor: 4 },
+  panic: { thresholdPercent: 0, mode: "fail_open" },
+};
