@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { defaultResilience } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { createPicker } from "./picker.ts";
@@ -11,6 +12,7 @@ const pool: PoolConfig = {
   hostHeader: null,
   isUpstream: true,
   algorithm: "round-robin",
+  resilience: defaultResilience,
 };
 
 describe("createPicker", () => {

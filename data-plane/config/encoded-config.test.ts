@@ -22,6 +22,7 @@ function route(i: number, given: Partial<RouteConfig> = {}): RouteConfig {
     bodyMaxBytes: null,
     totalTimeoutMs: null,
     allowsEncodedSlashes: false,
+    retry: null,
     serviceIndex: -1,
     ...given,
   };

@@ -32,7 +32,11 @@ export interface RetryBudgetConfig {
 }
 
 export interface OutlierConfig {
+  /** Whether one failed connection takes an endpoint out. */
+  readonly ejectsRefusing: boolean;
+  /** 0 = none do. */
   readonly consecutiveResets: number;
+  /** 0 = none do. */
   readonly consecutiveStatuses: number;
   readonly baseEjectionMs: number;
   readonly maxEjectionMs: number;
@@ -63,6 +67,7 @@ export const defaultResilience: ResilienceConfig = {
   },
   budget: { ratio: 0.2, minPerSecond: 10 },
   outlier: {
+    ejectsRefusing: true,
     consecutiveResets: 5,
     consecutiveStatuses: 5,
     baseEjectionMs: 500,

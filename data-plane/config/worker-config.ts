@@ -1,3 +1,4 @@
+import type { ResilienceConfig, RetryConfig } from "./resilience-config.ts";
 import type { TlsConfig, UpstreamTlsConfig } from "./tls-config.ts";
 
 /**
@@ -38,6 +39,8 @@ export interface RouteConfig {
   readonly totalTimeoutMs: number | null;
   /** Whether %2F may stand in the path. */
   readonly allowsEncodedSlashes: boolean;
+  /** What this route says of retries instead of its upstream. null = nothing. */
+  readonly retry: Partial<RetryConfig> | null;
   /** Index into services; -1 = a route without service. Routes of disabled services are left out of the config. */
   readonly serviceIndex: number;
 }
@@ -72,6 +75,7 @@ export interface PoolConfig {
   readonly hostHeader: string | null;
   readonly isUpstream: boolean;
   readonly algorithm: "round-robin" | "least-connections" | "consistent-hashing" | "latency";
+  readonly resilience: ResilienceConfig;
 }
 
 /** The resolved endpoints of a pool. Sent whole with a config and again whenever names resolve differently. */

@@ -253,6 +253,7 @@ function configOf(rules: readonly Rules[], services: ServiceConfig[] = []): Work
       httpsRedirectStatus: 426,
       ...{ bodyMaxBytes: null, totalTimeoutMs: null },
       allowsEncodedSlashes: false,
+      retry: null,
       serviceIndex: -1,
       ...rule,
     }),

@@ -3,6 +3,7 @@ import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { ProtocolName, RouteConfig } from "../config/worker-config.ts";
 import { checkHeaderPattern, checkPathPattern } from "../route/path-pattern.ts";
 import { plainServerName } from "../tls/client-hello.ts";
+import { compileRetry } from "./compile-resilience.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { protocolName } from "./protocol-name.ts";
 import { timeoutMessage, wholeMs } from "./whole-ms.ts";
@@ -29,6 +30,8 @@ export function compileRoute(route: Route): Compiled<Omit<RouteConfig, "serviceI
   }
   const limits = compileLimits(route.limits);
   if (!limits.ok) return limits;
+  const retry = compileRetry(route.retry, "retry");
+  if (!retry.ok) return retry;
   const headers = Object.entries(route.headers).map(([name, { values }]) => ({ name, values }));
   const isGrpc = route.protocols.some((protocol) => protocol === Protocol.GRPC || protocol === Protocol.GRPCS);
   return compiled({
@@ -46,6 +49,7 @@ export function compileRoute(route: Route): Compiled<Omit<RouteConfig, "serviceI
     preserveHost: route.preserveHost ?? false,
     httpsRedirectStatus,
     ...limits.value,
+    retry: route.retry === undefined ? null : retry.value,
   });
 }
 

@@ -2,6 +2,7 @@ import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { Algorithm, type Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { PoolConfig } from "../config/worker-config.ts";
 import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
+import { compileResilience } from "./compile-resilience.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { hostHeaderFor, parseHost, parseHostAndPort } from "./host-and-port.ts";
 
@@ -21,12 +22,15 @@ export function compileUpstream(upstream: Upstream): Compiled<PoolPlan> {
   if (hostHeader === "") {
     return invalid("host_header", `not host or host:port: ${JSON.stringify(upstream.hostHeader)}`);
   }
+  const resilience = compileResilience(upstream);
+  if (!resilience.ok) return resilience;
   return compiled({
     key: `upstream:${upstream.id}`,
     name: upstream.name,
     hostHeader,
     isUpstream: true,
     algorithm,
+    resilience: resilience.value,
     members: [],
   });
 }

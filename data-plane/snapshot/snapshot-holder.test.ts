@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EndpointState } from "../balance/endpoint-state.ts";
+import { defaultResilience } from "../config/resilience-config.ts";
 import { noTls } from "../config/tls-config.ts";
 import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
 import { SnapshotHolder } from "./snapshot-holder.ts";
@@ -15,7 +16,15 @@ const state: EndpointState = {
 };
 
 function poolConfig(key: string): PoolConfig {
-  return { key, name: key, poolRow: 0, hostHeader: null, isUpstream: true, algorithm: "round-robin" };
+  return {
+    key,
+    name: key,
+    poolRow: 0,
+    hostHeader: null,
+    isUpstream: true,
+    algorithm: "round-robin",
+    resilience: defaultResilience,
+  };
 }
 
 function config(publication: number, ...keys: string[]): WorkerConfig {

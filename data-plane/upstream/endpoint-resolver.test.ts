@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { defaultResilience } from "../config/resilience-config.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
 import { EndpointResolver } from "./endpoint-resolver.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
@@ -12,7 +13,15 @@ function member(host: string, port = 80, weight = 100): PoolMember {
   return { host, port, weight, hostHeader: host };
 }
 function pool(key: string, ...members: PoolMember[]): PoolPlan {
-  return { key, name: key, hostHeader: null, isUpstream: true, algorithm: "round-robin", members };
+  return {
+    key,
+    name: key,
+    hostHeader: null,
+    isUpstream: true,
+    algorithm: "round-robin",
+    resilience: defaultResilience,
+    members,
+  };
 }
 
 /** A resolver over a hosts file that the test writes; workers take in what they are sent when the test says so. */

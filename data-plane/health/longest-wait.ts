@@ -1,0 +1,44 @@
+const bucketMs = 30_000;
+const bucketCount = 10;
+
+/**
+ * The longest of the waits of the last five minutes, to a bucket of 30 seconds. Knows no clock.
+ *
+ * Cost: two comparisons per wait.
+ */
+export class LongestWait {
+  readonly #longest = new Float64Array(bucketCount);
+  #current = 0;
+  #bucketEndsAtMs = Number.NEGATIVE_INFINITY;
+  #bucketLongest = 0;
+  /** Waits that were added since the beginning. */
+  count = 0;
+
+  add(waitMs: number, nowMs: number): void {
+    if (nowMs >= this.#bucketEndsAtMs) this.#turnTo(nowMs);
+    this.count++;
+    if (waitMs > this.#bucketLongest) this.#bucketLongest = waitMs;
+  }
+
+  /** 0 when there was none. */
+  longestMs(nowMs: number): number {
+    if (nowMs >= this.#bucketEndsAtMs) this.#turnTo(nowMs);
+    let longest = this.#bucketLongest;
+    for (let i = 0; i < bucketCount; i++) if (this.#longest[i]! > longest) longest = this.#longest[i]!;
+    return longest;
+  }
+
+  #turnTo(nowMs: number): void {
+    this.#longest[this.#current] = this.#bucketLongest;
+    this.#bucketLongest = 0;
+    // Buckets that nothing was added in are forgotten with the rest.
+    const turns = Number.isFinite(this.#bucketEndsAtMs)
+      ? Math.min(1 + Math.floor((nowMs - this.#bucketEndsAtMs) / bucketMs), bucketCount)
+      : 1;
+    for (let i = 0; i < turns; i++) {
+      this.#current = (this.#current + 1) % bucketCount;
+      this.#longest[this.#current] = 0;
+    }
+    this.#bucketEndsAtMs = nowMs - (nowMs % bucketMs) + bucketMs;
+  }
+}

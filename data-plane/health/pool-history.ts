@@ -1,0 +1,42 @@
+import type { ResilienceConfig } from "../config/resilience-config.ts";
+import { LongestWait } from "./longest-wait.ts";
+import { RetryBudget } from "./retry-budget.ts";
+import { RouteWaits } from "./route-waits.ts";
+import { StatusShares } from "./status-shares.ts";
+
+const connectFloorMs = 500;
+const connectFactor = 4;
+
+/** What a worker remembers of a pool's traffic; it outlives snapshots for as long as they name the pool. */
+export class PoolHistory {
+  readonly budget: RetryBudget;
+  /** How long connecting took. */
+  readonly connects = new LongestWait();
+  readonly shares = new StatusShares();
+  readonly #routes = new Map<string, RouteWaits>();
+
+  constructor({ budget }: ResilienceConfig, workerShare: number) {
+    this.budget = new RetryBudget(budget, workerShare);
+  }
+
+  waitsOf(routeId: string): RouteWaits {
+    let waits = this.#routes.get(routeId);
+    if (waits === undefined) {
+      waits = new RouteWaits();
+      this.#routes.set(routeId, waits);
+    }
+    return waits;
+  }
+
+  /** How long connecting may take where another endpoint can be tried. */
+  connectLimitMs(nowMs: number): number {
+    return Math.max(connectFloorMs, connectFactor * this.connects.longestMs(nowMs));
+  }
+
+  retainOnly(routeIds: ReadonlySet<string>, rows: ReadonlySet<number>): void {
+    for (const [id, waits] of this.#routes) {
+      if (routeIds.has(id)) waits.retainOnly(rows);
+      else this.#routes.delete(id);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import type { StallConfig } from "../config/resilience-config.ts";
+import { LongestWait } from "./longest-wait.ts";
+
+/** Fewer answers say nothing about how long a route's answers take. */
+const samplesMin = 20;
+
+/** A request that was sent and waits for the first byte of its answer. Linked, so that both ends of a wait cost the same. */
+export interface Waiting {
+  waitingSinceMs: number;
+  /** null while it waits for nothing. */
+  waits: EndpointWaits | null;
+  previousWaiting: Waiting | null;
+  nextWaiting: Waiting | null;
+}
+
+/** The requests of one route that wait for one endpoint, in the order in which they began to. */
+export class EndpointWaits {
+  readonly row: number;
+  readonly route: RouteWaits;
+  first: Waiting | null = null;
+  #last: Waiting | null = null;
+  /** When it last began to answer a request of the route. */
+  lastAnswerMs = Number.NEGATIVE_INFINITY;
+  /** Is on the list of those to be looked at. */
+  isListed = false;
+
+  constructor(row: number, route: RouteWaits) {
+    this.row = row;
+    this.route = route;
+  }
+
+  begin(request: Waiting, nowMs: number): void {
+    request.waits = this;
+    request.waitingSinceMs = nowMs;
+    request.nextWaiting = null;
+    request.previousWaiting = this.#last;
+    if (this.#last === null) this.first = request;
+    else this.#last.nextWaiting = request;
+    this.#last = request;
+  }
+
+  end(request: Waiting): void {
+    const { previousWaiting, nextWaiting } = request;
+    if (previousWaiting === null) this.first = nextWaiting;
+    else previousWaiting.nextWaiting = nextWaiting;
+    if (nextWaiting === null) this.#last = previousWaiting;
+    else nextWaiting.previousWaiting = previousWaiting;
+    request.waits = null;
+    request.previousWaiting = null;
+    request.nextWaiting = null;
+  }
+
+  /** Requests that have waited for longer than `ms`. */
+  countOver(ms: number, nowMs: number): number {
+    let count = 0;
+    for (let each = this.first; each !== null && nowMs - each.waitingSinceMs > ms; each = each.nextWaiting) count++;
+    return count;
+  }
+}
+
+/** How long the answers of one route take, and who waits for them. */
+export class RouteWaits {
+  readonly longest = new LongestWait();
+  readonly #byRow = new Map<number, EndpointWaits>();
+
+  at(row: number): EndpointWaits {
+    let waits = this.#byRow.get(row);
+    if (waits === undefined) {
+      waits = new EndpointWaits(row, this);
+      this.#byRow.set(row, waits);
+    }
+    return waits;
+  }
+
+  /** The silence that says that something is wrong; null while too little is known. */
+  silenceLimitMs(config: StallConfig, nowMs: number): number | null {
+    if (this.longest.count < samplesMin) return null;
+    return Math.max(config.minSilenceMs, config.factor * this.longest.longestMs(nowMs));
+  }
+
+  /** Endpoints that nobody waits for and that are not among these are forgotten. */
+  retainOnly(rows: ReadonlySet<number>): void {
+    for (const [row, waits] of this.#byRow) if (!rows.has(row) && waits.first === null) this.#byRow.delete(row);
+  }
+}
