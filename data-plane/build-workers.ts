@@ -13,7 +13,9 @@ import { systemTimers as timers } from "./upstream/timers.ts";
 import { WorkerGroup, workerNumbers } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 
-export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "tlsPlace" | "version" | "currentSets"> {
+type Forwarded = "proxyHosts" | "tlsPlace" | "version" | "currentSets" | "onEndpoint";
+
+export interface WorkersInput extends Pick<WorkerGroupOptions, Forwarded> {
   /** null: no port is opened for TLS. */
   readonly tls: TlsSettings | null;
   readonly upstreamCaPems: readonly string[] | null;
@@ -24,7 +26,6 @@ export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "t
   readonly table: EndpointTable;
   readonly load: NodeLoad;
   readonly accessLog: AccessLogWriter | null;
-  readonly ejected: (endpointRow: number, cause: string) => void;
   /** Worker after worker is lost while this is served. */
   readonly unfit: (publication: number, lastCause: string) => void;
 }
@@ -57,6 +58,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     endpointTable: table.buffer,
     version,
     settings: {
+      workerCount,
       trustedProxies: options.trustedProxies,
       limits: clientLimits(options, connectionsFor(descriptorLimit(), workerNumbers(workerCount))),
       tls: input.tls,
@@ -72,7 +74,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     answerTimeoutMs: WORKER_ANSWER_TIMEOUT_MS,
     retireTimeoutMs: options.drainTimeoutMs,
     currentSets: input.currentSets,
-    onEjected: (_poolKey, row, cause) => input.ejected(row, cause),
+    onEndpoint: input.onEndpoint,
     onLost(worker, cause, restartAfterMs) {
       counters.workers_lost++;
       log.error({ worker, cause, restartAfterMs }, "worker lost");

@@ -1,10 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { buildReadmission } from "./build-readmission.ts";
 import { buildWorkers } from "./build-workers.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
-import { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
-import { tcpCheck } from "./health-check/tcp-check.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
@@ -27,7 +26,7 @@ import type { Log } from "./telemetry/log.ts";
 import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
 import { CertificateCheck } from "./tls/certificate-check.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
-import { type EndpointRow, EndpointRows } from "./upstream/endpoint-rows.ts";
+import { EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import { type HostsFile, openHostsFile } from "./upstream/hosts-file.ts";
 import { dnsLookup } from "./upstream/lookup-addresses.ts";
@@ -229,7 +228,14 @@ async function buildTraffic(input: TrafficInput) {
   });
   const load = NodeLoad.create(workerNumbers(workerCount));
   const endMemoryWatch = guardMemory(options, load, log);
-  const readmission = buildReadmission({ table, rows, names, log, counters });
+  const readmission = buildReadmission({
+    table,
+    rows,
+    names,
+    log,
+    counters,
+    timesOf: (key) => endpoints.outlierOf(key),
+  });
   const workers: WorkerGroup = await buildWorkers({
     options,
     log,
@@ -243,7 +249,7 @@ async function buildTraffic(input: TrafficInput) {
     table,
     load,
     accessLog,
-    ejected: (row, cause) => readmission.ejected(row, cause),
+    onEndpoint: (found) => readmission.found(found),
     currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
@@ -303,44 +309,6 @@ function guardMemory(options: DataPlaneOptions, load: NodeLoad, log: Log): () =>
     },
     onShort: (residentBytes) => log.warn({ residentBytes, limitBytes }, "memory is short: requests are refused"),
     onRecovered: (residentBytes) => log.info({ residentBytes, limitBytes }, "memory is enough again"),
-  });
-}
-
-interface ReadmissionInput {
-  readonly table: EndpointTable;
-  readonly rows: EndpointRows;
-  readonly names: NameResolver;
-  readonly log: Log;
-  readonly counters: NodeCounters;
-}
-
-function buildReadmission({ table, rows, names, log, counters }: ReadmissionInput): EndpointReadmission {
-  const told = ({ poolKey, address, port }: EndpointRow) => ({
-    pool: poolKey,
-    endpoint: formatAddress({ host: address, port }),
-  });
-  return new EndpointReadmission({
-    table,
-    rows,
-    timers,
-    random: Math.random,
-    check: tcpCheck,
-    probeTimeoutMs: 2_000,
-    probesMax: 64,
-    onEjected(endpoint, cause) {
-      log.warn({ ...told(endpoint), cause }, "endpoint ejected");
-      // Its host may have moved.
-      names.refresh(endpoint.host);
-    },
-    onProbeFailed(endpoint, problem) {
-      counters.probe_failures++;
-      log.debug({ ...told(endpoint), problem }, "probe failed");
-      names.refresh(endpoint.host);
-    },
-    onReadmitted(endpoint) {
-      counters.readmissions++;
-      log.info(told(endpoint), "endpoint readmitted");
-    },
   });
 }
 

@@ -59,6 +59,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     endpointTable: table.buffer,
     version: "0.0.0",
     settings: {
+      workerCount: 2,
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
       upstreamCaPems: null,
@@ -74,7 +75,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     retireTimeoutMs: 5_000,
     currentSets: () => sets,
     onAccessLog: () => {},
-    onEjected: () => {},
+    onEndpoint: () => {},
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
     onExited(number) {

@@ -1,7 +1,7 @@
 import type { ResourceLimits } from "node:worker_threads";
 import type { EndpointSet } from "./config/worker-config.ts";
 import type { Timers } from "./upstream/timers.ts";
-import type { WorkerSettings } from "./worker-message.ts";
+import type { EndpointFinding, WorkerSettings } from "./worker-message.ts";
 
 /** What a worker group needs to know, and whom it tells. */
 export interface WorkerGroupOptions {
@@ -33,7 +33,8 @@ export interface WorkerGroupOptions {
   readonly retireTimeoutMs: number;
   /** The endpoint sets as they are now, for a worker that starts. */
   readonly currentSets: () => readonly EndpointSet[];
-  readonly onEjected: (poolKey: string, endpointRow: number, cause: string) => void;
+  /** What a worker found out of an endpoint. */
+  readonly onEndpoint: (found: EndpointFinding) => void;
   /** Lines of the access log; `taken` must be called when they are written, or given up. */
   readonly onAccessLog: (lines: Uint8Array, lineCount: number, taken: () => void) => void;
   /** A worker was lost; where no spare takes its place, its successor starts after `delayMs`. */

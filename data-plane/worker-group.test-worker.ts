@@ -33,7 +33,7 @@ port.on("message", (message: ToWorker) => {
     case "endpoints":
       sets.push(...message.endpointSets.map(({ poolKey }) => poolKey));
       for (const { poolKey } of message.endpointSets)
-        say({ type: "ejected", poolKey, endpointRow: number, cause: "test" });
+        say({ type: "ejected", poolKey, endpointRow: number, cause: "test", retryAfterMs: 0 });
       return;
     case "counters":
       say({

@@ -52,6 +52,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     version: "0.0.0",
     onAccessLog: () => {},
     settings: {
+      workerCount: 2,
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
       upstreamCaPems: null,
@@ -66,7 +67,9 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     answerTimeoutMs: 10_000,
     retireTimeoutMs: 1_000,
     currentSets: () => [],
-    onEjected: (poolKey, row, cause) => tell(`ejected ${poolKey} ${row} ${cause}`),
+    onEndpoint(found) {
+      if (found.type === "ejected") tell(`ejected ${found.poolKey} ${found.endpointRow} ${found.cause}`);
+    },
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
     onExited: (number) => tell(`exited ${number}`),

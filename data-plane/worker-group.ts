@@ -267,7 +267,8 @@ export class WorkerGroup {
         if (thread.hasAnsweredConfig) this.#endDelivery({ ok: false, message: message.message });
         break;
       case "ejected":
-        this.#options.onEjected(message.poolKey, message.endpointRow, message.cause);
+      case "trial":
+        this.#options.onEndpoint(message);
         break;
       case "access-log": {
         const byteCount = message.lines.length;

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { EncodedConfig } from "./config/encoded-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
 import type { EndpointSet } from "./config/worker-config.ts";
+import type { TrialOutcome } from "./health/trial-outcome.ts";
 import type { ListeningServers, ListenPlace } from "./listener/proxy-server.ts";
 import type { ClientLimits } from "./proxy/client-limits.ts";
 import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
@@ -19,6 +20,8 @@ export interface WorkerStart {
 
 /** Options of the node that its workers act on. */
 export interface WorkerSettings {
+  /** Workers that carry traffic. */
+  readonly workerCount: number;
   /** Address ranges, as `parseRange` takes them. */
   readonly trustedProxies: readonly string[];
   /** Share of the requests that are logged; null for no access log. */
@@ -57,6 +60,25 @@ export type ToWorker =
   /** Stop keeping connections; close the listener when no connection came for 1 s, or half of `timeoutMs` is over; then "drained". */
   | { readonly type: "drain"; readonly timeoutMs: number };
 
+/** What a worker found out of an endpoint by the requests that it sent there. */
+export type EndpointFinding =
+  /** The worker took it out; the main thread decides when it comes back. */
+  | {
+      readonly type: "ejected";
+      readonly poolKey: string;
+      readonly endpointRow: number;
+      readonly cause: string;
+      /** What the endpoint asked for; 0 = nothing. */
+      readonly retryAfterMs: number;
+    }
+  /** It is out, and got a request. */
+  | {
+      readonly type: "trial";
+      readonly endpointRow: number;
+      readonly outcome: TrialOutcome;
+      readonly cause: string;
+    };
+
 /** Worker to main thread. */
 export type FromWorker =
   /** New connections are served; the ports as bound. */
@@ -66,8 +88,7 @@ export type FromWorker =
   | { readonly type: "applied"; readonly publication: number }
   /** The worker could not build the config's tables and keeps the one it had. */
   | { readonly type: "apply-failed"; readonly publication: number; readonly message: string }
-  /** The worker took an endpoint out; the main thread decides when it comes back. */
-  | { readonly type: "ejected"; readonly poolKey: string; readonly endpointRow: number; readonly cause: string }
+  | EndpointFinding
   | {
       readonly type: "counters";
       readonly id: number;

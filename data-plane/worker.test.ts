@@ -31,6 +31,7 @@ function start(table: EndpointTable, port: number, number = 0, accessLogSample: 
     endpointTable: table.buffer,
     version: "0.0.1",
     settings: {
+      workerCount: 2,
       trustedProxies: [],
       upstreamIdleTimeoutMs: 60_000,
       upstreamCaPems: null,

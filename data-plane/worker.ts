@@ -149,6 +149,7 @@ const { endpointTable, number, version, settings } = start;
 const server = await ProxyServer.create({
   endpoints: EndpointTable.attach(endpointTable, number),
   version,
+  workerCount: settings.workerCount,
   trustedProxies: settings.trustedProxies,
   limits: settings.limits,
   load: NodeLoad.attach(settings.nodeLoad, number),
@@ -156,7 +157,9 @@ const server = await ProxyServer.create({
   accessLog: settings.accessLogSample === null ? null : { sampleRatio: settings.accessLogSample, send: tellLines },
   tls: settings.tls,
   upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs, trustedCaPems: settings.upstreamCaPems },
-  onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
+  onEjected: (poolKey, endpointRow, cause, retryAfterMs) =>
+    tell({ type: "ejected", poolKey, endpointRow, cause, retryAfterMs }),
+  onTrial: (endpointRow, outcome, cause) => tell({ type: "trial", endpointRow, outcome, cause }),
   onDefect: reportDefect,
 });
 process.on("uncaughtException", (error) => fail(server, error));

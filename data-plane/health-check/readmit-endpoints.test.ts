@@ -23,6 +23,7 @@ function rig(probesMax = 10) {
     rows,
     timers,
     random: () => 0.5,
+    timesOf: () => null,
     check: (address) => new Promise((answer) => probes.push({ address, answer })),
     probeTimeoutMs: 1_000,
     probesMax,
@@ -30,9 +31,9 @@ function rig(probesMax = 10) {
     onProbeFailed: ({ address }, problem) => events.push(`still out ${address}: ${problem}`),
     onReadmitted: ({ address }) => events.push(`in ${address}`),
   });
-  const eject = (row: number) => {
+  const eject = (row: number, cause = "refused") => {
     table.eject(poolRow, row);
-    readmission.ejected(row, "ECONNREFUSED");
+    readmission.ejected(row, cause);
   };
   return { timers, table, rows, poolRow, a: a!, b: b!, probes, events, readmission, eject };
 }
@@ -55,18 +56,20 @@ describe("EndpointReadmission", () => {
     await timers.pass(0);
     expect(table.isOut(a)).toBe(false);
     expect(table.generation(poolRow)).not.toBe(generation);
-    expect(events).toEqual(["out 10.0.0.1: ECONNREFUSED", "still out 10.0.0.1: ECONNREFUSED", "in 10.0.0.1"]);
+    expect(events).toEqual(["out 10.0.0.1: refused", "still out 10.0.0.1: ECONNREFUSED", "in 10.0.0.1"]);
     expect(readmission.ejectedCount).toBe(0);
   });
 
-  it("begins anew when the endpoint is ejected again right after", async () => {
+  it("waits longer when the endpoint is ejected again right after", async () => {
     const { timers, a, probes, events, eject } = rig();
     eject(a);
     await timers.pass(500);
     probes[0]!.answer(null);
     await timers.pass(0);
     eject(a);
-    await timers.pass(500);
+    await timers.pass(4_999);
+    expect(probes).toHaveLength(1);
+    await timers.pass(1);
     expect(probes).toHaveLength(2);
     expect(events.filter((event) => event.startsWith("out"))).toHaveLength(2);
   });
@@ -103,6 +106,57 @@ describe("EndpointReadmission", () => {
     expect(events).toEqual(["out 10.0.0.1: found ejected"]);
   });
 
+  it("puts an endpoint that took connections and did badly on trial: one request, for which it waits", async () => {
+    const { timers, table, poolRow, a, probes, readmission, eject, events } = rig();
+    eject(a, "stalled");
+    await timers.pass(500);
+    expect(table.hasTrial(poolRow)).toBe(false);
+    probes[0]!.answer(null);
+    await timers.pass(0);
+    expect([table.isOut(a), table.takeTrial(poolRow), table.takeTrial(poolRow)]).toEqual([true, a, -1]);
+    readmission.trialEnded(a, "failed", "timeout");
+    await timers.pass(1_000);
+    probes[1]!.answer(null);
+    await timers.pass(0);
+    expect(table.takeTrial(poolRow)).toBe(a);
+    readmission.trialEnded(a, "unclear", "");
+    expect(table.takeTrial(poolRow)).toBe(a);
+    readmission.trialEnded(a, "passed", "");
+    expect(table.isOut(a)).toBe(false);
+    expect(events).toEqual(["out 10.0.0.1: stalled", "still out 10.0.0.1: timeout", "in 10.0.0.1"]);
+    await timers.pass(200_000);
+    expect(probes).toHaveLength(2);
+  });
+
+  it("puts back what nobody takes for a trial, and tries one endpoint of a pool after the other", async () => {
+    const { timers, table, poolRow, a, b, probes, eject } = rig();
+    eject(a, "resets");
+    eject(b, "resets");
+    await timers.pass(500);
+    for (const probe of probes) probe.answer(null);
+    await timers.pass(1_999);
+    expect([table.isOut(a), table.isOut(b)]).toEqual([true, true]);
+    await timers.pass(1);
+    expect([table.isOut(a), table.isOut(b)]).toEqual([false, true]);
+    expect(table.takeTrial(poolRow)).toBe(b);
+    // Its worker is gone: in the end it is put back.
+    await timers.pass(121_999);
+    expect(table.isOut(b)).toBe(true);
+    await timers.pass(1);
+    expect(table.isOut(b)).toBe(false);
+  });
+
+  it("puts back at once what answers a request that came although all are out", async () => {
+    const { table, a, readmission, eject } = rig();
+    eject(a);
+    readmission.trialEnded(a, "failed", "refused");
+    expect(table.isOut(a)).toBe(true);
+    readmission.trialEnded(a, "passed", "");
+    expect(table.isOut(a)).toBe(false);
+    readmission.trialEnded(a, "passed", "");
+    expect(readmission.ejectedCount).toBe(0);
+  });
+
   it("does nothing more once closed", async () => {
     const { timers, a, probes, readmission, eject, events } = rig();
     eject(a);
@@ -110,7 +164,7 @@ describe("EndpointReadmission", () => {
     readmission.close();
     probes[0]!.answer(null);
     await timers.pass(60_000);
-    expect(events).toEqual(["out 10.0.0.1: ECONNREFUSED"]);
+    expect(events).toEqual(["out 10.0.0.1: refused"]);
     expect(timers.waitingCount).toBe(0);
   });
 });

@@ -1,8 +1,10 @@
-import { EjectionSchedule, type EjectionTimes } from "../health/ejection-schedule.ts";
+import { defaultEjectionTimes, EjectionSchedule, type EjectionTimes } from "../health/ejection-schedule.ts";
+import type { TrialOutcome } from "../health/trial-outcome.ts";
 import type { EndpointRow, EndpointRows } from "../upstream/endpoint-rows.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
 import type { Timers } from "../upstream/timers.ts";
 import type { TcpCheck } from "./tcp-check.ts";
+import { Trials } from "./trials.ts";
 
 export interface ReadmissionOptions {
   readonly table: EndpointTable;
@@ -15,22 +17,42 @@ export interface ReadmissionOptions {
   readonly probeTimeoutMs: number;
   /** Probes under way at once; others are late. */
   readonly probesMax: number;
-  readonly times?: EjectionTimes;
+  /** Of the pool; null for the default. */
+  readonly timesOf: (poolKey: string) => EjectionTimes | null;
   readonly onEjected: (endpoint: EndpointRow, cause: string) => void;
   readonly onProbeFailed: (endpoint: EndpointRow, problem: string) => void;
   readonly onReadmitted: (endpoint: EndpointRow) => void;
 }
 
+type Finding =
+  | {
+      readonly type: "ejected";
+      readonly endpointRow: number;
+      readonly cause: string;
+      readonly retryAfterMs: number;
+    }
+  | {
+      readonly type: "trial";
+      readonly endpointRow: number;
+      readonly outcome: TrialOutcome;
+      readonly cause: string;
+    };
+
 /** Time between looks for endpoints that are out without having been reported. */
 const RECONCILE_INTERVAL_MS = 5_000;
+/** What a connection that comes about disproves; all else needs a request. */
+const CONNECT_CAUSES: ReadonlySet<string> = new Set(["refused", "unreachable", "connect_timeout", "found ejected"]);
 
 /**
- * Tries ejected endpoints again and puts each back into the rotation at its first success. Workers take endpoints
- * out; this, on the main thread, alone brings them back. What is scheduled stands through changes of the config.
+ * Tries ejected endpoints again and puts each back into the rotation at its first success. Workers take endpoints out;
+ * this, on the main thread, alone brings them back. An endpoint that could not be connected to is back when it can be;
+ * one that took connections and did badly is half open then: one request is its trial. What is scheduled stands through
+ * changes of the config.
  */
 export class EndpointReadmission {
   readonly #options: ReadmissionOptions;
-  readonly #schedule: EjectionSchedule;
+  readonly #schedule = new EjectionSchedule();
+  readonly #trials: Trials;
   #probeCount = 0;
   #cancelTimer = () => {};
   #cancelReconcile = () => {};
@@ -38,7 +60,9 @@ export class EndpointReadmission {
 
   constructor(options: ReadmissionOptions) {
     this.#options = options;
-    this.#schedule = new EjectionSchedule(options.times);
+    const { table, timers } = options;
+    // Nobody is there to try it, so nobody is hurt either when it is put back.
+    this.#trials = new Trials({ table, timers, onUntaken: (row) => this.#readmit(row) });
     this.#reconcileLater();
   }
 
@@ -47,18 +71,40 @@ export class EndpointReadmission {
     return this.#schedule.size;
   }
 
-  /** A worker took the endpoint out. */
-  ejected(row: number, cause: string): void {
+  /** A worker took the endpoint out. @param retryAfterMs what the endpoint asked for; 0 = nothing */
+  ejected(row: number, cause: string, retryAfterMs = 0): void {
     const endpoint = this.#options.rows.endpointAt(row);
     // Reported while it was being given back, by a worker that still had a request on it.
     if (endpoint === null || this.#isClosed) return;
-    if (!this.#schedule.eject(row, this.#options.timers.nowMs(), this.#options.random())) return;
-    this.#options.onEjected(endpoint, cause);
+    const { timers, random, timesOf, onEjected } = this.#options;
+    const times = timesOf(endpoint.poolKey) ?? defaultEjectionTimes;
+    const needsTrial = !CONNECT_CAUSES.has(cause);
+    if (!this.#schedule.eject(row, { times, needsTrial, retryAfterMs }, timers.nowMs(), random())) return;
+    onEjected(endpoint, cause);
     this.#arm();
+  }
+
+  /** A request was sent to an endpoint that is out: as its trial, or because every endpoint is out. */
+  trialEnded(row: number, outcome: TrialOutcome, cause: string): void {
+    const endpoint = this.#options.rows.endpointAt(row);
+    if (endpoint === null || this.#isClosed || !this.#schedule.has(row)) return;
+    if (outcome === "passed") this.#readmit(row);
+    else if (this.#trials.isUnderWay(endpoint.poolRow, row)) {
+      this.#trials.end(endpoint.poolRow, row);
+      if (outcome === "failed") this.#stillOut(endpoint, cause);
+      else this.#trials.offer(endpoint.poolRow, row);
+    }
+  }
+
+  /** What a worker found out of an endpoint. */
+  found(finding: Finding): void {
+    if (finding.type === "ejected") this.ejected(finding.endpointRow, finding.cause, finding.retryAfterMs);
+    else this.trialEnded(finding.endpointRow, finding.outcome, finding.cause);
   }
 
   close(): void {
     this.#isClosed = true;
+    this.#trials.close();
     this.#cancelTimer();
     this.#cancelReconcile();
   }
@@ -78,7 +124,7 @@ export class EndpointReadmission {
   }
 
   async #probe(row: number): Promise<void> {
-    const { rows, table, timers, check, probeTimeoutMs, random } = this.#options;
+    const { rows, check, probeTimeoutMs } = this.#options;
     const endpoint = rows.endpointAt(row);
     if (endpoint === null) {
       this.#schedule.remove(row);
@@ -89,18 +135,29 @@ export class EndpointReadmission {
     this.#probeCount--;
     if (this.#isClosed) return;
     // The row may have been freed, and even given to another endpoint, while the probe was under way.
-    if (rows.endpointAt(row) !== endpoint) {
-      this.#schedule.remove(row);
-    } else if (problem !== null) {
-      this.#schedule.probeFailed(row, timers.nowMs(), random());
-      this.#options.onProbeFailed(endpoint, problem);
-    } else {
-      // Out of the schedule first: a worker that ejects it right after must find it unknown, and so scheduled anew.
-      this.#schedule.remove(row);
-      table.readmit(endpoint.poolRow, row);
-      this.#options.onReadmitted(endpoint);
-    }
+    if (rows.endpointAt(row) !== endpoint) this.#schedule.remove(row);
+    else if (problem !== null) this.#stillOut(endpoint, problem);
+    else if (this.#schedule.needsTrial(row)) this.#trials.offer(endpoint.poolRow, row);
+    else this.#readmit(row);
     this.#arm();
+  }
+
+  #stillOut(endpoint: EndpointRow, problem: string): void {
+    const { timers, random, onProbeFailed } = this.#options;
+    this.#schedule.probeFailed(endpoint.row, timers.nowMs(), random());
+    onProbeFailed(endpoint, problem);
+    this.#arm();
+  }
+
+  #readmit(row: number): void {
+    const { rows, table, timers, onReadmitted } = this.#options;
+    const endpoint = rows.endpointAt(row);
+    // Out of the schedule first: a worker that ejects it right after must find it unknown, and so scheduled anew.
+    const wasOut = this.#schedule.back(row, timers.nowMs());
+    if (endpoint === null || !wasOut) return;
+    this.#trials.end(endpoint.poolRow, row);
+    table.readmit(endpoint.poolRow, row);
+    onReadmitted(endpoint);
   }
 
   /** A worker may die between taking an endpoint out and saying so; nobody else would ever bring it back. */
@@ -111,6 +168,7 @@ export class EndpointReadmission {
     for (const row of this.#schedule.rows()) {
       if (this.#options.rows.endpointAt(row) === null) this.#schedule.remove(row);
     }
+    this.#schedule.forgetPast(this.#options.timers.nowMs());
     this.#reconcileLater();
   }
 

@@ -1,26 +1,41 @@
 /** When ejected endpoints are tried again. */
 export interface EjectionTimes {
   /** From the ejection to the first probe. */
-  readonly firstProbeMs: number;
-  /** From the first failed probe to the second. */
-  readonly probeIntervalMs: number;
-  /** By how much each further interval is longer than the one before. */
-  readonly growthRatio: number;
-  readonly probeIntervalMaxMs: number;
+  readonly baseEjectionMs: number;
+  /** The longest that an endpoint is left alone between two probes. */
+  readonly maxEjectionMs: number;
 }
 
-export const EJECTION_TIMES: EjectionTimes = {
-  firstProbeMs: 500,
-  probeIntervalMs: 1_000,
-  growthRatio: 1.5,
-  probeIntervalMaxMs: 10_000,
-};
+export const defaultEjectionTimes: EjectionTimes = { baseEjectionMs: 500, maxEjectionMs: 10_000 };
+
+/** From the first failed probe to the second, unless the ejection itself is longer. */
+const probeIntervalMs = 1_000;
+/** By how much each further interval is longer than the one before. */
+const intervalGrowth = 1.5;
+/**
+ * By how much each ejection is longer than the one before it, where the endpoint has been back for less than a minute:
+ * what comes and goes every second should change at most once in five.
+ */
+const ejectionGrowth = 10;
+const forgetAfterMs = 60_000;
+/** Whoever asks to be left alone for longer may be overlooked for good. */
+const retryAfterMaxMs = 60_000;
 
 interface Ejected {
+  readonly times: EjectionTimes;
+  /** Whether a connection alone does not show that the endpoint is well. */
+  readonly needsTrial: boolean;
   dueAtMs: number;
   /** Until the probe after the next one, before jitter. */
   nextIntervalMs: number;
+  /** A probe or a trial is under way. */
   isProbing: boolean;
+}
+
+/** How often an endpoint was ejected lately. */
+interface Past {
+  count: number;
+  backAtMs: number;
 }
 
 /**
@@ -29,12 +44,8 @@ interface Ejected {
  * that nodes and endpoints that failed together are not probed together).
  */
 export class EjectionSchedule {
-  readonly #times: EjectionTimes;
   readonly #byRow = new Map<number, Ejected>();
-
-  constructor(times: EjectionTimes = EJECTION_TIMES) {
-    this.#times = times;
-  }
+  readonly #past = new Map<number, Past>();
 
   get size(): number {
     return this.#byRow.size;
@@ -44,13 +55,38 @@ export class EjectionSchedule {
     return this.#byRow.has(row);
   }
 
-  /** An endpoint was taken out; false when that was known, and its schedule stands. */
-  eject(row: number, nowMs: number, random: number): boolean {
+  needsTrial(row: number): boolean {
+    return this.#byRow.get(row)?.needsTrial ?? false;
+  }
+
+  /**
+   * An endpoint was taken out; false when that was known, and its schedule stands.
+   * @param how.retryAfterMs what the endpoint asked for; 0 = nothing
+   */
+  eject(
+    row: number,
+    how: { readonly times: EjectionTimes; readonly needsTrial: boolean; readonly retryAfterMs: number },
+    nowMs: number,
+    random: number,
+  ): boolean {
     if (this.#byRow.has(row)) return false;
-    const { firstProbeMs, probeIntervalMs } = this.#times;
-    const dueAtMs = nowMs + jittered(firstProbeMs, random);
-    this.#byRow.set(row, { dueAtMs, nextIntervalMs: probeIntervalMs, isProbing: false });
+    const { times, needsTrial, retryAfterMs } = how;
+    const grownMs = times.baseEjectionMs * ejectionGrowth ** this.#countBefore(row, nowMs);
+    const delayMs = Math.max(Math.min(grownMs, times.maxEjectionMs), Math.min(retryAfterMs, retryAfterMaxMs));
+    const nextIntervalMs = Math.min(Math.max(probeIntervalMs, times.baseEjectionMs), times.maxEjectionMs);
+    this.#byRow.set(row, {
+      ...{ times, needsTrial, nextIntervalMs, isProbing: false },
+      dueAtMs: nowMs + jittered(delayMs, random),
+    });
     return true;
+  }
+
+  #countBefore(row: number, nowMs: number): number {
+    const past = this.#past.get(row);
+    if (past === undefined) return 0;
+    if (nowMs - past.backAtMs < forgetAfterMs) return past.count;
+    this.#past.delete(row);
+    return 0;
   }
 
   /** At most `maxCount` endpoints whose probe is due; they count as being probed from now on. */
@@ -78,15 +114,27 @@ export class EjectionSchedule {
   probeFailed(row: number, nowMs: number, random: number): void {
     const ejected = this.#byRow.get(row);
     if (ejected === undefined) return;
-    const { growthRatio, probeIntervalMaxMs } = this.#times;
     ejected.isProbing = false;
     ejected.dueAtMs = nowMs + jittered(ejected.nextIntervalMs, random);
-    ejected.nextIntervalMs = Math.min(ejected.nextIntervalMs * growthRatio, probeIntervalMaxMs);
+    ejected.nextIntervalMs = Math.min(ejected.nextIntervalMs * intervalGrowth, ejected.times.maxEjectionMs);
   }
 
-  /** The probe succeeded, or the endpoint is gone; false when it was not known any more. */
-  remove(row: number): boolean {
-    return this.#byRow.delete(row);
+  /** The endpoint is back; false when it was not known to be out. */
+  back(row: number, nowMs: number): boolean {
+    if (!this.#byRow.delete(row)) return false;
+    this.#past.set(row, { count: this.#countBefore(row, nowMs) + 1, backAtMs: nowMs });
+    return true;
+  }
+
+  /** The endpoint is gone, and its row may be another's next time. */
+  remove(row: number): void {
+    this.#byRow.delete(row);
+    this.#past.delete(row);
+  }
+
+  /** What was long ago is forgotten. */
+  forgetPast(nowMs: number): void {
+    for (const row of [...this.#past.keys()]) this.#countBefore(row, nowMs);
   }
 
   /** The rows that are out. */

@@ -19,6 +19,10 @@ export class PoolHistory {
     this.budget = new RetryBudget(budget, workerShare);
   }
 
+  get routeCount(): number {
+    return this.#routes.size;
+  }
+
   waitsOf(routeId: string): RouteWaits {
     let waits = this.#routes.get(routeId);
     if (waits === undefined) {

@@ -3,8 +3,8 @@ import type { RetryBudgetConfig } from "../config/resilience-config.ts";
 const halfWindowMs = 5_000;
 
 /**
- * How many further attempts there may be: a share of the requests of the last 5 to 10 seconds, and so many a second
- * beside. When everything fails, retries must not multiply the load on what is failing.
+ * How many further attempts there may be in 5 to 10 seconds: a share of the requests, and so many beside as ten seconds
+ * are worth. When everything fails, retries must not multiply the load on what is failing.
  *
  * Knows no clock. Cost: a comparison and an addition per request.
  * Source: the retry budgets of Finagle, whose figures these are: 20 % of the requests and 10 a second, for 10 seconds.
@@ -12,7 +12,6 @@ const halfWindowMs = 5_000;
 export class RetryBudget {
   #config: RetryBudgetConfig;
   readonly #share: number;
-  #startedAtMs = Number.NEGATIVE_INFINITY;
   #halfEndsAtMs = Number.NEGATIVE_INFINITY;
   #requests = 0;
   #requestsBefore = 0;
@@ -39,15 +38,14 @@ export class RetryBudget {
   take(nowMs: number): boolean {
     if (nowMs >= this.#halfEndsAtMs) this.#turn(nowMs);
     const { ratio, minPerSecond } = this.#config;
-    const windowMs = Math.min(nowMs - this.#startedAtMs, halfWindowMs + (nowMs - (this.#halfEndsAtMs - halfWindowMs)));
-    const earned = ratio * (this.#requests + this.#requestsBefore) + (minPerSecond * this.#share * windowMs) / 1_000;
+    const earned =
+      ratio * (this.#requests + this.#requestsBefore) + (minPerSecond * this.#share * 2 * halfWindowMs) / 1_000;
     if (this.#spent + this.#spentBefore + 1 > earned) return false;
     this.#spent++;
     return true;
   }
 
   #turn(nowMs: number): void {
-    if (!Number.isFinite(this.#startedAtMs)) this.#startedAtMs = nowMs;
     const isNext = nowMs - this.#halfEndsAtMs < halfWindowMs;
     this.#requestsBefore = isNext ? this.#requests : 0;
     this.#spentBefore = isNext ? this.#spent : 0;

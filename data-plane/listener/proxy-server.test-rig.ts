@@ -1,6 +1,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { defaultResilience } from "../config/resilience-config.ts";
+import { defaultResilience, type ResilienceConfig } from "../config/resilience-config.ts";
 import { noTls, type TlsConfig } from "../config/tls-config.ts";
 import type { TlsSettings } from "../config/tls-settings.ts";
 import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
@@ -219,6 +219,8 @@ export interface RigOptions {
   readonly routes?: readonly Partial<RouteConfig>[];
   readonly service?: Partial<ServiceConfig>;
   readonly hostHeader?: string;
+  /** Default: as for an upstream that says nothing. */
+  readonly resilience?: ResilienceConfig;
   readonly tls?: TlsConfig;
   readonly server?: Partial<ProxyServerOptions & ListenPlace>;
   /** Opens a port for TLS. */
@@ -227,29 +229,38 @@ export interface RigOptions {
   readonly transport?: Transport;
 }
 
+interface Told {
+  readonly ejected: string[];
+  readonly trials: string[];
+  readonly defects: unknown[];
+}
+
 /** A proxy in this thread, in front of backends on the given ports. */
 export class Rig {
   readonly server: ProxyServer;
   readonly table: EndpointTable;
   readonly ejected: string[];
+  /** What was told of requests to endpoints that are out. */
+  readonly trials: string[];
   readonly defects: unknown[];
   readonly #poolRow: number;
   readonly #clients: RawClient[] = [];
   #publication = 0;
   #isPlain = true;
 
-  private constructor(server: ProxyServer, table: EndpointTable, ejected: string[], defects: unknown[]) {
+  private constructor(server: ProxyServer, table: EndpointTable, told: Told) {
     this.server = server;
     this.table = table;
-    this.ejected = ejected;
-    this.defects = defects;
+    this.ejected = told.ejected;
+    this.trials = told.trials;
+    this.defects = told.defects;
     this.#poolRow = table.allocatePoolRow()!;
   }
 
   static async open(options: RigOptions | null): Promise<Rig> {
     const table = EndpointTable.create({ endpointRowsMax: 64, poolRowsMax: 8 });
-    const ejected: string[] = [];
-    const defects: unknown[] = [];
+    const told: Told = { ejected: [], trials: [], defects: [] };
+    const { ejected, trials, defects } = told;
     const isPlain = (options?.transport ?? "plain") === "plain";
     const readMode = options?.transport === "TLS by events" ? "events" : "onread";
     const hasTls = !isPlain || options?.tlsSettings !== undefined;
@@ -261,13 +272,14 @@ export class Rig {
         endpoints: table,
         version: "0.0.1",
         onEjected: (poolKey, row, cause) => ejected.push(`${poolKey} ${row} ${cause}`),
+        onTrial: (row, outcome, cause) => trials.push(`${row} ${outcome}${cause && ` ${cause}`}`),
         onDefect: (error) => defects.push(error),
         tls: settings,
         ...options?.server,
       },
       settings === null ? null : place,
     );
-    const rig = new Rig(server, table, ejected, defects);
+    const rig = new Rig(server, table, told);
     rig.#isPlain = isPlain;
     if (options !== null) rig.apply(options);
     return rig;
@@ -294,7 +306,7 @@ export class Rig {
           hostHeader: options.hostHeader ?? null,
           isUpstream: true,
           algorithm: "round-robin",
-          resilience: defaultResilience,
+          resilience: options.resilience ?? defaultResilience,
         },
       ],
       tls: options.tls ?? noTls,

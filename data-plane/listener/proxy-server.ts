@@ -1,5 +1,4 @@
 import type { Server, Socket } from "node:net";
-import type { EndpointState } from "../balance/endpoint-state.ts";
 import type { TlsSettings } from "../config/tls-settings.ts";
 import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import { RequestHead } from "../http1/request-head.ts";
@@ -11,11 +10,13 @@ import { LoadShedder } from "../proxy/load-shedder.ts";
 import { Counter, ProxyCounters } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { RequestIds } from "../proxy/request-id.ts";
+import { StallWatch } from "../proxy/stall-watch.ts";
 import { TrafficMetrics } from "../proxy/traffic-metrics.ts";
 import { TrustedProxies } from "../proxy/trusted-proxies.ts";
 import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
+import type { EndpointTable } from "../upstream/endpoint-table.ts";
 import { UpstreamPool, type UpstreamPoolOptions } from "../upstream/upstream-pool.ts";
 import { isShortage, restAfterShortage } from "./accept-shortage.ts";
 import { type AcceptMode, probeAcceptMode } from "./accepted-socket.ts";
@@ -24,7 +25,9 @@ import { Listener } from "./listener.ts";
 import { NodeLoad } from "./node-load.ts";
 
 export interface ProxyServerOptions {
-  readonly endpoints: EndpointState;
+  readonly endpoints: EndpointTable;
+  /** Threads that carry the node's traffic, this one included. Default: 1. */
+  readonly workerCount?: number;
   readonly version: string;
   /** Address ranges, as `parseRange` takes them. Default: none. */
   readonly trustedProxies?: readonly string[];
@@ -33,6 +36,7 @@ export interface ProxyServerOptions {
   /** Default: null, no request is logged. */
   readonly accessLog?: Pick<AccessLogOptions, "sampleRatio" | "send"> | null;
   readonly onEjected: ProxyEngine["onEjected"];
+  readonly onTrial: ProxyEngine["onTrial"];
   readonly onDefect: (error: unknown) => void;
   readonly limits?: Partial<ClientLimits>;
   /** What the node's threads know of each other. Default: there is no other. */
@@ -79,8 +83,9 @@ export class ProxyServer {
     const accessLog = options.accessLog ? openAccessLog(options.accessLog, counters) : null;
     const limits = { ...defaultClientLimits, ...options.limits };
     this.engine = {
-      snapshots: new SnapshotHolder(options.endpoints),
+      snapshots: new SnapshotHolder(options.endpoints, options.workerCount ?? 1),
       endpoints: options.endpoints,
+      stalls: new StallWatch(),
       upstreams: new UpstreamPool(wheel, buffers, options.upstreamPool),
       buffers,
       wheel,
@@ -98,6 +103,7 @@ export class ProxyServer {
       isDraining: false,
       head: new RequestHead(limits),
       onEjected: options.onEjected,
+      onTrial: options.onTrial,
       onDefect: options.onDefect,
     };
     this.#load = options.load ?? NodeLoad.create(1);
@@ -111,12 +117,13 @@ export class ProxyServer {
 
   /** Timers of connections, and what tells the shedder how the event loop lags. */
   #tick(): void {
-    const { shedder, held, wheel } = this.engine;
+    const { shedder, held, wheel, stalls } = this.engine;
     const nowMs = performance.now();
     shedder.turned(nowMs, this.#invitedCount);
     shedder.memoryRatio = this.#load.memoryRatio;
     this.#invitedCount = held.letGo(nowMs, shedder.roomCount);
     wheel.tick();
+    stalls.look(nowMs);
     this.engine.accessLog?.flush();
   }
 

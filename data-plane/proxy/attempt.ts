@@ -3,16 +3,22 @@ import type { UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.
 import type { EndpointConnections } from "../upstream/upstream-pool.ts";
 import { answerByOurselves } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
+import { hasBetterEndpoint, mayExecuteTwice, retryConfig, untriedEndpoint } from "./may-retry.ts";
+import { countReset, ejectRefusing } from "./outliers.ts";
 import { Counter } from "./proxy-counters.ts";
 import { proxyError } from "./proxy-error.ts";
-import { errorOfLoss, isConnectFailure, nextStep } from "./retry.ts";
+import { errorOfLoss, isConnectFailure, isReset, type LostAttempt, nextStep } from "./retry.ts";
 import { hostName, targetHost } from "./target-host.ts";
+import { endTrial, takeTrial } from "./trial.ts";
 
 /** The first attempt: an endpoint is picked and the request goes out on an idle connection, or on a new one. */
 export function startAttempts(exchange: Exchange): void {
-  const endpoint = exchange.pool!.picker.pick(exchange.tried);
+  const { config, history, picker, set } = exchange.pool!;
+  history.budget.request(exchange.startedAtMs);
+  const trial = exchange.engine.endpoints.hasTrial(config.poolRow) ? takeTrial(exchange) : null;
+  const endpoint = trial ?? picker.pick(exchange.tried);
   if (endpoint === null) {
-    const isUnresolved = exchange.pool!.set.emptyBecause === "unresolved";
+    const isUnresolved = set.emptyBecause === "unresolved";
     answerByOurselves(exchange, proxyError(isUnresolved ? "name_resolution_failed" : "no_peer"));
     return;
   }
@@ -25,6 +31,8 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   engine.traffic.countAttempt(exchange.pool!.config, endpoint);
   exchange.logged?.attemptStarted(endpoint.address, endpoint.port);
   exchange.endpoint = endpoint;
+  // Picked although it is out, since there is no other: what comes of it says whether it is back.
+  if (engine.endpoints.isOut(endpoint.row)) exchange.trialRow = endpoint.row;
   exchange.inFlightRow = endpoint.row;
   engine.endpoints.attemptBegins(endpoint.row);
   const connections = connectionsFor(exchange, endpoint);
@@ -35,31 +43,49 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   else {
     // The body stays unread until there is someone to send it to: so every method may try elsewhere.
     exchange.client.pauseBody();
-    connection.expectWithin(exchange.service!.connectTimeoutMs);
+    exchange.connectStartedAtMs = performance.now();
+    connection.expectWithin(connectTimeout(exchange));
   }
+}
+
+/**
+ * A target that drops connection attempts is noticed long before the service's own time is over, by how long connecting
+ * takes elsewhere. Where nothing else is left to try, it has all of its time.
+ */
+function connectTimeout(exchange: Exchange): number {
+  const { connectTimeoutMs, retries } = exchange.service!;
+  const { config, history } = exchange.pool!;
+  const isLast =
+    exchange.extraAttempts >= retries || config.resilience.outlier === null || !hasBetterEndpoint(exchange);
+  return isLast ? connectTimeoutMs : Math.min(connectTimeoutMs, history.connectLimitMs(exchange.connectStartedAtMs));
 }
 
 /** The connection that an attempt waited for is there. */
 export function attemptConnected(exchange: Exchange): void {
   sendRequest(exchange, exchange.connection!);
+  exchange.pool!.history.connects.add(exchange.sentAtMs - exchange.connectStartedAtMs, exchange.sentAtMs);
 }
 
 function sendRequest(exchange: Exchange, connection: UpstreamConnection): void {
   exchange.sentAtMs = performance.now();
   const head = `${exchange.method.name} ${exchange.target} HTTP/1.1\r\nHost: ${hostFor(exchange)}\r\n${exchange.fields}`;
+  const sentBefore = exchange.keptBody.text;
   if (exchange.isBodyComplete) {
-    connection.socket.writeText(exchange.firstBody === "" ? head : head + exchange.firstBody);
-    requestWritten(exchange, connection);
+    connection.socket.writeText(sentBefore === "" ? head : head + sentBefore);
+    requestWritten(exchange, connection, exchange.sentAtMs);
     return;
   }
-  exchange.unsentHead = head;
+  exchange.unsentHead = sentBefore === "" ? head : "";
+  if (sentBefore !== "") connection.socket.writeText(head + sentBefore);
   connection.expectNothing();
   exchange.client.resumeBody();
 }
 
 /** The whole request is out: from now on the server has to move. */
-export function requestWritten(exchange: Exchange, connection: UpstreamConnection): void {
+export function requestWritten(exchange: Exchange, connection: UpstreamConnection, nowMs: number): void {
   connection.requestSent();
+  // Answered early, or asked again with an answer under way: nothing is waited for then.
+  if (!connection.hasAnswerBytes) exchange.engine.stalls.begin(exchange, nowMs);
   awaitServer(exchange, connection);
 }
 
@@ -70,9 +96,18 @@ export function requestWritten(exchange: Exchange, connection: UpstreamConnectio
 export function awaitServer(exchange: Exchange, connection: UpstreamConnection): void {
   const { readTimeoutMs, writeTimeoutMs } = exchange.service!;
   if (exchange.isReadPaused) connection.expectNothing();
-  else if (exchange.isBodyComplete) connection.expectWithin(readTimeoutMs);
-  else if (connection.socket.isFull) connection.expectWithin(writeTimeoutMs);
+  else if (exchange.isBodyComplete) {
+    connection.expectWithin(connection.hasAnswerBytes ? readTimeoutMs : firstByteTimeout(exchange, readTimeoutMs));
+  } else if (connection.socket.isFull) connection.expectWithin(writeTimeoutMs);
   else connection.expectNothing();
+}
+
+/** How long the answer's first byte may take: less than the service's time where the user wants that, or for a trial. */
+function firstByteTimeout(exchange: Exchange, readTimeoutMs: number): number {
+  const { retry } = exchange.pool!.config.resilience;
+  const perTryTimeoutMs = exchange.route!.retry?.perTryTimeoutMs ?? retry.perTryTimeoutMs;
+  const patienceMs = perTryTimeoutMs === null ? readTimeoutMs : Math.min(perTryTimeoutMs, readTimeoutMs);
+  return exchange.trialLimitMs === null ? patienceMs : Math.min(patienceMs, exchange.trialLimitMs);
 }
 
 function connectionsFor(exchange: Exchange, endpoint: EndpointConfig): EndpointConnections {
@@ -96,14 +131,17 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   const { engine } = exchange;
   const connection = exchange.connection!;
   const endpoint = exchange.endpoint!;
+  const lost: LostAttempt = {
+    loss,
+    isReused: connection.isReused,
+    hasAnswerBytes: connection.hasAnswerBytes,
+    mayRepeat: exchange.keptBody.isWhole && mayExecuteTwice(exchange, retryConfig(exchange)),
+    extraAttempts: exchange.extraAttempts,
+    retries: exchange.service!.retries,
+  };
   exchange.connection = null;
+  noteLoss(exchange, endpoint, lost, detail);
   exchange.attemptEnds();
-  engine.counters.add(isConnectFailure(loss) ? Counter.connect_failures : Counter.attempts_lost);
-  engine.traffic.countLoss(exchange.pool!.config, endpoint, loss);
-  exchange.logged?.attemptEnded(proxyError(errorOfLoss(loss)).type);
-  if (loss === "defect") engine.onDefect(detail);
-  if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
-  if (isConnectFailure(loss)) takeOut(exchange, endpoint, loss);
   // A head that is still held back was never sent: an answer of our own can take its place.
   if (exchange.unsentAnswerHead !== "") {
     exchange.bytesOut -= exchange.unsentAnswerHead.length;
@@ -118,28 +156,28 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
     exchange.client.cut();
     return;
   }
-  const step = nextStep({
-    loss,
-    isReused: connection.isReused,
-    hasAnswerBytes: connection.hasAnswerBytes,
-    isIdempotent: exchange.method.isIdempotent,
-    canReplay: exchange.canReplay,
-    extraAttempts: exchange.extraAttempts,
-    retries: exchange.service!.retries,
-  });
-  if (step === "fresh_connection") {
-    attemptAt(exchange, endpoint, false);
-    return;
-  }
-  const next = step === "other_endpoint" ? otherEndpoint(exchange, endpoint) : null;
-  if (next === null) {
+  const step = nextStep(lost);
+  if (step === "fresh_connection") attemptAt(exchange, endpoint, false);
+  else if (step === "give_up" || !isInBudget(exchange, loss) || !attemptElsewhere(exchange)) {
     // A defect's detail is a stack trace: for the log, not for clients.
     answerByOurselves(exchange, proxyError(errorOfLoss(loss)), loss === "defect" ? "" : detail);
-    return;
   }
-  engine.counters.add(Counter.retries);
-  exchange.extraAttempts++;
-  attemptAt(exchange, next, true);
+}
+
+/** What a loss says of the endpoint, and who is told. */
+function noteLoss(exchange: Exchange, endpoint: EndpointConfig, lost: LostAttempt, detail: string): void {
+  const { engine } = exchange;
+  const { loss } = lost;
+  const isConnect = isConnectFailure(loss);
+  engine.counters.add(isConnect ? Counter.connect_failures : Counter.attempts_lost);
+  engine.traffic.countLoss(exchange.pool!.config, endpoint, loss);
+  exchange.logged?.attemptEnded(proxyError(errorOfLoss(loss)).type);
+  if (loss === "defect") engine.onDefect(detail);
+  if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
+  const isEndpoints = isConnect || isReset(lost);
+  if (exchange.trialRow >= 0 && isEndpoints) endTrial(exchange, "failed", loss);
+  if (isConnect) ejectRefusing(exchange, endpoint, loss);
+  else if (isEndpoints) countReset(exchange, endpoint);
 }
 
 /** Which of the service's times ran out. */
@@ -148,19 +186,21 @@ function limitOfLoss(exchange: Exchange, loss: UpstreamLoss): number {
   return exchange.isBodyComplete ? Counter.limit_read_time : Counter.limit_write_time;
 }
 
-/** An endpoint that this request has not tried yet, or null. */
-function otherEndpoint(exchange: Exchange, failed: EndpointConfig): EndpointConfig | null {
-  exchange.tried.push(failed);
-  const next = exchange.pool!.picker.pick(exchange.tried);
-  return next === null || exchange.tried.some((tried) => tried.row === next.row) ? null : next;
+/** A connection that did not come about costs its target nothing; what was stalled has paid already. */
+function isInBudget(exchange: Exchange, loss: UpstreamLoss): boolean {
+  if (isConnectFailure(loss) || loss === "stalled") return true;
+  if (exchange.pool!.history.budget.take(performance.now())) return true;
+  exchange.engine.counters.add(Counter.retries_over_budget);
+  return false;
 }
 
-/** An endpoint that cannot be connected to leaves the rotation at once, unless it is all there is. */
-function takeOut(exchange: Exchange, endpoint: EndpointConfig, loss: UpstreamLoss): void {
-  const { config, set } = exchange.pool!;
-  if (set.endpoints.length < 2) return;
-  if (!exchange.engine.endpoints.eject(config.poolRow, endpoint.row)) return;
-  exchange.engine.counters.add(Counter.ejections);
-  exchange.engine.traffic.countEjection(config, endpoint);
-  exchange.engine.onEjected(config.key, endpoint.row, loss);
+/** Another attempt, at an endpoint that this request has not been at. @returns false when there is none */
+export function attemptElsewhere(exchange: Exchange): boolean {
+  exchange.tried.push(exchange.endpoint!);
+  const next = untriedEndpoint(exchange);
+  if (next === null) return false;
+  exchange.engine.counters.add(Counter.retries);
+  exchange.extraAttempts++;
+  attemptAt(exchange, next, true);
+  return true;
 }

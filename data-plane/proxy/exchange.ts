@@ -1,4 +1,5 @@
 import type { EndpointConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
+import type { EndpointWaits, Waiting } from "../health/route-waits.ts";
 import { Framing } from "../http1/body-framing.ts";
 import type { Method } from "../http1/method.ts";
 import type { RequestHead } from "../http1/request-head.ts";
@@ -7,9 +8,11 @@ import type { ServedPool } from "../snapshot/snapshot-holder.ts";
 import type { ByteSocket } from "../socket/byte-socket.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
-import { attemptConnected, attemptLost } from "./attempt.ts";
+import { attemptConnected, attemptElsewhere, attemptLost } from "./attempt.ts";
 import { clientAddress } from "./client-address.ts";
 import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
+import { type BadAnswer, waitIsOver, wantsBetterAnswer } from "./judge-answer.ts";
+import { KeptBody } from "./kept-body.ts";
 import { LoggedRequest } from "./logged-request.ts";
 import { type OriginClaims, readOriginClaims } from "./origin-claims.ts";
 import type { ProxyEngine } from "./proxy-engine.ts";
@@ -26,6 +29,7 @@ import { continueUnasked, relayInterimAnswer } from "./relay-interim.ts";
 import { relayUpgrade } from "./relay-upgrade.ts";
 import type { TlsClient } from "./tls-client.ts";
 import { TotalDeadline } from "./total-deadline.ts";
+import { endTrial } from "./trial.ts";
 import type { TunnelSide } from "./tunnel.ts";
 
 /** The client's side of an exchange, as far as the proxy needs it. */
@@ -60,7 +64,7 @@ const noMethod: Method = { name: "", isIdempotent: false };
  * other: between them `begin` sets every field anew, and nothing of a request outlives its exchange.
  * What happens in which order is told by proxy-request.ts.
  */
-export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
+export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Waiting {
   readonly engine: ProxyEngine;
   readonly client: ClientConnection;
 
@@ -92,10 +96,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   asksForWebsocket = false;
   /** The client's body is complete, or there is none. */
   isBodyComplete = true;
-  /** Pieces of body that were passed on; more than one cannot be sent again. */
-  bodyPieces = 0;
-  /** The body, when it came as one small piece: kept to be sent again. */
-  firstBody = "";
+  /** What was sent of the body. */
+  readonly keptBody = new KeptBody();
 
   // Where it goes, and the attempts to get it there.
   pool: ServedPool | null = null;
@@ -110,6 +112,17 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   endpoint: EndpointConfig | null = null;
   readonly tried: EndpointConfig[] = [];
   extraAttempts = 0;
+  /** Answers that another endpoint was asked to better. */
+  readonly badAnswers: BadAnswer[] = [];
+  /** Row of the endpoint that this request tries out for everybody; -1: none. */
+  trialRow = -1;
+  /** How long a trial's first byte may take; null for what is none. */
+  trialLimitMs: number | null = null;
+  waits: EndpointWaits | null = null;
+  waitingSinceMs = 0;
+  previousWaiting: Waiting | null = null;
+  nextWaiting: Waiting | null = null;
+  connectStartedAtMs = 0;
   /** The endpoint row at which an attempt is counted as under way; -1: none is. */
   inFlightRow = -1;
   sentAtMs = 0;
@@ -221,8 +234,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.asksForWebsocket = false;
     this.isBodyComplete = true;
     this.bodyMaxBytes = Number.POSITIVE_INFINITY;
-    this.bodyPieces = 0;
-    this.firstBody = "";
+    this.keptBody.start(0);
     this.pool = null;
     this.route = null;
     this.service = null;
@@ -247,12 +259,11 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.logged?.reset();
   }
 
-  get canReplay(): boolean {
-    return this.isBodyComplete && (this.bodyPieces === 0 || (this.bodyPieces === 1 && this.firstBody !== ""));
-  }
-
   /** The attempt is over, however it ended: what is counted once is uncounted once. */
   attemptEnds(): void {
+    this.waits?.end(this);
+    if (this.trialRow >= 0) endTrial(this, "unclear", "");
+    this.trialLimitMs = null;
     if (this.inFlightRow < 0) return;
     this.engine.endpoints.attemptEnds(this.inFlightRow);
     this.inFlightRow = -1;
@@ -288,6 +299,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.service = null;
     this.endpoint = null;
     this.tried.length = 0;
+    this.badAnswers.length = 0;
+    this.trialLimitMs = null;
     this.claims = null;
     this.accept = "";
     this.sentTarget = "";
@@ -295,7 +308,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.strippedPrefix = "";
     this.target = "";
     this.fields = "";
-    this.firstBody = "";
+    this.keptBody.release();
   }
 
   /** The client is gone, or gets no whole answer: whatever is still under way for it ends. */
@@ -312,10 +325,25 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   }
 
   onResponseHead(head: ResponseHead, bytes: Buffer): void {
-    relayAnswerHead(this, head, bytes);
+    const nowMs = performance.now();
+    waitIsOver(this, nowMs);
+    if (wantsBetterAnswer(this, head, bytes, nowMs)) this.#askElsewhere(head);
+    else relayAnswerHead(this, head, bytes, nowMs);
+  }
+
+  /** Leaves an answer to the connection that it comes on, which is good for others when the rest of it is read. */
+  #askElsewhere({ status }: ResponseHead): void {
+    const { connection } = this;
+    this.connection = null;
+    this.logged?.attemptEnded(`status_${status}`);
+    this.attemptEnds();
+    connection!.discardAnswer();
+    // There was one when it was asked whether there is; between that and this nothing ran.
+    if (!attemptElsewhere(this)) throw new Error("no endpoint is left to ask");
   }
 
   onInterimHead(head: ResponseHead, bytes: Buffer): void {
+    waitIsOver(this, performance.now());
     relayInterimAnswer(this, head, bytes);
   }
 

@@ -16,6 +16,7 @@ const names = [
   "connect_failures",
   "attempts_lost",
   "retries",
+  "retries_over_budget",
   "ejections",
   "client_aborts",
   "responses_cut",

@@ -1,8 +1,9 @@
-import type { EndpointState } from "../balance/endpoint-state.ts";
+import type { TrialOutcome } from "../health/trial-outcome.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import type { ReadBuffers } from "../socket/read-buffer.ts";
 import type { DeadlineWheel } from "../upstream/deadline-wheel.ts";
+import type { EndpointTable } from "../upstream/endpoint-table.ts";
 import type { UpstreamPool } from "../upstream/upstream-pool.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { ClientLimits } from "./client-limits.ts";
@@ -11,13 +12,16 @@ import type { HttpDate } from "./http-date.ts";
 import type { LoadShedder } from "./load-shedder.ts";
 import type { ProxyCounters } from "./proxy-counters.ts";
 import type { RequestIds } from "./request-id.ts";
+import type { StallWatch } from "./stall-watch.ts";
 import type { TrafficMetrics } from "./traffic-metrics.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
 
 /** What all connections of one worker share. */
 export interface ProxyEngine {
   readonly snapshots: SnapshotHolder;
-  readonly endpoints: EndpointState;
+  readonly endpoints: EndpointTable;
+  /** Notices the endpoints that do not answer. */
+  readonly stalls: StallWatch;
   readonly upstreams: UpstreamPool;
   readonly buffers: ReadBuffers;
   readonly wheel: DeadlineWheel;
@@ -42,7 +46,9 @@ export interface ProxyEngine {
   /** The one head that is being read: a head is parsed and acted on within one call. */
   readonly head: RequestHead;
   /** An endpoint was taken out; the main thread decides when it comes back. */
-  readonly onEjected: (poolKey: string, endpointRow: number, cause: string) => void;
+  readonly onEjected: (poolKey: string, endpointRow: number, cause: string, retryAfterMs: number) => void;
+  /** An endpoint that was out was tried. */
+  readonly onTrial: (endpointRow: number, outcome: TrialOutcome, cause: string) => void;
   /** A call that must not throw did; the connection is closed already. */
   readonly onDefect: (error: unknown) => void;
 }

@@ -23,11 +23,11 @@ export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: n
   if (exchange.expectsContinue) bodyCameUnasked(exchange);
   const head = exchange.unsentHead;
   exchange.unsentHead = "";
-  exchange.bodyPieces++;
+  const isKept = exchange.keptBody.takes(end - start);
   let goesOn: boolean;
-  if (end - start <= textMaxBytes) {
+  if (isKept || end - start <= textMaxBytes) {
     const body = from.bytes.toString("latin1", start, end);
-    if (exchange.bodyPieces === 1) exchange.firstBody = body;
+    if (isKept) exchange.keptBody.add(body);
     goesOn = connection.socket.writeText(head === "" ? body : head + body);
   } else goesOn = connection.socket.writeBytes(head, from, start, end);
   if (!goesOn) {
@@ -40,8 +40,7 @@ export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: n
 export function relayRequestTrailers(exchange: Exchange, lines: string): void {
   const { connection } = exchange;
   if (connection === null) return;
-  // What was sent in more than one piece is not kept to be sent again.
-  exchange.bodyPieces++;
+  if (exchange.keptBody.takes(lines.length)) exchange.keptBody.add(lines);
   connection.socket.writeText(lines);
 }
 
@@ -51,7 +50,7 @@ export function relayRequestEnd(exchange: Exchange): void {
   const connection = exchange.connection;
   if (connection === null) return;
   flushRequestHead(exchange);
-  requestWritten(exchange, connection);
+  requestWritten(exchange, connection, performance.now());
 }
 
 /** No body arrived together with the head: the head goes alone. */
@@ -70,9 +69,8 @@ export function upstreamDrained(exchange: Exchange): void {
   exchange.client.resumeBody();
 }
 
-export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: Buffer): void {
+export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: Buffer, nowMs: number): void {
   const { engine } = exchange;
-  const nowMs = performance.now();
   exchange.isAnswered = true;
   exchange.status = head.status;
   exchange.answerLatencyMs = nowMs - exchange.sentAtMs;

@@ -8,8 +8,7 @@ const lost: LostAttempt = {
   loss: "closed",
   isReused: false,
   hasAnswerBytes: false,
-  isIdempotent: true,
-  canReplay: true,
+  mayRepeat: true,
   extraAttempts: 0,
   retries: 5,
 };
@@ -23,6 +22,7 @@ const losses: readonly UpstreamLoss[] = [
   "tls_alert",
   "closed",
   "timeout",
+  "stalled",
   "bad_response",
   "defect",
 ];
@@ -30,20 +30,19 @@ const losses: readonly UpstreamLoss[] = [
 describe("nextStep", () => {
   it.each([
     ["a refused connection goes elsewhere", { loss: "refused" }, "other_endpoint"],
-    ["also for a POST whose body waits", { loss: "refused", isIdempotent: false, canReplay: false }, "other_endpoint"],
-    ["and when a target cannot prove who it is", { loss: "tls_certificate", isIdempotent: false }, "other_endpoint"],
-    ["and when connecting timed out", { loss: "connect_timeout", isIdempotent: false }, "other_endpoint"],
+    ["also for a POST whose body waits", { loss: "refused", mayRepeat: false }, "other_endpoint"],
+    ["and when a target cannot prove who it is", { loss: "tls_certificate", mayRepeat: false }, "other_endpoint"],
+    ["and when connecting timed out", { loss: "connect_timeout", mayRepeat: false }, "other_endpoint"],
     ["but not more often than allowed", { loss: "refused", extraAttempts: 5 }, "give_up"],
     ["and not at all with no retries", { loss: "refused", retries: 0 }, "give_up"],
     ["a lost GET goes elsewhere", {}, "other_endpoint"],
-    ["a lost POST does not", { isIdempotent: false }, "give_up"],
-    ["nor a PUT whose body is gone", { canReplay: false }, "give_up"],
+    ["a lost POST, or a PUT whose body is gone, does not", { mayRepeat: false }, "give_up"],
     ["nor a GET whose answer had begun", { hasAnswerBytes: true }, "give_up"],
     ["a kept connection's close is made good on a fresh one", { isReused: true, retries: 0 }, "fresh_connection"],
-    ["but not for a POST", { isReused: true, isIdempotent: false }, "give_up"],
+    ["but not for a POST", { isReused: true, mayRepeat: false }, "give_up"],
     ["a GET that timed out goes elsewhere", { loss: "timeout" }, "other_endpoint"],
     ["also on a kept connection", { loss: "timeout", isReused: true }, "other_endpoint"],
-    ["a POST that timed out does not", { loss: "timeout", isIdempotent: false }, "give_up"],
+    ["a POST that timed out does not", { loss: "timeout", mayRepeat: false }, "give_up"],
     ["a broken answer is not asked for again", { loss: "bad_response" }, "give_up"],
     ["nor is a shortage of our own a reason to go on", { loss: "no_socket" }, "give_up"],
   ] as const)("%s", (_, facts, want) => {
@@ -52,16 +51,10 @@ describe("nextStep", () => {
 
   it("never sends again what is not idempotent once it may have been read", () => {
     fc.assert(
-      fc.property(
-        fc.constantFrom(...losses),
-        fc.boolean(),
-        fc.boolean(),
-        fc.boolean(),
-        (loss, isReused, hasAnswerBytes, canReplay) => {
-          const step = nextStep({ ...lost, loss, isReused, hasAnswerBytes, canReplay, isIdempotent: false });
-          if (!isConnectFailure(loss)) expect(step).toBe("give_up");
-        },
-      ),
+      fc.property(fc.constantFrom(...losses), fc.boolean(), fc.boolean(), (loss, isReused, hasAnswerBytes) => {
+        const step = nextStep({ ...lost, loss, isReused, hasAnswerBytes, mayRepeat: false });
+        if (!isConnectFailure(loss)) expect(step).toBe("give_up");
+      }),
     );
   });
 });

@@ -7,9 +7,8 @@ export interface LostAttempt {
   /** The connection had carried an exchange before. */
   readonly isReused: boolean;
   readonly hasAnswerBytes: boolean;
-  readonly isIdempotent: boolean;
-  /** The whole request can be sent again: its body, if any, is still here. */
-  readonly canReplay: boolean;
+  /** The request may be executed twice, and all of it that was sent can be sent again. */
+  readonly mayRepeat: boolean;
   /** Attempts after the first, so far. */
   readonly extraAttempts: number;
   /** The service's limit for them. */
@@ -20,8 +19,8 @@ export type NextStep = "give_up" | "other_endpoint" | "fresh_connection";
 
 /**
  * What follows a lost attempt. A request whose connection never came about was not sent, so any method goes
- * elsewhere. Once a byte may have been read by a server only idempotent requests are sent again, and none
- * after the first byte of an answer.
+ * elsewhere. Once a byte may have been read by a server only requests that may be executed twice are sent again, and
+ * none after the first byte of an answer.
  *
  * Source: RFC 9110 section 9.2.2, RFC 9112 section 9.3.1.
  */
@@ -37,7 +36,8 @@ export function nextStep(lost: LostAttempt): NextStep {
       return mayRetry ? "other_endpoint" : "give_up";
     case "closed":
     case "timeout":
-      if (lost.hasAnswerBytes || !lost.isIdempotent || !lost.canReplay) return "give_up";
+    case "stalled":
+      if (lost.hasAnswerBytes || !lost.mayRepeat) return "give_up";
       // An idle connection that the server closed just then says nothing about the server: not counted.
       if (lost.loss === "closed" && lost.isReused) return "fresh_connection";
       return mayRetry ? "other_endpoint" : "give_up";
@@ -56,6 +56,7 @@ const errors: Readonly<Record<UpstreamLoss, ProxyErrorName>> = {
   tls_alert: "tls_alert",
   closed: "connection_terminated",
   timeout: "response_timeout",
+  stalled: "response_timeout",
   bad_response: "bad_response",
   defect: "internal_error",
 };
@@ -77,4 +78,10 @@ const connectFailures: ReadonlySet<UpstreamLoss> = new Set<UpstreamLoss>([
 /** Whether connecting failed in a way that speaks against the endpoint, so that it should be taken out. */
 export function isConnectFailure(loss: UpstreamLoss): boolean {
   return connectFailures.has(loss);
+}
+
+/** Whether an established connection was lost in a way that speaks against the endpoint. */
+export function isReset({ loss, isReused, hasAnswerBytes }: LostAttempt): boolean {
+  if (loss === "timeout" || loss === "bad_response") return true;
+  return loss === "closed" && (!isReused || hasAnswerBytes);
 }

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { decodeConfig } from "../config/encoded-config.ts";
+import { defaultResilience } from "../config/resilience-config.ts";
 import { noTls } from "../config/tls-config.ts";
 import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
@@ -73,6 +74,7 @@ describe("compileSnapshot", () => {
         bodyMaxBytes: null,
         totalTimeoutMs: null,
         allowsEncodedSlashes: false,
+        retry: null,
         serviceIndex: 0,
       },
     ]);
@@ -153,6 +155,7 @@ describe("compileSnapshot", () => {
         hostHeader: null,
         isUpstream: true,
         algorithm: "round-robin",
+        resilience: defaultResilience,
         members: [{ host: "a", port: 81, weight: 100, hostHeader: "a:81" }],
       },
     ]);

@@ -41,14 +41,14 @@ const ports = (holder: SnapshotHolder) =>
 
 describe("SnapshotHolder", () => {
   it("serves nothing before the first config", () => {
-    const holder = new SnapshotHolder(state);
+    const holder = new SnapshotHolder(state, 1);
     expect(holder.current).toBeNull();
     holder.applyEndpoints([set("a", 1)]);
     expect(holder.current).toBeNull();
   });
 
   it("keeps the endpoints of pools that come without a set", () => {
-    const holder = new SnapshotHolder(state);
+    const holder = new SnapshotHolder(state, 1);
     holder.apply(config(1, "a", "b"), [set("a", 1), set("b", 2)]);
     holder.apply(config(2, "c", "b"), [set("c", 3)]);
     expect(ports(holder)).toEqual([
@@ -59,13 +59,13 @@ describe("SnapshotHolder", () => {
   });
 
   it("calls a pool unresolved that never had a set", () => {
-    const holder = new SnapshotHolder(state);
+    const holder = new SnapshotHolder(state, 1);
     holder.apply(config(1, "a"), []);
     expect(ports(holder)).toEqual([["a", "unresolved"]]);
   });
 
   it("replaces the endpoints of some pools and leaves the others as they are", () => {
-    const holder = new SnapshotHolder(state);
+    const holder = new SnapshotHolder(state, 1);
     holder.apply(config(1, "a", "b"), [set("a", 1), set("b", 2)]);
     const before = holder.current!;
     holder.applyEndpoints([set("b", 9), set("gone", 8)]);
@@ -78,7 +78,7 @@ describe("SnapshotHolder", () => {
   });
 
   it("keeps what it served when a config cannot be built", () => {
-    const holder = new SnapshotHolder(state);
+    const holder = new SnapshotHolder(state, 1);
     holder.apply(config(1, "a"), [set("a", 1)]);
     const before = holder.current;
     const bad = { ...config(2, "a"), routes: [{ paths: ["~/("], hosts: null, protocols: ["http"], serviceIndex: -1 }] };

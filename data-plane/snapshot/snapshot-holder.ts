@@ -1,6 +1,7 @@
 import type { EndpointState } from "../balance/endpoint-state.ts";
 import { createPicker, type Picker } from "../balance/picker.ts";
 import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
+import { PoolHistory } from "../health/pool-history.ts";
 import { buildRouteTable, type RouteTable } from "../route/route-table.ts";
 import { ServerNames } from "../tls/server-names.ts";
 
@@ -20,6 +21,8 @@ export interface ServedPool {
   readonly config: PoolConfig;
   readonly set: EndpointSet;
   readonly picker: Picker;
+  /** Outlives snapshots for as long as they name the pool. */
+  readonly history: PoolHistory;
 }
 
 /**
@@ -28,10 +31,14 @@ export interface ServedPool {
  */
 export class SnapshotHolder {
   readonly #state: EndpointState;
+  /** Share of the node's traffic that this thread carries. */
+  readonly #share: number;
   #current: ServedSnapshot | null = null;
 
-  constructor(state: EndpointState) {
+  /** @param workerCount threads that carry the node's traffic */
+  constructor(state: EndpointState, workerCount: number) {
     this.#state = state;
+    this.#share = 1 / workerCount;
   }
 
   /** null until the first config. */
@@ -51,9 +58,14 @@ export class SnapshotHolder {
       tlsKeys: new Set(config.services.flatMap(({ tls }) => (tls === null ? [] : [tls.key]))),
       serverNames: new ServerNames(config.tls),
       pools: config.pools.map((pool) =>
-        this.#servedPool(pool, sent.get(pool.key) ?? known.get(pool.key)?.set ?? unresolved(pool.key)),
+        this.#servedPool(
+          pool,
+          sent.get(pool.key) ?? known.get(pool.key)?.set ?? unresolved(pool.key),
+          known.get(pool.key)?.history ?? null,
+        ),
       ),
     };
+    this.#forget(new Set(config.routes.map(({ id }) => id)));
   }
 
   /** Serves other endpoints under the same config. Sets of pools that it does not have are ignored. */
@@ -65,13 +77,22 @@ export class SnapshotHolder {
       ...current,
       pools: current.pools.map((pool) => {
         const set = sent.get(pool.config.key);
-        return set === undefined ? pool : this.#servedPool(pool.config, set);
+        return set === undefined ? pool : this.#servedPool(pool.config, set, pool.history);
       }),
     };
   }
 
-  #servedPool(config: PoolConfig, set: EndpointSet): ServedPool {
-    return { config, set, picker: createPicker(config, set, this.#state) };
+  #servedPool(config: PoolConfig, set: EndpointSet, known: PoolHistory | null): ServedPool {
+    known?.budget.configure(config.resilience.budget);
+    const history = known ?? new PoolHistory(config.resilience, this.#share);
+    return { config, set, picker: createPicker(config, set, this.#state), history };
+  }
+
+  /** Routes and endpoints come and go without a trace. */
+  #forget(routeIds: ReadonlySet<string>): void {
+    for (const { set, history } of this.#current!.pools) {
+      if (history.routeCount > 0) history.retainOnly(routeIds, new Set(set.endpoints.map(({ row }) => row)));
+    }
   }
 }
 

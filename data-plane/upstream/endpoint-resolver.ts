@@ -1,3 +1,4 @@
+import type { OutlierConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
 import { canonicalName } from "./hosts-file.ts";
@@ -88,6 +89,11 @@ export class EndpointResolver {
   /** The endpoints of the pools in use, as the workers were last told. */
   currentSets(): readonly EndpointSet[] {
     return [...this.#sets.values()];
+  }
+
+  /** When the endpoints of a pool in use are taken out, and for how long; null for one that is not in use. */
+  outlierOf(poolKey: string): OutlierConfig | null {
+    return this.#pools.find(({ key }) => key === poolKey)?.resilience.outlier ?? null;
   }
 
   /** A name's addresses have changed; to be connected to the name resolver's `onChange`. */

@@ -22,6 +22,7 @@ export type UpstreamLoss =
   | "tls_alert"
   | "closed"
   | "timeout"
+  | "stalled"
   | "bad_response"
   | "defect";
 
@@ -54,6 +55,22 @@ export interface ResponseReceiver {
 const closingMarginMs = 1_000;
 /** A server that sends more interim answers than this is not going to answer. */
 const interimMaxCount = 16;
+/** What is left of an answer that nobody wants is read, so that its connection can be used again: so much, so long. */
+const discardMaxBytes = 65_536;
+const discardMaxMs = 1_000;
+const nobody: ResponseReceiver = {
+  onUpstreamConnected() {},
+  onInterimHead() {},
+  onUpgrade() {},
+  onContinueTimeout() {},
+  onResponseHead() {},
+  onResponseBytes() {},
+  onResponseTrailers() {},
+  onResponseFlush() {},
+  onResponseEnd() {},
+  onUpstreamDrain() {},
+  onUpstreamLost() {},
+};
 /** A piece without a line end is parsed again only when the head has become too large. */
 const headWaitMaxBytes = defaultResponseLimits.headMaxBytes;
 
@@ -87,6 +104,8 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   #reusableUntilMs = Number.POSITIVE_INFINITY;
   #interimCount = 0;
   #awaitsContinue = false;
+  /** Bytes that may still come of an answer that nobody wants. */
+  #discardLeft = 0;
 
   constructor(connections: EndpointConnections) {
     this.#connections = connections;
@@ -143,6 +162,18 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
     this.#deadline.set(delayMs);
   }
 
+  /** The receiver does not want the answer whose head it was just told: the connection sees to the rest of it. */
+  discardAnswer(): void {
+    this.#receiver = nobody;
+    this.#discardLeft = discardMaxBytes;
+    this.expectWithin(discardMaxMs);
+  }
+
+  /** The attempt is lost, in the receiver's own opinion. */
+  giveUp(loss: UpstreamLoss): void {
+    this.#lose(loss, loss);
+  }
+
   /** The receiver gives up: nothing more is told, the server sees the connection close. */
   abandon(): void {
     this.#receiver = null;
@@ -167,6 +198,13 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
 
   onBytes(from: ReadBuffer, length: number): void {
     if (this.#phase === Phase.Body) {
+      if (this.#receiver === nobody) {
+        this.#discardLeft -= length;
+        if (this.#discardLeft < 0) {
+          this.close();
+          return;
+        }
+      }
       this.#readBody(from, 0, length);
       return;
     }

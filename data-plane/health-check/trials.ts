@@ -1,0 +1,75 @@
+import type { EndpointTable } from "../upstream/endpoint-table.ts";
+import type { Timers } from "../upstream/timers.ts";
+
+export interface TrialsOptions {
+  readonly table: EndpointTable;
+  readonly timers: Timers;
+  /** Nobody asked for anything that may be asked twice: a trial is not to be had. */
+  readonly onUntaken: (row: number) => void;
+}
+
+/** A trial that nobody takes for so long is not going to be. */
+const takeWithinMs = 2_000;
+/** A trial that was taken and of which nobody has heard for so long: its worker is gone. */
+const answerWithinMs = 120_000;
+
+/**
+ * Offers endpoints that are out one request each, for the workers to take: one at a time in each pool, so that at most
+ * one request pays for finding out.
+ */
+export class Trials {
+  readonly #options: TrialsOptions;
+  /** By pool row: the endpoint that is offered or being tried. */
+  readonly #current = new Map<number, { readonly row: number; cancelTimer: () => void }>();
+  readonly #waiting = new Map<number, number[]>();
+
+  constructor(options: TrialsOptions) {
+    this.#options = options;
+  }
+
+  offer(poolRow: number, row: number): void {
+    const current = this.#current.get(poolRow);
+    if (current === undefined) this.#begin(poolRow, row);
+    else if (current.row !== row) this.#waiting.set(poolRow, [...(this.#waiting.get(poolRow) ?? []), row]);
+  }
+
+  /** A trial has ended, or is not needed any more; the next endpoint of the pool has its turn. */
+  end(poolRow: number, row: number): void {
+    const waiting = this.#waiting.get(poolRow)?.filter((each) => each !== row) ?? [];
+    this.#waiting.set(poolRow, waiting);
+    const current = this.#current.get(poolRow);
+    if (current === undefined || current.row !== row) return;
+    current.cancelTimer();
+    this.#current.delete(poolRow);
+    this.#options.table.takeTrial(poolRow);
+    const next = waiting.shift();
+    if (next !== undefined) this.#begin(poolRow, next);
+    else this.#waiting.delete(poolRow);
+  }
+
+  isUnderWay(poolRow: number, row: number): boolean {
+    return this.#current.get(poolRow)?.row === row;
+  }
+
+  close(): void {
+    for (const { cancelTimer } of this.#current.values()) cancelTimer();
+    this.#current.clear();
+    this.#waiting.clear();
+  }
+
+  #begin(poolRow: number, row: number): void {
+    const { table, timers } = this.#options;
+    table.offerTrial(poolRow, row);
+    const current = { row, cancelTimer: () => {} };
+    current.cancelTimer = timers.after(takeWithinMs, () => {
+      if (table.takeTrial(poolRow) === row) this.#giveUp(poolRow, row);
+      else current.cancelTimer = timers.after(answerWithinMs, () => this.#giveUp(poolRow, row));
+    });
+    this.#current.set(poolRow, current);
+  }
+
+  #giveUp(poolRow: number, row: number): void {
+    this.end(poolRow, row);
+    this.#options.onUntaken(row);
+  }
+}

@@ -1,0 +1,75 @@
+import type { RetryConfig } from "../config/resilience-config.ts";
+import type { EndpointConfig } from "../config/worker-config.ts";
+import type { ResponseHead } from "../http1/response-head.ts";
+import type { Exchange } from "./exchange.ts";
+import { hasBetterEndpoint, maySendAgain, retryConfig } from "./may-retry.ts";
+import { countBettered, countUnbettered } from "./outliers.ts";
+import { endTrial } from "./trial.ts";
+
+/** The lowest status that may be retried. */
+const badStatusMin = 429;
+const retryAfterMaxMs = 3_600_000;
+
+/** An endpoint that gave an answer which was not passed on. */
+export interface BadAnswer {
+  readonly endpoint: EndpointConfig;
+  readonly retryAfterMs: number;
+}
+
+/** An answer, or an interim one, has begun: whoever waited for it waits no longer. */
+export function waitIsOver(exchange: Exchange, nowMs: number): void {
+  const { waits } = exchange;
+  exchange.engine.endpoints.answered(exchange.endpoint!.row, nowMs);
+  if (waits === null) return;
+  waits.end(exchange);
+  waits.lastAnswerMs = nowMs;
+  waits.route.longest.add(nowMs - exchange.waitingSinceMs, nowMs);
+}
+
+/**
+ * What an answer says of its endpoint, and of those that were asked before it. @returns whether another endpoint is to
+ * be asked instead of passing this answer on
+ */
+export function wantsBetterAnswer(exchange: Exchange, head: ResponseHead, bytes: Buffer, nowMs: number): boolean {
+  const endpoint = exchange.endpoint!;
+  const { status } = head;
+  if (status < badStatusMin) {
+    answeredWell(exchange, endpoint, nowMs);
+    return false;
+  }
+  const retry = retryConfig(exchange);
+  if (!retry.statuses.includes(status)) {
+    answeredWell(exchange, endpoint, nowMs);
+    return false;
+  }
+  if (exchange.trialRow >= 0) endTrial(exchange, "failed", `answered ${status}`);
+  if (canBeBettered(exchange, retry, nowMs)) {
+    exchange.badAnswers.push({ endpoint, retryAfterMs: retryAfter(head, bytes) });
+    return true;
+  }
+  // Where another endpoint has answered badly too, it is the request that is to blame.
+  if (exchange.badAnswers.length === 0) countUnbettered(exchange, endpoint, true, nowMs);
+  return false;
+}
+
+function canBeBettered(exchange: Exchange, retry: RetryConfig, nowMs: number): boolean {
+  return maySendAgain(exchange, retry) && hasBetterEndpoint(exchange) && exchange.pool!.history.budget.take(nowMs);
+}
+
+function answeredWell(exchange: Exchange, endpoint: EndpointConfig, nowMs: number): void {
+  const { engine, badAnswers } = exchange;
+  engine.endpoints.clearOutlierCounts(endpoint.row);
+  if (exchange.trialRow >= 0) endTrial(exchange, "passed", "");
+  if (badAnswers.length > 0) {
+    for (const { endpoint: bad, retryAfterMs } of badAnswers) countBettered(exchange, bad, retryAfterMs);
+    badAnswers.length = 0;
+  }
+  if (!exchange.method.isIdempotent) countUnbettered(exchange, endpoint, false, nowMs);
+}
+
+/** Retry-After in seconds; a date is not worth the clocks that it compares. */
+function retryAfter({ fields }: ResponseHead, bytes: Buffer): number {
+  const index = fields.indexOf("retry-after", bytes);
+  const seconds = index < 0 ? Number.NaN : Number(fields.valueAt(index, bytes));
+  return seconds > 0 ? Math.min(seconds * 1_000, retryAfterMaxMs) : 0;
+}

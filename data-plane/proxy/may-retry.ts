@@ -1,0 +1,50 @@
+import type { RetryConfig } from "../config/resilience-config.ts";
+import type { EndpointConfig } from "../config/worker-config.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** What the route says of retries, and the upstream where the route says nothing. */
+export function retryConfig(exchange: Exchange): RetryConfig {
+  const ofPool = exchange.pool!.config.resilience.retry;
+  const ofRoute = exchange.route!.retry;
+  return ofRoute === null ? ofPool : { ...ofPool, ...ofRoute };
+}
+
+const idempotencyKeyLine = /(?:^|\n)idempotency-key:/i;
+
+/** Whether the request may be executed twice. Source: RFC 9110 section 9.2.2. */
+export function mayExecuteTwice(exchange: Exchange, retry: RetryConfig): boolean {
+  const { method } = exchange;
+  if (!retry.isEnabled) return false;
+  if (retry.methods === null ? method.isIdempotent : retry.methods.includes(method.name)) return true;
+  return retry.takesIdempotencyKey && idempotencyKeyLine.test(exchange.fields);
+}
+
+/** Whether the request can be sent once more after it was sent: the budget is not asked. */
+export function maySendAgain(exchange: Exchange, retry: RetryConfig): boolean {
+  return (
+    exchange.extraAttempts < exchange.service!.retries && exchange.keptBody.isWhole && mayExecuteTwice(exchange, retry)
+  );
+}
+
+/** An endpoint that this request has not been at, one that is in where there is one; or null. */
+export function untriedEndpoint(exchange: Exchange): EndpointConfig | null {
+  const next = exchange.pool!.picker.pick(exchange.tried);
+  return next === null || isAmong(exchange.tried, next) ? null : next;
+}
+
+/** Whether an endpoint that is in has not been tried, nor is being. Cost: only after something failed. */
+export function hasBetterEndpoint(exchange: Exchange): boolean {
+  const { endpoints } = exchange.pool!.set;
+  for (let i = 0; i < endpoints.length; i++) {
+    const each = endpoints[i]!;
+    const isUsed = each.row === exchange.endpoint?.row || isAmong(exchange.tried, each);
+    if (!isUsed && !exchange.engine.endpoints.isOut(each.row)) return true;
+  }
+  return false;
+}
+
+/** By row: the set may have been sent anew, with new objects, between two attempts of one request. */
+function isAmong(tried: readonly EndpointConfig[], endpoint: EndpointConfig): boolean {
+  for (let i = 0; i < tried.length; i++) if (tried[i]!.row === endpoint.row) return true;
+  return false;
+}
