@@ -135,6 +135,10 @@ describe("EndpointReadmission", () => {
     await timers.pass(500);
     for (const probe of probes) probe.answer(null);
     await timers.pass(1_999);
+    expect(table.isTrialByAny(poolRow)).toBe(false);
+    await timers.pass(1);
+    expect(table.isTrialByAny(poolRow)).toBe(true);
+    await timers.pass(7_999);
     expect([table.isOut(a), table.isOut(b)]).toEqual([true, true]);
     await timers.pass(1);
     expect([table.isOut(a), table.isOut(b)]).toEqual([false, true]);

@@ -4,12 +4,14 @@ import type { Timers } from "../upstream/timers.ts";
 export interface TrialsOptions {
   readonly table: EndpointTable;
   readonly timers: Timers;
-  /** Nobody asked for anything that may be asked twice: a trial is not to be had. */
+  /** Nobody asked for anything: a trial is not to be had. */
   readonly onUntaken: (row: number) => void;
 }
 
-/** A trial that nobody takes for so long is not going to be. */
-const takeWithinMs = 2_000;
+/** For so long, a trial is for requests that may be sent again; then for any. */
+const safeForMs = 2_000;
+/** A trial that nobody takes for so long after that is not going to be. */
+const takeWithinMs = 8_000;
 /** A trial that was taken and of which nobody has heard for so long: its worker is gone. */
 const answerWithinMs = 120_000;
 
@@ -59,11 +61,19 @@ export class Trials {
 
   #begin(poolRow: number, row: number): void {
     const { table, timers } = this.#options;
-    table.offerTrial(poolRow, row);
+    table.offerTrial(poolRow, row, false);
     const current = { row, cancelTimer: () => {} };
-    current.cancelTimer = timers.after(takeWithinMs, () => {
-      if (table.takeTrial(poolRow) === row) this.#giveUp(poolRow, row);
-      else current.cancelTimer = timers.after(answerWithinMs, () => this.#giveUp(poolRow, row));
+    const after = (delayMs: number, then: () => void) => {
+      current.cancelTimer = timers.after(delayMs, then);
+    };
+    const giveUp = () => this.#giveUp(poolRow, row);
+    after(safeForMs, () => {
+      if (table.takeTrial(poolRow) !== row) return after(answerWithinMs, giveUp);
+      table.offerTrial(poolRow, row, true);
+      return after(takeWithinMs, () => {
+        if (table.takeTrial(poolRow) === row) giveUp();
+        else after(answerWithinMs, giveUp);
+      });
     });
     this.#current.set(poolRow, current);
   }

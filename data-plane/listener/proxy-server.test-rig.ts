@@ -1,5 +1,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { onTestFinished } from "vitest";
 import { defaultResilience, type ResilienceConfig } from "../config/resilience-config.ts";
 import { noTls, type TlsConfig } from "../config/tls-config.ts";
 import type { TlsSettings } from "../config/tls-settings.ts";
@@ -357,4 +358,18 @@ export function get(path: string, lines = ""): string {
 
 export function post(path: string, body: string, lines = ""): string {
   return `POST ${path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${body.length}\r\n${lines}\r\n${body}`;
+}
+
+/** `Rig.open`, closed when the test has finished. */
+export async function rig(options: RigOptions): Promise<Rig> {
+  const made = await Rig.open(options);
+  onTestFinished(() => made.close());
+  return made;
+}
+
+/** `openBackend`, closed when the test has finished. */
+export async function backend(answer: Parameters<typeof openBackend>[0]): Promise<Backend> {
+  const made = await openBackend(answer);
+  onTestFinished(() => made.close());
+  return made;
 }

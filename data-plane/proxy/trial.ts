@@ -4,13 +4,15 @@ import type { Exchange } from "./exchange.ts";
 import { maySendAgain, retryConfig } from "./may-retry.ts";
 
 /**
- * The endpoint that this request is to try, if one waits to be tried and the request can go elsewhere should it fail: a
- * trial costs nobody an answer. To be called where the pool has a trial.
+ * The endpoint that this request is to try, if one waits to be tried and the request can go elsewhere should it fail: so
+ * that a trial costs nobody an answer. Only where no such request has come for a while, any one will do: it saves those
+ * after it. To be called where the pool has a trial.
  */
 export function takeTrial(exchange: Exchange): EndpointConfig | null {
   const { engine } = exchange;
   const { config, history, set } = exchange.pool!;
-  if (set.endpoints.length < 2 || !maySendAgain(exchange, retryConfig(exchange))) return null;
+  const isSafe = maySendAgain(exchange, retryConfig(exchange));
+  if (set.endpoints.length < 2 || !(isSafe || engine.endpoints.isTrialByAny(config.poolRow))) return null;
   const row = engine.endpoints.takeTrial(config.poolRow);
   if (row < 0) return null;
   exchange.trialRow = row;

@@ -26,6 +26,8 @@ const POOL_CURSOR = 0;
 const POOL_GENERATION = 1;
 /** Row of the endpoint that is to get one request as a trial, plus 1; 0 for none. */
 const POOL_TRIAL = 2;
+/** Set beside the row where any request will do. */
+const TRIAL_BY_ANY = 1 << 30;
 
 const ENDPOINT_WORDS = 8;
 const ENDPOINT_FLAGS = 0;
@@ -159,9 +161,13 @@ export class EndpointTable implements EndpointState {
     return true;
   }
 
-  /** Main thread: the next request that may be sent again goes to this endpoint, whatever else is said of it. */
-  offerTrial(poolRow: number, row: number): void {
-    Atomics.store(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, row + 1);
+  /**
+   * Main thread: the next request goes to this endpoint, whatever else is said of it.
+   * @param byAny false: the next one that may be sent again
+   */
+  offerTrial(poolRow: number, row: number, byAny: boolean): void {
+    const offered = (row + 1) | (byAny ? TRIAL_BY_ANY : 0);
+    Atomics.store(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, offered);
   }
 
   /** Cost: a plain load, since a trial that is seen a moment late is as good. */
@@ -169,9 +175,14 @@ export class EndpointTable implements EndpointState {
     return this.#words[HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL] !== 0;
   }
 
+  isTrialByAny(poolRow: number): boolean {
+    return (this.#words[HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL]! & TRIAL_BY_ANY) !== 0;
+  }
+
   /** Row of the endpoint to be tried, for the one caller of all threads that takes it; -1 for the others. */
   takeTrial(poolRow: number): number {
-    return Atomics.exchange(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, 0) - 1;
+    const offered = Atomics.exchange(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, 0);
+    return (offered & ~TRIAL_BY_ANY) - 1;
   }
 
   /** Four counters in one word, as health/check-counts.ts packs them. */
