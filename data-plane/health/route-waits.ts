@@ -3,6 +3,8 @@ import { LongestWait } from "./longest-wait.ts";
 
 /** Fewer answers say nothing about how long a route's answers take. */
 const samplesMin = 20;
+/** An endpoint that has answered less often may be one that always takes its time. */
+const ownSamplesMin = 5;
 
 /** A request that was sent and waits for the first byte of its answer. Linked, so that both ends of a wait cost the same. */
 export interface Waiting {
@@ -21,6 +23,7 @@ export class EndpointWaits {
   #last: Waiting | null = null;
   /** When it last began to answer a request of the route. */
   lastAnswerMs = Number.NEGATIVE_INFINITY;
+  #answerCount = 0;
   /** Is on the list of those to be looked at. */
   isListed = false;
 
@@ -50,6 +53,19 @@ export class EndpointWaits {
     request.nextWaiting = null;
   }
 
+  /** The endpoint has begun to answer. */
+  answered(request: Waiting, nowMs: number): void {
+    this.end(request);
+    this.lastAnswerMs = nowMs;
+    this.#answerCount++;
+    this.route.longest.add(nowMs - request.waitingSinceMs, nowMs);
+  }
+
+  /** The silence that says that something is wrong; null while too little is known. */
+  silenceLimitMs(config: StallConfig, nowMs: number): number | null {
+    return this.#answerCount < ownSamplesMin ? null : this.route.silenceLimitMs(config, nowMs);
+  }
+
   /** Requests that have waited for longer than `ms`. */
   countOver(ms: number, nowMs: number): number {
     let count = 0;
@@ -72,7 +88,7 @@ export class RouteWaits {
     return waits;
   }
 
-  /** The silence that says that something is wrong; null while too little is known. */
+  /** How long an answer may take that nobody has reason to wait longer for; null while too little is known. */
   silenceLimitMs(config: StallConfig, nowMs: number): number | null {
     if (this.longest.count < samplesMin) return null;
     return Math.max(config.minSilenceMs, config.factor * this.longest.longestMs(nowMs));

@@ -159,8 +159,9 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   const step = nextStep(lost);
   if (step === "fresh_connection") attemptAt(exchange, endpoint, false);
   else if (step === "give_up" || !isInBudget(exchange, loss) || !attemptElsewhere(exchange)) {
+    const error = isConnectFailure(loss) && areAllOut(exchange) ? "all_unavailable" : errorOfLoss(loss);
     // A defect's detail is a stack trace: for the log, not for clients.
-    answerByOurselves(exchange, proxyError(errorOfLoss(loss)), loss === "defect" ? "" : detail);
+    answerByOurselves(exchange, proxyError(error), loss === "defect" ? "" : detail);
   }
 }
 
@@ -178,6 +179,13 @@ function noteLoss(exchange: Exchange, endpoint: EndpointConfig, lost: LostAttemp
   if (exchange.trialRow >= 0 && isEndpoints) endTrial(exchange, "failed", loss);
   if (isConnect) ejectRefusing(exchange, endpoint, loss);
   else if (isEndpoints) countReset(exchange, endpoint);
+}
+
+/** Whether several endpoints could be asked and none is in. */
+function areAllOut(exchange: Exchange): boolean {
+  const { endpoints } = exchange.pool!.set;
+  for (let i = 0; i < endpoints.length; i++) if (!exchange.engine.endpoints.isOut(endpoints[i]!.row)) return false;
+  return endpoints.length > 1;
 }
 
 /** Which of the service's times ran out. */

@@ -20,10 +20,7 @@ export interface BadAnswer {
 export function waitIsOver(exchange: Exchange, nowMs: number): void {
   const { waits } = exchange;
   exchange.engine.endpoints.answered(exchange.endpoint!.row, nowMs);
-  if (waits === null) return;
-  waits.end(exchange);
-  waits.lastAnswerMs = nowMs;
-  waits.route.longest.add(nowMs - exchange.waitingSinceMs, nowMs);
+  waits?.answered(exchange, nowMs);
 }
 
 /**

@@ -6,6 +6,7 @@ export type ProxyErrorName =
   | "protocol_not_supported"
   | "https_required"
   | "no_peer"
+  | "all_unavailable"
   | "name_resolution_failed"
   | "connection_refused"
   | "destination_unroutable"
@@ -82,6 +83,7 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   protocol_not_supported: ["proxy_configuration_error", 503, "protocol not supported yet"],
   https_required: ["http_request_denied", 426, "Please use HTTPS protocol"],
   no_peer: ["destination_unavailable", 503, "failure to get a peer from the ring-balancer"],
+  all_unavailable: ["destination_unavailable", 503, "The upstream server is currently unavailable", "r"],
   name_resolution_failed: ["dns_error", 503, "name resolution failed"],
   connection_refused: ["connection_refused", 502, invalidResponse, "rtp"],
   destination_unroutable: ["destination_ip_unroutable", 502, invalidResponse, "rtp"],

@@ -9,7 +9,8 @@ import type { ProxyEngine } from "./proxy-engine.ts";
  * longer than any endpoint's answers there took, several times over, with two or more requests waiting for it, while
  * another endpoint answered. Whatever is waiting there and may be sent twice goes elsewhere.
  *
- * A long poll waits no longer than long polls of its route have waited before, and one request alone proves nothing.
+ * A long poll waits no longer than long polls of its route have waited before, an endpoint that is always slow has shown
+ * so, and one request alone proves nothing.
  * Cost: nothing but a list entry for each endpoint that somebody waits for, looked at with every tick.
  */
 export class StallWatch {
@@ -44,7 +45,7 @@ export class StallWatch {
     const { stall } = first.pool!.config.resilience;
     const waitedMs = nowMs - first.waitingSinceMs;
     if (stall === null || waitedMs <= stall.minSilenceMs) return;
-    const limitMs = waits.route.silenceLimitMs(stall, nowMs);
+    const limitMs = waits.silenceLimitMs(stall, nowMs);
     if (limitMs === null || waitedMs <= limitMs) return;
     const { endpoints } = first.engine;
     if (!endpoints.isOut(waits.row)) {
