@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { buildNames } from "./build-names.ts";
 import { buildReadmission } from "./build-readmission.ts";
 import { buildWorkers } from "./build-workers.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
@@ -28,9 +29,7 @@ import { CertificateCheck } from "./tls/certificate-check.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
 import { EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
-import { type HostsFile, openHostsFile } from "./upstream/hosts-file.ts";
-import { dnsLookup } from "./upstream/lookup-addresses.ts";
-import { NameResolver } from "./upstream/resolve-name.ts";
+import type { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 import { readVersion } from "./version.ts";
 import { type WorkerGroup, workerNumbers } from "./worker-group.ts";
@@ -203,18 +202,8 @@ async function buildTraffic(input: TrafficInput) {
   const { options, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
   const table = createTable(options, workerCount);
   const rows = new EndpointRows(table, ROWS_KEEP_MS);
-  const hosts = await openHosts(options, log, () => names.hostsChanged());
-  const names: NameResolver = new NameResolver({
-    lookup: dnsLookup({ timeoutMs: 2_000, tries: 2 }),
-    hosts,
-    timers,
-    random: Math.random,
-    onChange: (name) => endpoints.nameChanged(name),
-    onProblem(name, problem, keptAddresses) {
-      counters.name_problems++;
-      log.debug({ name, problem, keptAddresses }, "name not resolved");
-    },
-  });
+  const nodeNames = await buildNames({ options, log, counters, onChange: (name) => endpoints.nameChanged(name) });
+  const names = nodeNames.resolver;
   const endpoints: EndpointResolver = new EndpointResolver({
     names,
     rows,
@@ -281,7 +270,7 @@ async function buildTraffic(input: TrafficInput) {
   const expiryWatch = new ExpiryWatch({ expiries, nowUnixMs: Date.now, timers, log });
   const close = () => {
     endMemoryWatch();
-    for (const part of [expiryWatch, memory, readmission, endpoints, names, hosts]) part.close();
+    for (const part of [expiryWatch, memory, readmission, endpoints, nodeNames]) part.close();
   };
   return { workers, applier, readmission, expiries, attemptsUnderWay: () => table.inFlightTotal(), close };
 }
@@ -310,22 +299,6 @@ function guardMemory(options: DataPlaneOptions, load: NodeLoad, log: Log): () =>
     onShort: (residentBytes) => log.warn({ residentBytes, limitBytes }, "memory is short: requests are refused"),
     onRecovered: (residentBytes) => log.info({ residentBytes, limitBytes }, "memory is enough again"),
   });
-}
-
-async function openHosts(options: DataPlaneOptions, log: Log, onChange: () => void): Promise<HostsFile> {
-  const hosts = await openHostsFile({
-    path: options.hostsFile,
-    timers,
-    checkIntervalMs: 1_000,
-    maxBytes: 16 * 1024 * 1024,
-    onChange,
-    onUnreadable: (problem) => log.warn({ problem }, "the hosts file cannot be read: what it said last stays in force"),
-  });
-  const problem = hosts.startProblem;
-  if (problem !== null && options.given.has("hostsFile"))
-    throw new StartError(`cannot read the hosts file: ${problem}`);
-  if (problem !== null) log.info({ problem }, "no hosts file");
-  return hosts;
 }
 
 async function openStatus(address: Address, source: Parameters<typeof openStatusServer>[2]) {
