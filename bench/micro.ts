@@ -2,7 +2,9 @@
  * What the pure steps on every request's path cost: `node bench/micro.ts`. Nanoseconds per operation, the best of
  * five runs; figures differ between machines, their proportions hardly.
  */
+
 import { createPicker } from "../data-plane/balance/picker.ts";
+import { defaultResilience } from "../data-plane/config/resilience-config.ts";
 import { noTls } from "../data-plane/config/tls-config.ts";
 import type { EndpointConfig, PoolConfig, RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
 import { normalizePath } from "../data-plane/route/normalize-path.ts";
@@ -111,6 +113,8 @@ function measurePicks(): void {
       hostHeader: null,
       isUpstream: true,
       algorithm: "round-robin",
+      passive: null,
+      panic: defaultResilience.panic,
     };
     const endpoints = weights.map(
       (weight): EndpointConfig => ({

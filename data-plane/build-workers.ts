@@ -25,6 +25,7 @@ export interface WorkersInput extends Pick<WorkerGroupOptions, "proxyHosts" | "t
   readonly load: NodeLoad;
   readonly accessLog: AccessLogWriter | null;
   readonly ejected: (endpointRow: number, cause: string) => void;
+  readonly healthFlipped: WorkerGroupOptions["onHealthFlip"];
   /** Worker after worker is lost while this is served. */
   readonly unfit: (publication: number, lastCause: string) => void;
 }
@@ -73,6 +74,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     retireTimeoutMs: options.drainTimeoutMs,
     currentSets: input.currentSets,
     onEjected: (_poolKey, row, cause) => input.ejected(row, cause),
+    onHealthFlip: input.healthFlipped,
     onLost(worker, cause, restartAfterMs) {
       counters.workers_lost++;
       log.error({ worker, cause, restartAfterMs }, "worker lost");

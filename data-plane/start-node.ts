@@ -244,6 +244,7 @@ async function buildTraffic(input: TrafficInput) {
     load,
     accessLog,
     ejected: (row, cause) => readmission.ejected(row, cause),
+    healthFlipped: () => {},
     currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });

@@ -1,5 +1,6 @@
 import { encodeConfig } from "./config/encoded-config.test-encode.ts";
 import type { EncodedConfig } from "./config/encoded-config.ts";
+import { defaultResilience } from "./config/resilience-config.ts";
 import { noTls, type TlsConfig } from "./config/tls-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
 import type { EndpointSet } from "./config/worker-config.ts";
@@ -20,7 +21,7 @@ export interface WorkersRigOptions {
 
 const poolDefaults = {
   ...{ key: "upstream:u", name: "u", hostHeader: null },
-  ...{ isUpstream: true, algorithm: "round-robin" as const },
+  ...{ isUpstream: true, algorithm: "round-robin" as const, passive: null, panic: defaultResilience.panic },
 };
 
 /** Two real workers and a spare before a backend. They do what worker-faults.test-worker.ts is told to. */
@@ -74,6 +75,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     currentSets: () => sets,
     onAccessLog: () => {},
     onEjected: () => {},
+    onHealthFlip: () => {},
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
     onExited(number) {

@@ -1,5 +1,6 @@
 import type { ResourceLimits } from "node:worker_threads";
 import type { EndpointSet } from "./config/worker-config.ts";
+import type { HealthFlip } from "./health/check-counts.ts";
 import type { Timers } from "./upstream/timers.ts";
 import type { WorkerSettings } from "./worker-message.ts";
 
@@ -34,6 +35,8 @@ export interface WorkerGroupOptions {
   /** The endpoint sets as they are now, for a worker that starts. */
   readonly currentSets: () => readonly EndpointSet[];
   readonly onEjected: (poolKey: string, endpointRow: number, cause: string) => void;
+  /** Passive checks of a worker have put an endpoint in or out. */
+  readonly onHealthFlip: (endpointRow: number, flip: HealthFlip, cause: string) => void;
   /** Lines of the access log; `taken` must be called when they are written, or given up. */
   readonly onAccessLog: (lines: Uint8Array, lineCount: number, taken: () => void) => void;
   /** A worker was lost; where no spare takes its place, its successor starts after `delayMs`. */

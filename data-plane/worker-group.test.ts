@@ -66,6 +66,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     answerTimeoutMs: 10_000,
     retireTimeoutMs: 1_000,
     currentSets: () => [],
+    onHealthFlip: (row, flip, cause) => tell(`${flip} ${row} ${cause}`),
     onEjected: (poolKey, row, cause) => tell(`ejected ${poolKey} ${row} ${cause}`),
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),

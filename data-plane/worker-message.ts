@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { EncodedConfig } from "./config/encoded-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
 import type { EndpointSet } from "./config/worker-config.ts";
+import type { HealthFlip } from "./health/check-counts.ts";
 import type { ListeningServers, ListenPlace } from "./listener/proxy-server.ts";
 import type { ClientLimits } from "./proxy/client-limits.ts";
 import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
@@ -68,6 +69,8 @@ export type FromWorker =
   | { readonly type: "apply-failed"; readonly publication: number; readonly message: string }
   /** The worker took an endpoint out; the main thread decides when it comes back. */
   | { readonly type: "ejected"; readonly poolKey: string; readonly endpointRow: number; readonly cause: string }
+  /** Passive checks have put an endpoint in or out. */
+  | { readonly type: "health"; readonly endpointRow: number; readonly flip: HealthFlip; readonly cause: string }
   | {
       readonly type: "counters";
       readonly id: number;

@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import { encodeConfig } from "./config/encoded-config.test-encode.ts";
 import type { EncodedConfig } from "./config/encoded-config.ts";
+import { defaultResilience } from "./config/resilience-config.ts";
 import { noTls } from "./config/tls-config.ts";
 import type { EndpointSet, RouteConfig } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
@@ -81,7 +82,16 @@ function configFor(
       routes: [{ ...routeDefaults, ...route }],
       services: [serviceDefaults],
       pools: [
-        { key: "upstream:u", name: "u", poolRow: 0, hostHeader: null, isUpstream: true, algorithm: "round-robin" },
+        {
+          key: "upstream:u",
+          name: "u",
+          poolRow: 0,
+          hostHeader: null,
+          isUpstream: true,
+          algorithm: "round-robin",
+          passive: null,
+          panic: defaultResilience.panic,
+        },
       ],
       tls: noTls,
     }),

@@ -157,6 +157,7 @@ const server = await ProxyServer.create({
   tls: settings.tls,
   upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs, trustedCaPems: settings.upstreamCaPems },
   onEjected: (poolKey, endpointRow, cause) => tell({ type: "ejected", poolKey, endpointRow, cause }),
+  onHealthFlip: (endpointRow, flip, cause) => tell({ type: "health", endpointRow, flip, cause }),
   onDefect: reportDefect,
 });
 process.on("uncaughtException", (error) => fail(server, error));

@@ -1,3 +1,5 @@
+import type { PassiveCheckConfig } from "./health-check-config.ts";
+import type { PanicConfig } from "./resilience-config.ts";
 import type { TlsConfig, UpstreamTlsConfig } from "./tls-config.ts";
 
 /**
@@ -72,6 +74,9 @@ export interface PoolConfig {
   readonly hostHeader: string | null;
   readonly isUpstream: boolean;
   readonly algorithm: "round-robin" | "least-connections" | "consistent-hashing" | "latency";
+  /** null = traffic counts for no health check. */
+  readonly passive: PassiveCheckConfig | null;
+  readonly panic: PanicConfig;
 }
 
 /** The resolved endpoints of a pool. Sent whole with a config and again whenever names resolve differently. */

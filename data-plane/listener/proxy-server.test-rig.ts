@@ -1,5 +1,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { defaultResilience } from "../config/resilience-config.ts";
 import { noTls, type TlsConfig } from "../config/tls-config.ts";
 import type { TlsSettings } from "../config/tls-settings.ts";
 import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
@@ -292,6 +293,8 @@ export class Rig {
           hostHeader: options.hostHeader ?? null,
           isUpstream: true,
           algorithm: "round-robin",
+          passive: null,
+          panic: defaultResilience.panic,
         },
       ],
       tls: options.tls ?? noTls,

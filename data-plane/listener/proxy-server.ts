@@ -8,6 +8,7 @@ import { type ClientLimits, defaultClientLimits } from "../proxy/client-limits.t
 import { HeldClients } from "../proxy/held-clients.ts";
 import { HttpDate } from "../proxy/http-date.ts";
 import { LoadShedder } from "../proxy/load-shedder.ts";
+import { type OnHealthFlip, PassiveChecks } from "../proxy/passive-checks.ts";
 import { Counter, ProxyCounters } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { RequestIds } from "../proxy/request-id.ts";
@@ -16,6 +17,7 @@ import { TrustedProxies } from "../proxy/trusted-proxies.ts";
 import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
+import type { CheckedEndpoints } from "../upstream/report-check.ts";
 import { UpstreamPool, type UpstreamPoolOptions } from "../upstream/upstream-pool.ts";
 import { isShortage, restAfterShortage } from "./accept-shortage.ts";
 import { type AcceptMode, probeAcceptMode } from "./accepted-socket.ts";
@@ -24,7 +26,7 @@ import { Listener } from "./listener.ts";
 import { NodeLoad } from "./node-load.ts";
 
 export interface ProxyServerOptions {
-  readonly endpoints: EndpointState;
+  readonly endpoints: EndpointState & CheckedEndpoints;
   readonly version: string;
   /** Address ranges, as `parseRange` takes them. Default: none. */
   readonly trustedProxies?: readonly string[];
@@ -33,6 +35,8 @@ export interface ProxyServerOptions {
   /** Default: null, no request is logged. */
   readonly accessLog?: Pick<AccessLogOptions, "sampleRatio" | "send"> | null;
   readonly onEjected: ProxyEngine["onEjected"];
+  /** Default: nobody is told. */
+  readonly onHealthFlip?: OnHealthFlip;
   readonly onDefect: (error: unknown) => void;
   readonly limits?: Partial<ClientLimits>;
   /** What the node's threads know of each other. Default: there is no other. */
@@ -81,6 +85,7 @@ export class ProxyServer {
     this.engine = {
       snapshots: new SnapshotHolder(options.endpoints),
       endpoints: options.endpoints,
+      passiveChecks: new PassiveChecks(options.endpoints, options.onHealthFlip ?? (() => {})),
       upstreams: new UpstreamPool(wheel, buffers, options.upstreamPool),
       buffers,
       wheel,

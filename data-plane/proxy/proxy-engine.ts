@@ -9,6 +9,7 @@ import type { ClientLimits } from "./client-limits.ts";
 import type { HeldClients } from "./held-clients.ts";
 import type { HttpDate } from "./http-date.ts";
 import type { LoadShedder } from "./load-shedder.ts";
+import type { PassiveChecks } from "./passive-checks.ts";
 import type { ProxyCounters } from "./proxy-counters.ts";
 import type { RequestIds } from "./request-id.ts";
 import type { TrafficMetrics } from "./traffic-metrics.ts";
@@ -18,6 +19,7 @@ import type { TrustedProxies } from "./trusted-proxies.ts";
 export interface ProxyEngine {
   readonly snapshots: SnapshotHolder;
   readonly endpoints: EndpointState;
+  readonly passiveChecks: PassiveChecks;
   readonly upstreams: UpstreamPool;
   readonly buffers: ReadBuffers;
   readonly wheel: DeadlineWheel;

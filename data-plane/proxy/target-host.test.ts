@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { defaultResilience } from "../config/resilience-config.ts";
 import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 import { hostName, targetHost } from "./target-host.ts";
 
@@ -9,6 +10,8 @@ const upstream: PoolConfig = {
   hostHeader: null,
   isUpstream: true,
   algorithm: "round-robin",
+  passive: null,
+  panic: defaultResilience.panic,
 };
 const own: PoolConfig = { ...upstream, key: "host:a.test:80", isUpstream: false };
 const endpoint = (port: number, hostHeader: string): EndpointConfig => ({

@@ -1,5 +1,6 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Protocol, type Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { defaultResilience } from "../config/resilience-config.ts";
 import type { ProtocolName, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
@@ -65,6 +66,10 @@ function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan 
     hostHeader: null,
     isUpstream: false,
     algorithm: "round-robin",
-    members: [{ host, port, weight: HOST_WEIGHT, hostHeader }],
+    passive: null,
+    panic: defaultResilience.panic,
+    activeCheck: null,
+    overrides: [],
+    members: [{ targetId: "", host, port, weight: HOST_WEIGHT, hostHeader }],
   };
 }

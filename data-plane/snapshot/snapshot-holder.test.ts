@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import type { EndpointState } from "../balance/endpoint-state.ts";
+import { defaultResilience } from "../config/resilience-config.ts";
 import { noTls } from "../config/tls-config.ts";
 import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
 import { SnapshotHolder } from "./snapshot-holder.ts";
 
 const state: EndpointState = {
   isOut: () => false,
+  has: () => false,
   generation: () => 0,
   advanceCursor: () => 0,
   eject: () => true,
@@ -15,7 +17,16 @@ const state: EndpointState = {
 };
 
 function poolConfig(key: string): PoolConfig {
-  return { key, name: key, poolRow: 0, hostHeader: null, isUpstream: true, algorithm: "round-robin" };
+  return {
+    key,
+    name: key,
+    poolRow: 0,
+    hostHeader: null,
+    isUpstream: true,
+    algorithm: "round-robin",
+    passive: null,
+    panic: defaultResilience.panic,
+  };
 }
 
 function config(publication: number, ...keys: string[]): WorkerConfig {

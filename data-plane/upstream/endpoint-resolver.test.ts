@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { defaultResilience } from "../config/resilience-config.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
 import { EndpointResolver } from "./endpoint-resolver.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
@@ -9,10 +10,21 @@ import { NameResolver } from "./resolve-name.ts";
 import { FakeTimers } from "./timers.test-fake.ts";
 
 function member(host: string, port = 80, weight = 100): PoolMember {
-  return { host, port, weight, hostHeader: host };
+  return { targetId: `t-${host}`, host, port, weight, hostHeader: host };
 }
 function pool(key: string, ...members: PoolMember[]): PoolPlan {
-  return { key, name: key, hostHeader: null, isUpstream: true, algorithm: "round-robin", members };
+  return {
+    key,
+    name: key,
+    hostHeader: null,
+    isUpstream: true,
+    algorithm: "round-robin",
+    passive: null,
+    panic: defaultResilience.panic,
+    activeCheck: null,
+    overrides: [],
+    members,
+  };
 }
 
 /** A resolver over a hosts file that the test writes; workers take in what they are sent when the test says so. */

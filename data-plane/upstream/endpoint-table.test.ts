@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import type { PickingThreadData, ToPickingThread } from "../../test/support/picking-thread.ts";
+import { defaultResilience } from "../config/resilience-config.ts";
 import { EndpointTable } from "./endpoint-table.ts";
 
 const workers: Worker[] = [];
@@ -138,7 +139,16 @@ async function startPickers(weights: readonly number[]) {
   const rows = weights.map(() => table.allocateEndpointRow()!);
   const workerData: PickingThreadData = {
     endpointTable: table.buffer,
-    pool: { key: "upstream:u", name: "u", poolRow, hostHeader: null, isUpstream: true, algorithm: "round-robin" },
+    pool: {
+      key: "upstream:u",
+      name: "u",
+      poolRow,
+      hostHeader: null,
+      isUpstream: true,
+      algorithm: "round-robin",
+      passive: null,
+      panic: defaultResilience.panic,
+    },
     set: {
       poolKey: "upstream:u",
       endpoints: rows.map((row, i) => ({ row, address: "127.0.0.1", port: 1, weight: weights[i]!, hostHeader: "h" })),
