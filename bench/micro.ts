@@ -115,6 +115,7 @@ function measurePicks(): void {
       isUpstream: true,
       algorithm: "round-robin",
       resilience: defaultResilience,
+      passive: null,
     };
     const endpoints = weights.map(
       (weight): EndpointConfig => ({

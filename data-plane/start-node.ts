@@ -29,7 +29,6 @@ import { CertificateCheck } from "./tls/certificate-check.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
 import { EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
-import type { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 import { readVersion } from "./version.ts";
 import { type WorkerGroup, workerNumbers } from "./worker-group.ts";
@@ -239,6 +238,7 @@ async function buildTraffic(input: TrafficInput) {
     load,
     accessLog,
     onEndpoint: (found) => readmission.found(found),
+    healthFlipped: () => {},
     currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });

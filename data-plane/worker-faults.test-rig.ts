@@ -21,7 +21,7 @@ export interface WorkersRigOptions {
 
 const poolDefaults = {
   ...{ key: "upstream:u", name: "u", hostHeader: null },
-  ...{ isUpstream: true, algorithm: "round-robin" as const, resilience: defaultResilience },
+  ...{ isUpstream: true, algorithm: "round-robin" as const, resilience: defaultResilience, passive: null },
 };
 
 /** Two real workers and a spare before a backend. They do what worker-faults.test-worker.ts is told to. */
@@ -76,6 +76,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     currentSets: () => sets,
     onAccessLog: () => {},
     onEndpoint: () => {},
+    onHealthFlip: () => {},
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
     onExited(number) {

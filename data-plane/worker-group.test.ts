@@ -70,6 +70,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     onEndpoint(found) {
       if (found.type === "ejected") tell(`ejected ${found.poolKey} ${found.endpointRow} ${found.cause}`);
     },
+    onHealthFlip: (row, flip, cause) => tell(`${flip} ${row} ${cause}`),
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
     onExited: (number) => tell(`exited ${number}`),

@@ -250,6 +250,7 @@ export class WorkerGroup {
   }
 
   #receive(thread: WorkerThread, message: FromWorker): void {
+    if (message.type === "health") this.#options.onHealthFlip(message.endpointRow, message.flip, message.cause);
     switch (message.type) {
       case "listening":
         this.#listening(message.port, message.tlsPort);

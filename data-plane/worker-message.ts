@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { EncodedConfig } from "./config/encoded-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
 import type { EndpointSet } from "./config/worker-config.ts";
+import type { HealthFlip } from "./health/check-counts.ts";
 import type { TrialOutcome } from "./health/trial-outcome.ts";
 import type { ListeningServers, ListenPlace } from "./listener/proxy-server.ts";
 import type { ClientLimits } from "./proxy/client-limits.ts";
@@ -89,6 +90,8 @@ export type FromWorker =
   /** The worker could not build the config's tables and keeps the one it had. */
   | { readonly type: "apply-failed"; readonly publication: number; readonly message: string }
   | EndpointFinding
+  /** Passive checks have put an endpoint in or out. */
+  | { readonly type: "health"; readonly endpointRow: number; readonly flip: HealthFlip; readonly cause: string }
   | {
       readonly type: "counters";
       readonly id: number;

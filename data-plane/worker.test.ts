@@ -91,6 +91,7 @@ function configFor(
           isUpstream: true,
           algorithm: "round-robin",
           resilience: defaultResilience,
+          passive: null,
         },
       ],
       tls: noTls,

@@ -160,6 +160,7 @@ const server = await ProxyServer.create({
   onEjected: (poolKey, endpointRow, cause, retryAfterMs) =>
     tell({ type: "ejected", poolKey, endpointRow, cause, retryAfterMs }),
   onTrial: (endpointRow, outcome, cause) => tell({ type: "trial", endpointRow, outcome, cause }),
+  onHealthFlip: (endpointRow, flip, cause) => tell({ type: "health", endpointRow, flip, cause }),
   onDefect: reportDefect,
 });
 process.on("uncaughtException", (error) => fail(server, error));

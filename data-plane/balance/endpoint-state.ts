@@ -1,3 +1,6 @@
+/** Why an endpoint is out, or in whatever else is said of it; see upstream/endpoint-table.ts. */
+export type EndpointFlag = "ejected" | "unhealthy" | "forced_out" | "forced_in";
+
 /**
  * What the pure pickers need from the endpoint table that all workers share. Rows are the
  * numbers in PoolConfig.poolRow and EndpointConfig.row.
@@ -5,6 +8,7 @@
 export interface EndpointState {
   /** Whether the endpoint is out of the rotation. */
   isOut(row: number): boolean;
+  has(row: number, flag: EndpointFlag): boolean;
   /** Changes whenever an endpoint of the pool goes out or comes back. */
   generation(poolRow: number): number;
   /** Moves the pool's cursor one turn on; returns where it stood, 0..2^32-1. One cursor for all workers. */

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { defaultResilience } from "../config/resilience-config.ts";
+import { defaultResilience, type PanicConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet, PoolConfig } from "../config/worker-config.ts";
-import type { EndpointState } from "./endpoint-state.ts";
+import type { EndpointFlag, EndpointState } from "./endpoint-state.ts";
 import { createPicker } from "./picker.ts";
 
 const pool: PoolConfig = {
@@ -13,6 +13,7 @@ const pool: PoolConfig = {
   isUpstream: true,
   algorithm: "round-robin",
   resilience: defaultResilience,
+  passive: null,
 };
 
 describe("createPicker", () => {
@@ -50,6 +51,63 @@ describe("createPicker", () => {
     state.eject(0, 0);
     state.eject(0, 1);
     expect(countRows(pickRows(10))).toEqual({ 0: 5, 1: 5 });
+  });
+
+  const open: PanicConfig = { thresholdPercent: 0, mode: "fail_open" };
+  const unchecked: PanicConfig = { thresholdPercent: 0, mode: "fail_open_unchecked" };
+  const closed: PanicConfig = { thresholdPercent: 0, mode: "fail_closed" };
+
+  it.each<{ name: string; out: EndpointFlag[]; panic: PanicConfig; want: number[] }>([
+    { name: "all by traffic, open", out: ["ejected", "ejected"], panic: open, want: [0, 1] },
+    { name: "all by traffic, open to the unchecked", out: ["ejected", "ejected"], panic: unchecked, want: [0, 1] },
+    { name: "all by traffic, closed", out: ["ejected", "ejected"], panic: closed, want: [] },
+    { name: "all by checks, open", out: ["unhealthy", "unhealthy"], panic: open, want: [0, 1] },
+    { name: "all by checks, open to the unchecked", out: ["unhealthy", "unhealthy"], panic: unchecked, want: [] },
+    {
+      name: "by checks and by traffic, open to the unchecked",
+      out: ["unhealthy", "ejected"],
+      panic: unchecked,
+      want: [1],
+    },
+    { name: "all by a person, open", out: ["forced_out", "forced_out"], panic: open, want: [] },
+    { name: "by a person and by traffic, open", out: ["forced_out", "ejected"], panic: open, want: [1] },
+    { name: "by a person and by checks, open", out: ["forced_out", "unhealthy"], panic: open, want: [1] },
+  ])("picks, when all are out: $name", ({ out, panic, want }) => {
+    const { picker, state } = pickerOf([1, 1], panic);
+    for (const [row, flag] of out.entries()) state.set(row, flag);
+    const rows = Array.from({ length: 6 }, () => picker.pick([])?.row);
+    expect(new Set(rows)).toEqual(new Set(want.length === 0 ? [undefined] : want));
+  });
+
+  it.each([
+    { thresholdPercent: 24, mode: "fail_closed" as const, want: [2] },
+    { thresholdPercent: 25, mode: "fail_closed" as const, want: [] },
+    { thresholdPercent: 24, mode: "fail_open" as const, want: [2] },
+    { thresholdPercent: 25, mode: "fail_open" as const, want: [0, 1, 2] },
+    { thresholdPercent: 25, mode: "fail_open_unchecked" as const, want: [1, 2] },
+  ])("panics at $thresholdPercent % of the weight, $mode, with 25 % left", ({ want, ...panic }) => {
+    const { picker, state } = pickerOf([50, 25, 25], panic);
+    state.set(0, "unhealthy");
+    state.set(1, "ejected");
+    const rows = Array.from({ length: 12 }, () => picker.pick([])?.row);
+    expect(new Set(rows)).toEqual(new Set(want.length === 0 ? [undefined] : want));
+  });
+
+  it("sends a retry to an ejected endpoint before it repeats one, and never to one that checks or a person took out", () => {
+    const { picker, state, endpoints } = pickerOf([1, 1, 1, 1], open);
+    state.set(1, "ejected");
+    state.set(2, "unhealthy");
+    state.set(3, "forced_out");
+    expect(picker.pick([endpoints[0]!])?.row).toBe(1);
+    for (let turn = 0; turn < 8; turn++) expect([0]).toContain(picker.pick([endpoints[0]!, endpoints[1]!])?.row);
+  });
+
+  it("picks whom a person brought in, whatever else is said of it", () => {
+    const { picker, state } = pickerOf([1, 1], unchecked);
+    state.set(0, "unhealthy");
+    state.set(1, "unhealthy");
+    state.set(1, "forced_in");
+    for (let turn = 0; turn < 4; turn++) expect(picker.pick([])?.row).toBe(1);
   });
 
   it.each([
@@ -101,12 +159,22 @@ describe("createPicker", () => {
 
 /** The endpoint table of one thread. */
 class FakeEndpointState implements EndpointState {
-  readonly #ejected = new Set<number>();
+  readonly #flags = new Map<number, Set<EndpointFlag>>();
   #cursor = 0;
   #generation = 7;
 
   isOut(row: number): boolean {
-    return this.#ejected.has(row);
+    const flags = this.#flags.get(row);
+    return flags !== undefined && flags.size > 0 && !flags.has("forced_in");
+  }
+
+  has(row: number, flag: EndpointFlag): boolean {
+    return this.#flags.get(row)?.has(flag) === true;
+  }
+
+  set(row: number, flag: EndpointFlag): void {
+    this.#flags.set(row, (this.#flags.get(row) ?? new Set()).add(flag));
+    this.#generation++;
   }
 
   generation(): number {
@@ -118,8 +186,7 @@ class FakeEndpointState implements EndpointState {
   }
 
   eject(_poolRow: number, row: number): boolean {
-    this.#ejected.add(row);
-    this.#generation++;
+    this.set(row, "ejected");
     return true;
   }
 
@@ -132,18 +199,18 @@ class FakeEndpointState implements EndpointState {
   }
 
   readmit(row: number): void {
-    this.#ejected.delete(row);
+    this.#flags.delete(row);
     this.#generation++;
   }
 }
 
-function pickerOf(weights: readonly number[]) {
+function pickerOf(weights: readonly number[], panic: PanicConfig = defaultResilience.panic) {
   const endpoints = weights.map(
     (weight, row): EndpointConfig => ({ row, address: "127.0.0.1", port: 9000 + row, weight, hostHeader: "h" }),
   );
   const set: EndpointSet = { poolKey: pool.key, endpoints, emptyBecause: weights.length === 0 ? "no_targets" : null };
   const state = new FakeEndpointState();
-  const picker = createPicker(pool, set, state);
+  const picker = createPicker({ ...pool, resilience: { ...defaultResilience, panic } }, set, state);
   const pickRows = (count: number) => Array.from({ length: count }, () => picker.pick([])!.row);
   return { picker, state, endpoints, set, pickRows };
 }

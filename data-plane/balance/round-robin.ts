@@ -1,5 +1,7 @@
-import type { EndpointConfig } from "../config/worker-config.ts";
+import type { PanicConfig } from "../config/resilience-config.ts";
+import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
+import { endpointsInUse } from "./panic.ts";
 import type { Picker } from "./picker.ts";
 import { weightedWheel } from "./weighted-wheel.ts";
 
@@ -7,24 +9,27 @@ import { weightedWheel } from "./weighted-wheel.ts";
  * Weighted round-robin over the available endpoints. All workers of a node build the same wheel and share one
  * cursor, so weights are exact over the whole node, whichever endpoints are out.
  */
-export function roundRobin(poolRow: number, endpoints: readonly EndpointConfig[], state: EndpointState): Picker {
-  return new RoundRobin(poolRow, endpoints, state);
+export function roundRobin(pool: PoolConfig, endpoints: readonly EndpointConfig[], state: EndpointState): Picker {
+  return new RoundRobin(pool, endpoints, state);
 }
 
 /** A class, not a closure: `pick` is on the path of every request and its fields stay monomorphic. */
 class RoundRobin implements Picker {
   readonly #poolRow: number;
+  readonly #panic: PanicConfig;
   readonly #endpoints: readonly EndpointConfig[];
   readonly #state: EndpointState;
-  /** What the wheel turns over: the available endpoints, or all when none is. */
+  /** What the wheel turns over. */
   #turning: readonly EndpointConfig[] = [];
+  #lastResort: readonly EndpointConfig[] = [];
   #wheel: Uint16Array = new Uint16Array(0);
   /** The pool's generation that the wheel was built at. */
   #builtAt = 0;
   #isBuilt = false;
 
-  constructor(poolRow: number, endpoints: readonly EndpointConfig[], state: EndpointState) {
+  constructor({ poolRow, resilience }: PoolConfig, endpoints: readonly EndpointConfig[], state: EndpointState) {
     this.#poolRow = poolRow;
+    this.#panic = resilience.panic;
     this.#endpoints = endpoints;
     this.#state = state;
   }
@@ -34,15 +39,17 @@ class RoundRobin implements Picker {
     const generation = this.#state.generation(this.#poolRow);
     // Built at the first pick, not with the config: most pools of a large state see no traffic in a worker.
     if (generation !== this.#builtAt || !this.#isBuilt) this.#rebuild(generation);
+    if (this.#turning.length === 0) return null;
     const turn = this.#wheel[this.#state.advanceCursor(this.#poolRow) % this.#wheel.length]!;
     if (tried.length === 0) return this.#turning[turn]!;
-    return firstUntried(this.#turning, turn, tried) ?? firstUntried(this.#endpoints, 0, tried) ?? this.#turning[turn]!;
+    return firstUntried(this.#turning, turn, tried) ?? firstUntried(this.#lastResort, 0, tried) ?? this.#turning[turn]!;
   }
 
   /** `generation` was read before the flags: a change in between makes the next pick rebuild once more. */
   #rebuild(generation: number): void {
-    const available = this.#endpoints.filter((endpoint) => !this.#state.isOut(endpoint.row));
-    this.#turning = available.length > 0 ? available : this.#endpoints;
+    const { turning, lastResort } = endpointsInUse(this.#endpoints, this.#state, this.#panic);
+    this.#turning = turning;
+    this.#lastResort = lastResort;
     this.#wheel = weightedWheel(this.#turning.map((endpoint) => endpoint.weight));
     this.#builtAt = generation;
     this.#isBuilt = true;

@@ -50,10 +50,17 @@ export interface StallConfig {
   readonly factor: number;
 }
 
+/**
+ * Who gets requests in a panic. `fail_open`: every endpoint but those that a person took out. `fail_open_unchecked`:
+ * those of them that no health check has taken out; so an upstream whose targets are all down by the word of its checks
+ * answers 503 at once, as Kong does. `fail_closed`: none.
+ */
+export type PanicMode = "fail_open" | "fail_open_unchecked" | "fail_closed";
+
 export interface PanicConfig {
   /** 0 to 100, of the weight: at or below it the pool panics. 0 = when nothing is left. */
   readonly thresholdPercent: number;
-  readonly mode: "fail_open" | "fail_closed";
+  readonly mode: PanicMode;
 }
 
 export const defaultResilience: ResilienceConfig = {
@@ -75,5 +82,5 @@ export const defaultResilience: ResilienceConfig = {
     maxEjectedPercent: 50,
   },
   stall: { minSilenceMs: 500, factor: 4 },
-  panic: { thresholdPercent: 0, mode: "fail_open" },
+  panic: { thresholdPercent: 0, mode: "fail_open_unchecked" },
 };

@@ -1,3 +1,4 @@
+import type { PassiveCheckConfig } from "./health-check-config.ts";
 import type { ResilienceConfig, RetryConfig } from "./resilience-config.ts";
 import type { TlsConfig, UpstreamTlsConfig } from "./tls-config.ts";
 
@@ -76,6 +77,8 @@ export interface PoolConfig {
   readonly isUpstream: boolean;
   readonly algorithm: "round-robin" | "least-connections" | "consistent-hashing" | "latency";
   readonly resilience: ResilienceConfig;
+  /** null = traffic counts for no health check. */
+  readonly passive: PassiveCheckConfig | null;
 }
 
 /** The resolved endpoints of a pool. Sent whole with a config and again whenever names resolve differently. */

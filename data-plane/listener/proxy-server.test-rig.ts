@@ -308,6 +308,7 @@ export class Rig {
           isUpstream: true,
           algorithm: "round-robin",
           resilience: options.resilience ?? defaultResilience,
+          passive: null,
         },
       ],
       tls: options.tls ?? noTls,

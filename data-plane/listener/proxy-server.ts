@@ -7,6 +7,7 @@ import { type ClientLimits, defaultClientLimits } from "../proxy/client-limits.t
 import { HeldClients } from "../proxy/held-clients.ts";
 import { HttpDate } from "../proxy/http-date.ts";
 import { LoadShedder } from "../proxy/load-shedder.ts";
+import { type OnHealthFlip, PassiveChecks } from "../proxy/passive-checks.ts";
 import { Counter, ProxyCounters } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { RequestIds } from "../proxy/request-id.ts";
@@ -37,6 +38,8 @@ export interface ProxyServerOptions {
   readonly accessLog?: Pick<AccessLogOptions, "sampleRatio" | "send"> | null;
   readonly onEjected: ProxyEngine["onEjected"];
   readonly onTrial: ProxyEngine["onTrial"];
+  /** Default: nobody is told. */
+  readonly onHealthFlip?: OnHealthFlip;
   readonly onDefect: (error: unknown) => void;
   readonly limits?: Partial<ClientLimits>;
   /** What the node's threads know of each other. Default: there is no other. */
@@ -86,6 +89,7 @@ export class ProxyServer {
       snapshots: new SnapshotHolder(options.endpoints, options.workerCount ?? 1),
       endpoints: options.endpoints,
       stalls: new StallWatch(),
+      passiveChecks: new PassiveChecks(options.endpoints, options.onHealthFlip ?? (() => {})),
       upstreams: new UpstreamPool(wheel, buffers, options.upstreamPool),
       buffers,
       wheel,

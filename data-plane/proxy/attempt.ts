@@ -175,7 +175,9 @@ function noteLoss(exchange: Exchange, endpoint: EndpointConfig, lost: LostAttemp
   exchange.logged?.attemptEnded(proxyError(errorOfLoss(loss)).type);
   if (loss === "defect") engine.onDefect(detail);
   if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
+  // A connection that was kept and is closed just then is none of the endpoint's failures.
   const isEndpoints = isConnect || isReset(lost);
+  if (isEndpoints) engine.passiveChecks.lost(exchange.pool!.config, endpoint, loss);
   if (exchange.trialRow >= 0 && isEndpoints) endTrial(exchange, "failed", loss);
   if (isConnect) ejectRefusing(exchange, endpoint, loss);
   else if (isEndpoints) countReset(exchange, endpoint);

@@ -30,6 +30,7 @@ export function waitIsOver(exchange: Exchange, nowMs: number): void {
 export function wantsBetterAnswer(exchange: Exchange, head: ResponseHead, bytes: Buffer, nowMs: number): boolean {
   const endpoint = exchange.endpoint!;
   const { status } = head;
+  exchange.engine.passiveChecks.answered(exchange.pool!.config, endpoint, status);
   if (status < badStatusMin) {
     answeredWell(exchange, endpoint, nowMs);
     return false;

@@ -10,6 +10,7 @@ import type { ClientLimits } from "./client-limits.ts";
 import type { HeldClients } from "./held-clients.ts";
 import type { HttpDate } from "./http-date.ts";
 import type { LoadShedder } from "./load-shedder.ts";
+import type { PassiveChecks } from "./passive-checks.ts";
 import type { ProxyCounters } from "./proxy-counters.ts";
 import type { RequestIds } from "./request-id.ts";
 import type { StallWatch } from "./stall-watch.ts";
@@ -22,6 +23,7 @@ export interface ProxyEngine {
   readonly endpoints: EndpointTable;
   /** Notices the endpoints that do not answer. */
   readonly stalls: StallWatch;
+  readonly passiveChecks: PassiveChecks;
   readonly upstreams: UpstreamPool;
   readonly buffers: ReadBuffers;
   readonly wheel: DeadlineWheel;

@@ -11,6 +11,7 @@ const upstream: PoolConfig = {
   isUpstream: true,
   algorithm: "round-robin",
   resilience: defaultResilience,
+  passive: null,
 };
 const own: PoolConfig = { ...upstream, key: "host:a.test:80", isUpstream: false };
 const endpoint = (port: number, hostHeader: string): EndpointConfig => ({

@@ -1,19 +1,14 @@
-import {
-  type OutlierPolicy,
-  PanicMode,
-  type RetryPolicy,
-  type StallPolicy,
-} from "../../proto/gen/penstock/config/v1/resilience_pb.ts";
+import type { OutlierPolicy, RetryPolicy, StallPolicy } from "../../proto/gen/penstock/config/v1/resilience_pb.ts";
 import type { Healthchecks, Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import {
   defaultResilience,
   type OutlierConfig,
-  type PanicConfig,
   type ResilienceConfig,
   type RetryBudgetConfig,
   type RetryConfig,
   type StallConfig,
 } from "../config/resilience-config.ts";
+import { compilePanic } from "./compile-panic.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { timeoutMessage, wholeMs } from "./whole-ms.ts";
 
@@ -113,26 +108,4 @@ function compileStall(
   const times = policy?.factor ?? factor;
   if (!(times >= 1 && times <= 1_000)) return invalid("resilience.stall.factor", "must be between 1 and 1000");
   return compiled({ minSilenceMs: silenceMs, factor: times });
-}
-
-function compilePanic({
-  resilience,
-  healthchecks,
-}: Pick<Upstream, "resilience" | "healthchecks">): Compiled<PanicConfig> {
-  const policy = resilience?.panic;
-  const kongThreshold = healthchecks?.threshold || null;
-  const thresholdPercent = policy?.threshold ?? kongThreshold ?? defaultResilience.panic.thresholdPercent;
-  if (!(thresholdPercent >= 0 && thresholdPercent <= 100)) {
-    return invalid("resilience.panic.threshold", "must be between 0 and 100");
-  }
-  switch (policy?.mode) {
-    case undefined:
-      return compiled({ thresholdPercent, mode: kongThreshold === null ? "fail_open" : "fail_closed" });
-    case PanicMode.FAIL_OPEN:
-      return compiled({ thresholdPercent, mode: "fail_open" });
-    case PanicMode.FAIL_CLOSED:
-      return compiled({ thresholdPercent, mode: "fail_closed" });
-    default:
-      return invalid("resilience.panic.mode", `unknown mode number ${policy?.mode}`);
-  }
 }

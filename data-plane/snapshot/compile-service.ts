@@ -67,6 +67,9 @@ function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan 
     isUpstream: false,
     algorithm: "round-robin",
     resilience: defaultResilience,
-    members: [{ host, port, weight: HOST_WEIGHT, hostHeader }],
+    passive: null,
+    activeCheck: null,
+    overrides: [],
+    members: [{ targetId: "", host, port, weight: HOST_WEIGHT, hostHeader }],
   };
 }

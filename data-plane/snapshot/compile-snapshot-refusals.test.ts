@@ -1,7 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
-import { limits, route, service, snapshot, target, trial, upstream } from "./compile-snapshot.test-entities.ts";
+import {
+  healthOverride,
+  limits,
+  route,
+  service,
+  snapshot,
+  target,
+  trial,
+  upstream,
+} from "./compile-snapshot.test-entities.ts";
 import { compileSnapshot } from "./compile-snapshot.ts";
 
 const u = upstream({ id: "u1", name: "backend" });
@@ -198,6 +207,26 @@ describe("compileSnapshot, refusing", () => {
       want: { reason: "limit_exceeded", entityKind: "route", entityId: "r4" },
     },
     {
+      name: "a health override of an address that is none",
+      entities: [
+        u,
+        target({ id: "t1", target: "a:80", upstream: { id: "u1" } }),
+        healthOverride({ id: "o1", target: { id: "t1" }, address: "a:80" }),
+      ],
+      want: { entityKind: "health_override", entityId: "o1", field: "address" },
+    },
+    {
+      name: "a health check that it cannot do",
+      entities: [
+        upstream({
+          id: "u1",
+          name: "backend",
+          healthchecks: { active: { type: 9 as never, healthy: { interval: { seconds: 1n } } } },
+        }),
+      ],
+      want: { entityKind: "upstream", entityName: "backend", field: "healthchecks.active.type" },
+    },
+    {
       name: "more upstreams than the limit",
       entities: [1, 2, 3, 4].map((i) => upstream({ id: `u${i}`, name: `n${i}` })),
       want: { reason: "limit_exceeded", entityKind: "upstream" },
@@ -206,5 +235,21 @@ describe("compileSnapshot, refusing", () => {
     const outcome = compileSnapshot(snapshot(entities), limits, trial);
     expect(outcome).toMatchObject({ ok: false, refusal: { reason: "invalid_entity", ...want } });
     expect(outcome.ok ? "" : outcome.refusal.message).not.toBe("");
+  });
+
+  it("refuses a target that is a port of the node itself", () => {
+    const isOwnPort = (host: string, port: number) => host === "127.0.0.1" && port === 8000;
+    const compile = (text: string) =>
+      compileSnapshot(
+        snapshot([u, target({ id: "t1", target: text, upstream: { id: "u1" } })]),
+        limits,
+        trial,
+        isOwnPort,
+      );
+    expect(compile("127.0.0.1:8001")).toMatchObject({ ok: true });
+    expect(compile("127.0.0.1:8000")).toMatchObject({
+      ok: false,
+      refusal: { reason: "invalid_entity", entityKind: "target", entityName: "127.0.0.1:8000", field: "target" },
+    });
   });
 });

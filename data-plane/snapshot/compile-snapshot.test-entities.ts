@@ -5,6 +5,7 @@ import {
   SniSchema,
   TicketKeySchema,
 } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
+import { HealthOverrideSchema } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -34,6 +35,10 @@ export function upstream(init: MessageInitShape<typeof UpstreamSchema>): Snapsho
 }
 export function target(init: MessageInitShape<typeof TargetSchema>): SnapshotEntity {
   return { kind: "target", id: init.id ?? "", body: toBinary(TargetSchema, create(TargetSchema, init)) };
+}
+export function healthOverride(init: MessageInitShape<typeof HealthOverrideSchema>): SnapshotEntity {
+  const body = toBinary(HealthOverrideSchema, create(HealthOverrideSchema, init));
+  return { kind: "health_override", id: init.id ?? "", body };
 }
 export function service(init: MessageInitShape<typeof ServiceSchema>): SnapshotEntity {
   return { kind: "service", id: init.id ?? "", body: toBinary(ServiceSchema, create(ServiceSchema, init)) };

@@ -6,7 +6,16 @@ import { defaultResilience } from "../config/resilience-config.ts";
 import { noTls } from "../config/tls-config.ts";
 import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
-import { limits, route, service, snapshot, target, trial, upstream } from "./compile-snapshot.test-entities.ts";
+import {
+  healthOverride,
+  limits,
+  route,
+  service,
+  snapshot,
+  target,
+  trial,
+  upstream,
+} from "./compile-snapshot.test-entities.ts";
 import { compileSnapshot, type SnapshotPlan } from "./compile-snapshot.ts";
 
 /** A plan with its content as workers read it. */
@@ -30,6 +39,7 @@ describe("compileSnapshot", () => {
   it("compiles nothing into nothing", () => {
     expect(planOf([])).toEqual({
       publication: 7,
+      notes: [],
       revision: 5,
       routes: [],
       services: [],
@@ -156,7 +166,10 @@ describe("compileSnapshot", () => {
         isUpstream: true,
         algorithm: "round-robin",
         resilience: defaultResilience,
-        members: [{ host: "a", port: 81, weight: 100, hostHeader: "a:81" }],
+        passive: null,
+        activeCheck: null,
+        overrides: [],
+        members: [{ targetId: "t1", host: "a", port: 81, weight: 100, hostHeader: "a:81" }],
       },
     ]);
     expect(plan.services[0]!.poolIndex).toBe(0);
@@ -173,6 +186,29 @@ describe("compileSnapshot", () => {
       service({ id: "s3", host: "example.com", port: 81 }),
     ]);
     expect(plan.services.map(({ poolIndex }) => poolIndex)).toEqual([0, 0, 1]);
+  });
+
+  it("gives a pool what people decided of its targets, and notes what has no target", () => {
+    const plan = planOf([
+      healthOverride({
+        id: "o1",
+        target: { id: "t1" },
+        address: "[0::1]:81",
+        healthy: true,
+        expiresAt: { seconds: 9n },
+        decidedAt: { seconds: 7n, nanos: 500_000_000 },
+      }),
+      healthOverride({ id: "o2", target: { id: "gone" } }),
+      healthOverride({ id: "o3", target: { id: "t1" } }),
+      u,
+      target({ id: "t1", target: "[::1]:81", upstream: { id: "u1" } }),
+    ]);
+    const endpoint = { address: "::1", port: 81 };
+    expect(plan.pools[0]!.overrides).toEqual([
+      { id: "o1", targetId: "t1", endpoint, isHealthy: true, expiresAtMs: 9_000, decidedAtMs: 7_500 },
+      { id: "o3", targetId: "t1", endpoint: null, isHealthy: false, expiresAtMs: null, decidedAtMs: 0 },
+    ]);
+    expect(plan.notes).toEqual(["health_override o2: there is no target gone"]);
   });
 
   it("orders targets by age, whatever the order in which they come, and leaves out those of weight 0", () => {

@@ -9,14 +9,17 @@ import {
   type TicketKey,
   TicketKeySchema,
 } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
+import { type HealthOverride, HealthOverrideSchema } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import { type Route, RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { type Service, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { type Upstream, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import { type ConfigContent, ConfigContentWriter } from "../config/encoded-config.ts";
 import type { TlsConfig } from "../config/tls-config.ts";
-import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
+import type { HealthOverridePlan, PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
+import { CheckCompilation } from "./compile-checks.ts";
+import { compileHealthOverride } from "./compile-health-override.ts";
 import { compileRoute } from "./compile-route.ts";
 import { compileService, type ServicePlan } from "./compile-service.ts";
 import { ServiceTlsCompilation } from "./compile-service-tls.ts";
@@ -44,7 +47,12 @@ export interface SnapshotPlan {
   readonly expiries: readonly CertificateExpiry[];
   /** The routes and services. */
   readonly content: ConfigContent;
+  /** What was left out without harm, each in one sentence. */
+  readonly notes: readonly string[];
 }
+
+/** Whether this node itself listens there. */
+export type IsOwnPort = (host: string, port: number) => boolean;
 
 export type CompileOutcome =
   | { readonly ok: true; readonly plan: SnapshotPlan }
@@ -59,15 +67,16 @@ export function compileSnapshot(
   snapshot: ReceivedSnapshot,
   limits: SnapshotLimits,
   trial: CertificateTrial,
+  isOwnPort: IsOwnPort = () => false,
 ): CompileOutcome {
-  const compilation = new Compilation(limits, trial);
+  const compilation = new Compilation(limits, trial, isOwnPort);
   const outcome = compilation.run(snapshot.entities);
   if (!outcome.ok) return { ok: false, refusal: outcome.refusal };
   const { publication, revision } = snapshot;
   return { ok: true, plan: { publication, revision, ...outcome.parts } };
 }
 
-type Parts = Pick<SnapshotPlan, "pools" | "content" | "tls" | "expiries">;
+type Parts = Pick<SnapshotPlan, "pools" | "content" | "tls" | "expiries" | "notes">;
 
 /** Bodies of a kind, by id, in the order in which they came. */
 interface Bodies {
@@ -77,6 +86,7 @@ interface Bodies {
   readonly ticket_key: Map<string, Uint8Array>;
   readonly upstream: Map<string, Uint8Array>;
   readonly target: Map<string, Uint8Array>;
+  readonly health_override: Map<string, Uint8Array>;
   readonly service: Map<string, Uint8Array>;
   readonly route: Map<string, Uint8Array>;
 }
@@ -89,6 +99,7 @@ const DECODERS: { readonly [K in KnownKind]: (body: Uint8Array) => MessageOf[K] 
   ticket_key: (body) => fromBinary(TicketKeySchema, body),
   upstream: (body) => fromBinary(UpstreamSchema, body),
   target: (body) => fromBinary(TargetSchema, body),
+  health_override: (body) => fromBinary(HealthOverrideSchema, body),
   service: (body) => fromBinary(ServiceSchema, body),
   route: (body) => fromBinary(RouteSchema, body),
 };
@@ -99,6 +110,7 @@ interface MessageOf {
   ticket_key: TicketKey;
   upstream: Upstream;
   target: Target;
+  health_override: HealthOverride;
   service: Service;
   route: Route;
 }
@@ -108,9 +120,15 @@ interface AgedMember extends Pick<Target, "id" | "createdAt"> {
   readonly member: PoolMember;
 }
 
+interface UpstreamPlan {
+  readonly plan: PoolPlan;
+  readonly members: AgedMember[];
+  readonly overrides: HealthOverridePlan[];
+}
+
 /**
- * One run over one snapshot. Kinds are compiled in the order of their references: certificates, upstreams, targets, services,
- * routes.
+ * One run over one snapshot. Kinds are compiled in the order of their references: certificates, upstreams, targets and what
+ * people decided of them, services, routes.
  * Each entity is decoded, compiled and encoded for the workers before the next one: of a large state nothing but the
  * result is ever in memory as a whole.
  */
@@ -125,10 +143,15 @@ class Compilation {
     ticket_key: new Map(),
     upstream: new Map(),
     target: new Map(),
+    health_override: new Map(),
     service: new Map(),
     route: new Map(),
   };
-  readonly #upstreamPools = new Map<string, { plan: PoolPlan; members: AgedMember[] }>();
+  readonly #isOwnPort: IsOwnPort;
+  readonly #checks = new CheckCompilation();
+  readonly #upstreamPools = new Map<string, UpstreamPlan>();
+  readonly #upstreamIdByTarget = new Map<string, string>();
+  readonly #notes: string[] = [];
   /** Id of the certificate that an upstream's targets are shown, by the upstream's name. */
   readonly #shownByUpstream = new Map<string, string>();
   readonly #upstreamIdByName = new Map<string, string>();
@@ -136,8 +159,9 @@ class Compilation {
   readonly #serviceIndexById = new Map<string, number>();
   readonly #content = new ConfigContentWriter();
 
-  constructor(limits: SnapshotLimits, trial: CertificateTrial) {
+  constructor(limits: SnapshotLimits, trial: CertificateTrial, isOwnPort: IsOwnPort) {
     this.#limits = limits;
+    this.#isOwnPort = isOwnPort;
     this.#tls = new TlsCompilation(trial);
     this.#serviceTls = new ServiceTlsCompilation(this.#tls);
   }
@@ -154,6 +178,11 @@ class Compilation {
         "target",
         (target) => this.#addTarget(target),
         (target) => target.target,
+      ) ??
+      this.#compileEach(
+        "health_override",
+        (override) => this.#addOverride(override),
+        () => "",
       ) ??
       this.#compileEach("service", (service) => this.#addService(service), nameOf) ??
       this.#compileEach("route", (route) => this.#addRoute(route), nameOf);
@@ -193,6 +222,8 @@ class Compilation {
       service: servicesMax,
       upstream: upstreamsMax,
       target: targetsMax,
+      // One per target, and one per address of those that people decided on by address.
+      health_override: 10 * targetsMax,
       certificate: certificatesMax,
       ca_certificate: certificatesMax,
       sni: 10 * certificatesMax,
@@ -215,15 +246,17 @@ class Compilation {
   }
 
   #addUpstream(upstream: Upstream): Compiled<unknown> {
-    const pool = compileUpstream(upstream);
-    if (!pool.ok) return pool;
     const shown = this.#serviceTls.checkUpstream(upstream);
     if (!shown.ok) return shown;
+    const checks = this.#checks.compile(upstream, this.#tls.pairs(upstream.clientCertificate?.id ?? "") ?? []);
+    if (!checks.ok) return checks;
+    const pool = compileUpstream(upstream, checks.value);
+    if (!pool.ok) return pool;
     if (this.#upstreamIdByName.has(upstream.name)) return invalid("name", "another upstream has it");
     this.#upstreamIdByName.set(upstream.name, upstream.id);
     if (upstream.clientCertificate !== undefined)
       this.#shownByUpstream.set(upstream.name, upstream.clientCertificate.id);
-    this.#upstreamPools.set(upstream.id, { plan: pool.value, members: [] });
+    this.#upstreamPools.set(upstream.id, { plan: pool.value, members: [], overrides: [] });
     return pool;
   }
 
@@ -234,8 +267,22 @@ class Compilation {
     if (pool === undefined) return dangling("upstream", `there is no upstream ${upstreamId}`);
     const member = compileTarget(target);
     const { id, createdAt } = target;
+    if (member.ok && member.value !== null && this.#isOwnPort(member.value.host, member.value.port)) {
+      return invalid("target", `${target.target} is a port of this node itself`);
+    }
+    this.#upstreamIdByTarget.set(id, upstreamId);
     if (member.ok && member.value !== null) pool.members.push({ id, createdAt, member: member.value });
     return member;
+  }
+
+  #addOverride(override: HealthOverride): Compiled<unknown> {
+    const plan = compileHealthOverride(override);
+    if (!plan.ok) return plan;
+    const { id, targetId } = plan.value;
+    const pool = this.#upstreamPools.get(this.#upstreamIdByTarget.get(targetId) ?? "");
+    if (pool === undefined) this.#notes.push(`health_override ${id}: there is no target ${targetId}`);
+    else pool.overrides.push(plan.value);
+    return plan;
   }
 
   #addService(service: Service): Compiled<unknown> {
@@ -270,8 +317,8 @@ class Compilation {
       poolIndexByKey.set(pool.key, index);
       return index;
     };
-    for (const { plan, members } of this.#upstreamPools.values()) {
-      place({ ...plan, members: members.sort(byAge).map(({ member }) => member) });
+    for (const { plan, members, overrides } of this.#upstreamPools.values()) {
+      place({ ...plan, members: members.sort(byAge).map(({ member }) => member), overrides });
     }
     for (const { hostPool, ...service } of this.#services) {
       const upstreamId = this.#upstreamIdByName.get(hostPool.name);
@@ -279,7 +326,13 @@ class Compilation {
       const poolIndex = upstreamId === undefined ? place(hostPool) : poolIndexByKey.get(`upstream:${upstreamId}`)!;
       this.#content.addService({ ...service, poolIndex });
     }
-    return { pools, content: this.#content.finish(), tls: this.#tls.config(), expiries: this.#tls.expiries() };
+    return {
+      pools,
+      content: this.#content.finish(),
+      tls: this.#tls.config(),
+      expiries: this.#tls.expiries(),
+      notes: this.#notes,
+    };
   }
 }
 

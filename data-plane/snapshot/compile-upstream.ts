@@ -2,6 +2,7 @@ import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { Algorithm, type Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { PoolConfig } from "../config/worker-config.ts";
 import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
+import type { Checks } from "./compile-checks.ts";
 import { compileResilience } from "./compile-resilience.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { hostHeaderFor, parseHost, parseHostAndPort } from "./host-and-port.ts";
@@ -14,7 +15,7 @@ const ALGORITHMS: ReadonlyMap<Algorithm, PoolConfig["algorithm"]> = new Map<Algo
 ]);
 
 /** An upstream as a pool without members, or the first thing in it that a worker could not work with. */
-export function compileUpstream(upstream: Upstream): Compiled<PoolPlan> {
+export function compileUpstream(upstream: Upstream, checks: Checks): Compiled<PoolPlan> {
   if (upstream.name === "") return invalid("name", "is missing");
   const algorithm = ALGORITHMS.get(upstream.algorithm ?? Algorithm.ROUND_ROBIN);
   if (algorithm === undefined) return invalid("algorithm", `unknown algorithm number ${upstream.algorithm}`);
@@ -31,6 +32,8 @@ export function compileUpstream(upstream: Upstream): Compiled<PoolPlan> {
     isUpstream: true,
     algorithm,
     resilience: resilience.value,
+    ...checks,
+    overrides: [],
     members: [],
   });
 }
@@ -52,5 +55,5 @@ export function compileTarget(target: Target): Compiled<PoolMember | null> {
   if (weight < 0 || weight > 65_535) return invalid("weight", `${weight} is not between 0 and 65535`);
   if (weight === 0) return compiled(null);
   const { host, port } = address;
-  return compiled({ host, port, weight, hostHeader: hostHeaderFor(host, port, 80) });
+  return compiled({ targetId: target.id, host, port, weight, hostHeader: hostHeaderFor(host, port, 80) });
 }

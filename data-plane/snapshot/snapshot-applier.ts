@@ -2,7 +2,7 @@ import type { EncodedConfig } from "../config/encoded-config.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
 import type { EndpointResolver, ResolvedPools } from "../upstream/endpoint-resolver.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./apply-snapshot.ts";
-import { compileSnapshot, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
+import { compileSnapshot, type IsOwnPort, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
 import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";
 
 /** The workers, as far as applying a snapshot needs them. */
@@ -21,7 +21,10 @@ export interface SnapshotApplierOptions {
   readonly certificates: CertificateTrial;
   readonly endpoints: EndpointResolver;
   readonly workers: ConfigDelivery;
-  readonly onApplied: (snapshot: ReceivedSnapshot) => void;
+  /** Whether this node itself listens there: no target may point at it. Default: nowhere. */
+  readonly isOwnPort?: IsOwnPort;
+  /** @param notes what of the snapshot was left out without harm, each in one sentence */
+  readonly onApplied: (snapshot: ReceivedSnapshot, notes: readonly string[]) => void;
   readonly onRefused: (snapshot: ReceivedSnapshot, refusal: Refusal) => void;
   /** What was served is given up; the one before it is served again. */
   readonly onWithdrawn: (withdrawn: AppliedSnapshot, servedAgain: AppliedSnapshot, refusal: Refusal) => void;
@@ -100,9 +103,9 @@ export class SnapshotApplier {
   }
 
   async #run(snapshot: ReceivedSnapshot, nowUnderWay: () => void): Promise<ApplyOutcome> {
-    const { endpoints, workers, limits, certificates, onApplied } = this.#options;
+    const { endpoints, workers, limits, certificates, isOwnPort, onApplied } = this.#options;
     if (isSame(this.#withdrawn?.snapshot, snapshot)) return this.#refuse(snapshot, this.#withdrawn!.refusal);
-    const compiled = compileSnapshot(snapshot, limits, certificates);
+    const compiled = compileSnapshot(snapshot, limits, certificates, isOwnPort);
     if (!compiled.ok) return this.#refuse(snapshot, compiled.refusal);
     const { plan } = compiled;
     await endpoints.prepare(plan.pools);
@@ -120,7 +123,7 @@ export class SnapshotApplier {
     const { epoch, publication, revision, stateHash } = snapshot;
     this.#before = this.#served;
     this.#served = { snapshot: { epoch, publication, revision, stateHash }, plan };
-    onApplied(snapshot);
+    onApplied(snapshot, plan.notes);
     return { ok: true };
   }
 
@@ -142,7 +145,10 @@ export class SnapshotApplier {
 
 function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): EncodedConfig {
   const { publication, revision, content } = plan;
-  const pools = plan.pools.map(({ members: _, ...pool }, i) => ({ ...pool, poolRow: poolRows[i]! }));
+  const pools = plan.pools.map(({ members: _, activeCheck: __, overrides: ___, ...pool }, i) => ({
+    ...pool,
+    poolRow: poolRows[i]!,
+  }));
   return { publication, revision, pools, content, tls: plan.tls };
 }
 

@@ -7,6 +7,7 @@ import { SnapshotHolder } from "./snapshot-holder.ts";
 
 const state: EndpointState = {
   isOut: () => false,
+  has: () => false,
   generation: () => 0,
   advanceCursor: () => 0,
   eject: () => true,
@@ -24,6 +25,7 @@ function poolConfig(key: string): PoolConfig {
     isUpstream: true,
     algorithm: "round-robin",
     resilience: defaultResilience,
+    passive: null,
   };
 }
 

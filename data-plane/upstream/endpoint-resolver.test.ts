@@ -10,7 +10,7 @@ import { NameResolver } from "./resolve-name.ts";
 import { FakeTimers } from "./timers.test-fake.ts";
 
 function member(host: string, port = 80, weight = 100): PoolMember {
-  return { host, port, weight, hostHeader: host };
+  return { targetId: `t-${host}`, host, port, weight, hostHeader: host };
 }
 function pool(key: string, ...members: PoolMember[]): PoolPlan {
   return {
@@ -20,6 +20,9 @@ function pool(key: string, ...members: PoolMember[]): PoolPlan {
     isUpstream: true,
     algorithm: "round-robin",
     resilience: defaultResilience,
+    passive: null,
+    activeCheck: null,
+    overrides: [],
     members,
   };
 }

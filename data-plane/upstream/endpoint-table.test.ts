@@ -147,6 +147,7 @@ async function startPickers(weights: readonly number[]) {
       isUpstream: true,
       algorithm: "round-robin",
       resilience: defaultResilience,
+      passive: null,
     },
     set: {
       poolKey: "upstream:u",

@@ -1,4 +1,4 @@
-import type { EndpointState } from "../balance/endpoint-state.ts";
+import type { EndpointFlag, EndpointState } from "../balance/endpoint-state.ts";
 import { RowAllocator } from "./row-allocator.ts";
 
 export interface EndpointTableOptions {
@@ -45,8 +45,6 @@ const UNHEALTHY = 2;
 /** Decided by a person. */
 const FORCED_OUT = 4;
 const FORCED_IN = 8;
-
-export type EndpointFlag = "ejected" | "unhealthy" | "forced_out" | "forced_in";
 
 const flagBits: Readonly<Record<EndpointFlag, number>> = {
   ejected: EJECTED,

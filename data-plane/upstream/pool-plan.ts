@@ -1,13 +1,33 @@
+import type { ActiveCheckConfig } from "../config/health-check-config.ts";
 import type { PoolConfig } from "../config/worker-config.ts";
 
 /** A pool as configured: what a worker is told of it, and the hosts that its endpoints are resolved from. */
 export interface PoolPlan extends Omit<PoolConfig, "poolRow"> {
   /** In the order in which round-robin meets them; without those of weight 0. */
   readonly members: readonly PoolMember[];
+  /** The main thread's business: workers send no probes. null = none are sent. */
+  readonly activeCheck: ActiveCheckConfig | null;
+  readonly overrides: readonly HealthOverridePlan[];
+}
+
+/** What a person decided of a target's health. */
+export interface HealthOverridePlan {
+  readonly id: string;
+  readonly targetId: string;
+  /** An IP literal, canonical; null = all endpoints of the target. */
+  readonly endpoint: { readonly address: string; readonly port: number } | null;
+  /** false: no requests. true: forgiven once, and out for nothing until it expires, if it does. */
+  readonly isHealthy: boolean;
+  /** Unix milliseconds; null = when another decision is made. */
+  readonly expiresAtMs: number | null;
+  /** Tells a new decision from the one before. */
+  readonly decidedAtMs: number;
 }
 
 /** One configured `host:port`; it becomes as many endpoints as its host has addresses. */
 export interface PoolMember {
+  /** Id of the target; "" for a service's own host. */
+  readonly targetId: string;
   /** A hostname, or an IP literal without brackets. */
   readonly host: string;
   readonly port: number;

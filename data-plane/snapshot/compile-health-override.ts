@@ -1,0 +1,29 @@
+import { isIP } from "node:net";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { HealthOverride } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
+import { canonicalAddress } from "../upstream/canonical-address.ts";
+import type { HealthOverridePlan } from "../upstream/pool-plan.ts";
+import { type Compiled, compiled, invalid } from "./entity-problem.ts";
+import { parseHostAndPort } from "./host-and-port.ts";
+
+/** What a person decided of a target's health, as its pool gets it. */
+export function compileHealthOverride(override: HealthOverride): Compiled<HealthOverridePlan> {
+  const targetId = override.target?.id ?? "";
+  if (targetId === "") return invalid("target", "is missing");
+  const place = override.address === "" ? null : parseHostAndPort(override.address);
+  if (override.address !== "" && (place === null || isIP(place.host) === 0)) {
+    return invalid("address", `not ip:port: ${JSON.stringify(override.address)}`);
+  }
+  return compiled({
+    id: override.id,
+    targetId,
+    endpoint: place === null ? null : { address: canonicalAddress(place.host), port: place.port },
+    isHealthy: override.healthy,
+    expiresAtMs: override.expiresAt === undefined ? null : unixMs(override.expiresAt),
+    decidedAtMs: override.decidedAt === undefined ? 0 : unixMs(override.decidedAt),
+  });
+}
+
+function unixMs({ seconds, nanos }: Timestamp): number {
+  return Number(seconds) * 1_000 + nanos / 1e6;
+}
