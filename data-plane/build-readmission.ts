@@ -1,3 +1,4 @@
+import { httpPing } from "./health-check/http-ping.ts";
 import { EndpointReadmission, type ReadmissionOptions } from "./health-check/readmit-endpoints.ts";
 import { tcpCheck } from "./health-check/tcp-check.ts";
 import { formatAddress } from "./listen-addresses.ts";
@@ -37,6 +38,7 @@ export function buildReadmission({
     random: Math.random,
     timesOf,
     check: tcpCheck,
+    ping: httpPing,
     probeTimeoutMs: 2_000,
     probesMax: 64,
     onEjected(endpoint, cause) {

@@ -1,9 +1,10 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
 import { FakeTimers } from "../upstream/timers.test-fake.ts";
+import { httpPing } from "./http-ping.ts";
 import { EndpointReadmission } from "./readmit-endpoints.ts";
 import { tcpCheck } from "./tcp-check.ts";
 
@@ -18,6 +19,9 @@ function rig(probesMax = 10) {
   );
   const probes: { address: string; answer: (problem: string | null) => void }[] = [];
   const events: string[] = [];
+  const pings: string[] = [];
+  /** Of each ping in turn; none when there is no more. */
+  const pingProblem: string[] = [];
   const readmission = new EndpointReadmission({
     table,
     rows,
@@ -25,6 +29,10 @@ function rig(probesMax = 10) {
     random: () => 0.5,
     timesOf: () => null,
     check: (address) => new Promise((answer) => probes.push({ address, answer })),
+    ping: (address) => {
+      pings.push(address);
+      return Promise.resolve(pingProblem.shift() ?? null);
+    },
     probeTimeoutMs: 1_000,
     probesMax,
     onEjected: ({ address }, cause) => events.push(`out ${address}: ${cause}`),
@@ -35,7 +43,7 @@ function rig(probesMax = 10) {
     table.eject(poolRow, row);
     readmission.ejected(row, cause);
   };
-  return { timers, table, rows, poolRow, a: a!, b: b!, probes, events, readmission, eject };
+  return { timers, table, rows, poolRow, a: a!, b: b!, probes, pings, pingProblem, events, readmission, eject };
 }
 
 describe("EndpointReadmission", () => {
@@ -128,26 +136,39 @@ describe("EndpointReadmission", () => {
     expect(probes).toHaveLength(2);
   });
 
-  it("puts back what nobody takes for a trial, and tries one endpoint of a pool after the other", async () => {
-    const { timers, table, poolRow, a, b, probes, eject } = rig();
+  it("asks itself where no request will do, and tries one endpoint of a pool after the other", async () => {
+    const { timers, table, poolRow, a, b, probes, pings, pingProblem, eject } = rig();
     eject(a, "resets");
-    eject(b, "resets");
+    eject(b, "stalled");
     await timers.pass(500);
     for (const probe of probes) probe.answer(null);
+    pingProblem.push("timeout");
     await timers.pass(1_999);
-    expect(table.isTrialByAny(poolRow)).toBe(false);
+    expect(pings).toEqual([]);
     await timers.pass(1);
-    expect(table.isTrialByAny(poolRow)).toBe(true);
-    await timers.pass(7_999);
+    expect([table.isOut(a), table.isOut(b)]).toEqual([true, true]);
+    expect(table.takeTrial(poolRow)).toBe(b);
+    await timers.pass(1_000);
+    probes[2]!.answer(null);
+    // Its worker is gone: in the end it is put back, and the other has its turn.
+    await timers.pass(120_999);
     expect([table.isOut(a), table.isOut(b)]).toEqual([true, true]);
     await timers.pass(1);
-    expect([table.isOut(a), table.isOut(b)]).toEqual([false, true]);
-    expect(table.takeTrial(poolRow)).toBe(b);
-    // Its worker is gone: in the end it is put back.
-    await timers.pass(121_999);
-    expect(table.isOut(b)).toBe(true);
-    await timers.pass(1);
-    expect(table.isOut(b)).toBe(false);
+    expect([table.isOut(a), table.isOut(b)]).toEqual([true, false]);
+    await timers.pass(2_000);
+    expect(table.isOut(a)).toBe(false);
+    expect(pings).toEqual(["10.0.0.1", "10.0.0.2", "10.0.0.1"]);
+  });
+
+  it("risks any request for one that gave bad answers, after it has answered at all", async () => {
+    const { timers, table, poolRow, a, probes, pings, eject } = rig();
+    eject(a, "bad_answers");
+    await timers.pass(500);
+    probes[0]!.answer(null);
+    await timers.pass(2_000);
+    expect([pings, table.isTrialByAny(poolRow), table.isOut(a)]).toEqual([["10.0.0.1"], true, true]);
+    await timers.pass(2_000);
+    expect(table.isOut(a)).toBe(false);
   });
 
   it("puts back at once what answers a request that came although all are out", async () => {
@@ -184,5 +205,30 @@ describe("tcpCheck", () => {
     server.close();
     await once(server, "close");
     expect(await tcpCheck("127.0.0.1", port, 2_000)).toBe("ECONNREFUSED");
+  });
+});
+
+describe("httpPing", () => {
+  it.each([
+    ["any answer will do", (socket: Socket) => void socket.write("HTTP/1.1 400 Bad Request\r\n\r\n"), null],
+    ["also one that is no HTTP", (socket: Socket) => void socket.write("\x15\x03"), null],
+    ["but not a close", (socket: Socket) => void socket.end(), "closed"],
+    ["nor a reset", (socket: Socket) => void socket.resetAndDestroy(), "ECONNRESET"],
+    ["nor silence", () => {}, "timeout"],
+  ])("%s", async (_, answer, problem) => {
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.once("data", () => answer(socket));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    expect(await httpPing("127.0.0.1", port, problem === "timeout" ? 50 : 5_000)).toBe(problem);
   });
 });

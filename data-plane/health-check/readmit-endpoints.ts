@@ -3,6 +3,7 @@ import type { TrialOutcome } from "../health/trial-outcome.ts";
 import type { EndpointRow, EndpointRows } from "../upstream/endpoint-rows.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
 import type { Timers } from "../upstream/timers.ts";
+import type { HttpPing } from "./http-ping.ts";
 import type { TcpCheck } from "./tcp-check.ts";
 import { Trials } from "./trials.ts";
 
@@ -13,6 +14,7 @@ export interface ReadmissionOptions {
   /** In [0, 1). */
   readonly random: () => number;
   readonly check: TcpCheck;
+  readonly ping: HttpPing;
   /** How long one probe may take. */
   readonly probeTimeoutMs: number;
   /** Probes under way at once; others are late. */
@@ -61,8 +63,7 @@ export class EndpointReadmission {
   constructor(options: ReadmissionOptions) {
     this.#options = options;
     const { table, timers } = options;
-    // Nobody is there to try it, so nobody is hurt either when it is put back.
-    this.#trials = new Trials({ table, timers, onUntaken: (row) => this.#readmit(row) });
+    this.#trials = new Trials({ table, timers, onUntaken: (row, byAny) => void this.#untaken(row, byAny) });
     this.#reconcileLater();
   }
 
@@ -78,8 +79,7 @@ export class EndpointReadmission {
     if (endpoint === null || this.#isClosed) return;
     const { timers, random, timesOf, onEjected } = this.#options;
     const times = timesOf(endpoint.poolKey) ?? defaultEjectionTimes;
-    const needsTrial = !CONNECT_CAUSES.has(cause);
-    if (!this.#schedule.eject(row, { times, needsTrial, retryAfterMs }, timers.nowMs(), random())) return;
+    if (!this.#schedule.eject(row, { times, cause, retryAfterMs }, timers.nowMs(), random())) return;
     onEjected(endpoint, cause);
     this.#arm();
   }
@@ -92,7 +92,7 @@ export class EndpointReadmission {
     else if (this.#trials.isUnderWay(endpoint.poolRow, row)) {
       this.#trials.end(endpoint.poolRow, row);
       if (outcome === "failed") this.#stillOut(endpoint, cause);
-      else this.#trials.offer(endpoint.poolRow, row);
+      else this.#trials.offer(endpoint.poolRow, row, false);
     }
   }
 
@@ -137,9 +137,27 @@ export class EndpointReadmission {
     // The row may have been freed, and even given to another endpoint, while the probe was under way.
     if (rows.endpointAt(row) !== endpoint) this.#schedule.remove(row);
     else if (problem !== null) this.#stillOut(endpoint, problem);
-    else if (this.#schedule.needsTrial(row)) this.#trials.offer(endpoint.poolRow, row);
-    else this.#readmit(row);
+    else if (CONNECT_CAUSES.has(this.#schedule.causeOf(row))) this.#readmit(row);
+    else this.#trials.offer(endpoint.poolRow, row, false);
     this.#arm();
+  }
+
+  /** No request came that could have been sent again, so one that could not must not be risked: we ask ourselves. */
+  async #untaken(row: number, byAny: boolean): Promise<void> {
+    const { rows, ping, probeTimeoutMs } = this.#options;
+    const endpoint = rows.endpointAt(row);
+    if (endpoint === null || this.#isClosed) return;
+    // Nobody is there to try it, so nobody is hurt either when it is put back.
+    if (byAny) {
+      this.#readmit(row);
+      return;
+    }
+    const problem = await ping(endpoint.address, endpoint.port, probeTimeoutMs);
+    if (this.#isClosed || rows.endpointAt(row) !== endpoint || !this.#schedule.has(row)) return;
+    if (problem !== null) this.#stillOut(endpoint, problem);
+    // That it answers us says nothing about what it answers: only one more request can.
+    else if (this.#schedule.causeOf(row) === "bad_answers") this.#trials.offer(endpoint.poolRow, row, true);
+    else this.#readmit(row);
   }
 
   #stillOut(endpoint: EndpointRow, problem: string): void {

@@ -4,14 +4,12 @@ import type { Timers } from "../upstream/timers.ts";
 export interface TrialsOptions {
   readonly table: EndpointTable;
   readonly timers: Timers;
-  /** Nobody asked for anything: a trial is not to be had. */
-  readonly onUntaken: (row: number) => void;
+  /** Nobody asked for anything that would do. @param byAny what was offered */
+  readonly onUntaken: (row: number, byAny: boolean) => void;
 }
 
-/** For so long, a trial is for requests that may be sent again; then for any. */
-const safeForMs = 2_000;
-/** A trial that nobody takes for so long after that is not going to be. */
-const takeWithinMs = 8_000;
+/** A trial that nobody takes for so long is not going to be. */
+const takeWithinMs = 2_000;
 /** A trial that was taken and of which nobody has heard for so long: its worker is gone. */
 const answerWithinMs = 120_000;
 
@@ -23,21 +21,23 @@ export class Trials {
   readonly #options: TrialsOptions;
   /** By pool row: the endpoint that is offered or being tried. */
   readonly #current = new Map<number, { readonly row: number; cancelTimer: () => void }>();
-  readonly #waiting = new Map<number, number[]>();
+  readonly #waiting = new Map<number, { readonly row: number; readonly byAny: boolean }[]>();
 
   constructor(options: TrialsOptions) {
     this.#options = options;
   }
 
-  offer(poolRow: number, row: number): void {
+  /** @param byAny whether a request that may not be sent again will do */
+  offer(poolRow: number, row: number, byAny: boolean): void {
     const current = this.#current.get(poolRow);
-    if (current === undefined) this.#begin(poolRow, row);
-    else if (current.row !== row) this.#waiting.set(poolRow, [...(this.#waiting.get(poolRow) ?? []), row]);
+    const waiting = this.#waiting.get(poolRow) ?? [];
+    if (current === undefined) this.#begin(poolRow, row, byAny);
+    else if (current.row !== row) this.#waiting.set(poolRow, [...waiting, { row, byAny }]);
   }
 
   /** A trial has ended, or is not needed any more; the next endpoint of the pool has its turn. */
   end(poolRow: number, row: number): void {
-    const waiting = this.#waiting.get(poolRow)?.filter((each) => each !== row) ?? [];
+    const waiting = this.#waiting.get(poolRow)?.filter((each) => each.row !== row) ?? [];
     this.#waiting.set(poolRow, waiting);
     const current = this.#current.get(poolRow);
     if (current === undefined || current.row !== row) return;
@@ -45,7 +45,7 @@ export class Trials {
     this.#current.delete(poolRow);
     this.#options.table.takeTrial(poolRow);
     const next = waiting.shift();
-    if (next !== undefined) this.#begin(poolRow, next);
+    if (next !== undefined) this.#begin(poolRow, next.row, next.byAny);
     else this.#waiting.delete(poolRow);
   }
 
@@ -59,27 +59,18 @@ export class Trials {
     this.#waiting.clear();
   }
 
-  #begin(poolRow: number, row: number): void {
+  #begin(poolRow: number, row: number, byAny: boolean): void {
     const { table, timers } = this.#options;
-    table.offerTrial(poolRow, row, false);
+    table.offerTrial(poolRow, row, byAny);
     const current = { row, cancelTimer: () => {} };
-    const after = (delayMs: number, then: () => void) => {
-      current.cancelTimer = timers.after(delayMs, then);
+    const giveUp = () => {
+      this.end(poolRow, row);
+      this.#options.onUntaken(row, byAny);
     };
-    const giveUp = () => this.#giveUp(poolRow, row);
-    after(safeForMs, () => {
-      if (table.takeTrial(poolRow) !== row) return after(answerWithinMs, giveUp);
-      table.offerTrial(poolRow, row, true);
-      return after(takeWithinMs, () => {
-        if (table.takeTrial(poolRow) === row) giveUp();
-        else after(answerWithinMs, giveUp);
-      });
+    current.cancelTimer = timers.after(takeWithinMs, () => {
+      if (table.takeTrial(poolRow) === row) giveUp();
+      else current.cancelTimer = timers.after(answerWithinMs, giveUp);
     });
     this.#current.set(poolRow, current);
-  }
-
-  #giveUp(poolRow: number, row: number): void {
-    this.end(poolRow, row);
-    this.#options.onUntaken(row);
   }
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defaultEjectionTimes, EjectionSchedule } from "./ejection-schedule.ts";
 
-const how = { times: defaultEjectionTimes, needsTrial: false, retryAfterMs: 0 };
+const how = { times: defaultEjectionTimes, cause: "refused", retryAfterMs: 0 };
 /** In the middle of the jitter: times are exact. */
 const EVEN = 0.5;
 

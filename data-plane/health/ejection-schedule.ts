@@ -23,8 +23,7 @@ const retryAfterMaxMs = 60_000;
 
 interface Ejected {
   readonly times: EjectionTimes;
-  /** Whether a connection alone does not show that the endpoint is well. */
-  readonly needsTrial: boolean;
+  readonly cause: string;
   dueAtMs: number;
   /** Until the probe after the next one, before jitter. */
   nextIntervalMs: number;
@@ -55,8 +54,9 @@ export class EjectionSchedule {
     return this.#byRow.has(row);
   }
 
-  needsTrial(row: number): boolean {
-    return this.#byRow.get(row)?.needsTrial ?? false;
+  /** Why the endpoint is out; "" when it is not. */
+  causeOf(row: number): string {
+    return this.#byRow.get(row)?.cause ?? "";
   }
 
   /**
@@ -65,17 +65,17 @@ export class EjectionSchedule {
    */
   eject(
     row: number,
-    how: { readonly times: EjectionTimes; readonly needsTrial: boolean; readonly retryAfterMs: number },
+    how: { readonly times: EjectionTimes; readonly cause: string; readonly retryAfterMs: number },
     nowMs: number,
     random: number,
   ): boolean {
     if (this.#byRow.has(row)) return false;
-    const { times, needsTrial, retryAfterMs } = how;
+    const { times, cause, retryAfterMs } = how;
     const grownMs = times.baseEjectionMs * ejectionGrowth ** this.#countBefore(row, nowMs);
     const delayMs = Math.max(Math.min(grownMs, times.maxEjectionMs), Math.min(retryAfterMs, retryAfterMaxMs));
     const nextIntervalMs = Math.min(Math.max(probeIntervalMs, times.baseEjectionMs), times.maxEjectionMs);
     this.#byRow.set(row, {
-      ...{ times, needsTrial, nextIntervalMs, isProbing: false },
+      ...{ times, cause, nextIntervalMs, isProbing: false },
       dueAtMs: nowMs + jittered(delayMs, random),
     });
     return true;

@@ -54,8 +54,8 @@ export const deckUpstream: Record<string, unknown> = {
 
 export interface FailingTargetRun {
   readonly outcome: LoadOutcome;
-  /** Answers in each tenth of a second since the load began. */
-  readonly answersByTenth: readonly number[];
+  /** How many answers there were, and when, in milliseconds since the load began: about ten a second. */
+  readonly samples: readonly { readonly atMs: number; readonly answers: number }[];
   readonly faultAtMs: number;
   /** Requests other than GETs that both targets together executed more than once. */
   readonly executedTwice: readonly string[];
@@ -130,8 +130,9 @@ export async function runFailingTarget(options: {
       connectionCount: 16,
     });
     const startedAtMs = performance.now();
-    const answersByTenth: number[] = [];
-    const sampling = setInterval(() => answersByTenth.push(load.outcome.ok), 100);
+    const samples: { atMs: number; answers: number }[] = [];
+    const sample = () => samples.push({ atMs: performance.now() - startedAtMs, answers: load.outcome.ok });
+    const sampling = setInterval(sample, 100);
     await load.finished(Math.floor(requestCount / 3));
     const faultAtMs = performance.now() - startedAtMs;
     await fail(bad, fault, blockers);
@@ -141,7 +142,7 @@ export async function runFailingTarget(options: {
     if (fault === "SIGSTOP") bad.process.child.kill("SIGCONT");
     const hasReport = fault !== "SIGKILL" && fault !== "dropped connects";
     const reports = await Promise.all([good.executed(), hasReport ? bad.executed() : {}]);
-    return { outcome, answersByTenth, faultAtMs, executedTwice: executedTwice(reports) };
+    return { outcome, samples, faultAtMs, executedTwice: executedTwice(reports) };
   } finally {
     for (const socket of blockers) socket.destroy();
     await Promise.all([good.process.stop("SIGKILL"), bad.process.stop("SIGKILL")]);
