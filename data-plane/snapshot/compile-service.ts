@@ -3,7 +3,7 @@ import { Protocol, type Service } from "../../proto/gen/penstock/config/v1/servi
 import type { ProtocolName, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
-import { hostHeaderFor, parseHost } from "./host-and-port.ts";
+import { parseHost } from "./host-and-port.ts";
 import { protocolName } from "./protocol-name.ts";
 import { timeoutMessage, wholeMs } from "./whole-ms.ts";
 
@@ -57,7 +57,6 @@ function timeoutMs(duration: Duration | undefined): number | null {
 
 function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan {
   const impliedPort = protocol === "https" || protocol === "grpcs" ? 443 : 80;
-  const hostHeader = hostHeaderFor(host, port, impliedPort);
   return {
     // Services of another implied port send another Host, so they may share a pool only where that is the same.
     key: impliedPort === 80 ? `host:${host}:${port}` : `host:${host}:${port}:tls`,
@@ -65,6 +64,8 @@ function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan 
     hostHeader: null,
     isUpstream: false,
     algorithm: "round-robin",
-    members: [{ host, port, weight: HOST_WEIGHT, hostHeader }],
+    weightBasis: "per_address",
+    usesSrvName: false,
+    members: [{ host, port, weight: HOST_WEIGHT, impliedPort }],
   };
 }
