@@ -36,6 +36,7 @@ function statusOf(
     } as unknown as NodeStatusParts["workers"],
     applier: { served: given.served === undefined ? served : given.served } as NodeStatusParts["applier"],
     readmission: { ejectedCount: 1 } as NodeStatusParts["readmission"],
+    names: { page: () => ({ names: [] }), gauges: () => ({ names: 4 }) } as unknown as NodeStatusParts["names"],
     counters: { ...nodeCounters(), workers_lost: 3 },
     expiries: () => [],
     certificatesSeriesMax: 10,

@@ -1,4 +1,5 @@
 import { getHeapStatistics } from "node:v8";
+import type { NodeNames } from "./build-names.ts";
 import { expiryMetric } from "./certificate-expiries.ts";
 import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import type { CertificateExpiry } from "./snapshot/compile-tls.ts";
@@ -19,6 +20,7 @@ export interface NodeStatusParts {
   readonly workers: WorkerGroup;
   readonly applier: SnapshotApplier;
   readonly readmission: EndpointReadmission;
+  readonly names: NodeNames;
   readonly counters: NodeCounters;
   /** Of all certificates that there are now. */
   readonly expiries: () => readonly CertificateExpiry[];
@@ -61,6 +63,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         memory: { resident_bytes: residentMemoryBytes(), heap_bytes: getHeapStatistics().used_heap_size },
       };
     },
+    names: () => parts.names.page(),
     async metrics() {
       const held = applier.served?.publication ?? 0;
       const gauges = {
@@ -72,6 +75,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         workers: parts.workerCount,
         workers_serving: workers.servingCount,
         endpoints_ejected: readmission.ejectedCount,
+        ...parts.names.gauges(),
         attempts_under_way: parts.attemptsUnderWay(),
         resident_memory_bytes: residentMemoryBytes(),
         start_time_seconds: parts.startedAtUnixMs / 1000,

@@ -88,13 +88,15 @@ export function readCount(min: number, max: number): Read<number> {
   };
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, "": 1_000 };
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, "": 1_000 };
 
-/** A time in milliseconds, written `500ms`, `30s`, `2m`, or as a bare number of seconds. At most a day. */
+/** A time in milliseconds, written `500ms`, `30s`, `2m`, `1h`, or as a bare number of seconds. At most a day. */
 export const readDuration: Read<number> = (text) => {
-  const match = /^([0-9]{1,8})(ms|s|m|)$/.exec(text);
+  const match = /^([0-9]{1,8})(ms|s|m|h|)$/.exec(text);
   const ms = Number(match?.[1]) * UNIT_MS[match?.[2] ?? ""]!;
-  return match !== null && ms <= 86_400_000 ? fine(ms) : wrong("is not a time such as 500ms, 30s or 2m, up to a day");
+  return match !== null && ms <= 86_400_000
+    ? fine(ms)
+    : wrong("is not a time such as 500ms, 30s, 2m or 1h, up to a day");
 };
 
 /** One of a few words. */

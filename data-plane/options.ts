@@ -1,4 +1,5 @@
 import { LIMIT_SETTINGS } from "./limit-options.ts";
+import { NAME_SETTINGS } from "./name-options.ts";
 import {
   readAddress,
   readAddresses,
@@ -39,7 +40,7 @@ const SETTINGS = {
     flag: "status-listen",
     form: "HOST:PORT",
     defaultText: "127.0.0.1:8100",
-    meaning: "/status, /status/ready and /metrics",
+    meaning: "/status, /status/ready, /names and /metrics",
     read: readAddress,
   }),
   stateDir: setting({
@@ -105,13 +106,7 @@ const SETTINGS = {
       return parseRange(text) === null ? { ok: false, problem: "is no address range" } : { ok: true, value: text };
     }),
   }),
-  hostsFile: setting({
-    flag: "hosts-file",
-    form: "FILE",
-    defaultText: "/etc/hosts",
-    meaning: "names that are not asked of the DNS; read again when it changes",
-    read: readText,
-  }),
+  ...NAME_SETTINGS,
   drainTimeoutMs: setting({
     flag: "drain-timeout",
     form: "TIME",

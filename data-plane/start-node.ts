@@ -272,7 +272,15 @@ async function buildTraffic(input: TrafficInput) {
     endMemoryWatch();
     for (const part of [expiryWatch, memory, readmission, endpoints, nodeNames]) part.close();
   };
-  return { workers, applier, readmission, expiries, attemptsUnderWay: () => table.inFlightTotal(), close };
+  return {
+    workers,
+    applier,
+    readmission,
+    names: nodeNames,
+    expiries,
+    attemptsUnderWay: () => table.inFlightTotal(),
+    close,
+  };
 }
 
 function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): EndpointTable {

@@ -4,7 +4,7 @@ import { defaultResilience } from "../config/resilience-config.ts";
 import type { ProtocolName, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
-import { hostHeaderFor, parseHost } from "./host-and-port.ts";
+import { parseHost } from "./host-and-port.ts";
 import { protocolName } from "./protocol-name.ts";
 import { timeoutMessage, wholeMs } from "./whole-ms.ts";
 
@@ -58,7 +58,6 @@ function timeoutMs(duration: Duration | undefined): number | null {
 
 function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan {
   const impliedPort = protocol === "https" || protocol === "grpcs" ? 443 : 80;
-  const hostHeader = hostHeaderFor(host, port, impliedPort);
   return {
     // Services of another implied port send another Host, so they may share a pool only where that is the same.
     key: impliedPort === 80 ? `host:${host}:${port}` : `host:${host}:${port}:tls`,
@@ -70,6 +69,8 @@ function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan 
     passive: null,
     activeCheck: null,
     overrides: [],
-    members: [{ targetId: "", host, port, weight: HOST_WEIGHT, hostHeader }],
+    weightBasis: "per_address",
+    usesSrvName: false,
+    members: [{ targetId: "", host, port, weight: HOST_WEIGHT, impliedPort }],
   };
 }

@@ -61,6 +61,11 @@ describe("compileSnapshot, refusing", () => {
       want: { entityId: "u1", field: "algorithm" },
     },
     {
+      name: "an unknown weight basis",
+      entities: [upstream({ id: "u1", name: "x", weightBasis: 99 as never })],
+      want: { entityId: "u1", field: "weight_basis" },
+    },
+    {
       name: "a host header that would end its line",
       entities: [upstream({ id: "u1", name: "x", hostHeader: "a\r\nb" })],
       want: { field: "host_header" },

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { WeightBasis } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import { decodeConfig } from "../config/encoded-config.ts";
 import { defaultResilience } from "../config/resilience-config.ts";
 import { noTls } from "../config/tls-config.ts";
@@ -169,10 +170,26 @@ describe("compileSnapshot", () => {
         passive: null,
         activeCheck: null,
         overrides: [],
-        members: [{ targetId: "t1", host: "a", port: 81, weight: 100, hostHeader: "a:81" }],
+        weightBasis: "per_address",
+        usesSrvName: false,
+        members: [{ targetId: "t1", host: "a", port: 81, weight: 100, impliedPort: 80 }],
       },
     ]);
     expect(plan.services[0]!.poolIndex).toBe(0);
+  });
+
+  it.each([
+    { given: {}, want: { weightBasis: "per_address", usesSrvName: false } },
+    {
+      given: { weightBasis: WeightBasis.PER_ADDRESS, useSrvName: false },
+      want: { weightBasis: "per_address", usesSrvName: false },
+    },
+    {
+      given: { weightBasis: WeightBasis.PER_TARGET, useSrvName: true },
+      want: { weightBasis: "per_target", usesSrvName: true },
+    },
+  ])("reads how names become endpoints: $want", ({ given, want }) => {
+    expect(planOf([upstream({ id: "u1", name: "x", ...given })]).pools[0]).toMatchObject(want);
   });
 
   it("keeps an upstream that no service names, so that it is resolved when one comes to", () => {
@@ -223,17 +240,17 @@ describe("compileSnapshot", () => {
   });
 
   it.each([
-    { target: "example.com:80", host: "example.com", hostHeader: "example.com" },
-    { target: "example.com:8080", host: "example.com", hostHeader: "example.com:8080" },
+    { target: "example.com:80", host: "example.com", port: 80 },
+    { target: "example.com:8080", host: "example.com", port: 8080 },
     {
       target: "[0000:0000:0000:0000:0000:0000:0000:0001]:80",
       host: "0000:0000:0000:0000:0000:0000:0000:0001",
-      hostHeader: "[0000:0000:0000:0000:0000:0000:0000:0001]",
+      port: 80,
     },
-    { target: "my_host:0", host: "my_host", hostHeader: "my_host:0" },
-  ])("reads the target $target", ({ target: text, host, hostHeader }) => {
+    { target: "my_host:0", host: "my_host", port: 0 },
+  ])("reads the target $target", ({ target: text, host, port }) => {
     const plan = planOf([u, target({ id: "t1", target: text, upstream: { id: "u1" } })]);
-    expect(plan.pools[0]!.members[0]).toMatchObject({ host, hostHeader });
+    expect(plan.pools[0]!.members[0]).toMatchObject({ host, port, impliedPort: 80 });
   });
 
   it.each([

@@ -1,11 +1,12 @@
 import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
-import { Algorithm, type Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { Algorithm, type Upstream, WeightBasis } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { PoolConfig } from "../config/worker-config.ts";
+import { hostHeaderFor } from "../upstream/host-header.ts";
 import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
 import type { Checks } from "./compile-checks.ts";
 import { compileResilience } from "./compile-resilience.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
-import { hostHeaderFor, parseHost, parseHostAndPort } from "./host-and-port.ts";
+import { parseHost, parseHostAndPort } from "./host-and-port.ts";
 
 const ALGORITHMS: ReadonlyMap<Algorithm, PoolConfig["algorithm"]> = new Map<Algorithm, PoolConfig["algorithm"]>([
   [Algorithm.ROUND_ROBIN, "round-robin"],
@@ -14,11 +15,18 @@ const ALGORITHMS: ReadonlyMap<Algorithm, PoolConfig["algorithm"]> = new Map<Algo
   [Algorithm.LATENCY, "latency"],
 ]);
 
+const WEIGHT_BASES: ReadonlyMap<WeightBasis, PoolPlan["weightBasis"]> = new Map<WeightBasis, PoolPlan["weightBasis"]>([
+  [WeightBasis.PER_ADDRESS, "per_address"],
+  [WeightBasis.PER_TARGET, "per_target"],
+]);
+
 /** An upstream as a pool without members, or the first thing in it that a worker could not work with. */
 export function compileUpstream(upstream: Upstream, checks: Checks): Compiled<PoolPlan> {
   if (upstream.name === "") return invalid("name", "is missing");
   const algorithm = ALGORITHMS.get(upstream.algorithm ?? Algorithm.ROUND_ROBIN);
   if (algorithm === undefined) return invalid("algorithm", `unknown algorithm number ${upstream.algorithm}`);
+  const weightBasis = WEIGHT_BASES.get(upstream.weightBasis ?? WeightBasis.PER_ADDRESS);
+  if (weightBasis === undefined) return invalid("weight_basis", `unknown weight basis number ${upstream.weightBasis}`);
   const hostHeader = upstream.hostHeader === undefined ? null : readHostHeader(upstream.hostHeader);
   if (hostHeader === "") {
     return invalid("host_header", `not host or host:port: ${JSON.stringify(upstream.hostHeader)}`);
@@ -34,6 +42,8 @@ export function compileUpstream(upstream: Upstream, checks: Checks): Compiled<Po
     resilience: resilience.value,
     ...checks,
     overrides: [],
+    weightBasis,
+    usesSrvName: upstream.useSrvName ?? false,
     members: [],
   });
 }
@@ -55,5 +65,5 @@ export function compileTarget(target: Target): Compiled<PoolMember | null> {
   if (weight < 0 || weight > 65_535) return invalid("weight", `${weight} is not between 0 and 65535`);
   if (weight === 0) return compiled(null);
   const { host, port } = address;
-  return compiled({ targetId: target.id, host, port, weight, hostHeader: hostHeaderFor(host, port, 80) });
+  return compiled({ targetId: target.id, host, port, weight, impliedPort: 80 });
 }

@@ -30,12 +30,6 @@ export function parseHostAndPort(text: string): HostAndPort | null {
   return host === null ? null : { host, port };
 }
 
-/** The Host header for an endpoint: ":port" is left out where it is `impliedPort`. */
-export function hostHeaderFor(host: string, port: number, impliedPort: number): string {
-  const name = isIP(host) === 6 ? `[${host}]` : host;
-  return port === impliedPort ? name : `${name}:${port}`;
-}
-
 function parsePort(text: string): number | null {
   const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : -1;
   return port >= 0 && port <= 65_535 ? port : null;

@@ -35,6 +35,8 @@ function rig(bad: readonly number[] = []) {
   const names = new NameResolver({
     lookup: () => new Promise(() => {}),
     hosts: { addressesOf: () => null },
+    families: "fastest",
+    race: async () => null,
     timers,
     random: () => 0,
     onChange: () => {},

@@ -1,6 +1,7 @@
 import type { EncodedConfig } from "../config/encoded-config.ts";
-import type { EndpointSet } from "../config/worker-config.ts";
+import type { EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointResolver, ResolvedPools } from "../upstream/endpoint-resolver.ts";
+import type { PoolPlan } from "../upstream/pool-plan.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./apply-snapshot.ts";
 import { compileSnapshot, type IsOwnPort, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
 import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";
@@ -145,11 +146,14 @@ export class SnapshotApplier {
 
 function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): EncodedConfig {
   const { publication, revision, content } = plan;
-  const pools = plan.pools.map(({ members: _, activeCheck: __, overrides: ___, ...pool }, i) => ({
-    ...pool,
-    poolRow: poolRows[i]!,
-  }));
+  const pools = plan.pools.map((pool, i) => toPoolConfig(pool, poolRows[i]!));
   return { publication, revision, pools, content, tls: plan.tls };
+}
+
+/** Without what only the resolving of names needs. */
+function toPoolConfig(plan: PoolPlan, poolRow: number): PoolConfig {
+  const { members: _, weightBasis: _basis, usesSrvName: _name, activeCheck: _check, overrides: _overrides, ...pool } = plan;
+  return { ...pool, poolRow };
 }
 
 function isSame(one: AppliedSnapshot | undefined, other: AppliedSnapshot): boolean {

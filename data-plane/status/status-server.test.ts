@@ -9,6 +9,7 @@ async function open(given: Partial<StatusSource> = {}): Promise<string> {
     notReadyBecause: () => null,
     status: async () => ({ node_id: "n" }),
     metrics: async () => [{ name: "penstock_x_total", type: "counter", help: "X.", value: 3 }],
+    names: () => ({ names: [] }),
     ...given,
   });
   onTestFinished(() => server.close());
@@ -20,6 +21,7 @@ describe("openStatusServer", () => {
     { path: "/status", status: 200, type: "application/json; charset=utf-8", body: '{"node_id":"n"}' },
     { path: "/status?x=1", status: 200, type: "application/json; charset=utf-8", body: '{"node_id":"n"}' },
     { path: "/status/ready", status: 200, type: "application/json; charset=utf-8", body: '{"message":"ready"}' },
+    { path: "/names", status: 200, type: "application/json; charset=utf-8", body: '{"names":[]}' },
     { path: "/status/", status: 404, type: "application/json; charset=utf-8", body: '{"message":"Not found"}' },
     { path: "/", status: 404, type: "application/json; charset=utf-8", body: '{"message":"Not found"}' },
   ])("answers GET $path with $status", async ({ path, status, type, body }) => {
@@ -71,7 +73,12 @@ describe("openStatusServer", () => {
 
   it("rejects when the port is taken", async () => {
     const port = Number(new URL(await open()).port);
-    const source = { notReadyBecause: () => null, status: async () => ({}), metrics: async () => [] };
+    const source = {
+      notReadyBecause: () => null,
+      status: async () => ({}),
+      metrics: async () => [],
+      names: () => ({}),
+    };
     await expect(openStatusServer("127.0.0.1", port, source)).rejects.toMatchObject({ code: "EADDRINUSE" });
   });
 });

@@ -9,6 +9,8 @@ export interface StatusSource {
   /** The body of /status. */
   status(): Promise<Readonly<Record<string, unknown>>>;
   metrics(): Promise<readonly Metric[]>;
+  /** The body of /names. */
+  names(): Readonly<Record<string, unknown>>;
 }
 
 export interface StatusServer {
@@ -17,7 +19,7 @@ export interface StatusServer {
 }
 
 /**
- * Opens the node's own page: /status, /status/ready, /metrics. Read only, and open to whoever can connect.
+ * Opens the node's own page: /status, /status/ready, /names, /metrics. Read only, and open to whoever can connect.
  * Errors: rejects when it cannot listen.
  */
 export function openStatusServer(host: string, port: number, source: StatusSource): Promise<StatusServer> {
@@ -47,7 +49,7 @@ export function openStatusServer(host: string, port: number, source: StatusSourc
 async function answer(request: IncomingMessage, response: ServerResponse, source: StatusSource): Promise<void> {
   request.resume();
   const path = (request.url ?? "/").split("?", 1)[0]!;
-  if (path !== "/status" && path !== "/status/ready" && path !== "/metrics") {
+  if (path !== "/status" && path !== "/status/ready" && path !== "/names" && path !== "/metrics") {
     return sendJson(response, 404, { message: "Not found" });
   }
   if (request.method !== "GET" && request.method !== "HEAD") {
@@ -58,6 +60,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     const reason = source.notReadyBecause();
     return sendJson(response, reason === null ? 200 : 503, { message: reason ?? "ready" });
   }
+  if (path === "/names") return sendJson(response, 200, source.names());
   if (path === "/status") return sendJson(response, 200, await source.status());
   send(response, 200, "text/plain; version=0.0.4; charset=utf-8", metricsText(await source.metrics()));
 }

@@ -16,6 +16,14 @@ export interface NodeCounters {
   probe_failures: number;
   /** Lookups that brought no address. */
   name_problems: number;
+  /** Times that a name came to stand for other endpoints. */
+  name_changes: number;
+  /** Messages to name servers, also those that were sent again. */
+  dns_queries: number;
+  /** Of those, the ones over TCP, because the reply was too long for a datagram. */
+  dns_tcp_queries: number;
+  /** Queries that a name server did not reply to, or could say nothing to. */
+  dns_server_failures: number;
   /** Lines of the access log that could not be written. */
   access_log_lines_lost: number;
 }
@@ -31,6 +39,10 @@ export function nodeCounters(): NodeCounters {
     readmissions: 0,
     probe_failures: 0,
     name_problems: 0,
+    name_changes: 0,
+    dns_queries: 0,
+    dns_tcp_queries: 0,
+    dns_server_failures: 0,
     access_log_lines_lost: 0,
   };
 }

@@ -5,13 +5,15 @@ import { EndpointResolver } from "./endpoint-resolver.ts";
 import { EndpointRows } from "./endpoint-rows.ts";
 import { EndpointTable } from "./endpoint-table.ts";
 import { parseHostsFile } from "./hosts-file.ts";
+import type { LookupAnswer } from "./lookup-name.ts";
 import type { PoolMember, PoolPlan } from "./pool-plan.ts";
 import { NameResolver } from "./resolve-name.ts";
 import { FakeTimers } from "./timers.test-fake.ts";
 
 function member(host: string, port = 80, weight = 100): PoolMember {
-  return { targetId: `t-${host}`, host, port, weight, hostHeader: host };
+  return { targetId: `t-${host}`, host, port, weight, impliedPort: port };
 }
+
 function pool(key: string, ...members: PoolMember[]): PoolPlan {
   return {
     key,
@@ -23,6 +25,8 @@ function pool(key: string, ...members: PoolMember[]): PoolPlan {
     passive: null,
     activeCheck: null,
     overrides: [],
+    weightBasis: "per_address",
+    usesSrvName: false,
     members,
   };
 }
@@ -34,10 +38,21 @@ function rig(given: { endpointsMax?: number; endpointRowsMax?: number } = {}) {
   const rows = new EndpointRows(table, 300_000);
   const sent: (readonly EndpointSet[])[] = [];
   const overflows: string[] = [];
-  const rigged = { timers, table, rows, sent, overflows, hostsText: "", catchUp: [] as (() => void)[] };
+  const rigged = {
+    timers,
+    table,
+    rows,
+    sent,
+    overflows,
+    hostsText: "",
+    catchUp: [] as (() => void)[],
+    answers: {} as Record<string, LookupAnswer>,
+  };
   const names: NameResolver = new NameResolver({
-    lookup: () => new Promise(() => {}),
+    lookup: async (name) => rigged.answers[name] ?? new Promise<LookupAnswer>(() => {}),
     hosts: { addressesOf: (name) => parseHostsFile(rigged.hostsText).addressesOf(name) },
+    families: "fastest",
+    race: async () => null,
     timers,
     random: () => 0,
     onChange: (name) => endpoints.nameChanged(name),
@@ -54,7 +69,7 @@ function rig(given: { endpointsMax?: number; endpointRowsMax?: number } = {}) {
   });
   async function write(text: string) {
     rigged.hostsText = text;
-    names.hostsChanged();
+    names.configChanged();
     await timers.pass(20);
   }
   return Object.assign(rigged, { names, endpoints, write });
@@ -82,8 +97,9 @@ describe("EndpointResolver", () => {
     const pools = [pool("p", member("a", 80, 65_000), member("a", 80, 1_000), member("b"))];
     await endpoints.prepare(pools);
     expect(endpoints.use(pools)!.sets[0]!.endpoints.map(({ hostHeader, weight }) => [hostHeader, weight])).toEqual([
-      ["a", 65_535],
-      ["b", 100],
+      // 66,000 to 100, in whole numbers that a weight may be.
+      ["a", 660],
+      ["b", 1],
     ]);
   });
 
@@ -176,5 +192,110 @@ describe("EndpointResolver", () => {
     expect(overflows).toEqual(["p"]);
     expect(endpoints.currentSets().map(addresses)).toEqual([["10.0.0.1:80"]]);
     expect(sent).toEqual([]);
+  });
+
+  describe("weights", () => {
+    const weights = (set: EndpointSet) => set.endpoints.map(({ address, weight }) => [address, weight]);
+    const records = [
+      { target: "x", port: 8_081, weight: 3 },
+      { target: "y", port: 8_082, weight: 1 },
+    ];
+
+    async function resolved(members: readonly PoolMember[], given: Partial<PoolPlan>) {
+      const rigged = rig();
+      await rigged.write("10.0.0.1 a\n10.0.0.2 a\n10.0.0.3 a\n10.0.0.4 b\n10.0.1.1 x\n10.0.1.2 x\n10.0.2.1 y");
+      rigged.answers["_http._tcp.s"] = { type: "services", records, ttlMs: 60_000 };
+      const pools = [{ ...pool("p", ...members), ...given }];
+      const prepared = rigged.endpoints.prepare(pools);
+      await rigged.timers.pass(0);
+      await prepared;
+      return rigged.endpoints.use(pools)!.sets[0]!;
+    }
+
+    it("are each address's own by default", async () => {
+      const set = await resolved([member("a", 80, 100), member("b", 80, 100)], {});
+      expect(weights(set)).toEqual([
+        ["10.0.0.1", 100],
+        ["10.0.0.2", 100],
+        ["10.0.0.3", 100],
+        ["10.0.0.4", 100],
+      ]);
+    });
+
+    it("are those of all addresses of a target together, exactly, where the upstream says so", async () => {
+      const set = await resolved([member("a", 80, 100), member("b", 80, 100)], { weightBasis: "per_target" });
+      expect(weights(set)).toEqual([
+        ["10.0.0.1", 100],
+        ["10.0.0.2", 100],
+        ["10.0.0.3", 100],
+        ["10.0.0.4", 300],
+      ]);
+    });
+
+    it("are those of SRV records, whose addresses share them", async () => {
+      const set = await resolved([member("_http._tcp.s", 80, 100), member("b", 80, 2)], {});
+      expect(weights(set)).toEqual([
+        ["10.0.1.1", 3],
+        ["10.0.1.2", 3],
+        ["10.0.2.1", 2],
+        ["10.0.0.4", 4],
+      ]);
+      expect(set.endpoints.map(({ port, hostHeader }) => [port, hostHeader])).toEqual([
+        [8_081, "_http._tcp.s:8081"],
+        [8_081, "_http._tcp.s:8081"],
+        [8_082, "_http._tcp.s:8082"],
+        [80, "b"],
+      ]);
+    });
+
+    it("of a target with SRV records are divided by those, where the upstream says so", async () => {
+      const given = { weightBasis: "per_target" as const };
+      const set = await resolved([member("_http._tcp.s", 80, 100), member("b", 80, 100)], given);
+      expect(weights(set)).toEqual([
+        ["10.0.1.1", 75],
+        ["10.0.1.2", 75],
+        ["10.0.2.1", 50],
+        ["10.0.0.4", 200],
+      ]);
+    });
+
+    it("come with the record's name as Host, where the upstream says so", async () => {
+      const set = await resolved([{ ...member("_http._tcp.s"), impliedPort: 8_082 }], { usesSrvName: true });
+      expect(set.endpoints.map(({ hostHeader }) => hostHeader)).toEqual(["x:8081", "x:8081", "y"]);
+    });
+  });
+
+  it("tells two names of SRV records at one address and port apart, where they are sent as Host", async () => {
+    const { endpoints, answers, write, timers } = rig();
+    await write("10.0.0.1 x y");
+    const records = [
+      { target: "x", port: 81, weight: 1 },
+      { target: "y", port: 81, weight: 1 },
+    ];
+    answers["_http._tcp.s"] = { type: "services", records, ttlMs: 60_000 };
+    for (const [usesSrvName, hosts] of [
+      [true, ["x", "y"]],
+      [false, ["_http._tcp.s"]],
+    ] as const) {
+      const pools = [{ ...pool("p", { ...member("_http._tcp.s", 80), impliedPort: 81 }), usesSrvName }];
+      const prepared = endpoints.prepare(pools);
+      await timers.pass(0);
+      await prepared;
+      expect(endpoints.use(pools)!.sets[0]!.endpoints.map(({ hostHeader }) => hostHeader)).toEqual(hosts);
+    }
+  });
+
+  it("sends a pool again when a target of its SRV records moves", async () => {
+    const { endpoints, answers, write, timers, sent } = rig();
+    await write("10.0.0.1 x");
+    answers["_http._tcp.s"] = { type: "services", records: [{ target: "x", port: 81, weight: 1 }], ttlMs: 60_000 };
+    const pools = [pool("p", member("_http._tcp.s"))];
+    const prepared = endpoints.prepare(pools);
+    await timers.pass(20);
+    await prepared;
+    endpoints.use(pools);
+    sent.length = 0;
+    await write("10.0.0.2 x");
+    expect(sent.map((sets) => addresses(sets[0]))).toEqual([["10.0.0.2:81"]]);
   });
 });

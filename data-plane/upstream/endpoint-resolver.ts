@@ -1,10 +1,13 @@
 import type { OutlierConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
-import { canonicalName } from "./hosts-file.ts";
-import type { PoolPlan } from "./pool-plan.ts";
-import type { NameResolver } from "./resolve-name.ts";
+import { hostHeaderFor } from "./host-header.ts";
+import type { NamedEndpoint } from "./name-entry.ts";
+import type { NameUse } from "./name-resolver-options.ts";
+import type { PoolMember, PoolPlan } from "./pool-plan.ts";
+import { type NameResolver, nameKey } from "./resolve-name.ts";
 import type { Timers } from "./timers.ts";
+import { addShares, lowestTerms, type WeightShare, wholeWeights } from "./whole-weights.ts";
 
 export interface EndpointResolverOptions {
   readonly names: NameResolver;
@@ -112,7 +115,7 @@ export class EndpointResolver {
   #sendChanges(): void {
     const changed: EndpointSet[] = [];
     for (const pool of this.#pools) {
-      if (!pool.members.some(({ host }) => this.#changedNames.has(canonicalName(host)))) continue;
+      if (!pool.members.some(({ host }) => this.#changedNames.has(nameKey(host)))) continue;
       const former = this.#sets.get(pool.key)!;
       const set = this.#resolve(pool);
       const growth = (set?.endpoints.length ?? 0) - former.endpoints.length;
@@ -133,17 +136,25 @@ export class EndpointResolver {
 
   /** Null when the table has no row left. */
   #resolve(pool: PoolPlan): EndpointSet | null {
-    const endpoints = new Map<number, EndpointConfig>();
-    for (const { host, port, weight, hostHeader } of pool.members) {
-      for (const address of this.#options.names.addressesOf(host)) {
-        const row = this.#options.rows.endpointRow({ poolKey: pool.key, host, address, port });
+    const weighed = new Map<number, { endpoint: Omit<EndpointConfig, "weight">; share: WeightShare }>();
+    for (const member of pool.members) {
+      const named = this.#options.names.endpointsOf(member.host);
+      for (const [i, share] of sharesOf(member, named, pool.weightBasis).entries()) {
+        const { address, serviceTarget, port = null } = named[i]!;
+        const name = pool.usesSrvName ? serviceTarget : null;
+        const place = { address, port: port ?? member.port };
+        const row = this.#options.rows.endpointRow({ poolKey: pool.key, host: member.host, name, ...place });
         if (row === null) return null;
-        const twin = endpoints.get(row)?.weight ?? 0;
-        endpoints.set(row, { row, address, port, weight: Math.min(weight + twin, 65_535), hostHeader });
+        const hostHeader = hostHeaderFor(name ?? member.host, place.port, member.impliedPort);
+        const twin = weighed.get(row);
+        const sum = twin === undefined ? share : addShares(twin.share, share);
+        weighed.set(row, { endpoint: { row, ...place, hostHeader }, share: sum });
       }
     }
-    const emptyBecause = endpoints.size > 0 ? null : pool.members.length === 0 ? "no_targets" : "unresolved";
-    return { poolKey: pool.key, endpoints: [...endpoints.values()], emptyBecause };
+    const weights = wholeWeights([...weighed.values()].map(({ share }) => share));
+    const endpoints = [...weighed.values()].map(({ endpoint }, i) => ({ ...endpoint, weight: weights[i]! }));
+    const emptyBecause = endpoints.length > 0 ? null : pool.members.length === 0 ? "no_targets" : "unresolved";
+    return { poolKey: pool.key, endpoints, emptyBecause };
   }
 
   /** Lets go of the rows that are named no more, as soon as every worker has been told. */
@@ -159,8 +170,23 @@ export class EndpointResolver {
   }
 }
 
-function* hostsOf(pools: readonly PoolPlan[]): Iterable<string> {
-  for (const pool of pools) for (const member of pool.members) yield member.host;
+function* hostsOf(pools: readonly PoolPlan[]): Iterable<NameUse> {
+  for (const pool of pools) yield* pool.members;
+}
+
+/**
+ * What each endpoint of a member weighs. Source: Kong's way is per address, where each has the target's weight, and with SRV
+ * records the record's.
+ */
+function sharesOf(
+  { weight }: PoolMember,
+  named: readonly NamedEndpoint[],
+  basis: PoolPlan["weightBasis"],
+): WeightShare[] {
+  const own = named.map((one) => lowestTerms(one.weight ?? (basis === "per_address" ? weight : 1), one.sharedBy));
+  if (basis === "per_address" || own.length === 0) return own;
+  const { numerator, denominator } = own.reduce(addShares);
+  return own.map((share) => lowestTerms(weight * share.numerator * denominator, share.denominator * numerator));
 }
 
 function isSameSet(a: EndpointSet, b: EndpointSet): boolean {

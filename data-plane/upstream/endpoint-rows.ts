@@ -5,6 +5,8 @@ export interface EndpointIdentity {
   readonly poolKey: string;
   /** As configured. One address may serve several hosts; each is an endpoint of its own. */
   readonly host: string;
+  /** What it is called instead, where SRV records lead to several names at one address. */
+  readonly name?: string | null;
   readonly address: string;
   readonly port: number;
 }
@@ -49,7 +51,7 @@ export class EndpointRows {
 
   /** The endpoint's row, a new one when it has none; null when the table is full. Its pool must have its row. */
   endpointRow(endpoint: EndpointIdentity): number | null {
-    const key = `${endpoint.poolKey} ${endpoint.host} ${endpoint.address} ${endpoint.port}`;
+    const key = `${endpoint.poolKey} ${endpoint.host} ${endpoint.name ?? ""} ${endpoint.address} ${endpoint.port}`;
     const taken = this.#endpoints.get(key);
     if (taken !== undefined) return taken.value.row;
     const row = this.#table.allocateEndpointRow();

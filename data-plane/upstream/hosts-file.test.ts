@@ -7,17 +7,21 @@ import { FakeTimers } from "./timers.test-fake.ts";
 
 describe("parseHostsFile", () => {
   it.each([
-    { name: "one name", text: "10.0.0.1 a", want: ["10.0.0.1"] },
-    { name: "aliases, tabs and comments", text: "# x\n10.0.0.1\tb  a # a comment\n", want: ["10.0.0.1"] },
-    { name: "names of any case, and the root's dot", text: "10.0.0.1 A.", want: ["10.0.0.1"] },
-    { name: "Windows line ends", text: "10.0.0.1 a\r\n10.0.0.2 a\r\n", want: ["10.0.0.1", "10.0.0.2"] },
+    { name: "one name", text: "10.0.0.1 a", want: { v4: ["10.0.0.1"], v6: [] } },
+    {
+      name: "aliases, tabs and comments",
+      text: "# x\n10.0.0.1\tb  a # a comment\n",
+      want: { v4: ["10.0.0.1"], v6: [] },
+    },
+    { name: "names of any case, and the root's dot", text: "10.0.0.1 A.", want: { v4: ["10.0.0.1"], v6: [] } },
+    { name: "Windows line ends", text: "10.0.0.1 a\r\n10.0.0.2 a\r\n", want: { v4: ["10.0.0.1", "10.0.0.2"], v6: [] } },
     {
       name: "several addresses, each once",
       text: "10.0.0.2 a\n10.0.0.1 a\n10.0.0.2 a",
-      want: ["10.0.0.2", "10.0.0.1"],
+      want: { v4: ["10.0.0.2", "10.0.0.1"], v6: [] },
     },
-    { name: "IPv4 before IPv6", text: "::1 a\n10.0.0.1 a", want: ["10.0.0.1"] },
-    { name: "IPv6 alone", text: "::1 a\nfe00::1 a", want: ["::1", "fe00::1"] },
+    { name: "both families", text: "::1 a\n10.0.0.1 a", want: { v4: ["10.0.0.1"], v6: ["::1"] } },
+    { name: "IPv6 alone", text: "::1 a\nfe00::1 a", want: { v4: [], v6: ["::1", "fe00::1"] } },
     { name: "no such name", text: "10.0.0.1 b\n", want: null },
     { name: "lines that make no sense", text: "a\n10.0.0 a\n\n10.0.0.1\nx a\n", want: null },
     { name: "a name of every object", text: "", want: null },
@@ -57,13 +61,13 @@ describe("openHostsFile", () => {
     writeFileSync(path, "10.0.0.1 a\n");
     const { hosts, timers, nextEvent } = await open(path);
     expect(hosts.startProblem).toBeNull();
-    expect(hosts.addressesOf("a")).toEqual(["10.0.0.1"]);
+    expect(hosts.addressesOf("a")?.v4).toEqual(["10.0.0.1"]);
     writeFileSync(path, "10.0.0.2 a\n");
     utimesSync(path, 1, 1);
     const event = nextEvent();
     await timers.pass(1_000);
     expect(await event).toBe("change");
-    expect(hosts.addressesOf("a")).toEqual(["10.0.0.2"]);
+    expect(hosts.addressesOf("a")?.v4).toEqual(["10.0.0.2"]);
   });
 
   it("keeps what it read when the file goes, and reads it when it is back", async () => {
@@ -74,14 +78,14 @@ describe("openHostsFile", () => {
     let event = nextEvent();
     await timers.pass(1_000);
     expect(await event).toBe("unreadable");
-    expect(hosts.addressesOf("a")).toEqual(["10.0.0.1"]);
+    expect(hosts.addressesOf("a")?.v4).toEqual(["10.0.0.1"]);
     writeFileSync(path, "10.0.0.3 a\n");
     event = nextEvent();
     // The look that found it missing may still be under way.
     while (timers.waitingCount === 0) await timers.pass(0);
     await timers.pass(1_000);
     expect(await event).toBe("change");
-    expect(hosts.addressesOf("a")).toEqual(["10.0.0.3"]);
+    expect(hosts.addressesOf("a")?.v4).toEqual(["10.0.0.3"]);
   });
 
   it.each([

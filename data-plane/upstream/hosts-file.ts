@@ -1,24 +1,21 @@
-import { open } from "node:fs/promises";
 import { isIP } from "node:net";
-import type { Timers } from "./timers.ts";
+import { type WatchedFileOptions, watchFile } from "./watched-file.ts";
+
+/** All addresses of a name, by family. */
+export interface NameAddresses {
+  readonly v4: readonly string[];
+  readonly v6: readonly string[];
+}
 
 /** Names with the addresses that a hosts file gives them. */
 export interface HostsTable {
-  /** Addresses of a lower-case name: the IPv4 ones, or where there are none the IPv6 ones; null for a name not listed. */
-  addressesOf(name: string): readonly string[] | null;
+  /** Addresses of a lower-case name, at least one; null for a name not listed. */
+  addressesOf(name: string): NameAddresses | null;
 }
 
-export interface HostsFileOptions {
-  readonly path: string;
-  readonly timers: Timers;
-  /** Time between looks at the file's modification time. */
-  readonly checkIntervalMs: number;
-  /** A larger file is treated as unreadable. */
-  readonly maxBytes: number;
+export interface HostsFileOptions extends Omit<WatchedFileOptions, "onText"> {
   /** Called after the file was read again because it had changed. */
   readonly onChange: () => void;
-  /** Called when the file can no longer be read; what was read last stays in force. */
-  readonly onUnreadable: (problem: string) => void;
 }
 
 export interface HostsFile extends HostsTable {
@@ -41,13 +38,7 @@ export function parseHostsFile(text: string): HostsTable {
       if (!list.includes(address)) list.push(address);
     }
   }
-  return {
-    addressesOf(name) {
-      const entry = byName.get(name);
-      if (entry === undefined) return null;
-      return entry.v4.length > 0 ? entry.v4 : entry.v6;
-    },
-  };
+  return { addressesOf: (name) => byName.get(name) ?? null };
 }
 
 /** A hostname as it is compared: lower-case, without the dot of the root. */
@@ -56,65 +47,20 @@ export function canonicalName(name: string): string {
 }
 
 /** Reads a hosts file and reads it again, in the background, whenever it changes. */
-export async function openHostsFile(options: HostsFileOptions): Promise<HostsFile> {
-  const { timers } = options;
+export async function openHostsFile({ onChange, ...options }: HostsFileOptions): Promise<HostsFile> {
   let table = parseHostsFile("");
-  let seen = "never read";
-  let isClosed = false;
-  let cancel = () => {};
-
-  /** Whether there was something new in it. */
-  async function readWhenChanged(): Promise<boolean> {
-    const read = await readFileUnless(options.path, seen, options.maxBytes);
-    if (read === null) return false;
-    seen = read.version;
-    table = parseHostsFile(read.text);
-    return true;
-  }
-
-  let isReadable = true;
-  async function check(): Promise<void> {
-    try {
-      if ((await readWhenChanged()) && !isClosed) options.onChange();
-      isReadable = true;
-    } catch (problem) {
-      // Said once, not at every look. The file is read whole as soon as it is back.
-      if (isReadable && !isClosed) options.onUnreadable((problem as Error).message);
-      isReadable = false;
-      seen = "unreadable";
-    }
-    if (!isClosed) cancel = timers.after(options.checkIntervalMs, check);
-  }
-
-  let startProblem: string | null = null;
-  try {
-    await readWhenChanged();
-  } catch (problem) {
-    startProblem = (problem as Error).message;
-    isReadable = false;
-  }
-  cancel = timers.after(options.checkIntervalMs, check);
-  return {
-    startProblem,
-    addressesOf: (name) => table.addressesOf(name),
-    close() {
-      isClosed = true;
-      cancel();
+  let isOpen = false;
+  const file = await watchFile({
+    ...options,
+    onText(text) {
+      table = parseHostsFile(text);
+      if (isOpen) onChange();
     },
+  });
+  isOpen = true;
+  return {
+    startProblem: file.startProblem,
+    addressesOf: (name) => table.addressesOf(name),
+    close: () => file.close(),
   };
-}
-
-/** The file's text and version, or null when its version is still `knownVersion`. */
-async function readFileUnless(path: string, knownVersion: string, maxBytes: number) {
-  const file = await open(path, "r");
-  try {
-    const stats = await file.stat();
-    // The inode too: an editor, or a mount, replaces the file and may keep the time.
-    const version = `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
-    if (version === knownVersion) return null;
-    if (stats.size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`);
-    return { version, text: await file.readFile("utf8") };
-  } finally {
-    await file.close();
-  }
 }
