@@ -13,6 +13,8 @@ export interface EndpointResolverOptions {
   readonly firstAnswersWaitMs: number;
   /** Endpoints of all pools together. */
   readonly endpointsMax: number;
+  /** These are in use from now on; called before workers are told. */
+  readonly onUse?: (pools: readonly PoolPlan[], sets: ReadonlyMap<string, EndpointSet>) => void;
   /** Names resolve differently: what the workers are to be sent. */
   readonly onSets: (sets: readonly EndpointSet[]) => void;
   /** Names resolve to more than the node takes; the pool keeps the endpoints that it had. */
@@ -82,6 +84,7 @@ export class EndpointResolver {
     for (const set of sets) this.#sets.set(set.poolKey, set);
     this.#options.names.keep(hostsOf(pools));
     this.#noteSent();
+    this.#options.onUse?.(pools, this.#sets);
     return { poolRows, sets };
   }
 
@@ -121,16 +124,17 @@ export class EndpointResolver {
     }
     this.#changedNames.clear();
     if (changed.length === 0) return;
-    this.#options.onSets(changed);
     this.#noteSent();
+    this.#options.onUse?.(this.#pools, this.#sets);
+    this.#options.onSets(changed);
   }
 
   /** Null when the table has no row left. */
   #resolve(pool: PoolPlan): EndpointSet | null {
     const endpoints = new Map<number, EndpointConfig>();
-    for (const { host, port, weight, hostHeader } of pool.members) {
+    for (const { targetId, host, port, weight, hostHeader } of pool.members) {
       for (const address of this.#options.names.addressesOf(host)) {
-        const row = this.#options.rows.endpointRow({ poolKey: pool.key, host, address, port });
+        const row = this.#options.rows.endpointRow({ targetId, poolKey: pool.key, host, address, port });
         if (row === null) return null;
         const twin = endpoints.get(row)?.weight ?? 0;
         endpoints.set(row, { row, address, port, weight: Math.min(weight + twin, 65_535), hostHeader });
