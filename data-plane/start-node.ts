@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { availableParallelism, hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { buildHealth } from "./build-health.ts";
 import { buildWorkers } from "./build-workers.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
-import { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
-import { tcpCheck } from "./health-check/tcp-check.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
@@ -15,21 +15,22 @@ import { type NodeTls, openTls } from "./open-tls.ts";
 import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
+import { OwnPorts } from "./own-ports.ts";
 import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts";
 import { StartError } from "./start-error.ts";
 import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
-import { type SyncClient, startSyncClient } from "./sync/sync-client.ts";
+import { type HelloFacts, type SyncClient, startSyncClient } from "./sync/sync-client.ts";
 import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import { type NodeCounters, nodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
 import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
 import { CertificateCheck } from "./tls/certificate-check.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
-import { type EndpointRow, EndpointRows } from "./upstream/endpoint-rows.ts";
+import { EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
-import { type HostsFile, openHostsFile } from "./upstream/hosts-file.ts";
+import { canonicalName, type HostsFile, openHostsFile } from "./upstream/hosts-file.ts";
 import { dnsLookup } from "./upstream/lookup-addresses.ts";
 import { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
@@ -77,8 +78,9 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const tls = await openTls(options, folder.path);
   const accessLog = await openAccessLog(options, log, counters);
   const file = openSnapshotFile({ folder: join(folder.path, "snapshot") });
+  const ownPorts = new OwnPorts([options.proxyListen, options.proxyTlsListen, options.statusListen]);
   const traffic = await buildTraffic({
-    ...{ options, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file },
+    ...{ options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file },
   });
   let sync: SyncClient | null = null;
   let isDraining = false;
@@ -90,11 +92,14 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     ...traffic,
     counters,
     certificatesSeriesMax: options.metricsSeriesMax,
+    endpointsSeriesMax: options.metricsSeriesMax,
     syncState: () => sync?.state ?? null,
     isDraining: () => isDraining,
   });
   const statusServer = await openStatus(options.statusListen, status);
-  const statusAddresses = [formatAddress({ host: options.statusListen.host, port: statusServer.port })];
+  const statusAddress = { host: options.statusListen.host, port: statusServer.port };
+  const statusAddresses = [formatAddress(statusAddress)];
+  ownPorts.add(statusAddress);
   await restore(file, traffic.applier, log);
   await adviseOnMigration(log);
   const listening = listen(traffic.workers);
@@ -102,22 +107,19 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   else await listening;
   sync = startSyncClient({
     controlPlanes: options.controlPlanes,
-    hello: {
-      nodeId: folder.nodeId,
-      hostname: hostname(),
-      build: version,
-      capabilities: ["config.v1"],
-      labels: options.labels,
-      workerCount,
-    },
+    hello: helloOf(options, folder.nodeId, version, workerCount),
     holding: () => traffic.applier.served,
     apply: traffic.applier.apply,
+    observations: traffic.observations,
+    answerQuery: traffic.answerQuery,
     log,
     onApplied: (snapshot) => void keepSnapshot(file, snapshot, counters, log),
   });
   const port = await listening;
   const proxyAddresses = proxyHosts.map((host) => formatAddress({ host, port }));
   const proxyTlsAddresses = tlsHosts.map((host) => formatAddress({ host, port: traffic.workers.tlsPort! }));
+  for (const host of proxyHosts) ownPorts.add({ host, port });
+  for (const host of tlsHosts) ownPorts.add({ host, port: traffic.workers.tlsPort! });
   const addresses = { proxy: proxyAddresses, proxy_tls: proxyTlsAddresses, status: statusAddresses };
   log.info({ ...addresses, node_id: folder.nodeId }, "ready");
 
@@ -141,6 +143,11 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
       folder.close();
     },
   };
+}
+
+function helloOf({ labels }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
+  const capabilities = ["config.v1", "query.drained"];
+  return { nodeId, hostname: hostname(), build: version, capabilities, labels, workerCount };
 }
 
 async function keepSnapshot(
@@ -188,6 +195,7 @@ function openFolder(options: DataPlaneOptions) {
 
 interface TrafficInput {
   readonly options: DataPlaneOptions;
+  readonly ownPorts: OwnPorts;
   readonly log: Log;
   readonly counters: NodeCounters;
   readonly accessLog: AccessLogWriter | null;
@@ -201,27 +209,17 @@ interface TrafficInput {
 
 /** Everything between a snapshot and the workers that serve it. */
 async function buildTraffic(input: TrafficInput) {
-  const { options, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
+  const { options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
   const table = createTable(options, workerCount);
   const rows = new EndpointRows(table, ROWS_KEEP_MS);
-  const hosts = await openHosts(options, log, () => names.hostsChanged());
-  const names: NameResolver = new NameResolver({
-    lookup: dnsLookup({ timeoutMs: 2_000, tries: 2 }),
-    hosts,
-    timers,
-    random: Math.random,
-    onChange: (name) => endpoints.nameChanged(name),
-    onProblem(name, problem, keptAddresses) {
-      counters.name_problems++;
-      log.debug({ name, problem, keptAddresses }, "name not resolved");
-    },
-  });
+  const { hosts, names, dnsOf } = await openNames(options, log, counters, (name) => endpoints.nameChanged(name));
   const endpoints: EndpointResolver = new EndpointResolver({
     names,
     rows,
     timers,
     firstAnswersWaitMs: FIRST_ANSWERS_WAIT_MS,
     endpointsMax: options.endpointsMax,
+    onUse: (pools, sets) => node.health.update(pools, sets),
     onSets: (endpointSets) => workers.post({ type: "endpoints", endpointSets }),
     onOverflow: (pool) =>
       log.error({ pool, endpointsMax: options.endpointsMax }, "too many endpoints: the former ones stay"),
@@ -229,7 +227,8 @@ async function buildTraffic(input: TrafficInput) {
   });
   const load = NodeLoad.create(workerNumbers(workerCount));
   const endMemoryWatch = guardMemory(options, load, log);
-  const readmission = buildReadmission({ table, rows, names, log, counters });
+  const upstreamCaPems = openUpstreamCa(options.upstreamCaFile);
+  const node = buildHealth({ table, rows, names, upstreamCaPems, dnsOf, log, counters });
   const workers: WorkerGroup = await buildWorkers({
     options,
     log,
@@ -237,14 +236,14 @@ async function buildTraffic(input: TrafficInput) {
     proxyHosts,
     tlsPlace: options.proxyTlsListen === null ? null : { hosts: tlsHosts, port: options.proxyTlsListen.port },
     tls: tls?.settings ?? null,
-    upstreamCaPems: openUpstreamCa(options.upstreamCaFile),
+    upstreamCaPems,
     version,
     workerCount,
     table,
     load,
     accessLog,
-    ejected: (row, cause) => readmission.ejected(row, cause),
-    healthFlipped: () => {},
+    ejected: (row, cause) => node.readmission.ejected(row, cause),
+    healthFlipped: (row, flip, cause) => node.health.flippedByTraffic(row, flip, cause),
     currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
@@ -254,11 +253,12 @@ async function buildTraffic(input: TrafficInput) {
     endpoints,
     workers,
     certificates: new CertificateCheck(2 * options.certificatesMax),
-    onApplied({ publication, revision }) {
+    isOwnPort: ownPorts.has,
+    onApplied({ publication, revision }, notes) {
       counters.snapshots_applied++;
       expiryWatch.look();
       memory.applied();
-      log.info({ publication, revision }, "applied");
+      log.info({ publication, revision, ...(notes.length === 0 ? {} : { ignored: notes }) }, "applied");
     },
     onRefused({ publication }, refusal) {
       counters.snapshots_refused++;
@@ -276,9 +276,37 @@ async function buildTraffic(input: TrafficInput) {
   const expiryWatch = new ExpiryWatch({ expiries, nowUnixMs: Date.now, timers, log });
   const close = () => {
     endMemoryWatch();
-    for (const part of [expiryWatch, memory, readmission, endpoints, names, hosts]) part.close();
+    for (const part of [expiryWatch, memory, node, endpoints, names, hosts]) part.close();
   };
-  return { workers, applier, readmission, expiries, attemptsUnderWay: () => table.inFlightTotal(), close };
+  return { workers, applier, table, ...node, expiries, attemptsUnderWay: () => table.inFlightTotal(), close };
+}
+
+async function openNames(
+  options: DataPlaneOptions,
+  log: Log,
+  counters: NodeCounters,
+  onChange: (name: string) => void,
+) {
+  /** Why names have no address. */
+  const problems = new Map<string, string>();
+  const hosts = await openHosts(options, log, () => names.hostsChanged());
+  const names: NameResolver = new NameResolver({
+    lookup: dnsLookup({ timeoutMs: 2_000, tries: 2 }),
+    hosts,
+    timers,
+    random: Math.random,
+    onChange(name) {
+      problems.delete(name);
+      onChange(name);
+    },
+    onProblem(name, problem, keptAddresses) {
+      counters.name_problems++;
+      if (keptAddresses.length === 0) problems.set(name, problem);
+      log.debug({ name, problem, keptAddresses }, "name not resolved");
+    },
+  });
+  const dnsOf = (host: string) => (isIP(host) !== 0 ? "literal" : (problems.get(canonicalName(host)) ?? ""));
+  return { hosts, names, dnsOf };
 }
 
 function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): EndpointTable {
@@ -304,44 +332,6 @@ function guardMemory(options: DataPlaneOptions, load: NodeLoad, log: Log): () =>
     },
     onShort: (residentBytes) => log.warn({ residentBytes, limitBytes }, "memory is short: requests are refused"),
     onRecovered: (residentBytes) => log.info({ residentBytes, limitBytes }, "memory is enough again"),
-  });
-}
-
-interface ReadmissionInput {
-  readonly table: EndpointTable;
-  readonly rows: EndpointRows;
-  readonly names: NameResolver;
-  readonly log: Log;
-  readonly counters: NodeCounters;
-}
-
-function buildReadmission({ table, rows, names, log, counters }: ReadmissionInput): EndpointReadmission {
-  const told = ({ poolKey, address, port }: EndpointRow) => ({
-    pool: poolKey,
-    endpoint: formatAddress({ host: address, port }),
-  });
-  return new EndpointReadmission({
-    table,
-    rows,
-    timers,
-    random: Math.random,
-    check: tcpCheck,
-    probeTimeoutMs: 2_000,
-    probesMax: 64,
-    onEjected(endpoint, cause) {
-      log.warn({ ...told(endpoint), cause }, "endpoint ejected");
-      // Its host may have moved.
-      names.refresh(endpoint.host);
-    },
-    onProbeFailed(endpoint, problem) {
-      counters.probe_failures++;
-      log.debug({ ...told(endpoint), problem }, "probe failed");
-      names.refresh(endpoint.host);
-    },
-    onReadmitted(endpoint) {
-      counters.readmissions++;
-      log.info(told(endpoint), "endpoint readmitted");
-    },
   });
 }
 

@@ -8,6 +8,7 @@ async function open(given: Partial<StatusSource> = {}): Promise<string> {
   const server = await openStatusServer("127.0.0.1", 0, {
     notReadyBecause: () => null,
     status: async () => ({ node_id: "n" }),
+    endpoints: () => ({ endpoints: [] }),
     metrics: async () => [{ name: "penstock_x_total", type: "counter", help: "X.", value: 3 }],
     ...given,
   });
@@ -19,6 +20,7 @@ describe("openStatusServer", () => {
   it.each([
     { path: "/status", status: 200, type: "application/json; charset=utf-8", body: '{"node_id":"n"}' },
     { path: "/status?x=1", status: 200, type: "application/json; charset=utf-8", body: '{"node_id":"n"}' },
+    { path: "/endpoints", status: 200, type: "application/json; charset=utf-8", body: '{"endpoints":[]}' },
     { path: "/status/ready", status: 200, type: "application/json; charset=utf-8", body: '{"message":"ready"}' },
     { path: "/status/", status: 404, type: "application/json; charset=utf-8", body: '{"message":"Not found"}' },
     { path: "/", status: 404, type: "application/json; charset=utf-8", body: '{"message":"Not found"}' },
@@ -71,7 +73,12 @@ describe("openStatusServer", () => {
 
   it("rejects when the port is taken", async () => {
     const port = Number(new URL(await open()).port);
-    const source = { notReadyBecause: () => null, status: async () => ({}), metrics: async () => [] };
+    const source = {
+      notReadyBecause: () => null,
+      endpoints: () => ({}),
+      status: async () => ({}),
+      metrics: async () => [],
+    };
     await expect(openStatusServer("127.0.0.1", port, source)).rejects.toMatchObject({ code: "EADDRINUSE" });
   });
 });
