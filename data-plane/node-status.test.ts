@@ -3,6 +3,7 @@ import { type NodeStatusParts, nodeStatus } from "./node-status.ts";
 import { TrafficTotals } from "./status/traffic-totals.ts";
 import type { SyncState } from "./sync/sync-client.ts";
 import { nodeCounters } from "./telemetry/counters.ts";
+import { EndpointTable } from "./upstream/endpoint-table.ts";
 
 const connected: SyncState = {
   connection: "connected",
@@ -37,6 +38,13 @@ function statusOf(
     applier: { served: given.served === undefined ? served : given.served } as NodeStatusParts["applier"],
     readmission: { ejectedCount: 1 } as NodeStatusParts["readmission"],
     names: { page: () => ({ names: [] }), gauges: () => ({ names: 4 }) } as unknown as NodeStatusParts["names"],
+    health: {
+      pools: [],
+      proberCount: 6,
+      endpoints: { all: () => [], transitionCount: 2 },
+    } as unknown as NodeStatusParts["health"],
+    table: EndpointTable.create({ endpointRowsMax: 1, poolRowsMax: 1 }),
+    endpointsSeriesMax: 10,
     counters: { ...nodeCounters(), workers_lost: 3 },
     expiries: () => [],
     certificatesSeriesMax: 10,

@@ -1,6 +1,8 @@
 import { getHeapStatistics } from "node:v8";
 import type { NodeNames } from "./build-names.ts";
 import { expiryMetric } from "./certificate-expiries.ts";
+import type { HealthKeeper } from "./health-check/health-keeper.ts";
+import { endpointsPage, healthMetrics } from "./health-check/health-metrics.ts";
 import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import type { CertificateExpiry } from "./snapshot/compile-tls.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
@@ -10,6 +12,7 @@ import { trafficFamilies } from "./status/traffic-families.ts";
 import type { SyncState } from "./sync/sync-client.ts";
 import { isLevel, type NodeCounters } from "./telemetry/counters.ts";
 import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
+import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import type { WorkerGroup } from "./worker-group.ts";
 
 export interface NodeStatusParts {
@@ -21,11 +24,15 @@ export interface NodeStatusParts {
   readonly applier: SnapshotApplier;
   readonly readmission: EndpointReadmission;
   readonly names: NodeNames;
+  readonly health: HealthKeeper;
+  readonly table: EndpointTable;
   readonly counters: NodeCounters;
   /** Of all certificates that there are now. */
   readonly expiries: () => readonly CertificateExpiry[];
   /** How many of them have a metric of their own. */
   readonly certificatesSeriesMax: number;
+  /** How many endpoints, and upstreams, have. */
+  readonly endpointsSeriesMax: number;
   /** Attempts at targets that are under way, of all workers. */
   readonly attemptsUnderWay: () => number;
   /** Null until the node has begun to look for a control plane. */
@@ -64,6 +71,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
       };
     },
     names: () => parts.names.page(),
+    endpoints: () => endpointsPage(parts.health, parts.table),
     async metrics() {
       const held = applier.served?.publication ?? 0;
       const gauges = {
@@ -85,6 +93,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         ...Object.entries(gauges).map(([name, value]) => ourMetric(name, "gauge", value)),
         ...Object.entries(counted).map(([name, value]) => ourMetric(name, isLevel(name) ? "gauge" : "counter", value)),
         ...trafficFamilies(workers.traffic()),
+        ...healthMetrics(parts.health, parts.table, parts.endpointsSeriesMax),
         expiryMetric(parts.expiries(), parts.certificatesSeriesMax),
       ];
     },

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { buildHealth } from "./build-health.ts";
 import { buildNames } from "./build-names.ts";
-import { buildReadmission } from "./build-readmission.ts";
 import { buildWorkers } from "./build-workers.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
@@ -15,12 +15,13 @@ import { type NodeTls, openTls } from "./open-tls.ts";
 import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
+import { OwnPorts } from "./own-ports.ts";
 import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts";
 import { StartError } from "./start-error.ts";
 import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
-import { type SyncClient, startSyncClient } from "./sync/sync-client.ts";
+import { type HelloFacts, type SyncClient, startSyncClient } from "./sync/sync-client.ts";
 import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import { type NodeCounters, nodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
@@ -74,8 +75,9 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const tls = await openTls(options, folder.path);
   const accessLog = await openAccessLog(options, log, counters);
   const file = openSnapshotFile({ folder: join(folder.path, "snapshot") });
+  const ownPorts = new OwnPorts([options.proxyListen, options.proxyTlsListen, options.statusListen]);
   const traffic = await buildTraffic({
-    ...{ options, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file },
+    ...{ options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file },
   });
   let sync: SyncClient | null = null;
   let isDraining = false;
@@ -87,11 +89,14 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     ...traffic,
     counters,
     certificatesSeriesMax: options.metricsSeriesMax,
+    endpointsSeriesMax: options.metricsSeriesMax,
     syncState: () => sync?.state ?? null,
     isDraining: () => isDraining,
   });
   const statusServer = await openStatus(options.statusListen, status);
-  const statusAddresses = [formatAddress({ host: options.statusListen.host, port: statusServer.port })];
+  const statusAddress = { host: options.statusListen.host, port: statusServer.port };
+  const statusAddresses = [formatAddress(statusAddress)];
+  ownPorts.add(statusAddress);
   await restore(file, traffic.applier, log);
   await adviseOnMigration(log);
   const listening = listen(traffic.workers);
@@ -99,22 +104,19 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   else await listening;
   sync = startSyncClient({
     controlPlanes: options.controlPlanes,
-    hello: {
-      nodeId: folder.nodeId,
-      hostname: hostname(),
-      build: version,
-      capabilities: ["config.v1"],
-      labels: options.labels,
-      workerCount,
-    },
+    hello: helloOf(options, folder.nodeId, version, workerCount),
     holding: () => traffic.applier.served,
     apply: traffic.applier.apply,
+    observations: traffic.observations,
+    answerQuery: traffic.answerQuery,
     log,
     onApplied: (snapshot) => void keepSnapshot(file, snapshot, counters, log),
   });
   const port = await listening;
   const proxyAddresses = proxyHosts.map((host) => formatAddress({ host, port }));
   const proxyTlsAddresses = tlsHosts.map((host) => formatAddress({ host, port: traffic.workers.tlsPort! }));
+  for (const host of proxyHosts) ownPorts.add({ host, port });
+  for (const host of tlsHosts) ownPorts.add({ host, port: traffic.workers.tlsPort! });
   const addresses = { proxy: proxyAddresses, proxy_tls: proxyTlsAddresses, status: statusAddresses };
   log.info({ ...addresses, node_id: folder.nodeId }, "ready");
 
@@ -138,6 +140,11 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
       folder.close();
     },
   };
+}
+
+function helloOf({ labels }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
+  const capabilities = ["config.v1", "query.drained"];
+  return { nodeId, hostname: hostname(), build: version, capabilities, labels, workerCount };
 }
 
 async function keepSnapshot(
@@ -185,6 +192,7 @@ function openFolder(options: DataPlaneOptions) {
 
 interface TrafficInput {
   readonly options: DataPlaneOptions;
+  readonly ownPorts: OwnPorts;
   readonly log: Log;
   readonly counters: NodeCounters;
   readonly accessLog: AccessLogWriter | null;
@@ -198,7 +206,7 @@ interface TrafficInput {
 
 /** Everything between a snapshot and the workers that serve it. */
 async function buildTraffic(input: TrafficInput) {
-  const { options, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
+  const { options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
   const table = createTable(options, workerCount);
   const rows = new EndpointRows(table, ROWS_KEEP_MS);
   const nodeNames = await buildNames({ options, log, counters, onChange: (name) => endpoints.nameChanged(name) });
@@ -209,6 +217,7 @@ async function buildTraffic(input: TrafficInput) {
     timers,
     firstAnswersWaitMs: FIRST_ANSWERS_WAIT_MS,
     endpointsMax: options.endpointsMax,
+    onUse: (pools, sets) => node.health.update(pools, sets),
     onSets: (endpointSets) => workers.post({ type: "endpoints", endpointSets }),
     onOverflow: (pool) =>
       log.error({ pool, endpointsMax: options.endpointsMax }, "too many endpoints: the former ones stay"),
@@ -216,14 +225,9 @@ async function buildTraffic(input: TrafficInput) {
   });
   const load = NodeLoad.create(workerNumbers(workerCount));
   const endMemoryWatch = guardMemory(options, load, log);
-  const readmission = buildReadmission({
-    table,
-    rows,
-    names,
-    log,
-    counters,
-    timesOf: (key) => endpoints.outlierOf(key),
-  });
+  const upstreamCaPems = openUpstreamCa(options.upstreamCaFile);
+  const timesOf = (poolKey: string) => endpoints.outlierOf(poolKey);
+  const node = buildHealth({ table, rows, names, upstreamCaPems, timesOf, log, counters });
   const workers: WorkerGroup = await buildWorkers({
     options,
     log,
@@ -231,14 +235,14 @@ async function buildTraffic(input: TrafficInput) {
     proxyHosts,
     tlsPlace: options.proxyTlsListen === null ? null : { hosts: tlsHosts, port: options.proxyTlsListen.port },
     tls: tls?.settings ?? null,
-    upstreamCaPems: openUpstreamCa(options.upstreamCaFile),
+    upstreamCaPems,
     version,
     workerCount,
     table,
     load,
     accessLog,
-    onEndpoint: (found) => readmission.found(found),
-    healthFlipped: () => {},
+    onEndpoint: (found) => node.readmission.found(found),
+    healthFlipped: (row, flip, cause) => node.health.flippedByTraffic(row, flip, cause),
     currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
@@ -248,11 +252,12 @@ async function buildTraffic(input: TrafficInput) {
     endpoints,
     workers,
     certificates: new CertificateCheck(2 * options.certificatesMax),
-    onApplied({ publication, revision }) {
+    isOwnPort: ownPorts.has,
+    onApplied({ publication, revision }, notes) {
       counters.snapshots_applied++;
       expiryWatch.look();
       memory.applied();
-      log.info({ publication, revision }, "applied");
+      log.info({ publication, revision, ...(notes.length === 0 ? {} : { ignored: notes }) }, "applied");
     },
     onRefused({ publication }, refusal) {
       counters.snapshots_refused++;
@@ -270,17 +275,10 @@ async function buildTraffic(input: TrafficInput) {
   const expiryWatch = new ExpiryWatch({ expiries, nowUnixMs: Date.now, timers, log });
   const close = () => {
     endMemoryWatch();
-    for (const part of [expiryWatch, memory, readmission, endpoints, nodeNames]) part.close();
+    for (const part of [expiryWatch, memory, node, endpoints, nodeNames]) part.close();
   };
-  return {
-    workers,
-    applier,
-    readmission,
-    names: nodeNames,
-    expiries,
-    attemptsUnderWay: () => table.inFlightTotal(),
-    close,
-  };
+  const attemptsUnderWay = () => table.inFlightTotal();
+  return { workers, applier, table, ...node, names: nodeNames, expiries, attemptsUnderWay, close };
 }
 
 function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): EndpointTable {

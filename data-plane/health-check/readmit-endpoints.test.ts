@@ -15,7 +15,7 @@ function rig(probesMax = 10) {
   const rows = new EndpointRows(table, 1_000);
   const poolRow = rows.poolRow("p")!;
   const [a, b] = ["10.0.0.1", "10.0.0.2"].map(
-    (address) => rows.endpointRow({ poolKey: "p", host: "x", address, port: 80 })!,
+    (address) => rows.endpointRow({ targetId: "t", poolKey: "p", host: "x", address, port: 80 })!,
   );
   const probes: { address: string; answer: (problem: string | null) => void }[] = [];
   const events: string[] = [];

@@ -152,7 +152,14 @@ function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): EncodedConfi
 
 /** Without what only the resolving of names needs. */
 function toPoolConfig(plan: PoolPlan, poolRow: number): PoolConfig {
-  const { members: _, weightBasis: _basis, usesSrvName: _name, activeCheck: _check, overrides: _overrides, ...pool } = plan;
+  const {
+    members: _,
+    weightBasis: _basis,
+    usesSrvName: _name,
+    activeCheck: _check,
+    overrides: _overrides,
+    ...pool
+  } = plan;
   return { ...pool, poolRow };
 }
 

@@ -8,6 +8,7 @@ async function open(given: Partial<StatusSource> = {}): Promise<string> {
   const server = await openStatusServer("127.0.0.1", 0, {
     notReadyBecause: () => null,
     status: async () => ({ node_id: "n" }),
+    endpoints: () => ({ endpoints: [] }),
     metrics: async () => [{ name: "penstock_x_total", type: "counter", help: "X.", value: 3 }],
     names: () => ({ names: [] }),
     ...given,
@@ -20,6 +21,7 @@ describe("openStatusServer", () => {
   it.each([
     { path: "/status", status: 200, type: "application/json; charset=utf-8", body: '{"node_id":"n"}' },
     { path: "/status?x=1", status: 200, type: "application/json; charset=utf-8", body: '{"node_id":"n"}' },
+    { path: "/endpoints", status: 200, type: "application/json; charset=utf-8", body: '{"endpoints":[]}' },
     { path: "/status/ready", status: 200, type: "application/json; charset=utf-8", body: '{"message":"ready"}' },
     { path: "/names", status: 200, type: "application/json; charset=utf-8", body: '{"names":[]}' },
     { path: "/status/", status: 404, type: "application/json; charset=utf-8", body: '{"message":"Not found"}' },
@@ -76,6 +78,7 @@ describe("openStatusServer", () => {
     const source = {
       notReadyBecause: () => null,
       status: async () => ({}),
+      endpoints: () => ({}),
       metrics: async () => [],
       names: () => ({}),
     };

@@ -8,6 +8,8 @@ export interface StatusSource {
   notReadyBecause(): string | null;
   /** The body of /status. */
   status(): Promise<Readonly<Record<string, unknown>>>;
+  /** The body of /endpoints: what the node sees of each. */
+  endpoints(): Readonly<Record<string, unknown>>;
   metrics(): Promise<readonly Metric[]>;
   /** The body of /names. */
   names(): Readonly<Record<string, unknown>>;
@@ -19,7 +21,7 @@ export interface StatusServer {
 }
 
 /**
- * Opens the node's own page: /status, /status/ready, /names, /metrics. Read only, and open to whoever can connect.
+ * Opens the node's own page: /status, /status/ready, /endpoints, /names, /metrics. Read only, and open to whoever can connect.
  * Errors: rejects when it cannot listen.
  */
 export function openStatusServer(host: string, port: number, source: StatusSource): Promise<StatusServer> {
@@ -46,10 +48,12 @@ export function openStatusServer(host: string, port: number, source: StatusSourc
   });
 }
 
+const paths: ReadonlySet<string> = new Set(["/status", "/status/ready", "/endpoints", "/names", "/metrics"]);
+
 async function answer(request: IncomingMessage, response: ServerResponse, source: StatusSource): Promise<void> {
   request.resume();
   const path = (request.url ?? "/").split("?", 1)[0]!;
-  if (path !== "/status" && path !== "/status/ready" && path !== "/names" && path !== "/metrics") {
+  if (!paths.has(path)) {
     return sendJson(response, 404, { message: "Not found" });
   }
   if (request.method !== "GET" && request.method !== "HEAD") {
@@ -62,6 +66,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
   }
   if (path === "/names") return sendJson(response, 200, source.names());
   if (path === "/status") return sendJson(response, 200, await source.status());
+  if (path === "/endpoints") return sendJson(response, 200, source.endpoints());
   send(response, 200, "text/plain; version=0.0.4; charset=utf-8", metricsText(await source.metrics()));
 }
 

@@ -92,6 +92,54 @@ describe("startSyncClient", () => {
     expect(server.streams).toHaveLength(1);
   });
 
+  it("answers questions, each when it can", async () => {
+    const server = await startServer();
+    const answers = new Map<string, (answer: Uint8Array) => void>();
+    startClient([server.address], {
+      answerQuery(kind, body) {
+        const asked = Buffer.from(body).toString();
+        if (kind !== "known") return null;
+        if (asked === "bad") return Promise.reject(new Error("no question"));
+        return new Promise((resolve) => answers.set(asked, resolve));
+      },
+    });
+    await server.nextMessage("hello");
+    const ask = (id: bigint, kind: string, body: string) => {
+      server.send({ case: "query", value: { id, kind, body: Buffer.from(body) } });
+    };
+    ask(1n, "known", "slow");
+    ask(2n, "known", "bad");
+    ask(3n, "unknown", "");
+    expect(await server.nextMessage("queryResult")).toMatchObject({ id: 2n, problem: "no question" });
+    expect(await server.nextMessage("queryResult")).toMatchObject({
+      id: 3n,
+      problem: "this node answers no such query",
+    });
+    answers.get("slow")!(Buffer.from("done"));
+    const result = await server.nextMessage("queryResult");
+    expect({ ...result, body: Buffer.from(result.body).toString() }).toMatchObject({
+      id: 1n,
+      body: "done",
+      problem: "",
+    });
+  });
+
+  it("tells each stream what the node sees, from the beginning", async () => {
+    const server = await startServer();
+    const { clock, stateWhere } = startClient([server.address], {
+      observations: { takeAll: () => [{ address: "10.0.0.1:80", healthy: true }], takeChanged: () => [] },
+    });
+    for (let round = 0; round < 2; round++) {
+      await server.nextMessage("hello");
+      server.send({ case: "upToDate", value: { publication: 0n } });
+      const told = await server.nextMessage("observations");
+      expect(told).toMatchObject({ isStartOfAll: true, observations: [{ address: "10.0.0.1:80", healthy: true }] });
+      server.dropStreams();
+      await stateWhere(({ connection }) => connection === "waiting");
+      clock.advance(10_000);
+    }
+  });
+
   it("beats with what it serves", async () => {
     const server = await startServer();
     const { clock } = startClient([server.address]);

@@ -1,9 +1,11 @@
+import type { Query } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
 import type { ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
 import type { Log } from "../telemetry/log.ts";
 import { backoffMs, shuffled } from "./backoff.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Holding } from "./judge-offer.ts";
+import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
 import { type ControlMessage, type NodeMessage, SyncStream } from "./sync-stream.ts";
 
@@ -16,6 +18,10 @@ export interface SyncClientOptions extends Partial<SyncClientSettings> {
   /** Called for one snapshot at a time. */
   readonly apply: ApplySnapshot;
   readonly log: Log;
+  /** What the control plane is told of endpoints. Default: nothing. */
+  readonly observations?: ObservationSource;
+  /** The answer to a question about the live node; null for a kind of question that it does not know. */
+  readonly answerQuery?: (kind: string, body: Uint8Array) => Promise<Uint8Array> | null;
   readonly onState?: (state: SyncState) => void;
   /** A snapshot was applied and acked: the moment to keep it on disk. */
   readonly onApplied?: (snapshot: ReceivedSnapshot) => void;
@@ -65,6 +71,8 @@ const DEFAULTS: SyncClientSettings = {
   bodyMaxBytes: 512 * 1024 * 1024,
 };
 
+/** Questions that are being answered at once. */
+const QUERIES_MAX = 256;
 /** Room for all that is in a message besides bodies. */
 const MESSAGE_FRAME_BYTES = 1024 * 1024;
 
@@ -99,6 +107,8 @@ class ReconnectingClient implements SyncClient {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #inbox: SnapshotInbox;
+  readonly #reports: ObservationReports | null;
+  #queryCount = 0;
   #state: SyncState;
   #stream: SyncStream | null = null;
   #openedAtMs: number | null = null;
@@ -114,6 +124,8 @@ class ReconnectingClient implements SyncClient {
     this.#settings = { ...DEFAULTS, ...options };
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
+    this.#reports =
+      options.observations === undefined ? null : new ObservationReports(options.observations, this.#clock);
     this.#state = {
       connection: "connecting",
       controlPlane: null,
@@ -146,6 +158,7 @@ class ReconnectingClient implements SyncClient {
   close(): void {
     if (this.#state.connection === "closed") return;
     this.#stopTimer();
+    this.#reports?.stop();
     this.#inbox.close();
     this.#setState({ connection: "closed", problem: null });
     this.#stream?.close();
@@ -184,10 +197,12 @@ class ReconnectingClient implements SyncClient {
     this.#options.log.info({ controlPlane: address }, "connected to the control plane");
     this.#setState({ connection: "connected", problem: null });
     this.#scheduleHeartbeat();
+    if (this.#stream !== null) this.#reports?.start(this.#stream);
   }
 
   #ended(address: string, reason: string): void {
     this.#stopTimer();
+    this.#reports?.stop();
     this.#stream = null;
     this.#inbox.streamEnded();
     if (this.#state.connection === "closed") return;
@@ -214,12 +229,29 @@ class ReconnectingClient implements SyncClient {
     if (message.case === "snapshotBegin") this.#offered(Number(message.value.publication));
     if (message.case === "upToDate") this.#offered(Number(message.value.publication));
     if (message.case === "heartbeat") this.#compare(Number(message.value.publication), message.value.stateHash);
-    if (message.case === "query") {
-      const { id } = message.value;
-      this.#send({ case: "queryResult", value: { id, problem: "this node answers no such query" } });
-    }
+    if (message.case === "query") void this.#answer(message.value);
     // Whatever else there is belongs to a later version of the protocol, and is none of this node's business.
     this.#inbox.receive(message);
+  }
+
+  /** On the stream that it came on, if there still is that one. */
+  async #answer({ id, kind, body }: Query): Promise<void> {
+    const stream = this.#stream;
+    const problem = (text: string) => stream?.send({ case: "queryResult", value: { id, problem: text } });
+    if (this.#queryCount >= QUERIES_MAX) {
+      problem("this node is answering too many queries");
+      return;
+    }
+    this.#queryCount++;
+    try {
+      const answer = await this.#options.answerQuery?.(kind, body);
+      if (answer == null) problem("this node answers no such query");
+      else stream?.send({ case: "queryResult", value: { id, body: answer } });
+    } catch (error) {
+      problem(error instanceof Error ? error.message : String(error));
+    } finally {
+      this.#queryCount--;
+    }
   }
 
   #offered(publication: number): void {

@@ -14,6 +14,9 @@ export interface NodeCounters {
   snapshots_withdrawn: number;
   readmissions: number;
   probe_failures: number;
+  /** Probes of health checks that ended with a word on their endpoint. */
+  health_probes: number;
+  health_probe_failures: number;
   /** Lookups that brought no address. */
   name_problems: number;
   /** Times that a name came to stand for other endpoints. */
@@ -38,6 +41,8 @@ export function nodeCounters(): NodeCounters {
     snapshots_withdrawn: 0,
     readmissions: 0,
     probe_failures: 0,
+    health_probes: 0,
+    health_probe_failures: 0,
     name_problems: 0,
     name_changes: 0,
     dns_queries: 0,

@@ -17,6 +17,8 @@ export interface EndpointResolverOptions {
   readonly firstAnswersWaitMs: number;
   /** Endpoints of all pools together. */
   readonly endpointsMax: number;
+  /** These are in use from now on; called before workers are told. */
+  readonly onUse?: (pools: readonly PoolPlan[], sets: ReadonlyMap<string, EndpointSet>) => void;
   /** Names resolve differently: what the workers are to be sent. */
   readonly onSets: (sets: readonly EndpointSet[]) => void;
   /** Names resolve to more than the node takes; the pool keeps the endpoints that it had. */
@@ -86,6 +88,7 @@ export class EndpointResolver {
     for (const set of sets) this.#sets.set(set.poolKey, set);
     this.#options.names.keep(hostsOf(pools));
     this.#noteSent();
+    this.#options.onUse?.(pools, this.#sets);
     return { poolRows, sets };
   }
 
@@ -130,8 +133,9 @@ export class EndpointResolver {
     }
     this.#changedNames.clear();
     if (changed.length === 0) return;
-    this.#options.onSets(changed);
     this.#noteSent();
+    this.#options.onUse?.(this.#pools, this.#sets);
+    this.#options.onSets(changed);
   }
 
   /** Null when the table has no row left. */
@@ -143,7 +147,8 @@ export class EndpointResolver {
         const { address, serviceTarget, port = null } = named[i]!;
         const name = pool.usesSrvName ? serviceTarget : null;
         const place = { address, port: port ?? member.port };
-        const row = this.#options.rows.endpointRow({ poolKey: pool.key, host: member.host, name, ...place });
+        const { targetId, host } = member;
+        const row = this.#options.rows.endpointRow({ targetId, poolKey: pool.key, host, name, ...place });
         if (row === null) return null;
         const hostHeader = hostHeaderFor(name ?? member.host, place.port, member.impliedPort);
         const twin = weighed.get(row);

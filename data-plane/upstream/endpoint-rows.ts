@@ -1,7 +1,10 @@
+import type { EndpointFlag } from "../balance/endpoint-state.ts";
 import type { EndpointTable } from "./endpoint-table.ts";
 
 /** What makes an endpoint the same one as before, so that it keeps its row and with it what is known of it. */
 export interface EndpointIdentity {
+  /** Which target it belongs to now; says nothing of whether it is the same endpoint. "" for none. */
+  readonly targetId: string;
   readonly poolKey: string;
   /** As configured. One address may serve several hosts; each is an endpoint of its own. */
   readonly host: string;
@@ -53,7 +56,11 @@ export class EndpointRows {
   endpointRow(endpoint: EndpointIdentity): number | null {
     const key = `${endpoint.poolKey} ${endpoint.host} ${endpoint.name ?? ""} ${endpoint.address} ${endpoint.port}`;
     const taken = this.#endpoints.get(key);
-    if (taken !== undefined) return taken.value.row;
+    if (taken !== undefined) {
+      // A target that was deleted and made anew.
+      (taken.value as { targetId: string }).targetId = endpoint.targetId;
+      return taken.value.row;
+    }
     const row = this.#table.allocateEndpointRow();
     if (row === null) return null;
     const value = { ...endpoint, row, poolRow: this.#pools.get(endpoint.poolKey)!.value };
@@ -71,8 +78,22 @@ export class EndpointRows {
 
   /** The rows in use whose endpoints workers have taken out. */
   ejectedRows(): number[] {
-    const isEjected = (row: number) => this.endpointAt(row) !== null && this.#table.has(row, "ejected");
-    return [...this.#endpointByRow.keys()].filter(isEjected);
+    return this.flaggedRows("ejected");
+  }
+
+  /** The rows in use with this flag. */
+  flaggedRows(flag: EndpointFlag): number[] {
+    const isFlagged = (row: number) => this.endpointAt(row) !== null && this.#table.has(row, flag);
+    return [...this.#endpointByRow.keys()].filter(isFlagged);
+  }
+
+  /** The rows of a target's endpoints, also those that the newest message no longer names. */
+  rowsOf(poolKey: string, host: string, port: number): number[] {
+    const rows: number[] = [];
+    for (const { value } of this.#endpoints.values()) {
+      if (value.poolKey === poolKey && value.host === host && value.port === port) rows.push(value.row);
+    }
+    return rows;
   }
 
   /** The message with this sequence number names these rows; all others are to go. */

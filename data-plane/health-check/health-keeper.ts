@@ -1,0 +1,243 @@
+import { bringsBack } from "../config/health-check-config.ts";
+import type { EndpointSet } from "../config/worker-config.ts";
+import type { HealthFlip } from "../health/check-counts.ts";
+import type { EndpointRow, EndpointRows } from "../upstream/endpoint-rows.ts";
+import type { EndpointTable } from "../upstream/endpoint-table.ts";
+import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
+import type { Timers } from "../upstream/timers.ts";
+import { ActiveChecks, type CheckedEndpoint } from "./active-checks.ts";
+import { EndpointHealth, type HealthView, type SeenEndpoint } from "./endpoint-health.ts";
+import { clearChecks, HealthOverrides, type OverriddenPool } from "./health-overrides.ts";
+import type { SendProbe } from "./send-probe.ts";
+
+export interface HealthKeeperOptions {
+  readonly table: EndpointTable;
+  readonly rows: EndpointRows;
+  readonly timers: Timers;
+  readonly nowUnixMs: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly send: SendProbe;
+  /** Probes under way at once, of all pools. */
+  readonly probesMax: number;
+  /** How a target's name was resolved, or why it was not. */
+  readonly dnsOf: (host: string) => string;
+  readonly onProbed: (isSuccess: boolean) => void;
+  readonly onTransition: (view: HealthView) => void;
+  /** Health checks took an endpoint out and cannot bring it back: it needs a trial; `recovered` follows if it passes. */
+  readonly onPassiveUnhealthy: (endpointRow: number) => void;
+  /** A person said that the endpoint is healthy. */
+  readonly onForgiven: (endpointRow: number) => void;
+}
+
+/** Time between looks for what workers did without living to say so. */
+const reconcileIntervalMs = 5_000;
+
+/** A pool as it is served. */
+interface ServedPool {
+  readonly plan: PoolPlan;
+  readonly endpoints: readonly EndpointRow[];
+  readonly set: EndpointSet;
+}
+
+/**
+ * The main thread's part of health: probes, what people decided, and why each endpoint is in or out. All that is known
+ * outlives changes of the configuration; an endpoint that goes and comes back within minutes is known as it was.
+ */
+export class HealthKeeper {
+  readonly endpoints: EndpointHealth;
+  readonly #options: HealthKeeperOptions;
+  readonly #checks: ActiveChecks;
+  readonly #overrides: HealthOverrides;
+  readonly #pools = new Map<string, ServedPool>();
+  #cancelReconcile = () => {};
+
+  constructor(options: HealthKeeperOptions) {
+    const { table, timers, nowUnixMs, onForgiven } = options;
+    this.#options = options;
+    this.endpoints = new EndpointHealth(options);
+    this.#checks = new ActiveChecks({
+      ...options,
+      onProbed: (endpoint, isSuccess) => {
+        options.onProbed(isSuccess);
+        this.endpoints.probed(endpoint, isSuccess);
+      },
+      onFlip: (endpoint, flip, reason) => this.#flipped(endpoint, flip, "active", reason),
+    });
+    this.#overrides = new HealthOverrides({
+      table,
+      timers,
+      nowUnixMs,
+      onDecided: (endpoint, reason) => this.endpoints.told(endpoint, "manual", reason),
+      onForgiven: (endpoint) => {
+        this.#checks.flipped(endpoint.row);
+        onForgiven(endpoint.row);
+      },
+    });
+    this.#reconcileLater();
+  }
+
+  /** Addresses with their checks, each of which is one prober. */
+  get proberCount(): number {
+    return this.#checks.proberCount;
+  }
+
+  /** The pools in use. */
+  get pools(): readonly { readonly plan: PoolPlan; readonly set: EndpointSet }[] {
+    return [...this.#pools.values()];
+  }
+
+  /** These pools and endpoints are in use from now on: before workers are told, so that none is served unjudged. */
+  update(plans: readonly PoolPlan[], sets: ReadonlyMap<string, EndpointSet>): void {
+    const { rows } = this.#options;
+    this.#pools.clear();
+    const checked: CheckedEndpoint[] = [];
+    const overridden: OverriddenPool[] = [];
+    const seen: SeenEndpoint[] = [];
+    const strangers = new Set<EndpointRow>();
+    for (const plan of plans) {
+      const set = sets.get(plan.key);
+      if (!plan.isUpstream || set === undefined) continue;
+      const endpoints = set.endpoints.flatMap(({ row }) => rows.endpointAt(row) ?? []);
+      this.#pools.set(plan.key, { plan, endpoints, set });
+      for (const endpoint of endpoints) {
+        if (!this.endpoints.has(endpoint)) strangers.add(endpoint);
+        if (plan.activeCheck !== null) checked.push({ endpoint, check: plan.activeCheck });
+      }
+      overridden.push({ endpoints, overrides: plan.overrides });
+      this.#seeIn(plan, set, endpoints, seen);
+    }
+    this.endpoints.update(seen);
+    for (const pool of this.#pools.values()) this.#judgeAnew(pool, strangers);
+    this.#checks.update(checked);
+    this.#overrides.update(overridden);
+  }
+
+  /** A worker's passive checks put an endpoint in or out. */
+  flippedByTraffic(row: number, flip: HealthFlip, cause: string): void {
+    const endpoint = this.#options.rows.endpointAt(row);
+    if (endpoint === null) return;
+    this.#checks.flipped(row);
+    const reason =
+      flip === "unhealthy" ? `requests sent there came to nothing: ${cause}` : "requests are answered again";
+    this.#flipped(endpoint, flip, "passive", reason);
+  }
+
+  /** What it did to traffic took the endpoint out. */
+  ejected(endpoint: EndpointRow, cause: string): void {
+    this.endpoints.told(endpoint, "outlier", `requests sent there came to nothing: ${cause}`);
+  }
+
+  /** An endpoint that was out has been tried, and answers. */
+  readmitted(endpoint: EndpointRow): void {
+    this.endpoints.told(endpoint, "outlier", "it answers again");
+    const check = this.#pools.get(endpoint.poolKey)?.plan.activeCheck ?? null;
+    if (!bringsBack(check)) this.recovered(endpoint.row);
+  }
+
+  /** An endpoint that health checks took out has passed a trial. */
+  recovered(row: number): void {
+    const endpoint = this.#options.rows.endpointAt(row);
+    if (endpoint === null || !clearChecks(this.#options.table, endpoint)) return;
+    this.#checks.flipped(row);
+    this.endpoints.told(endpoint, "passive", "a trial went well");
+  }
+
+  close(): void {
+    this.#cancelReconcile();
+    this.#checks.close();
+    this.#overrides.close();
+  }
+
+  #flipped(endpoint: EndpointRow, flip: HealthFlip, source: "active" | "passive", reason: string): void {
+    this.endpoints.told(endpoint, source, reason);
+    if (flip === "unhealthy") this.#seekWayBack(endpoint);
+  }
+
+  #seekWayBack({ row, poolKey }: EndpointRow): void {
+    const check = this.#pools.get(poolKey)?.plan.activeCheck ?? null;
+    if (!bringsBack(check)) this.#options.onPassiveUnhealthy(row);
+  }
+
+  /** What the configuration's change means for endpoints that are out, and for those that are new. */
+  #judgeAnew({ plan, endpoints }: ServedPool, strangers: ReadonlySet<EndpointRow>): void {
+    const { table } = this.#options;
+    for (const endpoint of endpoints) {
+      const { poolRow, row } = endpoint;
+      if (strangers.has(endpoint) && plan.activeCheck?.startsOut === true) {
+        table.setFlag(poolRow, row, "unhealthy", true);
+        this.endpoints.told(endpoint, "active", "no probe has succeeded yet");
+      }
+      if (!table.has(row, "unhealthy")) continue;
+      if (plan.activeCheck !== null || plan.passive !== null) {
+        this.#seekWayBack(endpoint);
+      } else if (clearChecks(table, endpoint)) {
+        this.endpoints.told(endpoint, "active", "no health check is configured any more");
+      }
+    }
+  }
+
+  /** Appends what is to be told of a pool: its endpoints, and its targets without any. */
+  #seeIn(plan: PoolPlan, set: EndpointSet, endpoints: readonly EndpointRow[], seen: SeenEndpoint[]): void {
+    const weights = new Map(set.endpoints.map(({ row, weight }) => [row, weight]));
+    const members = new Map(plan.members.map((member) => [member.targetId, member]));
+    const upstream = {
+      upstreamId: plan.key.slice("upstream:".length),
+      upstreamName: plan.name,
+      isChecked: isChecked(plan),
+    };
+    const factsOf = ({ targetId, host, port }: PoolMember) => ({
+      ...upstream,
+      targetId,
+      target: placeText(host, port),
+      dns: this.#options.dnsOf(host),
+    });
+    const resolved = new Set<string>();
+    for (const endpoint of endpoints) {
+      const member = members.get(endpoint.targetId);
+      if (member === undefined) continue;
+      resolved.add(endpoint.targetId);
+      const { address, port, row } = endpoint;
+      const facts = { ...factsOf(member), address: placeText(address, port), weight: weights.get(row) ?? 0 };
+      seen.push({ endpoint, facts });
+    }
+    for (const member of plan.members) {
+      if (resolved.has(member.targetId)) continue;
+      seen.push({ endpoint: null, facts: { ...factsOf(member), address: "", weight: member.weight } });
+    }
+  }
+
+  #reconcileLater(): void {
+    this.#cancelReconcile = this.#options.timers.after(reconcileIntervalMs, () => {
+      this.#reconcile();
+      this.#reconcileLater();
+    });
+  }
+
+  /** A worker may die between taking an endpoint out and saying so. */
+  #reconcile(): void {
+    const { table } = this.#options;
+    for (const endpoint of this.endpoints.untold()) {
+      const isByChecks = table.has(endpoint.row, "unhealthy");
+      this.#checks.flipped(endpoint.row);
+      this.endpoints.told(
+        endpoint,
+        isByChecks ? "passive" : "outlier",
+        "found so: a worker ended before it could say why",
+      );
+      if (isByChecks) this.#seekWayBack(endpoint);
+    }
+  }
+}
+
+/** By Kong's rules; what is on by default is no check. */
+function isChecked({ activeCheck, passive }: PoolPlan): boolean {
+  if (activeCheck !== null) return true;
+  if (passive === null) return false;
+  const { httpFailures, tcpFailures, timeouts } = passive.thresholds;
+  return httpFailures + tcpFailures + timeouts > 0;
+}
+
+function placeText(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
