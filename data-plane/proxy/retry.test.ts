@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { UpstreamLoss } from "../upstream/http1-client.ts";
 import { proxyError } from "./proxy-error.ts";
-import { errorOfLoss, isConnectFailure, type LostAttempt, nextStep } from "./retry.ts";
+import { errorOfLoss, isConnectFailure, isReset, type LostAttempt, nextStep } from "./retry.ts";
 
 const lost: LostAttempt = {
   loss: "closed",
@@ -56,6 +56,21 @@ describe("nextStep", () => {
         if (!isConnectFailure(loss)) expect(step).toBe("give_up");
       }),
     );
+  });
+});
+
+describe("isReset", () => {
+  it.each([
+    ["a fresh connection that is closed", {}, true],
+    ["a kept one, for a request that can be sent once more", { isReused: true }, false],
+    ["a kept one, for a request that cannot", { isReused: true, mayRepeat: false }, true],
+    ["a kept one in the midst of an answer", { isReused: true, hasAnswerBytes: true }, true],
+    ["a time-out", { loss: "timeout", isReused: true }, true],
+    ["what is no answer", { loss: "bad_response", isReused: true }, true],
+    ["what we gave up ourselves", { loss: "stalled" }, false],
+    ["a refused connection, which is worse", { loss: "refused" }, false],
+  ] as const)("%s: %#", (_, facts, want) => {
+    expect(isReset({ ...lost, ...facts })).toBe(want);
   });
 });
 

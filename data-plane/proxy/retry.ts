@@ -80,8 +80,12 @@ export function isConnectFailure(loss: UpstreamLoss): boolean {
   return connectFailures.has(loss);
 }
 
-/** Whether an established connection was lost in a way that speaks against the endpoint. */
-export function isReset({ loss, isReused, hasAnswerBytes }: LostAttempt): boolean {
+/**
+ * Whether an established connection was lost in a way that speaks against the endpoint. One that was kept may have been
+ * closed for its age, just then: where the request can be sent once more, the fresh connection will tell; where it
+ * cannot, it may be the next of many that are lost, and counts.
+ */
+export function isReset({ loss, isReused, hasAnswerBytes, mayRepeat }: LostAttempt): boolean {
   if (loss === "timeout" || loss === "bad_response") return true;
-  return loss === "closed" && (!isReused || hasAnswerBytes);
+  return loss === "closed" && (!isReused || hasAnswerBytes || !mayRepeat);
 }
