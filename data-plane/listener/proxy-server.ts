@@ -95,6 +95,7 @@ export class ProxyServer {
       version: options.version,
       trustedProxies: options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null,
       checksServerNames: options.tls?.checksServerNames ?? true,
+      slowTakerCutAt: Number.NEGATIVE_INFINITY,
       isDraining: false,
       head: new RequestHead(limits),
       onEjected: options.onEjected,
