@@ -19,7 +19,7 @@ import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
 import { UpstreamPool, type UpstreamPoolOptions } from "../upstream/upstream-pool.ts";
 import { isShortage, restAfterShortage } from "./accept-shortage.ts";
 import { type AcceptMode, probeAcceptMode } from "./accepted-socket.ts";
-import { ClientConnections } from "./client-connections.ts";
+import { ClientConnections, type GiveConnection } from "./client-connections.ts";
 import { Listener } from "./listener.ts";
 import { NodeLoad } from "./node-load.ts";
 
@@ -264,6 +264,11 @@ export class ProxyServer {
     this.engine.isDraining = true;
     await this.#connections.emptied(timeoutMs);
     await this.close();
+  }
+
+  /** Gives away every connection of which nothing was read. */
+  giveUnread(give: GiveConnection): void {
+    this.#connections.giveUnread(give);
   }
 
   /** Ends every connection within this turn of the event loop, whatever is under way on it. */
