@@ -82,8 +82,11 @@ describe("row 21: a worker that", () => {
 });
 
 describe("a worker that throws", () => {
-  it("leaves what waits at its listening socket to the spare", async () => {
-    const { group, port, events, until: untilEvent } = await rig({ acceptIn: "worker" });
+  it.each([
+    { acceptIn: "worker", what: "waits at its listening socket" },
+    { acceptIn: "main", what: "was dealt to it and not taken" },
+  ] as const)("leaves what $what to the spare", async ({ acceptIn }) => {
+    const { group, port, events, until: untilEvent } = await rig({ acceptIn });
     const { release } = await stall(0);
     // The kernel deals them to both workers; those of the one that stands still are accepted by nobody.
     const clients = Array.from({ length: 60 }, () => new RawClient(port));
@@ -98,6 +101,22 @@ describe("a worker that throws", () => {
     await untilEvent(/^exited 0/);
     await until(() => group.servingCount === 2);
     expect(events.filter((event) => event.startsWith("lost"))).toHaveLength(1);
+  });
+
+  it.each(["worker", "main"] as const)("gives away what has asked nothing yet, accepting in %s", async (acceptIn) => {
+    const { group, port, until: untilEvent } = await rig({ acceptIn });
+    const clients = Array.from({ length: 40 }, () => new RawClient(port));
+    while ((await group.counters())["connections_accepted"] !== clients.length);
+    const [asked, ...others] = clients;
+    await asked!.send(get("/")).answer();
+    cause(0, "throws");
+    await untilEvent(/^exited 0/);
+    const answers = others.map(async (client) => {
+      const answer = client.send(get("/", "Connection: close\r\n")).answer();
+      return await answer.then(({ head }) => head.slice(0, 15), String);
+    });
+    expect((await Promise.all(answers)).filter((answer) => answer !== "HTTP/1.1 200 OK")).toEqual([]);
+    asked!.close();
   });
 });
 

@@ -56,6 +56,8 @@ export type ToWorker =
   | { readonly type: "connection"; readonly socket: Socket; readonly localPort: number; readonly isTls: boolean }
   /** Send your listening servers ("handed-over"), finish what is under way within `timeoutMs`; then "drained". */
   | { readonly type: "hand-over"; readonly timeoutMs: number }
+  /** To a worker that has failed: no connection comes any more. */
+  | { readonly type: "no-more" }
   /** Answers say from now on that their connection ends. */
   | { readonly type: "wind-down" }
   /** Stop keeping connections; close the listener when no connection came for 1 s, or half of `timeoutMs` is over; then "drained". */
@@ -105,6 +107,8 @@ export type FromWorker =
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   /** The listening servers come with this message; with none when the main thread listens. */
   | { readonly type: "handed-over"; readonly servers: ListeningServers }
+  /** A connection of which nothing was read, from a worker that ends; also after "failed". */
+  | { readonly type: "left"; readonly socket: Socket; readonly localPort: number; readonly isTls: boolean }
   /** A bug outside of any connection ends the worker; the listening servers come with this, for whoever takes its place. */
   | { readonly type: "failed"; readonly cause: string; readonly servers: ListeningServers }
   | { readonly type: "drained" };

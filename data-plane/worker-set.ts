@@ -53,7 +53,8 @@ export class WorkerSet {
         entry,
         resourceLimits,
         onMessage: (from, message) => {
-          onMessage(from, message);
+          if (message.type === "left") this.#passOn(from, message);
+          else onMessage(from, message);
           this.#changed();
         },
         onLost: (lost, cause) => this.#lost(lost, cause),
@@ -77,6 +78,18 @@ export class WorkerSet {
     if (thread.report !== null) this.#formerTraffic.keep(thread.report.traffic);
     this.#options.onLost(thread, cause);
     this.#changed();
+  }
+
+  /** Gives a connection to whoever takes the place of the worker that it was with, or to any other one. */
+  #passOn(from: WorkerThread, { socket, localPort, isTls }: Extract<FromWorker, { readonly type: "left" }>): void {
+    const heirs = this.all().filter((each) => each !== from && each.hasApplied && each.role !== "leaving");
+    const heir = heirs.find(({ role }) => role === "spare") ?? heirs[0];
+    try {
+      if (heir === undefined) socket.destroy();
+      else heir.post({ type: "connection", socket, localPort, isTls }, [socket]);
+    } catch {
+      socket.destroy();
+    }
   }
 
   post(message: ToWorker): void {

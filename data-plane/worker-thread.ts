@@ -168,7 +168,7 @@ export class WorkerThread {
       // What it hands over in its last moment is closed: the group does not know it any more.
       if (message.type === "handed-over" || message.type === "failed") {
         for (const server of [...message.servers.plain, ...message.servers.tls]) server.close();
-      }
+      } else if (message.type === "left") this.#options.onMessage(this, message);
       return;
     }
     this.#hasStarted = true;
@@ -188,7 +188,9 @@ export class WorkerThread {
     if (message.type === "drained") this.isDrained = true;
     this.#options.onMessage(this, message);
     // Its exit follows; nobody is to wait for that.
-    if (message.type === "failed") this.#lose(message.cause);
+    if (message.type !== "failed") return;
+    this.post({ type: "no-more" });
+    this.#lose(message.cause);
   }
 
   #lose(cause: string): void {

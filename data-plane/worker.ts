@@ -1,5 +1,6 @@
+import type { Socket } from "node:net";
 import { getHeapStatistics } from "node:v8";
-import { parentPort, type Transferable, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, type Transferable, workerData } from "node:worker_threads";
 import { decodeConfig } from "./config/encoded-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
@@ -25,6 +26,9 @@ function tellCounters({ engine }: ProxyServer, id: number): void {
 function tellLines(lines: Uint8Array<ArrayBuffer>, lineCount: number): void {
   main.postMessage({ type: "access-log", lines, lineCount } satisfies FromWorker, [lines.buffer]);
 }
+
+/** Milliseconds that a worker which has failed waits for the main thread to hear of it. */
+const noMoreWaitsMax = 200;
 
 /** One line per defect, and no more than a few a second: a defect in the path of every request must not flood. */
 let defectsLeft = 10;
@@ -83,13 +87,38 @@ function fail(server: ProxyServer, error: unknown): never {
   const cause = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const servers = server.release();
   const handles = [...servers.plain, ...servers.tls];
+  server.giveUnread(giveBack);
   try {
     main.postMessage({ type: "failed", cause, servers } satisfies FromWorker, handles as unknown as Transferable[]);
   } catch {
     tell({ type: "failed", cause, servers: { plain: [], tls: [] } });
   }
   server.cut();
+  giveBackUntaken();
   process.exit(1);
+}
+
+/** A connection that this thread knows nothing of yet is as good as new. */
+function giveBack(socket: Socket, localPort: number, isTls: boolean): void {
+  try {
+    const message: FromWorker = { type: "left", socket, localPort, isTls };
+    main.postMessage(message, [socket] as unknown as Transferable[]);
+  } catch {
+    socket.destroy();
+  }
+}
+
+/** What the main thread has dealt to this one until it hears of its end would be closed with this thread. */
+function giveBackUntaken(): void {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (let waits = 0; waits < noMoreWaitsMax; ) {
+    const message = receiveMessageOnPort(main)?.message as ToWorker | undefined;
+    if (message?.type === "no-more") return;
+    if (message?.type === "connection") giveBack(message.socket, message.localPort, message.isTls);
+    if (message !== undefined) continue;
+    waits++;
+    Atomics.wait(clock, 0, 0, 1);
+  }
 }
 
 function leave(server: ProxyServer): void {
@@ -136,6 +165,9 @@ async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
       return;
     case "hand-over":
       return await handOver(server, message.timeoutMs);
+    // Only whoever has failed gets it, and takes it in by itself.
+    case "no-more":
+      return;
     case "wind-down":
       server.engine.isDraining = true;
       return;

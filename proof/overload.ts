@@ -2,8 +2,10 @@
  * Row 25: a node that is asked for three times what it can do. Its requests cost it much (300 regular expressions
  * each), so that three times as much can be sent by one process beside it. Good answers within the clients' patience
  * must stay at 80 % of the peak, and status and metrics must answer meanwhile. The peak is the better of the one before
- * and the one afterwards. Needs two cores, and nobody else on them: how much others took is one of the figures.
+ * and the one afterwards. Needs two cores, one for the data plane and one for the clients, and nobody else on
+ * them: how much others took is one of the figures.
  */
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,12 +16,16 @@ import type { Figure } from "./prove.ts";
 
 const regexCount = 300;
 const peakConnections = 64;
-/** So many that there is an idle one for each request that is due. */
-const crowdConnections = 6_000;
+/**
+ * So many that there is an idle one for each request that is due: who was refused is not read for a second, and so each
+ * sends one a second. Fewer than a node takes of one address (--connections-per-address-max).
+ */
+const crowdConnections = 8_000;
 const warmupSeconds = 5;
 const seconds = 15;
 /** What a client waits for an answer. */
 const patienceMs = 3_000;
+const sendEveryMs = 10;
 const request = "GET /costly/item HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /** A connection that asks again when it was answered, and is replaced when it is closed or too slow. */
@@ -96,6 +102,10 @@ interface Outcome {
   readonly goodP99Ms: number;
   /** Share of a core that this process, the clients and the target, has used: near 1 it is what is measured. */
   readonly coreShare: number;
+  /** How late the clients' timer was at most: what they measure is late by that, too. */
+  readonly clientLagMs: number;
+  /** Share of the data plane's core that it has used: below 1 it was not asked for enough, or kept from it. */
+  readonly dataPlaneShare: number;
   /** Cores that neither this process nor the data plane has used, but somebody has. 0 where there is no /proc. */
   readonly otherCores: number;
 }
@@ -117,6 +127,18 @@ function coresUsed(dataPlanePid: number): CoresUsed {
   const own = readFileSync(`/proc/${dataPlanePid}/stat`, "latin1").split(") ")[1]!.split(" ");
   const machine = (all.reduce((sum, ticks) => sum + ticks, 0) - idle) / 100;
   return { here, dataPlane: (Number(own[11]) + Number(own[12])) / 100, machine };
+}
+
+/** The data plane on the first core, the clients and their target on the second: neither is to starve the other. */
+function pin(dataPlanePid: number): void {
+  const pinTo = (core: number, pid: number) =>
+    execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", String(core), String(pid)], { stdio: "ignore" });
+  try {
+    pinTo(0, dataPlanePid);
+    pinTo(1, process.pid);
+  } catch {
+    // No second core, or no taskset: the figures say how much the clients and others took.
+  }
 }
 
 /** Good answers per second over the time measured. @param rate requests per second; null = as fast as they are answered */
@@ -148,15 +170,20 @@ async function load(planes: ProofPlanes, connectionCount: number, rate: number |
   let dueCount = 0;
   if (rate === null) for (const client of clients) send(client);
   else idle.push(...clients);
+  let clientLagMs = 0;
+  let turnedAtMs = startedAtMs;
   const sending = setInterval(() => {
     const nowMs = performance.now();
+    clientLagMs = Math.max(clientLagMs, nowMs - turnedAtMs - sendEveryMs);
+    turnedAtMs = nowMs;
     const due = rate === null ? 0 : Math.floor(((nowMs - startedAtMs) / 1_000) * rate);
     // A request that finds no connection is one that its client would have had to queue: it is not sent later.
     for (; dueCount < due; dueCount++) send(idle.shift());
     for (const client of clients) if (client.isBusy && nowMs - client.sentAtMs > patienceMs) client.giveUp();
-  }, 10);
+  }, sendEveryMs);
   await sleep(warmupSeconds * 1_000);
   const [goodBefore, sentBefore, shedBefore, gaveUpBefore] = [good, sentCount, shedCount, gaveUpCount];
+  clientLagMs = 0;
   const coresBefore = coresUsed(planes.dataPlanePid);
   const measuredFromMs = performance.now();
   await sleep(seconds * 1_000);
@@ -172,6 +199,8 @@ async function load(planes: ProofPlanes, connectionCount: number, rate: number |
     gaveUpCount: gaveUpCount - gaveUpBefore,
     goodP99Ms: p99(latencies.slice(goodBefore)),
     coreShare: here,
+    clientLagMs,
+    dataPlaneShare: dataPlane,
     otherCores: Math.max(0, share(cores.machine - coresBefore.machine) - here - dataPlane),
   };
   clearInterval(sending);
@@ -179,12 +208,24 @@ async function load(planes: ProofPlanes, connectionCount: number, rate: number |
   return outcome;
 }
 
+/** The same under the eyes of a monitor, which costs the data plane as much in each. */
+async function loadWatched(
+  planes: ProofPlanes,
+  connectionCount: number,
+  rate: number | null,
+): Promise<{ readonly outcome: Outcome; readonly slowestMs: number }> {
+  const probes = ["status", "metrics"].map((name) => probe(`${planes.statusUrl}/${name}`, 100));
+  const outcome = await load(planes, connectionCount, rate);
+  const latencies = await Promise.all(probes.map((each) => each.stop()));
+  return { outcome, slowestMs: Math.max(...latencies.map(p99)) };
+}
+
 function outcomeText(outcome: Outcome): string {
   const [good, sent] = [Math.round(outcome.goodPerSecond), Math.round(outcome.sentPerSecond)];
   return (
     `${good} good answers of ${sent} requests per second, ${outcome.shedCount} shed, ${outcome.gaveUpCount} given up; ` +
     `good p99 ${Math.round(outcome.goodP99Ms)} ms; ` +
-    `cores: clients ${outcome.coreShare.toFixed(2)}, others ${outcome.otherCores.toFixed(2)}`
+    `cores: clients ${outcome.coreShare.toFixed(2)} (at most ${Math.round(outcome.clientLagMs)} ms late), data plane ${outcome.dataPlaneShare.toFixed(2)}, others ${outcome.otherCores.toFixed(2)}`
   );
 }
 
@@ -201,16 +242,14 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
       });
     await route("costly-decoys", { paths, regex_priority: 1 });
     await route("costly", { paths: ["~/costly/[a-z]+$"] });
-    const peak = await load(planes, peakConnections, null);
+    pin(planes.dataPlanePid);
+    const { outcome: peak } = await loadWatched(planes, peakConnections, null);
     progress(`peak: ${outcomeText(peak)}`);
     await sleep(3_000);
-    const status = probe(`${planes.statusUrl}/status`, 100);
-    const metrics = probe(`${planes.statusUrl}/metrics`, 100);
-    const crowded = await load(planes, crowdConnections, 3 * peak.goodPerSecond);
+    const { outcome: crowded, slowestMs } = await loadWatched(planes, crowdConnections, 3 * peak.goodPerSecond);
     progress(`at three times that: ${outcomeText(crowded)}`);
-    const slowestMs = Math.max(p99(await status.stop()), p99(await metrics.stop()));
     await sleep(5_000);
-    const after = await load(planes, peakConnections, null);
+    const { outcome: after } = await loadWatched(planes, peakConnections, null);
     progress(`afterwards: ${outcomeText(after)}`);
     const percent = (ratio: number) => Math.round(ratio * 100);
     const best = Math.max(peak.goodPerSecond, after.goodPerSecond);

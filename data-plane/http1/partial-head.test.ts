@@ -31,6 +31,17 @@ describe("PartialHead", () => {
     expect(text(partial)).toBe("y");
   });
 
+  it("takes no memory of its own for a small head, and none of others for a large one", () => {
+    const heads = Array.from({ length: 32 }, () => new PartialHead());
+    const memories = (bytes: number) => {
+      for (const head of heads) head.add(Buffer.alloc(bytes, "x"), 0, bytes);
+      return new Set(heads.map((head) => head.bytes.buffer)).size;
+    };
+    expect(memories(100)).toBeLessThan(heads.length / 2);
+    expect(memories(413)).toBe(heads.length);
+    for (const head of heads) expect(text(head)).toBe("x".repeat(513));
+  });
+
   it("goes on behind what was used, and never over it", () => {
     const partial = new PartialHead();
     partial.add(Buffer.from("first second"), 0, 12);

@@ -1,5 +1,10 @@
 import { LF } from "./byte-class.ts";
 
+/**
+ * What a client sends that was told to wait is mostly one small head: memory from Node's pool, of which sixteen share a
+ * slab. 1 us instead of 5 to 8 for 2 KiB of its own, for each request that is refused in overload.
+ */
+const pooledBytes = 512;
 const firstCapacityBytes = 2_048;
 const nothing = Buffer.alloc(0);
 
@@ -30,7 +35,10 @@ export class PartialHead {
 
   #grow(added: number): void {
     const kept = this.length;
-    const grown = Buffer.allocUnsafeSlow(Math.max(kept + added, kept * 2, firstCapacityBytes));
+    const grown =
+      kept + added <= pooledBytes
+        ? Buffer.allocUnsafe(pooledBytes)
+        : Buffer.allocUnsafeSlow(Math.max(kept + added, kept * 2, firstCapacityBytes));
     this.bytes.copy(grown, 0, this.start, this.end);
     this.bytes = grown;
     this.start = 0;

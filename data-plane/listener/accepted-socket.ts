@@ -67,6 +67,19 @@ export function handOverSocket(
 }
 
 /**
+ * Takes a socket that was accepted, and of which nothing was read, away from whoever waits for it.
+ * @returns it anew, paused, so that it can be posted to another thread; null when something was read, or it is gone
+ */
+export function takeUnread(accepted: Socket): Socket | null {
+  const { _handle: handle } = accepted as SocketWithHandle;
+  if (handle === null || handle === undefined || accepted.destroyed) return null;
+  if (accepted.bytesRead > 0 || accepted.bytesWritten > 0) return null;
+  const unread = new Socket({ handle, allowHalfOpen: true, pauseOnCreate: true } as object);
+  (accepted as SocketWithHandle)._handle = null;
+  return unread;
+}
+
+/**
  * A listening server that comes from another thread has Node's default backlog (511), whatever it had before. Says it
  * again; where Node has no such method any more, the smaller one stays.
  */

@@ -18,6 +18,9 @@ export interface ClientConnectionsOptions {
   readonly tls: TlsSettings | null;
 }
 
+/** @param isTls by the port that the connection came to */
+export type GiveConnection = (unread: Socket, localPort: number, isTls: boolean) => void;
+
 /** The clients' connections of one worker, whichever thread accepted them. */
 export class ClientConnections implements ConnectionOwner, HandshakeReceiver {
   readonly #engine: ProxyEngine;
@@ -128,6 +131,21 @@ export class ClientConnections implements ConnectionOwner, HandshakeReceiver {
   /** Closes what is idle now. What is in use closes by itself, since the engine is draining. */
   closeIdle(): void {
     for (const connection of this.#connections) if (connection.isIdle) connection.closeIdle();
+  }
+
+  /**
+   * Gives away every connection of which nothing was read: nobody here knows anything of those yet.
+   * @param give another thread takes the socket
+   */
+  giveUnread(give: GiveConnection): void {
+    this.#handshakes?.giveUnread(give);
+    for (const connection of this.#connections) {
+      const socket = connection.giveUp();
+      if (socket === null) continue;
+      this.#engine.counters.subtract(Counter.connections_active);
+      this.connectionClosed(connection);
+      give(socket, connection.localPort, false);
+    }
   }
 
   cut(): void {

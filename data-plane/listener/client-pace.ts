@@ -6,7 +6,13 @@ import { Deadline, type DeadlineOwner, tickMs } from "../upstream/deadline-wheel
 export type Duty = "body" | "answer";
 
 /** So many looks in the time of grace: a client is found out at most one interval late. */
-const looksPerGrace = 5;
+const looksPerGrace = 20;
+
+/**
+ * For so long after a client was cut, the kernels of others take more by themselves: slow takers fill the kernel's memory
+ * of TCP (net.ipv4.tcp_mem) together, and the cut has freed some. 500 that stood still were cut in two waves, 11 s apart.
+ */
+const freedRoomTicks = 2_000 / tickMs;
 
 /**
  * Time that a client has bought: each second's worth of bytes buys a second, of which it can save up no more than
@@ -28,6 +34,15 @@ export class Allowance {
     this.#leftMs = this.#graceMs;
   }
 
+  /** Starts with what was left. */
+  goOn(): void {
+    this.isRunning = true;
+  }
+
+  get isMostlySpent(): boolean {
+    return this.#leftMs < this.#graceMs / 2;
+  }
+
   /** @returns whether nothing is left */
   spend(elapsedMs: number, bytes: number): boolean {
     const bought = (bytes / this.#bytesPerSecond) * 1_000;
@@ -36,28 +51,33 @@ export class Allowance {
   }
 }
 
+type PacedEngine = Pick<ProxyEngine, "wheel" | "limits" | "slowTakerCutAt">;
+
 /**
  * Holds a client to the least rates, in both directions. A connection gets one when it first has to be waited for,
  * and only while it is waited for does anything look at it.
  */
 export class ClientPace implements DeadlineOwner {
   readonly #socket: ByteSocket;
+  readonly #engine: PacedEngine;
   readonly #onTooSlow: (duty: Duty) => void;
   readonly #deadline: Deadline;
   readonly #lookMs: number;
   readonly #body: Allowance;
   readonly #answer: Allowance;
   #isLooking = false;
+  /** Tick of the wheel at the last look, or when the looking began. */
+  #lookedAt = 0;
+  /** Tick of the wheel at which nothing waited any more. */
+  #restsSince = Number.NEGATIVE_INFINITY;
   #bodyBytes = 0;
   #pendingBytes = 0;
   #unsentBytes = 0;
 
-  constructor(
-    socket: ByteSocket,
-    { wheel, limits }: Pick<ProxyEngine, "wheel" | "limits">,
-    onTooSlow: (duty: Duty) => void,
-  ) {
+  constructor(socket: ByteSocket, engine: PacedEngine, onTooSlow: (duty: Duty) => void) {
+    const { wheel, limits } = engine;
     this.#socket = socket;
+    this.#engine = engine;
     this.#onTooSlow = onTooSlow;
     this.#deadline = new Deadline(wheel, this);
     this.#lookMs = Math.max(tickMs, limits.rateGraceMs / looksPerGrace);
@@ -85,13 +105,23 @@ export class ClientPace implements DeadlineOwner {
   /** Something waits for the client to take it. */
   awaitAnswer(): void {
     if (this.#answer.isRunning) return;
-    this.#answer.start();
+    const hasJustRested = this.#engine.wheel.now - this.#restsSince <= freedRoomTicks;
+    if (hasJustRested && this.#isFreedRoomTaken) this.#answer.goOn();
+    else this.#answer.start();
     this.#takenBytes();
     this.#look();
   }
 
   answerRests(): void {
+    if (!this.#answer.isRunning) return;
     this.#answer.isRunning = false;
+    this.#restsSince = this.#engine.wheel.now;
+  }
+
+  /** Whether what is being taken after a long pause says nothing of the client. */
+  get #isFreedRoomTaken(): boolean {
+    const { wheel, slowTakerCutAt } = this.#engine;
+    return this.#answer.isMostlySpent && wheel.now - slowTakerCutAt <= freedRoomTicks;
   }
 
   /** The connection is gone. */
@@ -101,13 +131,18 @@ export class ClientPace implements DeadlineOwner {
 
   onDeadline(): void {
     this.#isLooking = false;
-    if (this.#answer.isRunning && !this.#socket.hasPending) this.#answer.isRunning = false;
-    const isBodyLate = this.#body.isRunning && this.#body.spend(this.#lookMs, this.#bodyBytes);
-    const isAnswerLate = this.#answer.isRunning && this.#answer.spend(this.#lookMs, this.#takenBytes());
+    if (!this.#socket.hasPending) this.answerRests();
+    // Each look is up to a tick late, and many of them would be late by seconds in all.
+    const elapsedMs = (this.#engine.wheel.now - this.#lookedAt) * tickMs;
+    const isBodyLate = this.#body.isRunning && this.#body.spend(elapsedMs, this.#bodyBytes);
+    const takenBytes = this.#answer.isRunning ? this.#takenBytes() : 0;
+    const bought = this.#isFreedRoomTaken ? 0 : takenBytes;
+    const isAnswerLate = this.#answer.isRunning && this.#answer.spend(elapsedMs, bought);
     this.#bodyBytes = 0;
     if (isBodyLate || isAnswerLate) {
       this.bodyRests();
       this.answerRests();
+      if (isAnswerLate) this.#engine.slowTakerCutAt = this.#engine.wheel.now;
       this.#onTooSlow(isBodyLate ? "body" : "answer");
     } else if (this.#body.isRunning || this.#answer.isRunning) this.#look();
   }
@@ -115,6 +150,7 @@ export class ClientPace implements DeadlineOwner {
   #look(): void {
     if (this.#isLooking) return;
     this.#isLooking = true;
+    this.#lookedAt = this.#engine.wheel.now;
     this.#deadline.set(this.#lookMs);
   }
 

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { Framing } from "../http1/body-framing.ts";
 import { headProblem } from "../http1/head-problem.ts";
 import { PartialHead } from "../http1/partial-head.ts";
@@ -10,8 +11,9 @@ import { proxyRequest } from "../proxy/proxy-request.ts";
 import { clientDrained, flushRequestHead } from "../proxy/relay-body.ts";
 import type { TlsClient } from "../proxy/tls-client.ts";
 import type { TunnelSide } from "../proxy/tunnel.ts";
-import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
+import { type ByteReader, type ByteSocket, PlainSocket } from "../socket/byte-socket.ts";
 import { ReadBuffer } from "../socket/read-buffer.ts";
+import { takeUnread } from "./accepted-socket.ts";
 import { type Awaited, ClientTimes, type TimedClient } from "./client-times.ts";
 import { countRefusal } from "./count-refusal.ts";
 import { FirstBytesReader } from "./first-bytes-reader.ts";
@@ -89,6 +91,15 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   close(): void {
     this.socket.destroy();
+  }
+
+  /** The socket, for another thread, when nothing was read of it: this connection then ends, and the client's goes on. */
+  giveUp(): Socket | null {
+    if (!(this.socket instanceof PlainSocket) || !this.socket.isUntouched) return null;
+    const socket = takeUnread(this.socket.detach());
+    this.#phase = Phase.Closed;
+    this.#times.release();
+    return socket;
   }
 
   onConnected(): void {}

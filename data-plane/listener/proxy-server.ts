@@ -21,7 +21,7 @@ import type { EndpointTable } from "../upstream/endpoint-table.ts";
 import { UpstreamPool, type UpstreamPoolOptions } from "../upstream/upstream-pool.ts";
 import { isShortage, restAfterShortage } from "./accept-shortage.ts";
 import { type AcceptMode, probeAcceptMode } from "./accepted-socket.ts";
-import { ClientConnections } from "./client-connections.ts";
+import { ClientConnections, type GiveConnection } from "./client-connections.ts";
 import { Listener } from "./listener.ts";
 import { NodeLoad } from "./node-load.ts";
 
@@ -104,6 +104,7 @@ export class ProxyServer {
       version: options.version,
       trustedProxies: options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null,
       checksServerNames: options.tls?.checksServerNames ?? true,
+      slowTakerCutAt: Number.NEGATIVE_INFINITY,
       isDraining: false,
       head: new RequestHead(limits),
       onEjected: options.onEjected,
@@ -274,6 +275,11 @@ export class ProxyServer {
     this.engine.isDraining = true;
     await this.#connections.emptied(timeoutMs);
     await this.close();
+  }
+
+  /** Gives away every connection of which nothing was read. */
+  giveUnread(give: GiveConnection): void {
+    this.#connections.giveUnread(give);
   }
 
   /** Ends every connection within this turn of the event loop, whatever is under way on it. */

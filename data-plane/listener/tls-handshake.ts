@@ -3,6 +3,7 @@ import type { CertificateConfig } from "../config/tls-config.ts";
 import type { HandshakeFailure } from "../telemetry/handshake-failure.ts";
 import { type HelloProblem, readClientHello } from "../tls/client-hello.ts";
 import { Deadline, type DeadlineOwner, type DeadlineWheel } from "../upstream/deadline-wheel.ts";
+import { takeUnread } from "./accepted-socket.ts";
 
 /** Who keeps the handshakes of a worker. */
 export interface HandshakeOwner {
@@ -116,6 +117,13 @@ export class TlsHandshake implements DeadlineOwner {
   /** Whether node:tls has the socket, and will tell of its end as well. */
   get isHandedOver(): boolean {
     return this.#isHandedOver;
+  }
+
+  /** The socket, for another thread, when nothing was read of it: the handshake begins there. */
+  giveUp(): Socket | null {
+    const socket = takeUnread(this.socket);
+    if (socket !== null) this.release();
+    return socket;
   }
 
   /** Ends it; the socket too. */

@@ -75,6 +75,17 @@ export class TlsHandshakes implements HandshakeOwner {
     this.#engine.counters.add(Counter.handshakes_active);
   }
 
+  /** Gives away every connection of which nothing was read. */
+  giveUnread(give: (unread: Socket, localPort: number, isTls: boolean) => void): void {
+    for (const handshake of this.#underWay) {
+      const socket = handshake.giveUp();
+      if (socket === null) continue;
+      this.#leave(handshake);
+      this.#receiver.failed(handshake.remoteAddress);
+      give(socket, handshake.localPort, true);
+    }
+  }
+
   /** Ends those that are under way. */
   close(): void {
     for (const handshake of this.#underWay) handshake.cut("closed");

@@ -43,6 +43,8 @@ export interface ProxyEngine {
   readonly checksServerNames: boolean;
   /** null: no request is logged. */
   readonly accessLog: AccessLog | null;
+  /** Tick of the wheel at which a client was cut last because it took its answer too slowly. */
+  slowTakerCutAt: number;
   /** Answers say `Connection: close` while this is true. */
   isDraining: boolean;
   /** The one head that is being read: a head is parsed and acted on within one call. */

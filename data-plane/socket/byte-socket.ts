@@ -263,9 +263,16 @@ export class PlainSocket implements ByteSocket {
     else this.#carrier.resetAndDestroy();
   }
 
+  /** Whether nothing has come, nothing was written, and nothing is encrypted. */
+  get isUntouched(): boolean {
+    const socket = this.#socket!;
+    return socket === this.#carrier && !socket.destroyed && socket.bytesRead === 0 && socket.bytesWritten === 0;
+  }
+
   /**
    * Gives the socket up, from within onBytes: nothing of it is told any more, not even that it is closed, and
-   * nothing more is read. For whoever goes on with it by other means than this class.
+   * nothing more is read. For whoever goes on with it by other means than this class. One that is untouched may be given
+   * up from anywhere.
    */
   detach(): Socket {
     this.#reader = nobody;
