@@ -1,7 +1,6 @@
 import { answerDrained } from "./health-check/drained-query.ts";
 import type { HealthView } from "./health-check/endpoint-health.ts";
 import { HealthKeeper } from "./health-check/health-keeper.ts";
-import { httpPing } from "./health-check/http-ping.ts";
 import { EndpointReadmission, type ReadmissionOptions } from "./health-check/readmit-endpoints.ts";
 import { probeSender } from "./health-check/send-probe.ts";
 import { tcpCheck } from "./health-check/tcp-check.ts";
@@ -11,6 +10,7 @@ import type { NodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { EndpointRow, EndpointRows } from "./upstream/endpoint-rows.ts";
 import type { EndpointTable } from "./upstream/endpoint-table.ts";
+import { httpPing } from "./upstream/http-ping.ts";
 import type { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 

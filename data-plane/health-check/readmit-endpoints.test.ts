@@ -3,8 +3,8 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
+import { httpPing } from "../upstream/http-ping.ts";
 import { FakeTimers } from "../upstream/timers.test-fake.ts";
-import { httpPing } from "./http-ping.ts";
 import { EndpointReadmission } from "./readmit-endpoints.ts";
 import { tcpCheck } from "./tcp-check.ts";
 

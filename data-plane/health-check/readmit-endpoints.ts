@@ -2,8 +2,8 @@ import { defaultEjectionTimes, EjectionSchedule, type EjectionTimes } from "../h
 import type { TrialOutcome } from "../health/trial-outcome.ts";
 import type { EndpointRow, EndpointRows } from "../upstream/endpoint-rows.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
+import type { HttpPing } from "../upstream/http-ping.ts";
 import type { Timers } from "../upstream/timers.ts";
-import type { HttpPing } from "./http-ping.ts";
 import type { TcpCheck } from "./tcp-check.ts";
 import { Trials } from "./trials.ts";
 

@@ -15,6 +15,8 @@ export interface Waiting {
   nextWaiting: Waiting | null;
 }
 
+export type PingState = "unasked" | "asked" | "alive" | "dead";
+
 /** The requests of one route that wait for one endpoint, in the order in which they began to. */
 export class EndpointWaits {
   readonly row: number;
@@ -23,7 +25,12 @@ export class EndpointWaits {
   #last: Waiting | null = null;
   /** When it last began to answer a request of the route. */
   lastAnswerMs = Number.NEGATIVE_INFINITY;
+  /** The server's word during this silence: asked whether it is there at all. */
+  ping: PingState = "unasked";
+  pingedAtMs = 0;
   #answerCount = 0;
+  /** Answers that the route had had from all its endpoints when this one answered last. */
+  #routeCountBefore = 0;
   /** Is on the list of those to be looked at. */
   isListed = false;
 
@@ -58,7 +65,15 @@ export class EndpointWaits {
     this.end(request);
     this.lastAnswerMs = nowMs;
     this.#answerCount++;
+    this.ping = "unasked";
     this.route.longest.add(nowMs - request.waitingSinceMs, nowMs);
+    this.route.lastAnswerMs = nowMs;
+    this.#routeCountBefore = this.route.longest.count;
+  }
+
+  /** Answers that other endpoints gave to the route's requests since this one's last. */
+  get answersElsewhere(): number {
+    return this.route.longest.count - this.#routeCountBefore;
   }
 
   /** The silence that says that something is wrong; null while too little is known. */
@@ -77,6 +92,8 @@ export class EndpointWaits {
 /** How long the answers of one route take, and who waits for them. */
 export class RouteWaits {
   readonly longest = new LongestWait();
+  /** When any endpoint last began to answer. */
+  lastAnswerMs = Number.NEGATIVE_INFINITY;
   readonly #byRow = new Map<number, EndpointWaits>();
 
   at(row: number): EndpointWaits {

@@ -18,6 +18,7 @@ import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
+import { type HttpPing, httpPing } from "../upstream/http-ping.ts";
 import { UpstreamPool, type UpstreamPoolOptions } from "../upstream/upstream-pool.ts";
 import { isShortage, restAfterShortage } from "./accept-shortage.ts";
 import { type AcceptMode, probeAcceptMode } from "./accepted-socket.ts";
@@ -37,6 +38,8 @@ export interface ProxyServerOptions {
   /** Default: null, no request is logged. */
   readonly accessLog?: Pick<AccessLogOptions, "sampleRatio" | "send"> | null;
   readonly onEjected: ProxyEngine["onEjected"];
+  /** Default: over a socket. */
+  readonly ping?: HttpPing;
   readonly onTrial: ProxyEngine["onTrial"];
   /** Default: nobody is told. */
   readonly onHealthFlip?: OnHealthFlip;
@@ -88,7 +91,7 @@ export class ProxyServer {
     this.engine = {
       snapshots: new SnapshotHolder(options.endpoints, options.workerCount ?? 1),
       endpoints: options.endpoints,
-      stalls: new StallWatch(),
+      stalls: new StallWatch(options.ping ?? httpPing),
       passiveChecks: new PassiveChecks(options.endpoints, options.onHealthFlip ?? (() => {})),
       upstreams: new UpstreamPool(wheel, buffers, options.upstreamPool),
       buffers,

@@ -1,20 +1,32 @@
+import type { EndpointConfig } from "../config/worker-config.ts";
 import type { EndpointWaits, Waiting } from "../health/route-waits.ts";
+import type { HttpPing } from "../upstream/http-ping.ts";
 import type { Exchange } from "./exchange.ts";
 import { hasBetterEndpoint, maySendAgain, retryConfig } from "./may-retry.ts";
 import { ejectOutlier } from "./outliers.ts";
-import type { ProxyEngine } from "./proxy-engine.ts";
+
+/** So many answers of others, the last of them so lately, are no accident. */
+const answersElsewhereMin = 3;
+/** An endpoint that was silent and answered a ping is asked again after so long. */
+const pingAgainMs = 5_000;
 
 /**
  * Notices endpoints that take requests and do not answer them. One is stalled when it has been silent on a route for
  * longer than any endpoint's answers there took, several times over, with two or more requests waiting for it, while
- * another endpoint answered. Whatever is waiting there and may be sent twice goes elsewhere.
+ * others go on answering, or when it does not even answer a ping. Whatever is waiting there and may be sent twice goes
+ * elsewhere.
  *
  * A long poll waits no longer than long polls of its route have waited before, an endpoint that is always slow has shown
- * so, and one request alone proves nothing.
+ * so, one request alone proves nothing, and where every endpoint is silent the fault is not one endpoint's.
  * Cost: nothing but a list entry for each endpoint that somebody waits for, looked at with every tick.
  */
 export class StallWatch {
+  readonly #ping: HttpPing;
   #listed: EndpointWaits[] = [];
+
+  constructor(ping: HttpPing) {
+    this.#ping = ping;
+  }
 
   /** The request is out, and the answer's first byte is waited for. */
   begin(exchange: Exchange, nowMs: number): void {
@@ -44,33 +56,56 @@ export class StallWatch {
   #judge(waits: EndpointWaits, first: Exchange, nowMs: number): void {
     const { stall } = first.pool!.config.resilience;
     const waitedMs = nowMs - first.waitingSinceMs;
-    if (stall === null || waitedMs <= stall.minSilenceMs) return;
+    if (stall === null || waitedMs <= stall.minSilenceMs / 2) return;
     const limitMs = waits.silenceLimitMs(stall, nowMs);
-    if (limitMs === null || waitedMs <= limitMs) return;
-    const { endpoints } = first.engine;
-    if (!endpoints.isOut(waits.row)) {
-      if (!isStalled(waits, first, limitMs, nowMs)) return;
+    if (limitMs === null || waitedMs <= limitMs / 2) return;
+    if (!first.engine.endpoints.isOut(waits.row)) {
+      if (!isSilent(waits, first, limitMs / 2, nowMs)) return;
+      // Asked at half time, so that the answer is there in time.
+      this.#askOnce(waits, first.endpoint!, limitMs / 2, nowMs);
+      if (!isSilent(waits, first, limitMs, nowMs) || !isToBlame(waits, first, limitMs, nowMs)) return;
       if (!ejectOutlier(first, first.endpoint!, "stalled")) return;
     }
     moveWaiting(waits, limitMs, nowMs);
   }
+
+  #askOnce(waits: EndpointWaits, { address, port }: EndpointConfig, timeoutMs: number, nowMs: number): void {
+    const isDue = waits.ping === "unasked" || (waits.ping === "alive" && nowMs - waits.pingedAtMs > pingAgainMs);
+    if (!isDue) return;
+    waits.ping = "asked";
+    waits.pingedAtMs = nowMs;
+    void this.#ping(address, port, timeoutMs).then((problem) => {
+      // Answered meanwhile: this silence is over.
+      if (waits.ping !== "asked" || waits.pingedAtMs !== nowMs) return;
+      // Who closes or resets is awake, whatever that means for requests.
+      waits.ping = problem === "timeout" ? "dead" : "alive";
+    });
+  }
 }
 
-function isStalled(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
-  if (nowMs - waits.lastAnswerMs <= limitMs) return false;
+/** Whether two or more requests wait for so long, and nothing has come back meanwhile. */
+function isSilent(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
+  if (nowMs - waits.lastAnswerMs <= limitMs || nowMs - first.waitingSinceMs <= limitMs) return false;
   const { endpoints } = first.engine;
   // This worker alone may have one request there, and the others the rest.
   const isSilentForAll = endpoints.inFlight(waits.row) >= 2 && endpoints.silentForMs(waits.row, nowMs) > limitMs;
-  if (waits.countOver(limitMs, nowMs) < 2 && !isSilentForAll) return false;
-  return hasOtherAnswered(first.engine, first, nowMs);
+  return waits.countOver(limitMs, nowMs) >= 2 || isSilentForAll;
 }
 
-/** Whether an endpoint that is in has answered since the first of those that wait began to. */
-function hasOtherAnswered(engine: ProxyEngine, first: Exchange, nowMs: number): boolean {
-  const waitedMs = nowMs - first.waitingSinceMs;
-  for (const { row } of first.pool!.set.endpoints) {
-    if (row === first.endpoint!.row || engine.endpoints.isOut(row)) continue;
-    if (engine.endpoints.silentForMs(row, nowMs) <= waitedMs) return true;
+/** Whether the silence is the endpoint's, and neither everybody's nor what the requests are about. */
+function isToBlame(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
+  if (waits.answersElsewhere === 0 || !hasSoundOther(waits, first, limitMs, nowMs)) return false;
+  if (waits.ping === "dead") return true;
+  return waits.answersElsewhere >= answersElsewhereMin && nowMs - waits.route.lastAnswerMs <= limitMs / 2;
+}
+
+/** Whether there is an endpoint that is in and keeps nobody waiting for so long. */
+function hasSoundOther({ row, route }: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
+  for (const other of first.pool!.set.endpoints) {
+    if (other.row === row || first.engine.endpoints.isOut(other.row)) continue;
+    const waits = route.at(other.row);
+    const sinceMs = Math.max(waits.first?.waitingSinceMs ?? nowMs, waits.lastAnswerMs);
+    if (nowMs - sinceMs <= limitMs) return true;
   }
   return false;
 }
