@@ -44,7 +44,6 @@ const upstreamFields: Readonly<Record<string, FieldUse>> = {
   host_header: actedOn("forwarding: Host sent to the targets"),
   client_certificate: actedOn("forwarding: shown to targets that ask for one, where the service has none"),
   use_srv_name: actedOn("forwarding: Host is the SRV record's target"),
-  weight_basis: actedOn("balancing: whether a name's addresses share the target's weight"),
   "healthchecks.threshold": storedOnly("the health of a whole upstream is not judged yet"),
   "healthchecks.active.type": noActiveChecks,
   "healthchecks.active.timeout": noActiveChecks,
