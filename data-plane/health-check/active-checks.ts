@@ -97,7 +97,8 @@ export class ActiveChecks {
         poolKey: endpoint.poolKey,
         concurrency: check.concurrency,
         intervalMs: isOut ? check.unhealthyIntervalMs : check.healthyIntervalMs,
-        jitterRatio: check.jitterRatio,
+        // One that is out is to be back within an interval; nodes have grids of their own in any case.
+        jitterRatio: isOut ? 0 : check.jitterRatio,
         isUrgent: isOut,
       },
       timers.nowMs(),
