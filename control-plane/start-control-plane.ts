@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { openAdmin } from "./admin/admin.ts";
+import { startOverrideExpiry } from "./admin/expire-overrides.ts";
 import { startExpiryLog } from "./admin/log-expiring-certificates.ts";
 import { startTicketKeyRotation } from "./admin/rotate-ticket-key.ts";
 import { type AdminListener, startAdminListener } from "./api/admin-listener.ts";
@@ -101,7 +102,9 @@ function startTimedWork({ ticketKeyRotationMs }: ControlPlaneOptions, store: Sto
   const clock = systemClock;
   const stopRotation = startTicketKeyRotation({ store, clock, rotationMs: ticketKeyRotationMs, log });
   const stopExpiryLog = startExpiryLog({ image: store.image, clock, log });
+  const stopOverrideExpiry = startOverrideExpiry({ store, clock, log });
   return async () => {
+    stopOverrideExpiry();
     stopRotation();
     stopExpiryLog();
   };

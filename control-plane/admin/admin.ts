@@ -10,6 +10,7 @@ import type { Admin, ResourceAdmin } from "./resource-admin.ts";
 import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
 import { routes } from "./routes.ts";
 import { services } from "./services.ts";
+import { setTargetHealth } from "./set-target-health.ts";
 import { showResource } from "./show-resource.ts";
 import { snis } from "./snis.ts";
 import { targets } from "./targets.ts";
@@ -34,6 +35,7 @@ export function openAdmin(store: Store, clock: () => number): Admin {
     certificate: openResourceAdmin(context, certificates),
     sni: openResourceAdmin(context, snis),
     ca_certificate: openResourceAdmin(context, caCertificates),
+    setTargetHealth: (decision) => setTargetHealth(context, decision),
   };
 }
 

@@ -36,6 +36,7 @@ class ScriptedAdmin {
       certificate: this.#scripted(real.certificate),
       sni: this.#scripted(real.sni),
       ca_certificate: this.#scripted(real.ca_certificate),
+      setTargetHealth: (decision) => real.setTargetHealth(decision),
     };
   }
 
