@@ -12,7 +12,7 @@ import { repositoryRoot } from "./support/penstock-processes.ts";
 /** The table of defaults in docs/resilience.md: by field, the text in its second column. */
 function documentedDefaults(): Map<string, string> {
   const page = readFileSync(join(repositoryRoot, "docs/resilience.md"), "utf8");
-  const section = page.slice(page.indexOf("\n## What is on by default\n"), page.indexOf("\n## To change it\n"));
+  const section = page.slice(page.indexOf("\n## What is on by default\n"), page.indexOf("\n## To see it\n"));
   const rows = [...section.matchAll(/^\| `([a-z_.]+)` \| ?(.*?) ?\|/gm)];
   return new Map(rows.map((row) => [row[1]!, row[2]!]));
 }

@@ -24,9 +24,14 @@ const waitingMaxCount = 50_000;
  * What a change means: the one place where resources are read and written, for every face alike.
  *
  * @param clock unix time in milliseconds, for created_at and updated_at
+ * @param ownAddresses where the control plane is reached, at the time of each write
  */
-export function openAdmin(store: Store, clock: () => number): Admin {
-  const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount) };
+export function openAdmin(
+  store: Store,
+  clock: () => number,
+  ownAddresses: AdminContext["ownAddresses"] = () => [],
+): Admin {
+  const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount), ownAddresses };
   return {
     upstream: openResourceAdmin(context, upstreams),
     target: openResourceAdmin(context, targets),

@@ -1,5 +1,6 @@
 import type { Checked, Kind, StoredKind } from "../resource/checked.ts";
 import type { Draft, ResourceOf } from "../resource/draft.ts";
+import type { OwnAddress } from "../resource/own-address.ts";
 import type { ResourceRules } from "../resource/resource-rules.ts";
 import type { Warning } from "../resource/stored-only-warnings.ts";
 import type { ResourceImage } from "../store/resource-image.ts";
@@ -60,4 +61,6 @@ export interface AdminContext {
   readonly clock: () => number;
   /** One per process: writes to one resource go one after the other. */
   readonly queue: KeyQueue;
+  /** Where the control plane itself is reached. */
+  readonly ownAddresses: () => readonly OwnAddress[];
 }

@@ -100,6 +100,16 @@ describe("targetRules", () => {
     },
   );
 
+  it("does not point at the control plane's own ports", () => {
+    const ownAddresses = [{ hosts: ["127.0.0.1"], port: 8001 }];
+    const toldOf = (target: string) =>
+      checkResource(targetRules, create(TargetSchema, { target, upstream: { id: "x" } }), { ...created, ownAddresses });
+    expect(toldOf("localhost:8001").map(({ field, message }) => `${field}: ${message}`)).toEqual([
+      "target: points at the control plane's own port",
+    ]);
+    expect(toldOf("127.0.0.1:8002")).toEqual([]);
+  });
+
   it("is unique within its upstream", () => {
     const target = create(TargetSchema, { target: "127.0.0.1:9001", upstream: { id: "u-1" } });
     expect(targetRules.uniqueKeys(target)).toEqual([

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import type { Problem } from "./checked.ts";
 import { formatHostAddress, readHostAddress } from "./host-address.ts";
+import { isOwnAddress, type OwnAddress, ownAddressMessage } from "./own-address.ts";
 import { checkTexts, invalid } from "./problems.ts";
 import { distinct, type ResourceRules, type UniqueKey } from "./resource-rules.ts";
 import { checkTag } from "./text-rules.ts";
@@ -22,6 +23,12 @@ function checkServiceName(target: string): readonly Problem[] {
   // RFC 2782: _Service._Proto.Name.
   if (/^_[^._][^.]*\._[^._][^.]*\.[^.]/.test(read.host)) return [];
   return [invalid("target", `invalid SRV name: '${read.host}' (expected _service._protocol.name)`)];
+}
+
+function checkOwnAddress(target: string, own: readonly OwnAddress[]): readonly Problem[] {
+  const read = readHostAddress(target);
+  if (typeof read === "string" || !isOwnAddress(read, read.port ?? defaultPort, own)) return [];
+  return [invalid("target", ownAddressMessage)];
 }
 
 /** The unique key of a target: its address, as stored, within its upstream. */
@@ -55,11 +62,12 @@ export const targetRules: ResourceRules<"target"> = {
     target: normalizeTarget(target.target) ?? target.target,
     tags: distinct(target.tags),
   }),
-  check: (target) => [
+  check: (target, { ownAddresses = [] }) => [
     ...(normalizeTarget(target.target) === null
       ? [invalid("target", "Invalid target; not a valid hostname or ip address")]
       : []),
     ...checkServiceName(target.target),
+    ...checkOwnAddress(target.target, ownAddresses),
     ...checkTexts("tags", target.tags, checkTag),
   ],
   uniqueKeys,
