@@ -19,6 +19,7 @@ export type BothPlanesParsed =
 const intro = `Usage: penstock [options]                   a control plane and a data plane
        penstock control-plane [options]     the control plane alone
        penstock data-plane [options]        a data plane alone
+       penstock health [UPSTREAM]           what the nodes see of the targets
        penstock --version
 
 Without a command, runs a control plane and, as a process of its own, one data plane that takes its

@@ -1,13 +1,16 @@
 import { hostname } from "node:os";
 import { openAdmin } from "./admin/admin.ts";
+import { startOverrideExpiry } from "./admin/expire-overrides.ts";
 import { startExpiryLog } from "./admin/log-expiring-certificates.ts";
 import { startTicketKeyRotation } from "./admin/rotate-ticket-key.ts";
+import { healthReader } from "./admin/upstream-health.ts";
 import { type AdminListener, startAdminListener } from "./api/admin-listener.ts";
 import { type ListenAddress, ListenError, listenError } from "./api/bind-listen.ts";
 import { lazyRpcFace } from "./api/grpc/lazy-rpc-face.ts";
 import { restFace } from "./api/rest/rest-face.ts";
 import { secretAccess } from "./api/secret-access.ts";
 import type { ControlPlaneOptions } from "./options.ts";
+import { ownAddresses } from "./own-addresses.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
 import { StoreLockedError, StoreUnusableError } from "./store/store-error.ts";
@@ -76,9 +79,12 @@ interface Parts {
   readonly shutdown: AbortSignal;
 }
 
-function startFaces(options: ControlPlaneOptions, { store, hub, log, shutdown }: Parts): Promise<AdminListener> {
+async function startFaces(options: ControlPlaneOptions, { store, hub, log, shutdown }: Parts): Promise<AdminListener> {
   const { fleet } = hub;
-  const admin = openAdmin(store, Date.now);
+  /** Complete before the first write can come: it comes through the listener. */
+  let bound = hub.addresses.map(formatAddress);
+  const admin = openAdmin(store, Date.now, () => ownAddresses(bound));
+  const health = healthReader(store.image, hub.views);
   const clock = { monotonicMs: () => performance.now(), unixMs: Date.now };
   const access = secretAccess(options.areSecretsInLists);
   const configuration = {
@@ -87,13 +93,15 @@ function startFaces(options: ControlPlaneOptions, { store, hub, log, shutdown }:
     cluster_listen: hub.addresses.map(formatAddress),
   };
   const identity = { nodeId: uuidOf(store.epoch.id), hostname: hostname(), version: readVersion(), configuration };
-  return startAdminListener({
+  const listener = await startAdminListener({
     listens: [options.adminListen],
     adminHosts: options.adminHosts,
-    rest: restFace({ admin, fleet, store, identity, clock, log, secretAccess: access }),
-    rpc: lazyRpcFace({ admin, fleet, store, log, shutdown, secretAccess: access }),
+    rest: restFace({ admin, fleet, store, health, identity, clock, log, secretAccess: access }),
+    rpc: lazyRpcFace({ admin, fleet, store, health, views: hub.views, log, shutdown, secretAccess: access }),
     log,
   });
+  bound = [...bound, ...listener.addresses];
+  return listener;
 }
 
 /** What happens by the clock; returns the way to stop it. */
@@ -101,7 +109,9 @@ function startTimedWork({ ticketKeyRotationMs }: ControlPlaneOptions, store: Sto
   const clock = systemClock;
   const stopRotation = startTicketKeyRotation({ store, clock, rotationMs: ticketKeyRotationMs, log });
   const stopExpiryLog = startExpiryLog({ image: store.image, clock, log });
+  const stopOverrideExpiry = startOverrideExpiry({ store, clock, log });
   return async () => {
+    stopOverrideExpiry();
     stopRotation();
     stopExpiryLog();
   };

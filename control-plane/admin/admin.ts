@@ -10,6 +10,7 @@ import type { Admin, ResourceAdmin } from "./resource-admin.ts";
 import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
 import { routes } from "./routes.ts";
 import { services } from "./services.ts";
+import { setTargetHealth } from "./set-target-health.ts";
 import { showResource } from "./show-resource.ts";
 import { snis } from "./snis.ts";
 import { targets } from "./targets.ts";
@@ -23,9 +24,14 @@ const waitingMaxCount = 50_000;
  * What a change means: the one place where resources are read and written, for every face alike.
  *
  * @param clock unix time in milliseconds, for created_at and updated_at
+ * @param ownAddresses where the control plane is reached, at the time of each write
  */
-export function openAdmin(store: Store, clock: () => number): Admin {
-  const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount) };
+export function openAdmin(
+  store: Store,
+  clock: () => number,
+  ownAddresses: AdminContext["ownAddresses"] = () => [],
+): Admin {
+  const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount), ownAddresses };
   return {
     upstream: openResourceAdmin(context, upstreams),
     target: openResourceAdmin(context, targets),
@@ -34,6 +40,7 @@ export function openAdmin(store: Store, clock: () => number): Admin {
     certificate: openResourceAdmin(context, certificates),
     sni: openResourceAdmin(context, snis),
     ca_certificate: openResourceAdmin(context, caCertificates),
+    setTargetHealth: (decision) => setTargetHealth(context, decision),
   };
 }
 

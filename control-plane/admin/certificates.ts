@@ -20,7 +20,7 @@ export const certificates: ResourceDefinition<"certificate"> = {
   referrers: [
     { kind: "service", collection: "services", onDelete: "refuse" },
     { kind: "upstream", collection: "upstreams", onDelete: "refuse" },
-    { kind: "sni", collection: "snis", onDelete: "cascade" },
+    { kind: "sni", onDelete: "cascade" },
   ],
   listOrder: "by id",
   isCreatedByReplace: () => true,

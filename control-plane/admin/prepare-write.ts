@@ -10,7 +10,7 @@ import { keepMasked } from "../resource/secret-fields.ts";
 import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 import type { ResourceWrite } from "../store/store.ts";
 import { resolveReferences } from "./resolve-references.ts";
-import type { ResourceDefinition } from "./resource-definition.ts";
+import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
 
 /** What a write is to make of which resource. */
 export interface WriteRequest<K extends Kind> {
@@ -41,11 +41,11 @@ const serverSetPaths: ReadonlySet<string> = new Set(["id", "created_at", "update
 
 /** Merges, completes and checks a write against the committed state: a write for the store, or every problem. */
 export function prepareWrite<K extends Kind>(
-  image: ResourceImage,
+  { store: { image }, clock, ownAddresses }: AdminContext,
   definition: ResourceDefinition<K>,
   request: WriteRequest<K>,
-  nowMs: number,
 ): Checked<PreparedWrite<K>> {
+  const nowMs = clock();
   const { rules } = definition;
   const { stored } = request;
   const base = request.mode === "update" && stored !== null ? stored.message : rules.defaults;
@@ -67,7 +67,7 @@ export function prepareWrite<K extends Kind>(
   const problems = firstPerField([
     ...(request.draft.problems ?? []),
     ...merged.problems,
-    ...checkResource(rules, resolved.message, { nowMs, stored: stored?.message ?? null }),
+    ...checkResource(rules, resolved.message, { nowMs, stored: stored?.message ?? null, ownAddresses: ownAddresses() }),
     ...resolved.problems,
     ...(split?.ok === false ? split.problems : []),
     ...takenKeys(image, rules.kind, request, uniqueKeys),

@@ -1,10 +1,11 @@
 import type { Checked, Kind, Problem } from "../resource/checked.ts";
+import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 import type { ResourceWrite } from "../store/store.ts";
 import { actor, changedTooOften, triesMaxCount, unavailable } from "./commit-write.ts";
 import { deletion } from "./deletion.ts";
 import { findResource } from "./find-resource.ts";
 import type { ResourceKey } from "./resource-admin.ts";
-import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
+import type { AdminContext, Referrer, ResourceDefinition } from "./resource-definition.ts";
 import { withTicketKey } from "./ticket-key.ts";
 import { inTurn, staleEtag } from "./write-resource.ts";
 
@@ -44,23 +45,36 @@ function decideRemoval<K extends Kind>(
   if (stale !== null) return stale;
   // Without an etag any version may go; with one, only the version that it names.
   const own = deletion(stored, etag === undefined || etag === "" ? null : stored.revision);
-  const writes: ResourceWrite[] = [];
-  for (const { kind, collection, onDelete } of definition.referrers) {
-    const referrers = [...image.referrers(kind, definition.rules.kind, stored.id)];
-    const first = referrers[0];
-    if (onDelete === "refuse" && first !== undefined)
-      return { ok: false, problems: [stillReferenced(definition, collection, { kind, id: first.id })] };
-    // With another revision it may have come to belong to another resource: then all is decided anew.
-    for (const child of referrers) writes.push(deletion(child, child.revision));
-  }
-  return { ok: true, value: [...writes, own] };
+  const dependents = deleteReferrers(image, definition.rules.collection, stored, definition.referrers);
+  return dependents.ok ? { ok: true, value: [...dependents.value, own] } : dependents;
 }
 
-function stillReferenced<K extends Kind>(
-  { rules }: ResourceDefinition<K>,
+/** The deletions that go with one, what refers to others first. */
+function deleteReferrers(
+  image: ResourceImage,
   collection: string,
-  by: NonNullable<Problem["resource"]>,
+  { kind, id }: StoredResource,
+  referrers: readonly Referrer[],
+): Checked<readonly ResourceWrite[]> {
+  const writes: ResourceWrite[] = [];
+  for (const referrer of referrers) {
+    for (const child of image.referrers(referrer.kind, kind, id)) {
+      if (referrer.onDelete === "refuse")
+        return { ok: false, problems: [stillReferenced(collection, referrer, child.id)] };
+      const grandchildren = deleteReferrers(image, collection, child, referrer.referrers ?? []);
+      if (!grandchildren.ok) return grandchildren;
+      // With another revision it may have come to belong to another resource: then all is decided anew.
+      writes.push(...grandchildren.value, deletion(child, child.revision));
+    }
+  }
+  return { ok: true, value: writes };
+}
+
+function stillReferenced(
+  collection: string,
+  by: Extract<Referrer, { readonly onDelete: "refuse" }>,
+  id: string,
 ): Problem {
-  const message = `an existing '${collection}' entity references this '${rules.collection}' entity`;
-  return { code: "still_referenced", field: "", message, resource: by };
+  const message = `an existing '${by.collection}' entity references this '${collection}' entity`;
+  return { code: "still_referenced", field: "", message, resource: { kind: by.kind, id } };
 }

@@ -55,5 +55,26 @@ export interface ResourceAdmin<K extends Kind> {
   remove(key: ResourceKey, etag?: string): Promise<Checked<{ readonly revision: number }>>;
 }
 
+/** What a person decides of a target's health. */
+export interface HealthDecision {
+  /** Id or name of the upstream. */
+  readonly upstream: string;
+  /** Id or host:port of the target. */
+  readonly target: string;
+  /** One of its addresses, ip:port; "" for all of them. */
+  readonly address: string;
+  readonly isHealthy: boolean;
+  /** null = until another decision, or for healthy ones once. */
+  readonly expiresInMs: number | null;
+}
+
+export interface HealthDecided {
+  readonly revision: number;
+  readonly expiresAtUnixMs: number | null;
+}
+
 /** The whole of admin/, as the composition root hands it to the faces. */
-export type Admin = { readonly [K in Kind]: ResourceAdmin<K> };
+export type Admin = { readonly [K in Kind]: ResourceAdmin<K> } & {
+  /** Problems: not_found (upstream, target), invalid (address). */
+  setTargetHealth(decision: HealthDecision): Promise<Checked<HealthDecided>>;
+};

@@ -1,5 +1,6 @@
-import type { Checked, Kind } from "../resource/checked.ts";
+import type { Checked, Kind, StoredKind } from "../resource/checked.ts";
 import type { Draft, ResourceOf } from "../resource/draft.ts";
+import type { OwnAddress } from "../resource/own-address.ts";
 import type { ResourceRules } from "../resource/resource-rules.ts";
 import type { Warning } from "../resource/stored-only-warnings.ts";
 import type { ResourceImage } from "../store/resource-image.ts";
@@ -17,11 +18,7 @@ export interface ResourceDefinition<K extends Kind = Kind> {
     readonly isRequired: boolean;
   } | null;
   /** The kinds that refer to these, and what a deletion does to those that do. */
-  readonly referrers: readonly {
-    readonly kind: Kind;
-    readonly collection: string;
-    readonly onDelete: "cascade" | "refuse";
-  }[];
+  readonly referrers: readonly Referrer[];
   readonly listOrder: "by id" | "newest first";
   /** Whether replacing what is not there creates it, under an address that is an id or a name. */
   isCreatedByReplace(address: string): boolean;
@@ -38,6 +35,12 @@ export interface ResourceDefinition<K extends Kind = Kind> {
   /** The reverse: the message as clients get it. */
   complete?(message: ResourceOf[K], image: ResourceImage): ResourceOf[K];
 }
+
+/** A kind that refers to another. */
+export type Referrer =
+  | { readonly kind: Kind; readonly collection: string; readonly onDelete: "refuse" }
+  /** Those go as well, with all that refers to them. */
+  | { readonly kind: StoredKind; readonly onDelete: "cascade"; readonly referrers?: readonly Referrer[] };
 
 export interface SplitMessage<K extends Kind> {
   readonly message: ResourceOf[K];
@@ -58,4 +61,6 @@ export interface AdminContext {
   readonly clock: () => number;
   /** One per process: writes to one resource go one after the other. */
   readonly queue: KeyQueue;
+  /** Where the control plane itself is reached. */
+  readonly ownAddresses: () => readonly OwnAddress[];
 }

@@ -5,7 +5,7 @@ import type { ResourceDefinition } from "./resource-definition.ts";
 export const targets: ResourceDefinition<"target"> = {
   rules: targetRules,
   parent: { kind: "upstream", field: "upstream", isRequired: true },
-  referrers: [],
+  referrers: [{ kind: "health_override", onDelete: "cascade" }],
   listOrder: "newest first",
   // Kong's clients fall back to a create when a replace finds nothing.
   isCreatedByReplace: () => false,

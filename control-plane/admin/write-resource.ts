@@ -27,7 +27,7 @@ export function createResource<K extends Kind>(
     const fixed = fixedParent(context, definition, draft, parent);
     if (!fixed.ok) return fixed;
     const request = { draft, mode: "whole" as const, stored: null, id, fixed: fixed.value };
-    return prepareWrite(context.store.image, definition, request, context.clock());
+    return prepareWrite(context, definition, request);
   });
 }
 
@@ -52,7 +52,7 @@ export function replaceResource<K extends Kind>(
       const own = keptOwnFields(definition.rules, replaced.stored, draft.paths);
       const fixed = { ...own, ...definition.keptByReplace(replaced), ...parent.value };
       const request = { draft, mode: "whole" as const, stored, id: stored?.id ?? newId, fixed };
-      return prepareWrite(context.store.image, definition, request, context.clock());
+      return prepareWrite(context, definition, request);
     }),
   );
 }
@@ -71,7 +71,7 @@ export function updateResource<K extends Kind>(
       const stale = staleEtag(draft.message.etag, found.value);
       if (stale !== null) return stale;
       const request = { draft, mode: "update" as const, stored: found.value, id: found.value.id, fixed: {} };
-      return prepareWrite(context.store.image, definition, request, context.clock());
+      return prepareWrite(context, definition, request);
     }),
   );
 }

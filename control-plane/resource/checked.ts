@@ -39,5 +39,5 @@ export type Checked<T> =
 /** The kinds of resource that clients read and write. */
 export type Kind = "upstream" | "target" | "service" | "route" | "certificate" | "sni" | "ca_certificate";
 
-/** The kinds as they stand in the store and on the sync stream: also the one that only the planes see. */
-export type StoredKind = Kind | "ticket_key";
+/** The kinds as they stand in the store and on the sync stream: also those that no client writes as a resource. */
+export type StoredKind = Kind | "ticket_key" | "health_override";

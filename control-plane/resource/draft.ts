@@ -1,4 +1,5 @@
 import type { CaCertificate, Certificate, Sni, TicketKey } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
+import type { HealthOverride } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import type { Route } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import type { Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -19,6 +20,7 @@ export interface ResourceOf {
 /** The message of each kind that is stored. */
 export interface MessageOf extends ResourceOf {
   ticket_key: TicketKey;
+  health_override: HealthOverride;
 }
 
 /**

@@ -3,6 +3,12 @@ import {
   ClientAuthenticationMode,
   ClientAuthenticationModeSchema,
 } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
+import {
+  InitialHealth,
+  InitialHealthSchema,
+  PanicMode,
+  PanicModeSchema,
+} from "../../proto/gen/penstock/config/v1/resilience_pb.ts";
 import { PathHandling, PathHandlingSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { Protocol, ProtocolSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import {
@@ -12,6 +18,8 @@ import {
   HashInputSchema,
   HealthcheckType,
   HealthcheckTypeSchema,
+  WeightBasis,
+  WeightBasisSchema,
 } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 
 /**
@@ -76,6 +84,27 @@ const spellings: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map([
     new Map([
       ["required", ClientAuthenticationMode.REQUIRED],
       ["optional", ClientAuthenticationMode.OPTIONAL],
+    ]),
+  ],
+  [
+    WeightBasisSchema.typeName,
+    new Map([
+      ["per_address", WeightBasis.PER_ADDRESS],
+      ["per_target", WeightBasis.PER_TARGET],
+    ]),
+  ],
+  [
+    PanicModeSchema.typeName,
+    new Map([
+      ["fail_open", PanicMode.FAIL_OPEN],
+      ["fail_closed", PanicMode.FAIL_CLOSED],
+    ]),
+  ],
+  [
+    InitialHealthSchema.typeName,
+    new Map([
+      ["healthy", InitialHealth.HEALTHY],
+      ["unhealthy", InitialHealth.UNHEALTHY],
     ]),
   ],
 ]);

@@ -78,7 +78,7 @@ function ruleMessage(field: DescField, rulePath: Path): ReflectMessage {
   return rules;
 }
 
-/** Kong states whole seconds in seconds and everything else in milliseconds. */
+/** Kong states whole seconds in seconds and everything else in milliseconds; so do our own fields, whose least is below a second. */
 function betweenDurations(from: ReflectMessage, to: ReflectMessage): string {
   const limits = [from.message as Duration, to.message as Duration];
   const isWholeSeconds = limits.every((limit) => limit.nanos === 0);

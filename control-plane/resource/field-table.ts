@@ -19,10 +19,14 @@ const bookkeeping = actedOn("the control plane: set at each write");
 const etag = actedOn("the control plane: guards updates and deletes; never stored");
 
 const noHashing = storedOnly("consistent hashing is not built yet");
-const noActiveChecks = storedOnly("active health checks are not built yet");
-const noPassiveChecks = storedOnly(
-  "passive health checks with counters are not built yet; an endpoint that refuses connections is taken out anyway",
-);
+const activeChecks = actedOn("health: probes that the nodes send");
+const passiveChecks = actedOn("health: what the nodes learn from traffic");
+const retries = actedOn("forwarding: when a request is sent again");
+const budgetOfUpstream = actedOn("the control plane: refused, since the budget is the upstream's");
+const outliers = actedOn("health: when an endpoint that answers badly is taken out");
+const stalls = actedOn("health: when an endpoint that does not answer is taken out");
+const panic = actedOn("balancing: what is done with too few endpoints");
+const probes = actedOn("health: what probes do beyond Kong's fields");
 const noStreams = storedOnly("routing of TCP, TLS and UDP is not built yet");
 const noBuffering = storedOnly("bodies are always streamed, never buffered");
 
@@ -44,29 +48,56 @@ const upstreamFields: Readonly<Record<string, FieldUse>> = {
   host_header: actedOn("forwarding: Host sent to the targets"),
   client_certificate: actedOn("forwarding: shown to targets that ask for one, where the service has none"),
   use_srv_name: actedOn("forwarding: Host is the SRV record's target"),
-  "healthchecks.threshold": storedOnly("the health of a whole upstream is not judged yet"),
-  "healthchecks.active.type": noActiveChecks,
-  "healthchecks.active.timeout": noActiveChecks,
-  "healthchecks.active.concurrency": noActiveChecks,
-  "healthchecks.active.http_path": noActiveChecks,
-  "healthchecks.active.headers": noActiveChecks,
-  "healthchecks.active.https_sni": noActiveChecks,
-  "healthchecks.active.https_verify_certificate": noActiveChecks,
-  "healthchecks.active.healthy.interval": noActiveChecks,
-  "healthchecks.active.healthy.http_statuses": noActiveChecks,
-  "healthchecks.active.healthy.successes": noActiveChecks,
-  "healthchecks.active.unhealthy.interval": noActiveChecks,
-  "healthchecks.active.unhealthy.http_statuses": noActiveChecks,
-  "healthchecks.active.unhealthy.tcp_failures": noActiveChecks,
-  "healthchecks.active.unhealthy.timeouts": noActiveChecks,
-  "healthchecks.active.unhealthy.http_failures": noActiveChecks,
-  "healthchecks.passive.type": noPassiveChecks,
-  "healthchecks.passive.healthy.http_statuses": noPassiveChecks,
-  "healthchecks.passive.healthy.successes": noPassiveChecks,
-  "healthchecks.passive.unhealthy.http_statuses": noPassiveChecks,
-  "healthchecks.passive.unhealthy.tcp_failures": noPassiveChecks,
-  "healthchecks.passive.unhealthy.timeouts": noPassiveChecks,
-  "healthchecks.passive.unhealthy.http_failures": noPassiveChecks,
+  "healthchecks.threshold": actedOn("balancing: when the whole upstream is unhealthy"),
+  "healthchecks.active.type": activeChecks,
+  "healthchecks.active.timeout": activeChecks,
+  "healthchecks.active.concurrency": activeChecks,
+  "healthchecks.active.http_path": activeChecks,
+  "healthchecks.active.headers": activeChecks,
+  "healthchecks.active.https_sni": activeChecks,
+  "healthchecks.active.https_verify_certificate": activeChecks,
+  "healthchecks.active.healthy.interval": activeChecks,
+  "healthchecks.active.healthy.http_statuses": activeChecks,
+  "healthchecks.active.healthy.successes": activeChecks,
+  "healthchecks.active.unhealthy.interval": activeChecks,
+  "healthchecks.active.unhealthy.http_statuses": activeChecks,
+  "healthchecks.active.unhealthy.tcp_failures": activeChecks,
+  "healthchecks.active.unhealthy.timeouts": activeChecks,
+  "healthchecks.active.unhealthy.http_failures": activeChecks,
+  "healthchecks.passive.type": passiveChecks,
+  "healthchecks.passive.healthy.http_statuses": passiveChecks,
+  "healthchecks.passive.healthy.successes": passiveChecks,
+  "healthchecks.passive.unhealthy.http_statuses": passiveChecks,
+  "healthchecks.passive.unhealthy.tcp_failures": passiveChecks,
+  "healthchecks.passive.unhealthy.timeouts": passiveChecks,
+  "healthchecks.passive.unhealthy.http_failures": passiveChecks,
+  "resilience.retry.enabled": retries,
+  "resilience.retry.statuses": retries,
+  "resilience.retry.methods": retries,
+  "resilience.retry.idempotency_key": retries,
+  "resilience.retry.per_try_timeout": retries,
+  "resilience.retry.budget_ratio": retries,
+  "resilience.retry.budget_min_per_second": retries,
+  "resilience.retry.body_max_bytes": retries,
+  "resilience.outlier.enabled": outliers,
+  "resilience.outlier.consecutive_resets": outliers,
+  "resilience.outlier.consecutive_statuses": outliers,
+  "resilience.outlier.base_ejection": outliers,
+  "resilience.outlier.max_ejection": outliers,
+  "resilience.outlier.max_ejected_percent": outliers,
+  "resilience.stall.enabled": stalls,
+  "resilience.stall.min_silence": stalls,
+  "resilience.stall.factor": stalls,
+  "resilience.panic.threshold": panic,
+  "resilience.panic.mode": panic,
+  "resilience.probe.port": probes,
+  "resilience.probe.method": probes,
+  "resilience.probe.body_contains": probes,
+  "resilience.probe.status_ranges": probes,
+  "resilience.probe.grpc_service": probes,
+  "resilience.probe.initial": probes,
+  "resilience.probe.jitter": probes,
+  weight_basis: actedOn("balancing: whether a weight is of each address or of all of a target's"),
   tags: labels,
   created_at: bookkeeping,
   updated_at: bookkeeping,
@@ -132,6 +163,14 @@ const routeFields: Readonly<Record<string, FieldUse>> = {
   "limits.request_body_max_bytes": actedOn("forwarding: a larger body is answered with 413"),
   "limits.total_timeout": actedOn("forwarding: patience with all attempts together"),
   "limits.allow_encoded_slashes": actedOn("routing: %2F in a path"),
+  "retry.enabled": retries,
+  "retry.statuses": retries,
+  "retry.methods": retries,
+  "retry.idempotency_key": retries,
+  "retry.per_try_timeout": retries,
+  "retry.budget_ratio": budgetOfUpstream,
+  "retry.budget_min_per_second": budgetOfUpstream,
+  "retry.body_max_bytes": retries,
 };
 
 const certificateFields: Readonly<Record<string, FieldUse>> = {

@@ -50,6 +50,8 @@ function setAt(schema: DescMessage, into: Fields, from: Fields, steps: readonly 
   for (const step of steps.slice(0, -1)) {
     const name = step.localName;
     source = source?.[name] as Fields | undefined;
+    // What is to be null in a record that is null needs no record.
+    if (target[name] === undefined && source === undefined) return;
     // A record that is null in the base comes back with only the leaves that the draft names.
     if (target[name] === undefined) reflect(desc, target as never).set(step, reflect(step.message!));
     target = target[name] as Fields;

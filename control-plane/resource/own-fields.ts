@@ -6,10 +6,10 @@ import type { ResourceRules } from "./resource-rules.ts";
 
 /** Top-level fields that Kong does not have, so that its clients neither read nor send them. */
 const ownFields: Readonly<Record<Kind, readonly string[]>> = {
-  upstream: [],
+  upstream: ["resilience", "weight_basis"],
   target: [],
   service: [],
-  route: ["limits"],
+  route: ["limits", "retry"],
   certificate: ["client_authentication"],
   sni: [],
   ca_certificate: [],

@@ -1,6 +1,7 @@
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Kind, Problem } from "./checked.ts";
 import type { Draft, ResourceOf } from "./draft.ts";
+import type { OwnAddress } from "./own-address.ts";
 
 /** A field that names another resource. */
 export interface ReferenceField {
@@ -27,6 +28,8 @@ export interface CheckContext<T> {
   readonly nowMs: number;
   /** What the write changes or replaces; null when it creates. */
   readonly stored: T | null;
+  /** Where the control plane itself is reached: nothing may be forwarded there. */
+  readonly ownAddresses?: readonly OwnAddress[];
 }
 
 /** What is particular to one kind of resource. Pure: the same answers for the same message, always. */

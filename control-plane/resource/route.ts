@@ -13,6 +13,7 @@ import type { Draft } from "./draft.ts";
 import { checkHeaders } from "./header-rules.ts";
 import { checkText, checkTexts, invalid } from "./problems.ts";
 import { regexSize } from "./regex-size.ts";
+import { checkRouteRetry, normalizeRetry } from "./resilience.ts";
 import { distinct, nameKey, type ResourceRules } from "./resource-rules.ts";
 import { checkRouteProtocols } from "./route-protocols.ts";
 import {
@@ -62,6 +63,7 @@ function check(route: Route): readonly Problem[] {
     ...checkPeers("destinations", route.destinations),
     ...checkTexts("tags", route.tags, checkTag),
     ...checkLimits(route.limits),
+    ...checkRouteRetry("retry", route.retry),
     ...checkRouteProtocols(route),
   ];
 }
@@ -135,14 +137,18 @@ export const routeRules: ResourceRules<"route"> = {
   references: [{ path: "service", toKind: "service", toCollection: "services" }],
   secrets: [],
   withImplied,
-  normalize: ({ limits, ...route }) => ({
-    ...route,
-    ...withoutEmpty(limits),
-    protocols: distinct(route.protocols),
-    methods: distinct(route.methods),
-    snis: distinct(route.snis),
-    tags: distinct(route.tags),
-  }),
+  normalize: ({ limits, retry, ...route }) => {
+    const keptRetry = normalizeRetry(retry);
+    return {
+      ...route,
+      ...withoutEmpty(limits),
+      ...(keptRetry === undefined ? {} : { retry: keptRetry }),
+      protocols: distinct(route.protocols),
+      methods: distinct(route.methods),
+      snis: distinct(route.snis),
+      tags: distinct(route.tags),
+    };
+  },
   check,
   uniqueKeys: (route) => nameKey(route.name),
 };

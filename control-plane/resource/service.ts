@@ -2,8 +2,10 @@ import { create } from "@bufbuild/protobuf";
 import { type Duration, DurationSchema } from "@bufbuild/protobuf/wkt";
 import { Protocol, type Service, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { Problem } from "./checked.ts";
+import { readHostAddress } from "./host-address.ts";
+import { isOwnAddress, type OwnAddress, ownAddressMessage } from "./own-address.ts";
 import { checkText, checkTexts, invalid } from "./problems.ts";
-import { distinct, nameKey, type ResourceRules } from "./resource-rules.ts";
+import { type CheckContext, distinct, nameKey, type ResourceRules } from "./resource-rules.ts";
 import { checkHost, checkName, checkPath, checkTag } from "./text-rules.ts";
 
 const oneMinute: Duration = create(DurationSchema, { seconds: 60n });
@@ -21,7 +23,7 @@ const defaults: Service = create(ServiceSchema, {
 const withoutPath: readonly Protocol[] = [Protocol.TCP, Protocol.TLS, Protocol.UDP, Protocol.GRPC, Protocol.GRPCS];
 const withTlsSettings: readonly Protocol[] = [Protocol.HTTPS, Protocol.TLS];
 
-function check(service: Service): readonly Problem[] {
+function check(service: Service, { ownAddresses = [] }: CheckContext<Service>): readonly Problem[] {
   return [
     ...checkText("name", service.name, checkName),
     ...checkText("host", service.host, checkHost),
@@ -29,7 +31,13 @@ function check(service: Service): readonly Problem[] {
     ...checkTexts("tags", service.tags, checkTag),
     ...checkTimeouts(service),
     ...checkProtocol(service),
+    ...checkOwnAddress(service, ownAddresses),
   ];
+}
+
+function checkOwnAddress({ host, port = 0 }: Service, own: readonly OwnAddress[]): readonly Problem[] {
+  const read = readHostAddress(host);
+  return typeof read !== "string" && isOwnAddress(read, port, own) ? [invalid("host", ownAddressMessage)] : [];
 }
 
 /** The nodes count in milliseconds, so that a smaller part would be lost silently. */

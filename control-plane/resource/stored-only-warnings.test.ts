@@ -2,7 +2,7 @@ import { create, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { PathHandling, RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { Protocol, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
-import { Algorithm, HashInput, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { Algorithm, HashInput, UpstreamSchema, WeightBasis } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { Kind } from "./checked.ts";
 import { leafFields } from "./message-fields.ts";
 import { rulesOfKind } from "./rules-of-kind.ts";
@@ -19,16 +19,6 @@ describe("storedOnlyWarnings", () => {
     { kind: "upstream", field: "algorithm", message: create(UpstreamSchema, { algorithm: Algorithm.LATENCY }) },
     { kind: "upstream", field: "hash_on", message: create(UpstreamSchema, { hashOn: HashInput.IP }) },
     { kind: "upstream", field: "slots", message: create(UpstreamSchema, { slots: 100 }) },
-    {
-      kind: "upstream",
-      field: "healthchecks.active.healthy.interval",
-      message: create(UpstreamSchema, { healthchecks: { active: { healthy: { interval: { seconds: 5n } } } } }),
-    },
-    {
-      kind: "upstream",
-      field: "healthchecks.passive.unhealthy.http_statuses",
-      message: create(UpstreamSchema, { healthchecks: { passive: { unhealthy: { httpStatuses: [500] } } } }),
-    },
     { kind: "service", field: "protocol", message: create(ServiceSchema, { protocol: Protocol.GRPC }) },
     { kind: "route", field: "protocols", message: create(RouteSchema, { protocols: [Protocol.GRPC] }) },
     { kind: "route", field: "path_handling", message: create(RouteSchema, { pathHandling: PathHandling.V1 }) },
@@ -56,9 +46,13 @@ describe("storedOnlyWarnings", () => {
     expect(warned("route", route, ["protocols", "snis", "https_redirect_status_code"])).toEqual([]);
   });
 
-  it("takes a record that is named itself for all that is in it", () => {
-    const message = create(UpstreamSchema, { healthchecks: { threshold: 50 } });
-    expect(warned("upstream", message, ["healthchecks"])).toEqual(["healthchecks.threshold"]);
+  it("is silent about health checks and resilience", () => {
+    const message = create(UpstreamSchema, {
+      healthchecks: { threshold: 50, active: { healthy: { interval: { seconds: 5n } } } },
+      resilience: { retry: { enabled: false }, probe: { port: 81 } },
+      weightBasis: WeightBasis.PER_TARGET,
+    });
+    expect(warned("upstream", message, ["healthchecks", "resilience", "weight_basis"])).toEqual([]);
   });
 
   it("says why", () => {

@@ -84,6 +84,32 @@ describe("targetRules", () => {
     expect(told({ upstream: { id: "x" } })).toEqual(["target: required field missing"]);
   });
 
+  it.each(["_http._tcp.a.test", "_http._tcp.a", "_sip._udp.b.test.:5060", "a_b.test", "x._tcp.test"])(
+    "takes %s",
+    (target) => {
+      expect(told({ target, upstream: { id: "x" } })).toEqual([]);
+    },
+  );
+
+  it.each(["_tcp.a.test", "_http.a.test:80", "_http._tcp", "_http._tcp.", "_._tcp.a", "__proto__:1"])(
+    "refuses %s, which is a name of a service without one",
+    (target) => {
+      expect(told({ target, upstream: { id: "x" } })[0]).toMatch(
+        /^target: invalid SRV name: '.*' \(expected _service\._protocol\.name\)$/,
+      );
+    },
+  );
+
+  it("does not point at the control plane's own ports", () => {
+    const ownAddresses = [{ hosts: ["127.0.0.1"], port: 8001 }];
+    const toldOf = (target: string) =>
+      checkResource(targetRules, create(TargetSchema, { target, upstream: { id: "x" } }), { ...created, ownAddresses });
+    expect(toldOf("localhost:8001").map(({ field, message }) => `${field}: ${message}`)).toEqual([
+      "target: points at the control plane's own port",
+    ]);
+    expect(toldOf("127.0.0.1:8002")).toEqual([]);
+  });
+
   it("is unique within its upstream", () => {
     const target = create(TargetSchema, { target: "127.0.0.1:9001", upstream: { id: "u-1" } });
     expect(targetRules.uniqueKeys(target)).toEqual([

@@ -1,6 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
+import type { Problem } from "./checked.ts";
 import { formatHostAddress, readHostAddress } from "./host-address.ts";
+import { isOwnAddress, type OwnAddress, ownAddressMessage } from "./own-address.ts";
 import { checkTexts, invalid } from "./problems.ts";
 import { distinct, type ResourceRules, type UniqueKey } from "./resource-rules.ts";
 import { checkTag } from "./text-rules.ts";
@@ -12,6 +14,21 @@ const defaultPort = 8000;
 export function normalizeTarget(target: string): string | null {
   const read = readHostAddress(target);
   return typeof read === "string" ? null : formatHostAddress(read, defaultPort);
+}
+
+/** Where a name says that it is one of a service, it has to say which: `_http._tcp.example.test`. */
+function checkServiceName(target: string): readonly Problem[] {
+  const read = readHostAddress(target);
+  if (typeof read === "string" || read.type !== "name" || !read.host.startsWith("_")) return [];
+  // RFC 2782: _Service._Proto.Name.
+  if (/^_[^._][^.]*\._[^._][^.]*\.[^.]/.test(read.host)) return [];
+  return [invalid("target", `invalid SRV name: '${read.host}' (expected _service._protocol.name)`)];
+}
+
+function checkOwnAddress(target: string, own: readonly OwnAddress[]): readonly Problem[] {
+  const read = readHostAddress(target);
+  if (typeof read === "string" || !isOwnAddress(read, read.port ?? defaultPort, own)) return [];
+  return [invalid("target", ownAddressMessage)];
 }
 
 /** The unique key of a target: its address, as stored, within its upstream. */
@@ -45,10 +62,12 @@ export const targetRules: ResourceRules<"target"> = {
     target: normalizeTarget(target.target) ?? target.target,
     tags: distinct(target.tags),
   }),
-  check: (target) => [
+  check: (target, { ownAddresses = [] }) => [
     ...(normalizeTarget(target.target) === null
       ? [invalid("target", "Invalid target; not a valid hostname or ip address")]
       : []),
+    ...checkServiceName(target.target),
+    ...checkOwnAddress(target.target, ownAddresses),
     ...checkTexts("tags", target.tags, checkTag),
   ],
   uniqueKeys,

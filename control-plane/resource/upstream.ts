@@ -14,6 +14,7 @@ import type { Draft } from "./draft.ts";
 import { enumSpelling, expectedOneOf } from "./enum-spelling.ts";
 import { checkHeaders } from "./header-rules.ts";
 import { checkText, checkTexts, invalid } from "./problems.ts";
+import { checkResilience, normalizeResilience } from "./resilience.ts";
 import { distinct, nameKey, type ResourceRules } from "./resource-rules.ts";
 import {
   checkCookieName,
@@ -88,6 +89,7 @@ function check(upstream: Upstream): readonly Problem[] {
     ...checkTexts("tags", upstream.tags, checkTag),
     ...checkActive(upstream.healthchecks?.active),
     ...checkHashing(upstream),
+    ...checkResilience("resilience", upstream.resilience),
   ];
 }
 
@@ -178,7 +180,10 @@ export const upstreamRules: ResourceRules<"upstream"> = {
   references: [{ path: "client_certificate", toKind: "certificate", toCollection: "certificates" }],
   secrets: [],
   withImplied,
-  normalize: (upstream) => ({ ...upstream, tags: distinct(upstream.tags) }),
+  normalize: ({ resilience, ...upstream }) => {
+    const kept = normalizeResilience(resilience);
+    return { ...upstream, ...(kept === undefined ? {} : { resilience: kept }), tags: distinct(upstream.tags) };
+  },
   check,
   uniqueKeys: (upstream) => nameKey(upstream.name),
 };

@@ -20,6 +20,7 @@ const KIND_ORDER: readonly StoredKind[] = [
   "sni",
   "upstream",
   "target",
+  "health_override",
   "service",
   "route",
   "ticket_key",
@@ -59,6 +60,7 @@ const none: readonly ReferenceTo[] = [];
 /** What a resource refers to. A service names its host, too, which need not be an upstream. */
 function referencesOf(resource: StoredResource): readonly ReferenceTo[] {
   if (isOfKind(resource, "target")) return [{ toKind: "upstream", toId: resource.message.upstream?.id ?? "" }];
+  if (isOfKind(resource, "health_override")) return [{ toKind: "target", toId: resource.message.target?.id ?? "" }];
   if (isOfKind(resource, "route")) return optional("service", resource.message.service);
   if (isOfKind(resource, "upstream")) return optional("certificate", resource.message.clientCertificate);
   if (isOfKind(resource, "sni")) return [{ toKind: "certificate", toId: resource.message.certificate?.id ?? "" }];

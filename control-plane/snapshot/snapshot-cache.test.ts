@@ -20,6 +20,7 @@ describe("buildSnapshot", () => {
   it("orders by kind, what is referred to first, and by id", () => {
     const store = new FakeSyncStore();
     store.put(resource("route", "r", { service: { id: "s" } }));
+    store.put(resource("health_override", "o", { target: { id: "t" } }));
     store.put(resource("target", "t", { upstream: { id: "b" } }));
     for (const id of ["b", "a"]) store.put(resource("upstream", id));
     store.put(resource("service", "s", { clientCertificate: { id: "c" }, caCertificates: ["ca"] }));
@@ -35,6 +36,7 @@ describe("buildSnapshot", () => {
       "upstream/a",
       "upstream/b",
       "target/t",
+      "health_override/o",
       "service/s",
       "route/r",
       "ticket_key/k",
@@ -51,10 +53,12 @@ describe("buildSnapshot", () => {
     const store = new FakeSyncStore();
     store.put(resource("route", "r", { service: { id: "gone" } }));
     store.put(resource("target", "t"));
+    store.put(resource("health_override", "o", { target: { id: "gone" } }));
     expect(buildSnapshot(store.image)).toEqual({
       ok: false,
       danglingReferences: [
         { kind: "target", id: "t", toKind: "upstream", toId: "" },
+        { kind: "health_override", id: "o", toKind: "target", toId: "gone" },
         { kind: "route", id: "r", toKind: "service", toId: "gone" },
       ],
     });

@@ -5,6 +5,7 @@ import {
   SniSchema,
   TicketKeySchema,
 } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
+import { HealthOverrideSchema } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -21,6 +22,7 @@ const decoders: { readonly [K in StoredKind]: (body: Uint8Array) => MessageOf[K]
   sni: (body) => fromBinary(SniSchema, body),
   ca_certificate: (body) => fromBinary(CaCertificateSchema, body),
   ticket_key: (body) => fromBinary(TicketKeySchema, body),
+  health_override: (body) => fromBinary(HealthOverrideSchema, body),
 };
 
 /**

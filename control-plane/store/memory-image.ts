@@ -130,6 +130,7 @@ function emptyState(): State {
     sni: table(),
     ca_certificate: table(),
     ticket_key: table(),
+    health_override: table(),
   };
   return { tables, referrers: new Map(), revision: 0, publication: 0 };
 }

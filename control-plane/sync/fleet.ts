@@ -8,6 +8,27 @@ export interface Fleet {
   waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied>;
   /** Every node known, connected or not, ordered by id. */
   nodes(): readonly NodeStatus[];
+  /** Asks every node with an open stream; resolves when all have answered or their time is over. */
+  ask(question: NodeQuestion): Promise<readonly NodeAnswer[]>;
+}
+
+/** A question to the nodes; what its kind means is said in sync.proto. */
+export interface NodeQuestion {
+  readonly kind: string;
+  readonly body: Uint8Array;
+  /** Only nodes that serve content of at least this are asked; of the others, that is the problem. */
+  readonly revision: number;
+  /** How long a node may take. */
+  readonly timeoutMs: number;
+}
+
+export interface NodeAnswer {
+  readonly nodeId: string;
+  readonly hostname: string;
+  readonly answered:
+    | { readonly ok: true; readonly body: Uint8Array }
+    /** Why there is no answer. */
+    | { readonly ok: false; readonly problem: string };
 }
 
 export interface Applied {

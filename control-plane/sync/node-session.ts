@@ -1,5 +1,6 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import type { NodeViews } from "../observation/node-views.ts";
 import { type EncodedSnapshot, encodeMessage } from "../snapshot/encode-snapshot.ts";
 import type { SnapshotCache } from "../snapshot/snapshot-cache.ts";
 import type { StoreEpoch } from "../store/store.ts";
@@ -12,12 +13,15 @@ import {
   markPushed,
   markServing,
   nextStep,
+  servesRevision,
   takeAck,
   takeHeartbeat,
   takeNack,
 } from "./ack-state.ts";
 import type { Clock } from "./clock.ts";
+import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
+import { type Answered, NodeQuestions } from "./node-questions.ts";
 import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
 import { readHello } from "./read-hello.ts";
 import type { SenderSlots } from "./sender-slots.ts";
@@ -29,6 +33,8 @@ export interface SessionContext {
   readonly cache: SnapshotCache;
   readonly registry: NodeRegistry;
   readonly slots: SenderSlots;
+  /** Gets what the node sees of its endpoints. */
+  readonly views: NodeViews;
   readonly clock: Clock;
   /** 0 <= random() < 1. */
   readonly random: () => number;
@@ -58,6 +64,7 @@ export class NodeSession {
   readonly #call: NodeCall;
   readonly #context: SessionContext;
   readonly #sender: SnapshotSender;
+  readonly #questions: NodeQuestions;
   #record: NodeRecord | null = null;
   #state: AckState | null = null;
   #isSending = false;
@@ -71,6 +78,7 @@ export class NodeSession {
     this.#call = call;
     this.#context = context;
     this.#sender = new SnapshotSender({ call, slots, clock, stallMs: timing.stallMs });
+    this.#questions = new NodeQuestions(clock);
     this.#stopHelloTimer = clock.after(timing.helloTimeoutMs, () =>
       this.end(status.INVALID_ARGUMENT, "no hello within the time allowed"),
     );
@@ -113,6 +121,21 @@ export class NodeSession {
     }
   }
 
+  /** Asks the node something; a problem where it cannot tell, or does not serve the revision that is asked about. */
+  async ask({ kind, body, revision, timeoutMs }: NodeQuestion): Promise<NodeAnswer> {
+    const { id: nodeId = "", hostname = "", capabilities = [] } = this.#record?.facts ?? {};
+    const answer = (answered: Answered): NodeAnswer => ({ nodeId, hostname, answered });
+    if (!capabilities.includes(`query.${kind}`))
+      return answer({ ok: false, problem: `its version does not answer "${kind}"` });
+    if (this.#state === null || !servesRevision(this.#state, revision))
+      return answer({ ok: false, problem: "it does not serve the change yet" });
+    return answer(
+      await this.#questions.ask(timeoutMs, (id) =>
+        this.#call.write(encodeMessage({ case: "query", value: { id, kind, body } })),
+      ),
+    );
+  }
+
   /** Ends the stream with a status. */
   end(code: status, details: string): void {
     if (this.#isClosed) return;
@@ -135,6 +158,8 @@ export class NodeSession {
       else if (message.case === "ack") this.#takeAck(this.#state, message.value);
       else if (message.case === "nack") this.#takeNack(this.#state, message.value);
       else if (message.case === "heartbeat") this.#takeHeartbeat(this.#state, message.value);
+      else if (message.case === "observations") this.#context.views.take(this.nodeId, message.value);
+      else if (message.case === "queryResult") this.#questions.take(message.value);
       // Anything else is of a later version of the protocol, or of no concern here.
     } catch (error) {
       this.#fail(error);
@@ -148,7 +173,7 @@ export class NodeSession {
   }
 
   #greet(hello: Hello): void {
-    const { cache, clock, epoch, log, registry } = this.#context;
+    const { cache, clock, epoch, log, registry, views } = this.#context;
     const read = readHello(hello);
     if (!read.ok) {
       this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
@@ -157,6 +182,7 @@ export class NodeSession {
     this.#stopHelloTimer();
     this.#context.onHello(this, read.facts.id);
     this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
+    views.connected(read.facts.id, read.facts.hostname);
     this.#setState(greet(epoch, read.have, read.have === null ? undefined : cache.recent(read.have.publication)));
     log.info({ node: this.nodeId, address: this.#record.address, have: read.have?.publication ?? 0 }, "node connected");
     this.#answerHello(this.#state!);
@@ -292,8 +318,10 @@ export class NodeSession {
     this.#stopHeartbeat();
     this.#stopMissedTimer();
     this.#sender.close();
+    this.#questions.close();
     if (this.#record !== null && this.#state !== null) {
       this.#context.registry.disconnect(this.#record);
+      this.#context.views.disconnected(this.nodeId);
       this.#context.log.info({ node: this.nodeId }, "node disconnected");
     }
     this.#context.onClose(this);

@@ -1,4 +1,5 @@
 import { status } from "@grpc/grpc-js";
+import { NodeViews } from "../observation/node-views.ts";
 import type { EncodedSnapshot } from "../snapshot/encode-snapshot.ts";
 import { SnapshotCache } from "../snapshot/snapshot-cache.ts";
 import type { Store } from "../store/store.ts";
@@ -6,7 +7,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { AckState } from "./ack-state.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import type { Applied, Fleet, NodeStatus } from "./fleet.ts";
+import type { Applied, Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "./fleet.ts";
 import { NodeRegistry } from "./node-registry.ts";
 import { NodeSession, type SessionContext } from "./node-session.ts";
 import { PushSchedule } from "./push-schedule.ts";
@@ -47,6 +48,10 @@ export interface SyncHubSettings {
   readonly messageMaxBytes: number;
   /** Past publications whose hash and revision stay known. */
   readonly recentMaxCount: number;
+  /** How long what a node sees counts after its stream has closed. */
+  readonly viewGraceMs: number;
+  /** Endpoints seen, of all nodes together; some 300 bytes each. */
+  readonly viewMaxCount: number;
   /** Writes that wait for nodes at a time. */
   readonly waitMaxCount: number;
   readonly keepaliveMs: number;
@@ -67,6 +72,8 @@ const DEFAULTS: SyncHubSettings = {
   connectionMaxCount: 8_000,
   messageMaxBytes: 1024 * 1024,
   recentMaxCount: 1_000,
+  viewGraceMs: 30_000,
+  viewMaxCount: 500_000,
   waitMaxCount: 10_000,
   keepaliveMs: 10_000,
   keepaliveTimeoutMs: 5_000,
@@ -75,6 +82,8 @@ const DEFAULTS: SyncHubSettings = {
 
 export interface SyncHub {
   readonly fleet: Fleet;
+  /** What the nodes see of their endpoints. */
+  readonly views: NodeViews;
   /** As bound. */
   readonly addresses: readonly ListenAddress[];
   /** Ends every stream and answers every wait. */
@@ -93,6 +102,7 @@ export async function startSyncHub(options: SyncHubOptions): Promise<SyncHub> {
   let closed: Promise<void> | undefined;
   return {
     fleet: hub,
+    views: hub.views,
     addresses: listener.addresses,
     close: () => {
       closed ??= hub.close().then(() => listener.close());
@@ -105,6 +115,7 @@ class Hub implements Fleet {
   readonly #options: SyncHubOptions;
   readonly #cache: SnapshotCache;
   readonly #registry: NodeRegistry;
+  readonly views: NodeViews;
   readonly #waits: AppliedWaits;
   readonly #schedule: PushSchedule;
   readonly #sessionContext: SessionContext;
@@ -122,6 +133,12 @@ class Hub implements Fleet {
     this.#options = options;
     this.#cache = new SnapshotCache(store, settings.recentMaxCount);
     this.#registry = new NodeRegistry(settings.nodeMaxCount);
+    this.views = new NodeViews({
+      clock,
+      graceMs: settings.viewGraceMs,
+      viewMaxCount: settings.viewMaxCount,
+      onFull: () => log.warn({ viewMaxCount: settings.viewMaxCount }, "the nodes see more endpoints than are kept"),
+    });
     this.#waits = new AppliedWaits(() => this.#streamStates(), clock, settings.waitMaxCount);
     this.#schedule = new PushSchedule({
       clock,
@@ -135,6 +152,7 @@ class Hub implements Fleet {
       cache: this.#cache,
       registry: this.#registry,
       slots: new SenderSlots(settings.senderMaxCount),
+      views: this.views,
       clock,
       random,
       log,
@@ -165,12 +183,17 @@ class Hub implements Fleet {
     return this.#registry.statuses(this.#options.store.image.publication);
   }
 
+  ask(question: NodeQuestion): Promise<readonly NodeAnswer[]> {
+    return Promise.all([...this.#sessionOfNode.values()].map((session) => session.ask(question)));
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopListening();
     this.#schedule.close();
     this.#waits.close();
     for (const session of [...this.#sessions]) session.end(status.UNAVAILABLE, "the control plane is closing");
+    this.views.close();
   }
 
   #admit(session: NodeSession, nodeId: string): void {

@@ -44,6 +44,7 @@ export const routeDefaults = {
   preserve_host: false,
   https_redirect_status_code: 426,
   limits: null,
+  retry: null,
   request_buffering: true,
   response_buffering: true,
   service: null,
@@ -71,6 +72,8 @@ export const activeDefaults = {
 export const upstreamDefaults = {
   id: uuid,
   ...stamps,
+  resilience: null,
+  weight_basis: null,
   algorithm: "round-robin",
   hash_on: "none",
   hash_fallback: "none",

@@ -6,11 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openAdmin } from "../../control-plane/admin/admin.ts";
 import type { Admin, ResourceAdmin, Written } from "../../control-plane/admin/resource-admin.ts";
+import { healthReader } from "../../control-plane/admin/upstream-health.ts";
 import { type RestFaceOptions, restFace } from "../../control-plane/api/rest/rest-face.ts";
+import { NodeViews } from "../../control-plane/observation/node-views.ts";
 import type { Kind, Problem } from "../../control-plane/resource/checked.ts";
 import type { Draft } from "../../control-plane/resource/draft.ts";
 import { openSqliteStore, type SqliteStore } from "../../control-plane/store/sqlite-store.ts";
-import type { Applied, Fleet, NodeStatus } from "../../control-plane/sync/fleet.ts";
+import type { Applied, Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "../../control-plane/sync/fleet.ts";
+import { ManualClock } from "./manual-clock.ts";
 
 /** 2024-05-29, with the milliseconds that only targets print. */
 export const rigTimeMs = 1_717_000_000_123;
@@ -36,6 +39,7 @@ class ScriptedAdmin {
       certificate: this.#scripted(real.certificate),
       sni: this.#scripted(real.sni),
       ca_certificate: this.#scripted(real.ca_certificate),
+      setTargetHealth: (decision) => real.setTargetHealth(decision),
     };
   }
 
@@ -71,6 +75,8 @@ class ScriptedAdmin {
 class ScriptedFleet implements Fleet {
   applied: Applied = { appliedCount: 0, nodeCount: 0 };
   nodeList: readonly NodeStatus[] = [];
+  answers: readonly NodeAnswer[] = [];
+  readonly questions: NodeQuestion[] = [];
   readonly waits: { revision: number; who: string; timeoutMs: number }[] = [];
 
   async waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied> {
@@ -80,6 +86,11 @@ class ScriptedFleet implements Fleet {
 
   nodes(): readonly NodeStatus[] {
     return this.nodeList;
+  }
+
+  async ask(question: NodeQuestion): Promise<readonly NodeAnswer[]> {
+    this.questions.push(question);
+    return this.answers;
   }
 }
 
@@ -96,6 +107,8 @@ type SendBody = string | Buffer | object;
 export interface RestRig {
   readonly admin: ScriptedAdmin;
   readonly fleet: ScriptedFleet;
+  /** What the nodes see. */
+  readonly views: NodeViews;
   readonly store: SqliteStore;
   readonly port: number;
   /** What was logged as errors. */
@@ -118,10 +131,12 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
   const admin = new ScriptedAdmin(openAdmin(store, () => time.nowMs));
   const fleet = new ScriptedFleet();
   const errors: unknown[] = [];
+  const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
   const face = restFace({
     admin: admin.admin,
     fleet,
     store,
+    health: healthReader(store.image, views),
     identity: { nodeId: "n1", hostname: "h1", version: "0.1.0", configuration: { database: "sqlite" } },
     clock: { monotonicMs: () => 0, unixMs: () => rigTimeMs },
     log: { error: (...entry: unknown[]) => void errors.push(entry) } as RestFaceOptions["log"],
@@ -134,6 +149,7 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
   return {
     admin,
     fleet,
+    views,
     store,
     port,
     errors,

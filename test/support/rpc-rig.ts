@@ -3,10 +3,12 @@ import { create, type DescMethod, type DescService, fromBinary, type MessageInit
 import type { Code } from "@connectrpc/connect";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { openAdmin } from "../../control-plane/admin/admin.ts";
+import { healthReader } from "../../control-plane/admin/upstream-health.ts";
 import { startAdminListener } from "../../control-plane/api/admin-listener.ts";
 import { answer } from "../../control-plane/api/answer.ts";
 import { lazyRpcFace } from "../../control-plane/api/grpc/lazy-rpc-face.ts";
-import type { Applied, Fleet, NodeStatus } from "../../control-plane/sync/fleet.ts";
+import { NodeViews } from "../../control-plane/observation/node-views.ts";
+import type { Applied, Fleet, NodeAnswer, NodeStatus } from "../../control-plane/sync/fleet.ts";
 import { grpcDefinition } from "../../control-plane/sync/grpc-definition.ts";
 import { openLog } from "../../control-plane/telemetry/log.ts";
 import {
@@ -16,6 +18,7 @@ import {
   ResourceInfoSchema,
 } from "../../proto/gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../proto/gen/google/rpc/status_pb.ts";
+import { ManualClock } from "./manual-clock.ts";
 import { MemoryStore } from "./memory-store.ts";
 
 /** A fleet that a test scripts. */
@@ -31,6 +34,10 @@ export class FakeFleet implements Fleet {
 
   nodes(): readonly NodeStatus[] {
     return this.statuses;
+  }
+
+  async ask(): Promise<readonly NodeAnswer[]> {
+    return [];
   }
 }
 
@@ -52,10 +59,12 @@ export async function startRpcRig() {
   const shutdown = new AbortController();
   const log = openLog("error", { write: (line) => void errors.push(JSON.parse(line)) });
   const admin = openAdmin(store, () => 1_717_000_000_123);
+  const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
+  const health = healthReader(store.image, views);
   const listener = await startAdminListener({
     listens: [{ host: "127.0.0.1", port: 0 }],
     adminHosts: [],
-    rpc: lazyRpcFace({ admin, store, fleet, log, shutdown: shutdown.signal }),
+    rpc: lazyRpcFace({ admin, store, fleet, health, views, log, shutdown: shutdown.signal }),
     rest: (_request, response) => answer(response, 200, { face: "rest" }),
     log,
     limits: { closeGraceMs: 200 },
@@ -65,6 +74,7 @@ export async function startRpcRig() {
   return {
     store,
     fleet,
+    views,
     admin,
     address,
     client,

@@ -7,6 +7,7 @@ import {
   type ConnectResponse,
   type Entity,
   type Holding,
+  type ObservationSchema,
   type SnapshotBegin,
   SyncAPI,
 } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
@@ -60,8 +61,21 @@ export class ScriptedNode {
     this.#call.write(bytes as never);
   }
 
-  hello(nodeId: string, have?: Pick<Holding, "publication" | "stateHash" | "epoch">): void {
-    this.send({ case: "hello", value: { nodeId, hostname: `host-of-${nodeId}`, build: "test", have, workerCount: 2 } });
+  hello(
+    nodeId: string,
+    have?: Pick<Holding, "publication" | "stateHash" | "epoch">,
+    capabilities: readonly string[] = [],
+  ): void {
+    const hostname = `host-of-${nodeId}`;
+    this.send({
+      case: "hello",
+      value: { nodeId, hostname, build: "test", have, workerCount: 2, capabilities: [...capabilities] },
+    });
+  }
+
+  /** Says what it sees of endpoints. @param isStartOfAll whether what was said before is void */
+  observe(observations: readonly MessageInitShape<typeof ObservationSchema>[], isStartOfAll = false): void {
+    this.send({ case: "observations", value: { observations: [...observations], isStartOfAll } });
   }
 
   ack({ publication, stateHash }: { publication: bigint; stateHash: Uint8Array }): void {

@@ -11,6 +11,7 @@ import { ServerReflection as AlphaServerReflection } from "../../../proto/gen/gr
 import { CaCertificatesAPI } from "../../../proto/gen/penstock/admin/v1/ca_certificates_pb.ts";
 import { CertificatesAPI } from "../../../proto/gen/penstock/admin/v1/certificates_pb.ts";
 import { ConfigAPI } from "../../../proto/gen/penstock/admin/v1/config_pb.ts";
+import { HealthAPI } from "../../../proto/gen/penstock/admin/v1/health_pb.ts";
 import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
@@ -18,6 +19,8 @@ import { SnisAPI } from "../../../proto/gen/penstock/admin/v1/snis_pb.ts";
 import { TargetsAPI } from "../../../proto/gen/penstock/admin/v1/targets_pb.ts";
 import { UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
 import type { Admin } from "../../admin/resource-admin.ts";
+import type { HealthReader } from "../../admin/upstream-health.ts";
+import type { NodeViews } from "../../observation/node-views.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -34,6 +37,7 @@ import { routesRpc } from "./routes-rpc.ts";
 import { contextWithSecrets } from "./secrets-context.ts";
 import { servicesRpc } from "./services-rpc.ts";
 import { snisRpc } from "./snis-rpc.ts";
+import { targetHealthRpc } from "./target-health-rpc.ts";
 import { targetsRpc } from "./targets-rpc.ts";
 import { upstreamsRpc } from "./upstreams-rpc.ts";
 import { validateRequests } from "./validate-request-rpc.ts";
@@ -54,6 +58,7 @@ const adminServices = [
   CaCertificatesAPI,
   ConfigAPI,
   NodesAPI,
+  HealthAPI,
 ];
 const services = [...adminServices, Health, ServerReflection, AlphaServerReflection];
 
@@ -61,6 +66,9 @@ export interface RpcFaceOptions {
   readonly admin: Admin;
   readonly store: Store;
   readonly fleet: Fleet;
+  readonly health: HealthReader;
+  /** What the nodes see; for those who watch. */
+  readonly views: Pick<NodeViews, "onChange">;
   readonly log: Log;
   /** Aborted when the control plane begins to shut down: ends the streams. */
   readonly shutdown: AbortSignal;
@@ -133,6 +141,7 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
     .service(CaCertificatesAPI, caCertificatesRpc(admin.ca_certificate, store))
     .service(ConfigAPI, configRpc(store, fleet))
     .service(NodesAPI, nodesRpc(fleet))
+    .service(HealthAPI, targetHealthRpc(options))
     .service(Health, healthRpc(new Set(services.map(({ typeName }) => typeName)), shutdown))
     .service(ServerReflection, reflection.v1)
     .service(AlphaServerReflection, reflection.v1alpha);

@@ -53,8 +53,17 @@ export interface KongField {
 /** Kong knows arrays (ordered, repeats kept) and sets; its clients see the word in error texts. All other lists are sets. */
 const arrayFields: ReadonlySet<string> = new Set(["hosts", "paths", "http_statuses", "ca_certificates"]);
 
-/** Messages whose durations are in milliseconds, as Kong's services have them; elsewhere Kong knows seconds. */
-const millisecondMessages: ReadonlySet<string> = new Set(["Service", "RouteLimits"]);
+/**
+ * Messages whose durations are in milliseconds, as Kong's services have them and records of our own; elsewhere Kong
+ * knows seconds.
+ */
+const millisecondMessages: ReadonlySet<string> = new Set([
+  "Service",
+  "RouteLimits",
+  "RetryPolicy",
+  "OutlierPolicy",
+  "StallPolicy",
+]);
 
 const readOnlyFields: ReadonlySet<string> = new Set(["created_at", "updated_at", "cert_digest"]);
 

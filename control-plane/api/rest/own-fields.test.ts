@@ -17,6 +17,85 @@ describe("a field of our own, which Kong's clients do not know", () => {
     expect((await rig.send("GET", "/routes/set")).json.limits).toEqual(limits);
   });
 
+  it("of an upstream is stored and printed as it was set, durations in milliseconds", async () => {
+    const { resilience, weight_basis } = await rig.create("/upstreams", { name: "plain" });
+    expect([resilience, weight_basis]).toEqual([null, null]);
+    const set = {
+      retry: { statuses: [503], methods: ["GET", "POST"], per_try_timeout: 250, budget_ratio: 0.1 },
+      outlier: { base_ejection: 750, max_ejected_percent: 33.5 },
+      stall: { enabled: false },
+      panic: { mode: "fail_closed", threshold: 20 },
+      probe: { port: 81, status_ranges: ["200-299"], initial: "unhealthy" },
+    };
+    const created = await rig.create("/upstreams", { name: "own", resilience: set, weight_basis: "per_target" });
+    expect(created.resilience).toMatchObject(set);
+    expect(created.resilience.outlier).toEqual({
+      enabled: null,
+      consecutive_resets: null,
+      consecutive_statuses: null,
+      base_ejection: 750,
+      max_ejection: null,
+      max_ejected_percent: 33.5,
+    });
+    expect(created.weight_basis).toBe("per_target");
+    // decK writes back all that it knows, which is not this.
+    const replaced = await rig.send("PUT", "/upstreams/own", { slots: 500 });
+    expect([replaced.json.slots, replaced.json.resilience, replaced.json.weight_basis]).toEqual([
+      500,
+      created.resilience,
+      "per_target",
+    ]);
+    expect(replaced.headers["penstock-warning"]?.includes("resilience")).not.toBe(true);
+    const part = await rig.send("PATCH", "/upstreams/own", { resilience: { retry: { budget_ratio: 0.3 } } });
+    expect(part.json.resilience).toEqual({
+      ...created.resilience,
+      retry: { ...created.resilience.retry, budget_ratio: 0.3 },
+    });
+    const cleared = await rig.send("PUT", "/upstreams/own", { resilience: null, weight_basis: null });
+    expect([cleared.json.resilience, cleared.json.weight_basis]).toEqual([null, null]);
+  });
+
+  it("names every field of it that is wrong", async () => {
+    const bad = {
+      retry: { statuses: [404, 450], methods: ["get"], per_try_timeout: 0 },
+      probe: { status_ranges: ["200-399", "all"], port: 70_000, initial: "perhaps" },
+      panic: { threshold: 101 },
+    };
+    const reply = await rig.send("POST", "/upstreams", {
+      name: "bad",
+      resilience: bad,
+      healthchecks: { threshold: 101, active: { http_path: "status", unhealthy: { http_failures: 256 } } },
+    });
+    expect([reply.status, reply.json.fields]).toEqual([
+      400,
+      {
+        healthchecks: {
+          threshold: "value should be between 0 and 100",
+          active: {
+            http_path: "should start with: /",
+            unhealthy: { http_failures: "value should be between 0 and 255" },
+          },
+        },
+        resilience: {
+          retry: {
+            statuses: ["value should be between 429 and 599", "expected 429 or a status from 500 to 599"],
+            methods: ["invalid value: get (expected an HTTP method in upper case, such as GET)"],
+            per_try_timeout: "value should be between 1 and 2147483646",
+          },
+          probe: {
+            status_ranges: [
+              null,
+              "invalid status range: 'all' (expected a status or two from 100 to 999, such as 204 or 200-399)",
+            ],
+            port: "value should be between 1 and 65535",
+            initial: "expected one of: healthy, unhealthy",
+          },
+          panic: { threshold: "value should be between 0 and 100" },
+        },
+      },
+    ]);
+  });
+
   it("is taken from a form", async () => {
     const form = "name=form&paths[]=/form&limits.total_timeout=250&limits.request_body_max_bytes=0";
     const want = { request_body_max_bytes: 0, total_timeout: 250, allow_encoded_slashes: null };

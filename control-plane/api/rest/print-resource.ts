@@ -16,7 +16,8 @@ export function printResource<K extends Kind>(kind: K, message: ResourceOf[K]): 
   return printRecord(kongShapes[kind], message);
 }
 
-function printRecord(shape: RecordShape, message: object): JsonObject {
+/** A record of a resource, in the same form. */
+export function printRecord(shape: RecordShape, message: object): JsonObject {
   const printed: Record<string, unknown> = {};
   const values = message as Readonly<Record<string, unknown>>;
   for (const field of shape.fields.values()) {

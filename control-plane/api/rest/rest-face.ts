@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import router from "find-my-way";
 import type { Admin } from "../../admin/resource-admin.ts";
+import type { HealthReader } from "../../admin/upstream-health.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type SecretAccess, secretAccess } from "../secret-access.ts";
 import { ConnectionCounter } from "./connection-counter.ts";
+import { healthRoutes } from "./health-rest.ts";
 import { type NodeIdentity, nodePage, statusPage } from "./node-page.ts";
 import { nodesRest } from "./nodes-rest.ts";
 import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
@@ -16,6 +18,7 @@ export interface RestFaceOptions {
   readonly admin: Admin;
   readonly fleet: Fleet;
   readonly store: Store;
+  readonly health: HealthReader;
   readonly identity: NodeIdentity;
   readonly clock: { monotonicMs(): number; unixMs(): number };
   readonly log: Pick<Log, "error">;
@@ -41,7 +44,8 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     "/": { GET: nodePage(options.identity, options.store) },
     "/status": { GET: statusPage(options.store, connections) },
     "/clustering/data-planes": { GET: nodesRest(options.fleet, options.clock.unixMs) },
-    ...resourceRoutes(options.admin, options.fleet),
+    ...resourceRoutes(options.admin, options.fleet, options.clock),
+    ...healthRoutes({ ...options, nodeId: options.identity.nodeId }),
   });
   const reading: Reading = {
     limits: options.bodyLimits ?? defaultBodyLimits,

@@ -1,5 +1,6 @@
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { Fleet } from "../../sync/fleet.ts";
+import { type DrainFace, drainingRest } from "./drain-target-rest.ts";
 import { pageAnswer, parseListQuery } from "./list-query.ts";
 import { type ResourceEndpoints, resourceRest } from "./resource-rest.ts";
 import type { Answer, Endpoint, RestRequest } from "./rest-answer.ts";
@@ -10,7 +11,11 @@ export type RestMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 export type RestRoute = { readonly [M in RestMethod]?: Endpoint };
 
 /** Every path of the entities; `:key` and `:parent` are ids or names. */
-export function resourceRoutes(admin: Admin, fleet: Fleet): Readonly<Record<string, RestRoute>> {
+export function resourceRoutes(
+  admin: Admin,
+  fleet: Fleet,
+  clock: DrainFace["clock"],
+): Readonly<Record<string, RestRoute>> {
   const upstreams = resourceRest("upstream", admin, fleet);
   const targets = resourceRest("target", admin, fleet);
   const services = resourceRest("service", admin, fleet);
@@ -24,7 +29,12 @@ export function resourceRoutes(admin: Admin, fleet: Fleet): Readonly<Record<stri
     "/upstreams/:parent/targets": collection(targets),
     // Kong's list without health; a target of that name cannot exist, since a target has a port.
     "/upstreams/:parent/targets/all": { GET: targets.list },
-    "/upstreams/:parent/targets/:key": member(targets),
+    "/upstreams/:parent/targets/:key": {
+      ...member(targets),
+      PUT: drainingRest({ admin, fleet, clock }, "update", targets.replace),
+      PATCH: drainingRest({ admin, fleet, clock }, "update", targets.update),
+      DELETE: drainingRest({ admin, fleet, clock }, "remove", targets.remove),
+    },
     "/services": collection(services),
     "/services/:key": member(services),
     "/services/:parent/routes": collection(routes),

@@ -1,4 +1,5 @@
 import type { Applied, Fleet } from "../../sync/fleet.ts";
+import { parseDuration } from "./parse-duration.ts";
 
 /** How long a write waits for the nodes before it answers. */
 export type WriteWait =
@@ -14,7 +15,6 @@ const defaultWait: WriteWait = { type: "nodes", who: "keeping-up", timeoutMs: 10
 
 const appliedDefaultMs = 5000;
 const timeoutMaxMs = 60 * 60 * 1000;
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
 
 /** Reads `?wait=applied&timeout=30s` and `?wait=none`. */
 export function parseWait(params: URLSearchParams): ParsedWait {
@@ -35,8 +35,7 @@ export function parseWait(params: URLSearchParams): ParsedWait {
 
 function parseTimeout(text: string | null): ParsedWait {
   if (text === null) return { ok: true, wait: { type: "nodes", who: "all", timeoutMs: appliedDefaultMs } };
-  const [, count, unit] = /^(\d{1,9})(ms|s|m)$/.exec(text) ?? [];
-  const timeoutMs = count === undefined ? Number.NaN : Number(count) * unitMs[unit!]!;
+  const timeoutMs = parseDuration(text);
   if (timeoutMs > 0 && timeoutMs <= timeoutMaxMs) return { ok: true, wait: { type: "nodes", who: "all", timeoutMs } };
   return { ok: false, message: "timeout must be a time from 1ms to 60m, such as 500ms, 30s or 2m" };
 }

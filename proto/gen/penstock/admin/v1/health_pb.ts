@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file penstock/admin/v1/health.proto.
  */
 export const file_penstock_admin_v1_health: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wZW5zdG9jay9hZG1pbi92MS9oZWFsdGgucHJvdG8SEXBlbnN0b2NrLmFkbWluLnYxIjUKGEdldFVwc3RyZWFtSGVhbHRoUmVxdWVzdBIZCgh1cHN0cmVhbRgBIAEoCUIHukgEcgIQASJOChlHZXRVcHN0cmVhbUhlYWx0aFJlc3BvbnNlEjEKBmhlYWx0aBgBIAEoCzIhLnBlbnN0b2NrLmFkbWluLnYxLlVwc3RyZWFtSGVhbHRoIi4KGldhdGNoVXBzdHJlYW1IZWFsdGhSZXF1ZXN0EhAKCHVwc3RyZWFtGAEgASgJImEKG1dhdGNoVXBzdHJlYW1IZWFsdGhSZXNwb25zZRIxCgZoZWFsdGgYASABKAsyIS5wZW5zdG9jay5hZG1pbi52MS5VcHN0cmVhbUhlYWx0aBIPCgdkZWxldGVkGAIgASgIIu8BCg5VcHN0cmVhbUhlYWx0aBITCgt1cHN0cmVhbV9pZBgBIAEoCRIVCg11cHN0cmVhbV9uYW1lGAIgASgJEi0KBXN0YXRlGAMgASgOMh4ucGVuc3RvY2suYWRtaW4udjEuSGVhbHRoU3RhdGUSMAoHdGFyZ2V0cxgEIAMoCzIfLnBlbnN0b2NrLmFkbWluLnYxLlRhcmdldEhlYWx0aBI8ChRlZmZlY3RpdmVfcmVzaWxpZW5jZRgFIAEoCzIeLnBlbnN0b2NrLmNvbmZpZy52MS5SZXNpbGllbmNlEhIKCm5vZGVfY291bnQYBiABKAUipgEKDFRhcmdldEhlYWx0aBIRCgl0YXJnZXRfaWQYASABKAkSDgoGdGFyZ2V0GAIgASgJEi0KBXN0YXRlGAMgASgOMh4ucGVuc3RvY2suYWRtaW4udjEuSGVhbHRoU3RhdGUSNAoJZW5kcG9pbnRzGAQgAygLMiEucGVuc3RvY2suYWRtaW4udjEuRW5kcG9pbnRIZWFsdGgSDgoGd2VpZ2h0GAUgASgFIrYBCg5FbmRwb2ludEhlYWx0aBIPCgdhZGRyZXNzGAEgASgJEi0KBXN0YXRlGAIgASgOMh4ucGVuc3RvY2suYWRtaW4udjEuSGVhbHRoU3RhdGUSGgoSaGVhbHRoeV9ub2RlX2NvdW50GAMgASgFEhwKFHJlcG9ydGluZ19ub2RlX2NvdW50GAQgASgFEioKBXZpZXdzGAUgAygLMhsucGVuc3RvY2suYWRtaW4udjEuTm9kZVZpZXci4QEKCE5vZGVWaWV3Eg8KB25vZGVfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDwoHaGVhbHRoeRgDIAEoCBIOCgZzb3VyY2UYBCABKAkSDgoGcmVhc29uGAUgASgJEikKBXNpbmNlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYChB0cmFuc2l0aW9uX2NvdW50GAcgASgDEhcKD3Byb2JlX3N1Y2Nlc3NlcxgIIAEoAxIWCg5wcm9iZV9mYWlsdXJlcxgJIAEoAxILCgNkbnMYCiABKAkiuQEKFlNldFRhcmdldEhlYWx0aFJlcXVlc3QSGQoIdXBzdHJlYW0YASABKAlCB7pIBHICEAESFwoGdGFyZ2V0GAIgASgJQge6SARyAhABEhgKB2FkZHJlc3MYAyABKAlCB7pIBHICGDwSDwoHaGVhbHRoeRgEIAEoCBJACgpleHBpcmVzX2luGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiA54QPMgIIASJbChdTZXRUYXJnZXRIZWFsdGhSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCqgAQoLSGVhbHRoU3RhdGUSHAoYSEVBTFRIX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUSEVBTFRIX1NUQVRFX0hFQUxUSFkQARIaChZIRUFMVEhfU1RBVEVfVU5IRUFMVEhZEAISIQodSEVBTFRIX1NUQVRFX0hFQUxUSENIRUNLU19PRkYQAxIaChZIRUFMVEhfU1RBVEVfRE5TX0VSUk9SEAQy3QIKCUhlYWx0aEFQSRJuChFHZXRVcHN0cmVhbUhlYWx0aBIrLnBlbnN0b2NrLmFkbWluLnYxLkdldFVwc3RyZWFtSGVhbHRoUmVxdWVzdBosLnBlbnN0b2NrLmFkbWluLnYxLkdldFVwc3RyZWFtSGVhbHRoUmVzcG9uc2USdgoTV2F0Y2hVcHN0cmVhbUhlYWx0aBItLnBlbnN0b2NrLmFkbWluLnYxLldhdGNoVXBzdHJlYW1IZWFsdGhSZXF1ZXN0Gi4ucGVuc3RvY2suYWRtaW4udjEuV2F0Y2hVcHN0cmVhbUhlYWx0aFJlc3BvbnNlMAESaAoPU2V0VGFyZ2V0SGVhbHRoEikucGVuc3RvY2suYWRtaW4udjEuU2V0VGFyZ2V0SGVhbHRoUmVxdWVzdBoqLnBlbnN0b2NrLmFkbWluLnYxLlNldFRhcmdldEhlYWx0aFJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_penstock_config_v1_resilience]);
+  fileDesc("Ch5wZW5zdG9jay9hZG1pbi92MS9oZWFsdGgucHJvdG8SEXBlbnN0b2NrLmFkbWluLnYxIjUKGEdldFVwc3RyZWFtSGVhbHRoUmVxdWVzdBIZCgh1cHN0cmVhbRgBIAEoCUIHukgEcgIQASJOChlHZXRVcHN0cmVhbUhlYWx0aFJlc3BvbnNlEjEKBmhlYWx0aBgBIAEoCzIhLnBlbnN0b2NrLmFkbWluLnYxLlVwc3RyZWFtSGVhbHRoIi4KGldhdGNoVXBzdHJlYW1IZWFsdGhSZXF1ZXN0EhAKCHVwc3RyZWFtGAEgASgJImEKG1dhdGNoVXBzdHJlYW1IZWFsdGhSZXNwb25zZRIxCgZoZWFsdGgYASABKAsyIS5wZW5zdG9jay5hZG1pbi52MS5VcHN0cmVhbUhlYWx0aBIPCgdkZWxldGVkGAIgASgIIq4CCg5VcHN0cmVhbUhlYWx0aBITCgt1cHN0cmVhbV9pZBgBIAEoCRIVCg11cHN0cmVhbV9uYW1lGAIgASgJEi0KBXN0YXRlGAMgASgOMh4ucGVuc3RvY2suYWRtaW4udjEuSGVhbHRoU3RhdGUSMAoHdGFyZ2V0cxgEIAMoCzIfLnBlbnN0b2NrLmFkbWluLnYxLlRhcmdldEhlYWx0aBI8ChRlZmZlY3RpdmVfcmVzaWxpZW5jZRgFIAEoCzIeLnBlbnN0b2NrLmNvbmZpZy52MS5SZXNpbGllbmNlEhIKCm5vZGVfY291bnQYBiABKAUSPQoRcmVwbGFjZWRfZGVmYXVsdHMYByADKAsyIi5wZW5zdG9jay5hZG1pbi52MS5SZXBsYWNlZERlZmF1bHQiPQoPUmVwbGFjZWREZWZhdWx0Eg0KBWZpZWxkGAEgASgJEgoKAmJ5GAIgASgJEg8KB21lYW5pbmcYAyABKAkipgEKDFRhcmdldEhlYWx0aBIRCgl0YXJnZXRfaWQYASABKAkSDgoGdGFyZ2V0GAIgASgJEi0KBXN0YXRlGAMgASgOMh4ucGVuc3RvY2suYWRtaW4udjEuSGVhbHRoU3RhdGUSNAoJZW5kcG9pbnRzGAQgAygLMiEucGVuc3RvY2suYWRtaW4udjEuRW5kcG9pbnRIZWFsdGgSDgoGd2VpZ2h0GAUgASgFIrYBCg5FbmRwb2ludEhlYWx0aBIPCgdhZGRyZXNzGAEgASgJEi0KBXN0YXRlGAIgASgOMh4ucGVuc3RvY2suYWRtaW4udjEuSGVhbHRoU3RhdGUSGgoSaGVhbHRoeV9ub2RlX2NvdW50GAMgASgFEhwKFHJlcG9ydGluZ19ub2RlX2NvdW50GAQgASgFEioKBXZpZXdzGAUgAygLMhsucGVuc3RvY2suYWRtaW4udjEuTm9kZVZpZXci4QEKCE5vZGVWaWV3Eg8KB25vZGVfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDwoHaGVhbHRoeRgDIAEoCBIOCgZzb3VyY2UYBCABKAkSDgoGcmVhc29uGAUgASgJEikKBXNpbmNlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYChB0cmFuc2l0aW9uX2NvdW50GAcgASgDEhcKD3Byb2JlX3N1Y2Nlc3NlcxgIIAEoAxIWCg5wcm9iZV9mYWlsdXJlcxgJIAEoAxILCgNkbnMYCiABKAkiuQEKFlNldFRhcmdldEhlYWx0aFJlcXVlc3QSGQoIdXBzdHJlYW0YASABKAlCB7pIBHICEAESFwoGdGFyZ2V0GAIgASgJQge6SARyAhABEhgKB2FkZHJlc3MYAyABKAlCB7pIBHICGDwSDwoHaGVhbHRoeRgEIAEoCBJACgpleHBpcmVzX2luGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiBQiA54QPMgIIASJbChdTZXRUYXJnZXRIZWFsdGhSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCqgAQoLSGVhbHRoU3RhdGUSHAoYSEVBTFRIX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUSEVBTFRIX1NUQVRFX0hFQUxUSFkQARIaChZIRUFMVEhfU1RBVEVfVU5IRUFMVEhZEAISIQodSEVBTFRIX1NUQVRFX0hFQUxUSENIRUNLU19PRkYQAxIaChZIRUFMVEhfU1RBVEVfRE5TX0VSUk9SEAQy3QIKCUhlYWx0aEFQSRJuChFHZXRVcHN0cmVhbUhlYWx0aBIrLnBlbnN0b2NrLmFkbWluLnYxLkdldFVwc3RyZWFtSGVhbHRoUmVxdWVzdBosLnBlbnN0b2NrLmFkbWluLnYxLkdldFVwc3RyZWFtSGVhbHRoUmVzcG9uc2USdgoTV2F0Y2hVcHN0cmVhbUhlYWx0aBItLnBlbnN0b2NrLmFkbWluLnYxLldhdGNoVXBzdHJlYW1IZWFsdGhSZXF1ZXN0Gi4ucGVuc3RvY2suYWRtaW4udjEuV2F0Y2hVcHN0cmVhbUhlYWx0aFJlc3BvbnNlMAESaAoPU2V0VGFyZ2V0SGVhbHRoEikucGVuc3RvY2suYWRtaW4udjEuU2V0VGFyZ2V0SGVhbHRoUmVxdWVzdBoqLnBlbnN0b2NrLmFkbWluLnYxLlNldFRhcmdldEhlYWx0aFJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_penstock_config_v1_resilience]);
 
 /**
  * Asks for the health of one upstream.
@@ -143,7 +143,8 @@ export type UpstreamHealth = Message<"penstock.admin.v1.UpstreamHealth"> & {
   targets: TargetHealth[];
 
   /**
-   * What the nodes go by, with every default filled in.
+   * What the nodes go by, with every default filled in; absent is only what has no value then (per_try_timeout, and
+   * the probe's port and body_contains).
    *
    * @generated from field: penstock.config.v1.Resilience effective_resilience = 5;
    */
@@ -155,6 +156,13 @@ export type UpstreamHealth = Message<"penstock.admin.v1.UpstreamHealth"> & {
    * @generated from field: int32 node_count = 6;
    */
   nodeCount: number;
+
+  /**
+   * The defaults of effective_resilience that a field of Kong's has taken the place of.
+   *
+   * @generated from field: repeated penstock.admin.v1.ReplacedDefault replaced_defaults = 7;
+   */
+  replacedDefaults: ReplacedDefault[];
 };
 
 /**
@@ -163,6 +171,41 @@ export type UpstreamHealth = Message<"penstock.admin.v1.UpstreamHealth"> & {
  */
 export const UpstreamHealthSchema: GenMessage<UpstreamHealth> = /*@__PURE__*/
   messageDesc(file_penstock_admin_v1_health, 4);
+
+/**
+ * A default of ours in whose place a field of Kong's counts.
+ *
+ * @generated from message penstock.admin.v1.ReplacedDefault
+ */
+export type ReplacedDefault = Message<"penstock.admin.v1.ReplacedDefault"> & {
+  /**
+   * Path of ours within the resilience, such as "outlier.consecutive_statuses".
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * Path of Kong's within the upstream, such as "healthchecks.passive.unhealthy.http_failures".
+   *
+   * @generated from field: string by = 2;
+   */
+  by: string;
+
+  /**
+   * What the nodes do instead, in one sentence.
+   *
+   * @generated from field: string meaning = 3;
+   */
+  meaning: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.ReplacedDefault.
+ * Use `create(ReplacedDefaultSchema)` to create a new message.
+ */
+export const ReplacedDefaultSchema: GenMessage<ReplacedDefault> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_health, 5);
 
 /**
  * The health of a target.
@@ -211,7 +254,7 @@ export type TargetHealth = Message<"penstock.admin.v1.TargetHealth"> & {
  * Use `create(TargetHealthSchema)` to create a new message.
  */
 export const TargetHealthSchema: GenMessage<TargetHealth> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_health, 5);
+  messageDesc(file_penstock_admin_v1_health, 6);
 
 /**
  * The health of an endpoint.
@@ -260,7 +303,7 @@ export type EndpointHealth = Message<"penstock.admin.v1.EndpointHealth"> & {
  * Use `create(EndpointHealthSchema)` to create a new message.
  */
 export const EndpointHealthSchema: GenMessage<EndpointHealth> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_health, 6);
+  messageDesc(file_penstock_admin_v1_health, 7);
 
 /**
  * What one node sees of an endpoint.
@@ -344,7 +387,7 @@ export type NodeView = Message<"penstock.admin.v1.NodeView"> & {
  * Use `create(NodeViewSchema)` to create a new message.
  */
 export const NodeViewSchema: GenMessage<NodeView> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_health, 7);
+  messageDesc(file_penstock_admin_v1_health, 8);
 
 /**
  * Decides a target's health.
@@ -393,7 +436,7 @@ export type SetTargetHealthRequest = Message<"penstock.admin.v1.SetTargetHealthR
  * Use `create(SetTargetHealthRequestSchema)` to create a new message.
  */
 export const SetTargetHealthRequestSchema: GenMessage<SetTargetHealthRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_health, 8);
+  messageDesc(file_penstock_admin_v1_health, 9);
 
 /**
  * The decision is durable.
@@ -421,7 +464,7 @@ export type SetTargetHealthResponse = Message<"penstock.admin.v1.SetTargetHealth
  * Use `create(SetTargetHealthResponseSchema)` to create a new message.
  */
 export const SetTargetHealthResponseSchema: GenMessage<SetTargetHealthResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_health, 9);
+  messageDesc(file_penstock_admin_v1_health, 10);
 
 /**
  * A merged state, in Kong's words.

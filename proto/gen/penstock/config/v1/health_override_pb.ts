@@ -18,7 +18,8 @@ export const file_penstock_config_v1_health_override: GenFile = /*@__PURE__*/
 
 /**
  * What a person decided of a target's health. Written by SetTargetHealth alone; one per target and address. Goes when
- * the target goes.
+ * the target goes, and is deleted when it has expired. A decision on the whole target deletes those on its addresses:
+ * so one on an address is always the newer one, and counts for that address.
  *
  * @generated from message penstock.config.v1.HealthOverride
  */
@@ -38,7 +39,8 @@ export type HealthOverride = Message<"penstock.config.v1.HealthOverride"> & {
   target?: Reference | undefined;
 
   /**
-   * A resolved address of it, ip:port with an IPv6 address in brackets; empty for all of them.
+   * A resolved address of it, ip:port with an IPv6 address in brackets, as RFC 5952 writes it; empty for all of them.
+   * It need not be one that the target has now.
    *
    * @generated from field: string address = 3;
    */

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/sync/v1/sync.proto.
  */
 export const file_penstock_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("ChtwZW5zdG9jay9zeW5jL3YxL3N5bmMucHJvdG8SEHBlbnN0b2NrLnN5bmMudjEi4gIKDkNvbm5lY3RSZXF1ZXN0EigKBWhlbGxvGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5IZWxsb0gAEiQKA2FjaxgCIAEoCzIVLnBlbnN0b2NrLnN5bmMudjEuQWNrSAASJgoEbmFjaxgDIAEoCzIWLnBlbnN0b2NrLnN5bmMudjEuTmFja0gAEjYKDG9ic2VydmF0aW9ucxgEIAEoCzIeLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb25zSAASLAoFc3RhdHMYBSABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk5vZGVTdGF0c0gAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASNQoMcXVlcnlfcmVzdWx0GAcgASgLMh0ucGVuc3RvY2suc3luYy52MS5RdWVyeVJlc3VsdEgAQgkKB21lc3NhZ2UisQMKD0Nvbm5lY3RSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2NodW5rGAIgASgLMh8ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdENodW5rSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcucGVuc3RvY2suc3luYy52MS5EZWx0YUgAEjAKCnVwX3RvX2RhdGUYBSABKAsyGi5wZW5zdG9jay5zeW5jLnYxLlVwVG9EYXRlSAASMAoJaGVhcnRiZWF0GAYgASgLMhsucGVuc3RvY2suc3luYy52MS5IZWFydGJlYXRIABIoCgVxdWVyeRgHIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuUXVlcnlIABIoCgVkcmFpbhgJIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRHJhaW5IAEIJCgdtZXNzYWdlSgQICBAJIiQKBUVwb2NoEg8KB2NvdW50ZXIYASABKAMSCgoCaWQYAiABKAwiWgoHSG9sZGluZxImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSEwoLcHVibGljYXRpb24YAiABKAMSEgoKc3RhdGVfaGFzaBgDIAEoDCLyAQoFSGVsbG8SDwoHbm9kZV9pZBgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRINCgVidWlsZBgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSJwoEaGF2ZRgFIAEoCzIZLnBlbnN0b2NrLnN5bmMudjEuSG9sZGluZxIzCgZsYWJlbHMYBiADKAsyIy5wZW5zdG9jay5zeW5jLnYxLkhlbGxvLkxhYmVsc0VudHJ5EhQKDHdvcmtlcl9jb3VudBgHIAEoBRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImEKA0FjaxITCgtwdWJsaWNhdGlvbhgBIAEoAxISCgpzdGF0ZV9oYXNoGAIgASgMEjEKDmFwcGx5X2R1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqIBCgROYWNrEhMKC3B1YmxpY2F0aW9uGAEgASgDEhMKC2VudGl0eV9raW5kGAIgASgJEhEKCWVudGl0eV9pZBgDIAEoCRITCgtlbnRpdHlfbmFtZRgEIAEoCRINCgVmaWVsZBgFIAEoCRIPCgdtZXNzYWdlGAYgASgJEhgKEGtlcHRfcHVibGljYXRpb24YByABKAMSDgoGcmVhc29uGAggASgJIjAKBkVudGl0eRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEgwKBGJvZHkYAyABKAwiJQoJRW50aXR5S2V5EgwKBGtpbmQYASABKAkSCgoCaWQYAiABKAkinAEKDVNuYXBzaG90QmVnaW4SJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhMKC3B1YmxpY2F0aW9uGAIgASgDEhAKCHJldmlzaW9uGAMgASgDEhIKCnN0YXRlX2hhc2gYBCABKAwSFAoMZW50aXR5X2NvdW50GAUgASgDEhIKCmJ5dGVfY291bnQYBiABKAMiUAoNU25hcHNob3RDaHVuaxITCgtwdWJsaWNhdGlvbhgBIAEoAxIqCghlbnRpdGllcxgCIAMoCzIYLnBlbnN0b2NrLnN5bmMudjEuRW50aXR5IiIKC1NuYXBzaG90RW5kEhMKC3B1YmxpY2F0aW9uGAEgASgDIt0BCgVEZWx0YRImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSGAoQYmFzZV9wdWJsaWNhdGlvbhgCIAEoAxITCgtwdWJsaWNhdGlvbhgDIAEoAxIQCghyZXZpc2lvbhgEIAEoAxISCgpzdGF0ZV9oYXNoGAUgASgMEikKB3Vwc2VydHMYBiADKAsyGC5wZW5zdG9jay5zeW5jLnYxLkVudGl0eRIsCgdkZWxldGVzGAcgAygLMhsucGVuc3RvY2suc3luYy52MS5FbnRpdHlLZXkiMwoIVXBUb0RhdGUSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDCI0CglIZWFydGJlYXQSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDCIvCgVRdWVyeRIKCgJpZBgBIAEoAxIMCgRraW5kGAIgASgJEgwKBGJvZHkYAyABKAwiOAoLUXVlcnlSZXN1bHQSCgoCaWQYASABKAMSDAoEYm9keRgCIAEoDBIPCgdwcm9ibGVtGAMgASgJIjMKBURyYWluEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iXAoMT2JzZXJ2YXRpb25zEjMKDG9ic2VydmF0aW9ucxgBIAMoCzIdLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb24SFwoPaXNfc3RhcnRfb2ZfYWxsGAIgASgIIpgCCgtPYnNlcnZhdGlvbhITCgt1cHN0cmVhbV9pZBgBIAEoCRIRCgl0YXJnZXRfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIPCgdoZWFsdGh5GAQgASgIEg4KBnNvdXJjZRgFIAEoCRIOCgZyZWFzb24YBiABKAkSFQoNc2luY2VfdW5peF9tcxgHIAEoAxIOCgZ3ZWlnaHQYCCABKAUSGAoQdHJhbnNpdGlvbl9jb3VudBgJIAEoAxIXCg9wcm9iZV9zdWNjZXNzZXMYCiABKAMSFgoOcHJvYmVfZmFpbHVyZXMYCyABKAMSDAoEZ29uZRgMIAEoCBISCgppc19jaGVja2VkGA0gASgIEgsKA2RucxgOIAEoCSJTCglOb2RlU3RhdHMSFQoNcmVxdWVzdF9jb3VudBgBIAEoAxIVCg1mYWlsdXJlX2NvdW50GAIgASgDEhgKEGNvbm5lY3Rpb25fY291bnQYAyABKAMyXQoHU3luY0FQSRJSCgdDb25uZWN0EiAucGVuc3RvY2suc3luYy52MS5Db25uZWN0UmVxdWVzdBohLnBlbnN0b2NrLnN5bmMudjEuQ29ubmVjdFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChtwZW5zdG9jay9zeW5jL3YxL3N5bmMucHJvdG8SEHBlbnN0b2NrLnN5bmMudjEi4gIKDkNvbm5lY3RSZXF1ZXN0EigKBWhlbGxvGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5IZWxsb0gAEiQKA2FjaxgCIAEoCzIVLnBlbnN0b2NrLnN5bmMudjEuQWNrSAASJgoEbmFjaxgDIAEoCzIWLnBlbnN0b2NrLnN5bmMudjEuTmFja0gAEjYKDG9ic2VydmF0aW9ucxgEIAEoCzIeLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb25zSAASLAoFc3RhdHMYBSABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk5vZGVTdGF0c0gAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASNQoMcXVlcnlfcmVzdWx0GAcgASgLMh0ucGVuc3RvY2suc3luYy52MS5RdWVyeVJlc3VsdEgAQgkKB21lc3NhZ2UisQMKD0Nvbm5lY3RSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2NodW5rGAIgASgLMh8ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdENodW5rSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcucGVuc3RvY2suc3luYy52MS5EZWx0YUgAEjAKCnVwX3RvX2RhdGUYBSABKAsyGi5wZW5zdG9jay5zeW5jLnYxLlVwVG9EYXRlSAASMAoJaGVhcnRiZWF0GAYgASgLMhsucGVuc3RvY2suc3luYy52MS5IZWFydGJlYXRIABIoCgVxdWVyeRgHIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuUXVlcnlIABIoCgVkcmFpbhgJIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRHJhaW5IAEIJCgdtZXNzYWdlSgQICBAJIiQKBUVwb2NoEg8KB2NvdW50ZXIYASABKAMSCgoCaWQYAiABKAwiWgoHSG9sZGluZxImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSEwoLcHVibGljYXRpb24YAiABKAMSEgoKc3RhdGVfaGFzaBgDIAEoDCLyAQoFSGVsbG8SDwoHbm9kZV9pZBgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRINCgVidWlsZBgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSJwoEaGF2ZRgFIAEoCzIZLnBlbnN0b2NrLnN5bmMudjEuSG9sZGluZxIzCgZsYWJlbHMYBiADKAsyIy5wZW5zdG9jay5zeW5jLnYxLkhlbGxvLkxhYmVsc0VudHJ5EhQKDHdvcmtlcl9jb3VudBgHIAEoBRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImEKA0FjaxITCgtwdWJsaWNhdGlvbhgBIAEoAxISCgpzdGF0ZV9oYXNoGAIgASgMEjEKDmFwcGx5X2R1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqIBCgROYWNrEhMKC3B1YmxpY2F0aW9uGAEgASgDEhMKC2VudGl0eV9raW5kGAIgASgJEhEKCWVudGl0eV9pZBgDIAEoCRITCgtlbnRpdHlfbmFtZRgEIAEoCRINCgVmaWVsZBgFIAEoCRIPCgdtZXNzYWdlGAYgASgJEhgKEGtlcHRfcHVibGljYXRpb24YByABKAMSDgoGcmVhc29uGAggASgJIjAKBkVudGl0eRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEgwKBGJvZHkYAyABKAwiJQoJRW50aXR5S2V5EgwKBGtpbmQYASABKAkSCgoCaWQYAiABKAkinAEKDVNuYXBzaG90QmVnaW4SJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhMKC3B1YmxpY2F0aW9uGAIgASgDEhAKCHJldmlzaW9uGAMgASgDEhIKCnN0YXRlX2hhc2gYBCABKAwSFAoMZW50aXR5X2NvdW50GAUgASgDEhIKCmJ5dGVfY291bnQYBiABKAMiUAoNU25hcHNob3RDaHVuaxITCgtwdWJsaWNhdGlvbhgBIAEoAxIqCghlbnRpdGllcxgCIAMoCzIYLnBlbnN0b2NrLnN5bmMudjEuRW50aXR5IiIKC1NuYXBzaG90RW5kEhMKC3B1YmxpY2F0aW9uGAEgASgDIt0BCgVEZWx0YRImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSGAoQYmFzZV9wdWJsaWNhdGlvbhgCIAEoAxITCgtwdWJsaWNhdGlvbhgDIAEoAxIQCghyZXZpc2lvbhgEIAEoAxISCgpzdGF0ZV9oYXNoGAUgASgMEikKB3Vwc2VydHMYBiADKAsyGC5wZW5zdG9jay5zeW5jLnYxLkVudGl0eRIsCgdkZWxldGVzGAcgAygLMhsucGVuc3RvY2suc3luYy52MS5FbnRpdHlLZXkiMwoIVXBUb0RhdGUSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDCI0CglIZWFydGJlYXQSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDCIvCgVRdWVyeRIKCgJpZBgBIAEoAxIMCgRraW5kGAIgASgJEgwKBGJvZHkYAyABKAwiOAoLUXVlcnlSZXN1bHQSCgoCaWQYASABKAMSDAoEYm9keRgCIAEoDBIPCgdwcm9ibGVtGAMgASgJIjMKBURyYWluEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iXAoMT2JzZXJ2YXRpb25zEjMKDG9ic2VydmF0aW9ucxgBIAMoCzIdLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb24SFwoPaXNfc3RhcnRfb2ZfYWxsGAIgASgIIqwCCgtPYnNlcnZhdGlvbhITCgt1cHN0cmVhbV9pZBgBIAEoCRIRCgl0YXJnZXRfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIPCgdoZWFsdGh5GAQgASgIEg4KBnNvdXJjZRgFIAEoCRIOCgZyZWFzb24YBiABKAkSFQoNc2luY2VfdW5peF9tcxgHIAEoAxIOCgZ3ZWlnaHQYCCABKAUSGAoQdHJhbnNpdGlvbl9jb3VudBgJIAEoAxIXCg9wcm9iZV9zdWNjZXNzZXMYCiABKAMSFgoOcHJvYmVfZmFpbHVyZXMYCyABKAMSDAoEZ29uZRgMIAEoCBISCgppc19jaGVja2VkGA0gASgIEgsKA2RucxgOIAEoCRISCgpzZXJ2aWNlX2lkGA8gASgJIlMKCU5vZGVTdGF0cxIVCg1yZXF1ZXN0X2NvdW50GAEgASgDEhUKDWZhaWx1cmVfY291bnQYAiABKAMSGAoQY29ubmVjdGlvbl9jb3VudBgDIAEoAzJdCgdTeW5jQVBJElIKB0Nvbm5lY3QSIC5wZW5zdG9jay5zeW5jLnYxLkNvbm5lY3RSZXF1ZXN0GiEucGVuc3RvY2suc3luYy52MS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_duration]);
 
 /**
  * What a node says.
@@ -268,7 +268,7 @@ export type Hello = Message<"penstock.sync.v1.Hello"> & {
   build: string;
 
   /**
-   * What the node's program can do, such as "config.v1".
+   * What the node's program can do, such as "config.v1"; "query.drained" where it answers queries of that kind.
    *
    * @generated from field: repeated string capabilities = 4;
    */
@@ -697,20 +697,29 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_penstock_sync_v1_sync, 14);
 
 /**
- * A question about the live node.
+ * A question about the live node. Several may be open at a time; each is answered by itself, in any order. A node
+ * answers a kind that it does not know with a problem, at once.
+ *
+ * Kind "drained": when is nothing under way any more at a target that gets no new requests? Asked of nodes with the
+ * capability "query.drained", and only after the node acked the publication in which the target is gone or has weight
+ * 0. The body is a JSON object: {"upstreamId": "...", "target": "host:port" as it was configured, "timeoutMs": 30000}.
+ * The node answers {"inFlight": 0} as soon as no request, of any worker and on any endpoint of that target, is under
+ * way: at once where it knows of none. After timeoutMs it answers {"inFlight": N} with what is left. A request is
+ * under way from its first byte to the target until its answer has ended, tunnels (websocket) included. Where the
+ * target gets requests again meanwhile, the node answers with a problem.
  *
  * @generated from message penstock.sync.v1.Query
  */
 export type Query = Message<"penstock.sync.v1.Query"> & {
   /**
-   * Repeated in the result.
+   * Repeated in the result. Unique on a stream.
    *
    * @generated from field: int64 id = 1;
    */
   id: bigint;
 
   /**
-   * What is asked, such as "explain".
+   * What is asked, such as "drained".
    *
    * @generated from field: string kind = 2;
    */
@@ -818,20 +827,21 @@ export const ObservationsSchema: GenMessage<Observations> = /*@__PURE__*/
   messageDesc(file_penstock_sync_v1_sync, 18);
 
 /**
- * The health of an endpoint, as a node sees it.
+ * The health of an endpoint, as a node sees it. What is longer than 500 characters in reason, or 200 in dns, is cut
+ * off by the control plane.
  *
  * @generated from message penstock.sync.v1.Observation
  */
 export type Observation = Message<"penstock.sync.v1.Observation"> & {
   /**
-   * Id of the upstream.
+   * Id of the upstream; empty where the endpoint belongs to a service whose host is no upstream's name.
    *
    * @generated from field: string upstream_id = 1;
    */
   upstreamId: string;
 
   /**
-   * Id of the target.
+   * Id of the target; empty where upstream_id is.
    *
    * @generated from field: string target_id = 2;
    */
@@ -920,6 +930,13 @@ export type Observation = Message<"penstock.sync.v1.Observation"> & {
    * @generated from field: string dns = 14;
    */
   dns: string;
+
+  /**
+   * Id of the service, where upstream_id is empty.
+   *
+   * @generated from field: string service_id = 15;
+   */
+  serviceId: string;
 };
 
 /**

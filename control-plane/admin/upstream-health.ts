@@ -1,0 +1,61 @@
+import type { MergedEndpoint, MergedPool } from "../observation/merge-health.ts";
+import { mergeEndpoints, mergeHealth } from "../observation/merge-health.ts";
+import { type NodeViews, servicePool, upstreamPool } from "../observation/node-views.ts";
+import type { Checked } from "../resource/checked.ts";
+import { type EffectiveResilience, effectiveResilience } from "../resource/effective-resilience.ts";
+import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
+import { findResource } from "./find-resource.ts";
+import { services } from "./services.ts";
+import { upstreams } from "./upstreams.ts";
+
+export interface UpstreamHealth {
+  readonly id: string;
+  readonly name: string;
+  /** Its targets are newest first. */
+  readonly merged: MergedPool;
+  readonly effective: EffectiveResilience;
+}
+
+export interface ServiceHealth {
+  readonly id: string;
+  readonly endpoints: readonly MergedEndpoint[];
+}
+
+/** What the nodes see, beside what is configured. */
+export interface HealthReader {
+  /** By id or name; not_found. */
+  upstream(key: string): Checked<UpstreamHealth>;
+  /** What the nodes see of the host of a service that is no upstream's name; by id or name; not_found. */
+  service(key: string): Checked<ServiceHealth>;
+}
+
+export function healthReader(image: ResourceImage, views: Pick<NodeViews, "ofPool">): HealthReader {
+  return {
+    upstream(key) {
+      const found = findResource(image, upstreams, { key });
+      if (!found.ok) return found;
+      const { id, message } = found.value;
+      const effective = effectiveResilience(message);
+      const threshold = effective.resilience.panic?.threshold ?? 0;
+      const targets = newestFirst(image.referrers("target", "upstream", id)).map(({ message: target }) => ({
+        id: target.id,
+        target: target.target,
+        weight: target.weight ?? 0,
+      }));
+      const merged = mergeHealth(targets, views.ofPool(upstreamPool(id)), threshold);
+      return { ok: true, value: { id, name: message.name, merged, effective } };
+    },
+    service(key) {
+      const found = findResource(image, services, { key });
+      if (!found.ok) return found;
+      const { id } = found.value;
+      return { ok: true, value: { id, endpoints: mergeEndpoints(views.ofPool(servicePool(id))) } };
+    },
+  };
+}
+
+function newestFirst(targets: Iterable<StoredResource<"target">>): readonly StoredResource<"target">[] {
+  const createdMs = ({ message: { createdAt } }: StoredResource<"target">) =>
+    Number(createdAt?.seconds ?? 0n) * 1e3 + Math.floor((createdAt?.nanos ?? 0) / 1e6);
+  return [...targets].sort((a, b) => createdMs(b) - createdMs(a) || (a.id < b.id ? -1 : 1));
+}

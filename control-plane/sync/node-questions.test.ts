@@ -1,0 +1,50 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { QueryResultSchema } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
+import { NodeQuestions } from "./node-questions.ts";
+
+const result = (init: MessageInitShape<typeof QueryResultSchema>) => create(QueryResultSchema, init);
+
+describe("NodeQuestions", () => {
+  it("gives each question its own answer, whatever their order", async () => {
+    const questions = new NodeQuestions(new ManualClock());
+    const ids: bigint[] = [];
+    const asked = [1, 2].map(() => questions.ask(1_000, (id) => ids.push(id)));
+    questions.take(result({ id: ids[1]!, body: Buffer.from("second") }));
+    questions.take(result({ id: ids[0]!, problem: "cannot tell" }));
+    questions.take(result({ id: 99n }));
+    expect(await Promise.all(asked)).toEqual([
+      { ok: false, problem: "cannot tell" },
+      { ok: true, body: Buffer.from("second") },
+    ]);
+  });
+
+  it("ends with a problem when the time is over, and takes no answer after it", async () => {
+    const clock = new ManualClock();
+    const questions = new NodeQuestions(clock);
+    const asked = questions.ask(1_000, () => {});
+    clock.advance(1_000);
+    questions.take(result({ id: 1n }));
+    expect(await asked).toEqual({ ok: false, problem: "no answer within 1000 ms" });
+  });
+
+  it("ends with a problem when the stream does, and leaves no timer", async () => {
+    const clock = new ManualClock();
+    const questions = new NodeQuestions(clock);
+    const asked = questions.ask(1_000, () => {});
+    questions.close();
+    const late = questions.ask(1_000, () => expect.unreachable());
+    expect(await Promise.all([asked, late])).toEqual(Array(2).fill({ ok: false, problem: "its stream has ended" }));
+    expect(clock.nextDelayMs()).toBeNull();
+  });
+
+  it("has a limit", async () => {
+    const questions = new NodeQuestions(new ManualClock());
+    for (let i = 0; i < 100; i++) void questions.ask(1_000, () => {});
+    expect(await questions.ask(1_000, () => {})).toEqual({
+      ok: false,
+      problem: "100 questions to it are open already",
+    });
+  });
+});

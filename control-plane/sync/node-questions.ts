@@ -1,0 +1,59 @@
+import type { QueryResult } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import type { Clock } from "./clock.ts";
+
+/** What became of a question to a node. */
+export type Answered =
+  | { readonly ok: true; readonly body: Uint8Array }
+  /** Why there is no answer. */
+  | { readonly ok: false; readonly problem: string };
+
+/** Questions to one node that are open at a time. */
+const openMaxCount = 100;
+
+/** What a node says why it cannot answer is cut off after this. */
+const problemMaxLength = 300;
+
+/** The questions to a node that were sent on its stream and are not answered yet. */
+export class NodeQuestions {
+  readonly #clock: Clock;
+  readonly #open = new Map<bigint, { readonly settle: (answered: Answered) => void; readonly stopTimer: () => void }>();
+  #lastId = 0n;
+  #isClosed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Sends a question and resolves with its answer, or with a problem when the time is over or the stream ends. */
+  ask(timeoutMs: number, send: (id: bigint) => void): Promise<Answered> {
+    if (this.#isClosed) return Promise.resolve({ ok: false, problem: "its stream has ended" });
+    if (this.#open.size >= openMaxCount)
+      return Promise.resolve({ ok: false, problem: `${openMaxCount} questions to it are open already` });
+    const id = ++this.#lastId;
+    return new Promise((resolve) => {
+      const settle = (answered: Answered) => {
+        this.#open.get(id)?.stopTimer();
+        this.#open.delete(id);
+        resolve(answered);
+      };
+      const stopTimer = this.#clock.after(timeoutMs, () =>
+        settle({ ok: false, problem: `no answer within ${timeoutMs} ms` }),
+      );
+      this.#open.set(id, { settle, stopTimer });
+      send(id);
+    });
+  }
+
+  /** Takes an answer; one to no open question came too late. */
+  take({ id, body, problem }: QueryResult): void {
+    const answered: Answered =
+      problem === "" ? { ok: true, body } : { ok: false, problem: problem.slice(0, problemMaxLength).toWellFormed() };
+    this.#open.get(id)?.settle(answered);
+  }
+
+  /** Ends every question with a problem. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { settle } of [...this.#open.values()]) settle({ ok: false, problem: "its stream has ended" });
+  }
+}

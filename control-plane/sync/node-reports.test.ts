@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import { startHub, until } from "../../test/support/sync-hub-rig.ts";
+
+const seen = { upstreamId: "u", targetId: "t", address: "127.0.0.1:80", healthy: true };
+const capabilities = ["query.drained"];
+const question = { kind: "drained", body: Buffer.from("{}"), timeoutMs: 1_000 };
+
+type Hub = Awaited<ReturnType<typeof startHub>>;
+
+/** "node address" of what is seen of an upstream. */
+const viewsOf = ({ hub }: Hub) =>
+  hub.views.ofPool("u").flatMap(({ nodeId, endpoints }) => [...endpoints].map(({ address }) => `${nodeId} ${address}`));
+
+async function connectNode({ connect, hub }: Hub, nodeId: string, able: readonly string[] = capabilities) {
+  const node = connect();
+  node.hello(nodeId, undefined, able);
+  await until(hub, (fleet) => fleet.nodes().some(({ id, isConnected }) => id === nodeId && isConnected));
+  return node;
+}
+
+describe("what nodes say on their streams", () => {
+  it("is kept for as long as the stream is open, and a while longer", async () => {
+    const rig = await startHub();
+    const node = await connectNode(rig, "n");
+    node.observe([seen], true);
+    await until(rig.hub, () => viewsOf(rig).length === 1);
+    node.close();
+    await until(rig.hub, (fleet) => fleet.nodes()[0]?.isConnected === false);
+    expect(viewsOf(rig)).toEqual(["n 127.0.0.1:80"]);
+    rig.clock.advance(30_000);
+    expect(viewsOf(rig)).toEqual([]);
+  });
+
+  it("outlives a stream that a newer one of the same node replaces", async () => {
+    const rig = await startHub();
+    const older = await connectNode(rig, "n");
+    older.observe([seen]);
+    await until(rig.hub, () => viewsOf(rig).length === 1);
+    const newer = rig.connect();
+    newer.hello("n");
+    await older.ended;
+    rig.clock.advance(30_001);
+    expect(viewsOf(rig)).toEqual(["n 127.0.0.1:80"]);
+  });
+});
+
+describe("Fleet.ask", () => {
+  it("asks the nodes that can answer and serve the revision, and tells of the others", async () => {
+    const rig = await startHub();
+    const revision = rig.store.putUpstream("u");
+    const able = rig.connect();
+    able.hello("a-able", undefined, capabilities);
+    await able.ackNextSnapshot();
+    await until(rig.hub, (fleet) => fleet.nodes()[0]?.revision === revision);
+    const old = await connectNode(rig, "b-old", []);
+    await connectNode(rig, "c-behind");
+    const asked = rig.fleet.ask({ ...question, revision });
+    const { value: query } = await able.next("query");
+    expect([query.kind, Buffer.from(query.body).toString()]).toEqual(["drained", "{}"]);
+    able.send({ case: "queryResult", value: { id: query.id, body: Buffer.from('{"inFlight":0}') } });
+    const answers = (await asked).map(({ nodeId, hostname, answered }) => [
+      nodeId,
+      hostname,
+      answered.ok ? Buffer.from(answered.body).toString() : answered.problem,
+    ]);
+    expect(answers.sort()).toEqual([
+      ["a-able", "host-of-a-able", '{"inFlight":0}'],
+      ["b-old", "host-of-b-old", 'its version does not answer "drained"'],
+      ["c-behind", "host-of-c-behind", "it does not serve the change yet"],
+    ]);
+    expect(old.unreadCount("query")).toBe(0);
+  });
+
+  it("does not wait for a node whose stream ends", async () => {
+    const rig = await startHub();
+    const revision = rig.store.putUpstream("u");
+    const node = rig.connect();
+    node.hello("n", undefined, capabilities);
+    await node.ackNextSnapshot();
+    await until(rig.hub, (fleet) => fleet.nodes()[0]?.revision === revision);
+    const asked = rig.fleet.ask({ ...question, revision });
+    await node.next("query");
+    node.close();
+    expect(await asked).toMatchObject([{ nodeId: "n", answered: { ok: false, problem: "its stream has ended" } }]);
+  });
+});
