@@ -1,0 +1,77 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { RouteWaits, type Waiting } from "./route-waits.ts";
+
+const config = { minSilenceMs: 500, factor: 4 };
+const request = (): Waiting => ({ waitingSinceMs: 0, waits: null, previousWaiting: null, nextWaiting: null });
+
+/** Has the endpoint answer so many requests, each after `tookMs`. */
+function answer(route: RouteWaits, row: number, count: number, tookMs: number): void {
+  for (let i = 0; i < count; i++) {
+    const one = request();
+    route.at(row).begin(one, 0);
+    route.at(row).answered(one, tookMs);
+  }
+}
+
+describe("RouteWaits", () => {
+  it("says nothing of silence before the route has shown enough, and the endpoint some of it", () => {
+    const route = new RouteWaits();
+    answer(route, 1, 19, 10);
+    expect(route.at(1).silenceLimitMs(config, 100)).toBeNull();
+    answer(route, 1, 1, 10);
+    expect(route.at(1).silenceLimitMs(config, 100)).toBe(500);
+    expect(route.at(2).silenceLimitMs(config, 100)).toBeNull();
+    answer(route, 2, 5, 10);
+    expect(route.at(2).silenceLimitMs(config, 100)).toBe(500);
+  });
+
+  it("waits several times as long as the slowest endpoint has taken, for all of them", () => {
+    const route = new RouteWaits();
+    answer(route, 1, 30, 10);
+    answer(route, 2, 5, 3_000);
+    expect(route.at(1).silenceLimitMs(config, 3_000)).toBe(12_000);
+  });
+
+  it("counts what others answer while one is silent", () => {
+    const route = new RouteWaits();
+    answer(route, 1, 5, 10);
+    expect(route.at(1).answersElsewhere).toBe(0);
+    answer(route, 2, 3, 10);
+    expect([route.at(1).answersElsewhere, route.at(2).answersElsewhere]).toEqual([3, 0]);
+  });
+
+  it("forgets endpoints that are gone, unless somebody waits for them", () => {
+    const route = new RouteWaits();
+    const waiting = request();
+    const [gone, kept] = [route.at(1), route.at(2)];
+    kept.begin(waiting, 0);
+    route.retainOnly(new Set());
+    expect([route.at(1) === gone, route.at(2) === kept]).toEqual([false, true]);
+  });
+
+  it("keeps those that wait in the order in which they began, however they end", () => {
+    const actions = fc.array(fc.nat(20), { maxLength: 60 });
+    fc.assert(
+      fc.property(actions, (picks) => {
+        const waits = new RouteWaits().at(1);
+        const list: Waiting[] = [];
+        for (const [nowMs, pick] of picks.entries()) {
+          if (pick < list.length) {
+            const [ended] = list.splice(pick, 1);
+            waits.end(ended!);
+            expect(ended!.waits).toBeNull();
+          } else {
+            const one = request();
+            waits.begin(one, nowMs);
+            list.push(one);
+          }
+          const found: Waiting[] = [];
+          for (let each = waits.first; each !== null; each = each.nextWaiting) found.push(each);
+          expect(found).toEqual(list);
+          expect(waits.countOver(5, nowMs)).toBe(list.filter((each) => nowMs - each.waitingSinceMs > 5).length);
+        }
+      }),
+    );
+  });
+});
