@@ -13,6 +13,7 @@ import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { httpPing } from "./upstream/http-ping.ts";
 import type { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
+import type { EndpointFinding } from "./worker-message.ts";
 
 export interface HealthInput {
   readonly table: EndpointTable;
@@ -33,6 +34,8 @@ export interface NodeHealth {
   readonly observations: ObservationSource;
   /** null for a kind of question that the node does not know. */
   readonly answerQuery: (kind: string, body: Uint8Array) => Promise<Uint8Array> | null;
+  /** What a worker found out of an endpoint. */
+  found(finding: EndpointFinding): void;
   close(): void;
 }
 
@@ -54,6 +57,10 @@ export function buildHealth(input: HealthInput): NodeHealth {
     answerQuery(kind, body) {
       if (kind !== "drained") return null;
       return answerDrained({ table, rows, timers }, body).then((answer) => Buffer.from(JSON.stringify(answer)));
+    },
+    found(finding) {
+      if (finding.type !== "health") readmission.found(finding);
+      else health.flippedByTraffic(finding.endpointRow, finding.flip, finding.cause);
     },
     close() {
       readmission.close();

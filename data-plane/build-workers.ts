@@ -26,7 +26,6 @@ export interface WorkersInput extends Pick<WorkerGroupOptions, Forwarded> {
   readonly table: EndpointTable;
   readonly load: NodeLoad;
   readonly accessLog: AccessLogWriter | null;
-  readonly healthFlipped: WorkerGroupOptions["onHealthFlip"];
   /** Worker after worker is lost while this is served. */
   readonly unfit: (publication: number, lastCause: string) => void;
 }
@@ -76,7 +75,6 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     retireTimeoutMs: options.drainTimeoutMs,
     currentSets: input.currentSets,
     onEndpoint: input.onEndpoint,
-    onHealthFlip: input.healthFlipped,
     onLost(worker, cause, restartAfterMs) {
       counters.workers_lost++;
       log.error({ worker, cause, restartAfterMs }, "worker lost");

@@ -241,8 +241,7 @@ async function buildTraffic(input: TrafficInput) {
     table,
     load,
     accessLog,
-    onEndpoint: (found) => node.readmission.found(found),
-    healthFlipped: (row, flip, cause) => node.health.flippedByTraffic(row, flip, cause),
+    onEndpoint: (found) => node.found(found),
     currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });

@@ -76,7 +76,6 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     currentSets: () => sets,
     onAccessLog: () => {},
     onEndpoint: () => {},
-    onHealthFlip: () => {},
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
     onExited(number) {

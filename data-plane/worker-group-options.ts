@@ -1,6 +1,5 @@
 import type { ResourceLimits } from "node:worker_threads";
 import type { EndpointSet } from "./config/worker-config.ts";
-import type { HealthFlip } from "./health/check-counts.ts";
 import type { Timers } from "./upstream/timers.ts";
 import type { EndpointFinding, WorkerSettings } from "./worker-message.ts";
 
@@ -36,8 +35,6 @@ export interface WorkerGroupOptions {
   readonly currentSets: () => readonly EndpointSet[];
   /** What a worker found out of an endpoint. */
   readonly onEndpoint: (found: EndpointFinding) => void;
-  /** Passive checks of a worker have put an endpoint in or out. */
-  readonly onHealthFlip: (endpointRow: number, flip: HealthFlip, cause: string) => void;
   /** Lines of the access log; `taken` must be called when they are written, or given up. */
   readonly onAccessLog: (lines: Uint8Array, lineCount: number, taken: () => void) => void;
   /** A worker was lost; where no spare takes its place, its successor starts after `delayMs`. */

@@ -68,9 +68,9 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     retireTimeoutMs: 1_000,
     currentSets: () => [],
     onEndpoint(found) {
+      if (found.type === "health") tell(`${found.flip} ${found.endpointRow} ${found.cause}`);
       if (found.type === "ejected") tell(`ejected ${found.poolKey} ${found.endpointRow} ${found.cause}`);
     },
-    onHealthFlip: (row, flip, cause) => tell(`${flip} ${row} ${cause}`),
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
     onExited: (number) => tell(`exited ${number}`),

@@ -250,7 +250,6 @@ export class WorkerGroup {
   }
 
   #receive(thread: WorkerThread, message: FromWorker): void {
-    if (message.type === "health") this.#options.onHealthFlip(message.endpointRow, message.flip, message.cause);
     switch (message.type) {
       case "listening":
         this.#listening(message.port, message.tlsPort);
@@ -269,12 +268,13 @@ export class WorkerGroup {
         break;
       case "ejected":
       case "trial":
+      case "health":
         this.#options.onEndpoint(message);
         break;
       case "access-log": {
-        const byteCount = message.lines.length;
-        const taken = () => thread.post({ type: "access-log-taken", byteCount });
-        this.#options.onAccessLog(message.lines, message.lineCount, taken);
+        const { lines, lineCount } = message;
+        const taken = () => thread.post({ type: "access-log-taken", byteCount: lines.length });
+        this.#options.onAccessLog(lines, lineCount, taken);
         break;
       }
       case "handed-over":
@@ -284,8 +284,7 @@ export class WorkerGroup {
         const hasPlace = thread.role === "serving";
         // Its place is taken before it is lost: nobody else is to be let in for it then.
         thread.role = "leaving";
-        const isTaken = hasPlace && this.#promoteSpare(message.servers);
-        if (!isTaken) this.#passOn(thread, message.servers);
+        if (!hasPlace || !this.#promoteSpare(message.servers)) this.#passOn(thread, message.servers);
         break;
       }
       case "drained":

@@ -80,7 +80,9 @@ export type EndpointFinding =
       readonly endpointRow: number;
       readonly outcome: TrialOutcome;
       readonly cause: string;
-    };
+    }
+  /** Passive checks have put it in or out. */
+  | { readonly type: "health"; readonly endpointRow: number; readonly flip: HealthFlip; readonly cause: string };
 
 /** Worker to main thread. */
 export type FromWorker =
@@ -92,8 +94,6 @@ export type FromWorker =
   /** The worker could not build the config's tables and keeps the one it had. */
   | { readonly type: "apply-failed"; readonly publication: number; readonly message: string }
   | EndpointFinding
-  /** Passive checks have put an endpoint in or out. */
-  | { readonly type: "health"; readonly endpointRow: number; readonly flip: HealthFlip; readonly cause: string }
   | {
       readonly type: "counters";
       readonly id: number;
