@@ -41,11 +41,12 @@ describe("compileResilience", () => {
   });
 
   it("what is ours goes before what is Kong's", () => {
-    const both = {
-      ...passive({ tcpFailures: 3, timeouts: 2 }),
-      resilience: { outlier: { consecutiveResets: 9 }, stall: {} },
-    };
-    expect(compiledOf(both)).toMatchObject({ outlier: { consecutiveResets: 9 }, stall: defaultResilience.stall });
+    const healthchecks = { passive: { unhealthy: { tcpFailures: 3, timeouts: 2 } } };
+    const resilience = { outlier: { consecutiveResets: 9 }, stall: {} };
+    expect(compiledOf({ healthchecks, resilience })).toMatchObject({
+      outlier: { consecutiveResets: 9 },
+      stall: defaultResilience.stall,
+    });
   });
 
   it("turns each part off, and only that", () => {
