@@ -117,15 +117,25 @@ function targetState(endpoints: readonly MergedEndpoint[]): HealthState {
   return states.has("UNHEALTHY") ? "HEALTHY" : "HEALTHCHECKS_OFF";
 }
 
-function poolState(targets: readonly MergedTarget[], thresholdPercent: number): HealthState {
-  const receiving = targets.filter(({ weight }) => weight > 0);
-  const weights = new Map<string, { total: number; available: number }>();
-  for (const { nodeId, view } of receiving.flatMap(({ endpoints }) => endpoints.flatMap(({ views }) => views))) {
+/** Adds what each node could send to an endpoint, and what it does. */
+function addWeights(weights: Map<string, WeightSums>, views: readonly NodeEndpointView[]): void {
+  for (const { nodeId, view } of views) {
     const sums = weights.get(nodeId) ?? { total: 0, available: 0 };
     weights.set(nodeId, sums);
     sums.total += view.weight;
     if (view.isHealthy) sums.available += view.weight;
   }
+}
+
+interface WeightSums {
+  total: number;
+  available: number;
+}
+
+function poolState(targets: readonly MergedTarget[], thresholdPercent: number): HealthState {
+  const receiving = targets.filter(({ weight }) => weight > 0);
+  const weights = new Map<string, WeightSums>();
+  for (const { endpoints } of receiving) for (const { views } of endpoints) addWeights(weights, views);
   if (weights.size === 0) return "UNKNOWN";
   const sums = [...weights.values()];
   if (sums.every(({ total, available }) => total === 0 || (100 * available) / total <= thresholdPercent))

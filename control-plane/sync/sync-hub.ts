@@ -50,7 +50,7 @@ export interface SyncHubSettings {
   readonly recentMaxCount: number;
   /** How long what a node sees counts after its stream has closed. */
   readonly viewGraceMs: number;
-  /** Endpoints seen, of all nodes together; some 300 bytes each. */
+  /** Endpoints seen, of all nodes together; some 400 bytes each. */
   readonly viewMaxCount: number;
   /** Writes that wait for nodes at a time. */
   readonly waitMaxCount: number;
@@ -73,7 +73,7 @@ const DEFAULTS: SyncHubSettings = {
   messageMaxBytes: 1024 * 1024,
   recentMaxCount: 1_000,
   viewGraceMs: 30_000,
-  viewMaxCount: 500_000,
+  viewMaxCount: 200_000,
   waitMaxCount: 10_000,
   keepaliveMs: 10_000,
   keepaliveTimeoutMs: 5_000,
