@@ -10,7 +10,7 @@ export interface LoadOrder {
   readonly requestCount: number;
   readonly shape: LoadShape;
   /** null = plain. */
-  readonly tls: { readonly serverName: string; readonly caPem: string } | null;
+  readonly tls: { readonly serverName: string; readonly caPem: string; readonly group: string } | null;
 }
 
 export interface LoadResult {

@@ -49,6 +49,7 @@ function open(loop: ClosedLoop): Socket {
     servername,
     ca,
     ALPNProtocols: ["http/1.1"],
+    ecdhCurve: tls.group,
     ...session,
   });
   socket.setNoDelay(true);

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BenchCertificate, benchServerName, makeBenchCertificate } from "./bench-certificate.ts";
+import { type BenchCertificate, benchKeyGroup, benchServerName, makeBenchCertificate } from "./bench-certificate.ts";
 import { firstLineOf } from "./bench-process.ts";
 import type { Contestant } from "./contestant.ts";
 import type { LoadOrder } from "./load-order.ts";
@@ -99,7 +99,7 @@ async function startEntrant(contestant: Contestant, stage: Stage): Promise<Entra
     connectionCount: workload.connectionCount,
     requestCount: options.requestCount ?? workload.requestCount,
     shape: workload.shape,
-    tls: certificate && { serverName: benchServerName, caPem: certificate.certPem },
+    tls: certificate && { serverName: benchServerName, caPem: certificate.certPem, group: benchKeyGroup },
   };
   return { contestant, version, running, order, measurements: [] };
 }

@@ -147,7 +147,7 @@ export const workloads: readonly Workload[] = [
   {
     ...keepAliveGet,
     name: "tls",
-    title: "W1 over TLS 1.3, ECDSA P-256",
+    title: "W1 over TLS 1.3, ECDSA P-256, X25519",
     isTls: true,
     requestCount: 30_000,
     contestants: oursAndEveryPeer,
@@ -164,7 +164,7 @@ export const workloads: readonly Workload[] = [
   {
     ...keepAliveGet,
     name: "tls-handshake",
-    title: "a new TLS connection per request, with a full handshake",
+    title: "a new TLS connection per request, with a full handshake (TLS 1.3, ECDSA P-256, X25519)",
     isTls: true,
     shape: { kind: "new-connections", resumes: false },
     requestCount: 3_000,
@@ -173,7 +173,7 @@ export const workloads: readonly Workload[] = [
   {
     ...keepAliveGet,
     name: "tls-resume",
-    title: "a new TLS connection per request, resuming the session before",
+    title: "a new TLS connection per request, resuming the session before (X25519)",
     isTls: true,
     shape: { kind: "new-connections", resumes: true },
     requestCount: 3_000,

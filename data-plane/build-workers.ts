@@ -12,6 +12,7 @@ import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 import { WorkerGroup, workerNumbers } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
+import { keepAllocationsYoung } from "./young-allocation.ts";
 
 type Forwarded = "proxyHosts" | "tlsPlace" | "version" | "currentSets" | "onEndpoint";
 
@@ -41,6 +42,7 @@ const YOUNG_GENERATION_MB = 24;
 /** The workers as the options want them; not started yet. */
 export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
   const { options, log, counters, accessLog, proxyHosts, workerCount, table, load, version } = input;
+  keepAllocationsYoung();
   const reusePort = await canSharePort();
   if (!reusePort && options.accept === "worker") {
     log.info("this system does not let threads share a port: the main thread accepts connections for the workers");

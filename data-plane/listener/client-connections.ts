@@ -7,6 +7,7 @@ import type { ProxyEngine } from "../proxy/proxy-engine.ts";
 import { proxyError } from "../proxy/proxy-error.ts";
 import { type AcceptMode, acceptSocket } from "./accepted-socket.ts";
 import { type ClientLink, type ConnectionOwner, Http1Connection } from "./http1-connection.ts";
+import { MemberList } from "./member-list.ts";
 import type { NodeLoad } from "./node-load.ts";
 import { plainAddress } from "./plain-address.ts";
 import { type HandshakeReceiver, TlsHandshakes } from "./tls-handshakes.ts";
@@ -26,7 +27,7 @@ export class ClientConnections implements ConnectionOwner, HandshakeReceiver {
   readonly #engine: ProxyEngine;
   readonly #load: NodeLoad;
   readonly #acceptMode: AcceptMode;
-  readonly #connections = new Set<Http1Connection>();
+  readonly #connections = new MemberList<Http1Connection>();
   readonly #handshakes: TlsHandshakes | null;
   #lastAcceptedAtMs = performance.now();
   /** Told once, when the last connection goes. */
@@ -130,7 +131,7 @@ export class ClientConnections implements ConnectionOwner, HandshakeReceiver {
 
   /** Closes what is idle now. What is in use closes by itself, since the engine is draining. */
   closeIdle(): void {
-    for (const connection of this.#connections) if (connection.isIdle) connection.closeIdle();
+    for (const connection of this.#connections.all()) if (connection.isIdle) connection.closeIdle();
   }
 
   /**
@@ -150,7 +151,7 @@ export class ClientConnections implements ConnectionOwner, HandshakeReceiver {
 
   cut(): void {
     this.#handshakes?.close();
-    for (const connection of this.#connections) connection.close();
+    for (const connection of this.#connections.all()) connection.close();
   }
 
   /** Resolves when the last connection is gone, or after `timeoutMs`, when those that are left are cut. */

@@ -17,6 +17,7 @@ import { takeUnread } from "./accepted-socket.ts";
 import { type Awaited, ClientTimes, type TimedClient } from "./client-times.ts";
 import { countRefusal } from "./count-refusal.ts";
 import { FirstBytesReader } from "./first-bytes-reader.ts";
+import type { Member } from "./member-list.ts";
 import { type BodyOwner, RequestBodyFlow } from "./request-body-flow.ts";
 
 /**
@@ -44,7 +45,8 @@ export interface ClientLink {
 }
 
 /** A client's HTTP/1.x connection: one exchange at a time, in the order in which the requests came. */
-export class Http1Connection implements ByteReader, ClientConnection, TimedClient, BodyOwner {
+export class Http1Connection implements ByteReader, ClientConnection, TimedClient, BodyOwner, Member {
+  place = -1;
   readonly socket: ByteSocket;
   readonly remoteAddress: string;
   readonly localPort: number;

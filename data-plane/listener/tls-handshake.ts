@@ -5,6 +5,7 @@ import { type HelloProblem, readClientHello } from "../tls/client-hello.ts";
 import { Deadline, type DeadlineOwner, type DeadlineWheel } from "../upstream/deadline-wheel.ts";
 import { takeUnread } from "./accepted-socket.ts";
 
+import type { Member } from "./member-list.ts";
 /** Who keeps the handshakes of a worker. */
 export interface HandshakeOwner {
   /** The hello is whole: whoever serves this name gets the socket, with what was read put back, and then `expect`s it. */
@@ -24,14 +25,15 @@ const decodeErrorAlert = Buffer.from([0x15, 3, 1, 0, 2, 2, 50]);
 const unexpectedMessageAlert = Buffer.from([0x15, 3, 1, 0, 2, 2, 10]);
 
 /** A connection to a TLS port from its opening until it is secure, or fails to be. */
-export class TlsHandshake implements DeadlineOwner {
+export class TlsHandshake implements DeadlineOwner, Member {
+  place = -1;
   readonly socket: Socket;
   readonly remoteAddress: string;
   readonly localPort: number;
   readonly startedAtMs: number = performance.now();
   /** As the client has sent it. */
   serverName = "";
-  /** Of this connection alone, on this node; "" before its socket is handed over. */
+  /** Of this connection alone, on this node; "" where it is found otherwise, or its socket is not handed over yet. */
   key = "";
   /** What is served for that name; null for the node's own. */
   certificate: CertificateConfig | null = null;

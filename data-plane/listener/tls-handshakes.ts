@@ -9,7 +9,9 @@ import { CertificateServers } from "../tls/certificate-servers.ts";
 import { plainServerName } from "../tls/client-hello.ts";
 import { shownCertificate } from "../tls/shown-certificate.ts";
 import { attachPlain, attachTls } from "./accepted-tls-socket.ts";
+import { HandedOverHandshakes } from "./handed-over-handshakes.ts";
 import type { ClientLink } from "./http1-connection.ts";
+import { MemberList } from "./member-list.ts";
 import { type HandshakeOwner, TlsHandshake } from "./tls-handshake.ts";
 
 /** Who goes on with the connections. */
@@ -28,9 +30,8 @@ export class TlsHandshakes implements HandshakeOwner {
   readonly #settings: TlsSettings;
   readonly #receiver: HandshakeReceiver;
   readonly #servers: CertificateServers;
-  readonly #underWay = new Set<TlsHandshake>();
-  /** Those that node:tls has, by their connection: it tells of sockets of its own. */
-  readonly #handedOver = new Map<string, TlsHandshake>();
+  readonly #underWay = new MemberList<TlsHandshake>();
+  readonly #handedOver: HandedOverHandshakes;
   /** Handed over, and then cut by us: each will be told as closed, and was counted already. */
   #cutCount = 0;
 
@@ -39,6 +40,7 @@ export class TlsHandshakes implements HandshakeOwner {
     this.#engine = engine;
     this.#settings = settings;
     this.#receiver = receiver;
+    this.#handedOver = new HandedOverHandshakes(settings.readMode);
     const { defaultPair, minVersion, ciphers, certificatesReadyMax, ticketKey } = settings;
     this.#servers = new CertificateServers({
       defaultPair,
@@ -88,15 +90,14 @@ export class TlsHandshakes implements HandshakeOwner {
 
   /** Ends those that are under way. */
   close(): void {
-    for (const handshake of this.#underWay) handshake.cut("closed");
+    for (const handshake of this.#underWay.all()) handshake.cut("closed");
   }
 
   helloCame(handshake: TlsHandshake, serverName: string): void {
     try {
       handshake.certificate = this.#engine.snapshots.current?.serverNames.pick(serverName) ?? null;
       const server = this.#servers.serverOf(handshake.certificate);
-      handshake.key = connectionKey(handshake.socket);
-      this.#handedOver.set(handshake.key, handshake);
+      this.#handedOver.add(handshake);
       server.emit("connection", handshake.socket);
     } catch (error) {
       // A certificate that was tried before the worker had it, and cannot be loaded all the same.
@@ -106,8 +107,8 @@ export class TlsHandshakes implements HandshakeOwner {
   }
 
   #secured(socket: TLSSocket): void {
-    const handshake = this.#handedOver.get(connectionKey(socket));
-    // A client that is gone by now has no address any more.
+    const handshake = this.#handedOver.find(socket);
+    // Its client is gone by now, or it was ended.
     if (handshake === undefined) socket.destroy();
     else if (!isNamedAlike(socket, handshake.serverName)) handshake.cut("server_name");
     else this.#goOn(socket, handshake);
@@ -160,17 +161,12 @@ export class TlsHandshakes implements HandshakeOwner {
 
   #leave(handshake: TlsHandshake): void {
     if (this.#underWay.delete(handshake)) this.#engine.counters.subtract(Counter.handshakes_active);
-    if (this.#handedOver.get(handshake.key) === handshake) this.#handedOver.delete(handshake.key);
+    if (handshake.isHandedOver) this.#handedOver.delete(handshake);
   }
 
   #count(failure: HandshakeFailure): void {
     this.#engine.traffic.countHandshakeFailure(failure);
   }
-}
-
-/** Tells the connections of a node apart, as long as they are open. */
-function connectionKey({ remoteAddress, remotePort, localAddress }: Socket): string {
-  return `${remoteAddress} ${remotePort} ${localAddress}`;
 }
 
 /**
