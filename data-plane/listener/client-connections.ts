@@ -140,7 +140,7 @@ export class ClientConnections implements ConnectionOwner, HandshakeReceiver {
    */
   giveUnread(give: GiveConnection): void {
     this.#handshakes?.giveUnread(give);
-    for (const connection of this.#connections) {
+    for (const connection of this.#connections.all()) {
       const socket = connection.giveUp();
       if (socket === null) continue;
       this.#engine.counters.subtract(Counter.connections_active);

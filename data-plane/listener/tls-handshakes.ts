@@ -79,7 +79,7 @@ export class TlsHandshakes implements HandshakeOwner {
 
   /** Gives away every connection of which nothing was read. */
   giveUnread(give: (unread: Socket, localPort: number, isTls: boolean) => void): void {
-    for (const handshake of this.#underWay) {
+    for (const handshake of this.#underWay.all()) {
       const socket = handshake.giveUp();
       if (socket === null) continue;
       this.#leave(handshake);
