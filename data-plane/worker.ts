@@ -23,8 +23,8 @@ function tellCounters({ engine }: ProxyServer, id: number): void {
   tell({ type: "counters", id, counters: engine.counters.read(), heapBytes, traffic, upstreamConnections });
 }
 
-function tellLines(lines: Uint8Array<ArrayBuffer>, lineCount: number): void {
-  main.postMessage({ type: "access-log", lines, lineCount } satisfies FromWorker, [lines.buffer]);
+function tellLines(lines: Uint8Array, lineCount: number): void {
+  tell({ type: "access-log", lines, lineCount });
 }
 
 /** Milliseconds that a worker which has failed waits for the main thread to hear of it. */

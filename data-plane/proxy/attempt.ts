@@ -23,10 +23,13 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   const { engine } = exchange;
   engine.counters.add(Counter.attempts);
   engine.traffic.countAttempt(exchange.pool!.config, endpoint);
-  exchange.logged?.attemptStarted(endpoint.address, endpoint.port);
+  // What an idle connection carries is sent within this call.
+  exchange.sentAtMs = performance.now();
+  exchange.logged?.attemptStarted(endpoint, exchange.sentAtMs);
   exchange.endpoint = endpoint;
   exchange.inFlightRow = endpoint.row;
   engine.endpoints.attemptBegins(endpoint.row);
+  exchange.targetHost = hostFor(exchange, endpoint);
   const connections = connectionsFor(exchange, endpoint);
   const connection = (mayReuse ? connections.takeIdle() : null) ?? connections.open();
   exchange.connection = connection;
@@ -41,12 +44,12 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
 
 /** The connection that an attempt waited for is there. */
 export function attemptConnected(exchange: Exchange): void {
+  exchange.sentAtMs = performance.now();
   sendRequest(exchange, exchange.connection!);
 }
 
 function sendRequest(exchange: Exchange, connection: UpstreamConnection): void {
-  exchange.sentAtMs = performance.now();
-  const head = `${exchange.method.name} ${exchange.target} HTTP/1.1\r\nHost: ${hostFor(exchange)}\r\n${exchange.fields}`;
+  const head = `${exchange.method.name} ${exchange.target} HTTP/1.1\r\nHost: ${exchange.targetHost}\r\n${exchange.fields}`;
   if (exchange.isBodyComplete) {
     connection.socket.writeText(exchange.firstBody === "" ? head : head + exchange.firstBody);
     requestWritten(exchange, connection);
@@ -79,16 +82,12 @@ function connectionsFor(exchange: Exchange, endpoint: EndpointConfig): EndpointC
   const { upstreams } = exchange.engine;
   const { tls } = exchange.service!;
   if (tls === null) return upstreams.connectionsTo(endpoint);
-  return upstreams.secureConnectionsTo(endpoint, tls, hostName(hostFor(exchange)));
+  return upstreams.secureConnectionsTo(endpoint, tls, hostName(exchange.targetHost));
 }
 
-function hostFor(exchange: Exchange): string {
-  return targetHost({
-    pool: exchange.pool!.config,
-    endpoint: exchange.endpoint!,
-    preserved: exchange.preservesHost ? exchange.authority : "",
-    isSecure: exchange.service!.tls !== null,
-  });
+function hostFor(exchange: Exchange, endpoint: EndpointConfig): string {
+  const preserved = exchange.preservesHost ? exchange.authority : "";
+  return targetHost(exchange.pool!.config, endpoint, preserved, exchange.service!.tls !== null);
 }
 
 /** An attempt ended without a whole answer: another one, an error of our own, or a visibly broken answer. */
@@ -100,7 +99,7 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   exchange.attemptEnds();
   engine.counters.add(isConnectFailure(loss) ? Counter.connect_failures : Counter.attempts_lost);
   engine.traffic.countLoss(exchange.pool!.config, endpoint, loss);
-  exchange.logged?.attemptEnded(proxyError(errorOfLoss(loss)).type);
+  exchange.logged?.attemptEnded(proxyError(errorOfLoss(loss)).type, performance.now());
   if (loss === "defect") engine.onDefect(detail);
   if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
   if (isConnectFailure(loss)) takeOut(exchange, endpoint, loss);

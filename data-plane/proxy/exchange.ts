@@ -104,6 +104,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
   preservesHost = false;
   /** Path and query for the upstream. */
   target = "";
+  /** The Host that the attempt's endpoint gets. */
+  targetHost = "";
   /** Everything of the upstream's head after Host. */
   fields = "";
   connection: UpstreamConnection | null = null;
@@ -294,6 +296,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts {
     this.rawPath = "";
     this.strippedPrefix = "";
     this.target = "";
+    this.targetHost = "";
     this.fields = "";
     this.firstBody = "";
   }
