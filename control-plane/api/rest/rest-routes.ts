@@ -1,6 +1,7 @@
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import { pageAnswer, parseListQuery } from "./list-query.ts";
+import { referredRest } from "./referred-rest.ts";
 import { type ResourceEndpoints, resourceRest } from "./resource-rest.ts";
 import type { Answer, Endpoint, RestRequest } from "./rest-answer.ts";
 
@@ -25,12 +26,15 @@ export function resourceRoutes(admin: Admin, fleet: Fleet): Readonly<Record<stri
     // Kong's list without health; a target of that name cannot exist, since a target has a port.
     "/upstreams/:parent/targets/all": { GET: targets.list },
     "/upstreams/:parent/targets/:key": member(targets),
+    "/upstreams/:key/client_certificate": referredRest(admin, "upstream", certificates),
     "/services": collection(services),
     "/services/:key": member(services),
+    "/services/:key/client_certificate": referredRest(admin, "service", certificates),
     "/services/:parent/routes": collection(routes),
     "/services/:parent/routes/:key": member(routes),
     "/routes": collection(routes),
     "/routes/:key": member(routes),
+    "/routes/:key/service": referredRest(admin, "route", services),
     "/certificates": collection(certificates),
     "/certificates/:key": member(certificates),
     "/certificates/:parent/snis": collection(snis),
