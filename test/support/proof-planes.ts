@@ -55,28 +55,40 @@ export async function startProofDataPlane(
   return { process: dataPlane, ...ports, statusUrl: `http://${status![0]}` };
 }
 
+export interface ProofControlPlane {
+  readonly process: RunningProcess;
+  readonly adminUrl: string;
+  /** host:port where nodes connect. */
+  readonly syncAddress: string;
+}
+
+/** Starts a control plane on free ports; resolves when it listens. */
+export async function startProofControlPlane(stateFolder: string): Promise<ProofControlPlane> {
+  const controlPlane = runProcess(process.execPath, [command, "control-plane"], {
+    env: {
+      PENSTOCK_STATE_DIR: stateFolder,
+      PENSTOCK_ADMIN_LISTEN: "127.0.0.1:0",
+      PENSTOCK_SYNC_LISTEN: "127.0.0.1:0",
+    },
+  });
+  const { admin, sync } = (await controlPlane.jsonLine(isReady)) as Record<string, string[]>;
+  return { process: controlPlane, adminUrl: `http://${admin![0]}`, syncAddress: sync![0]! };
+}
+
 /** Starts both planes with a route /p to the targets. */
 export async function startProofPlanes(
   targetPorts: readonly number[],
   env: Record<string, string> = {},
 ): Promise<ProofPlanes> {
   const folder = mkdtempSync(join(tmpdir(), "penstock-proof-"));
-  const controlPlane = runProcess(process.execPath, [command, "control-plane"], {
-    env: {
-      PENSTOCK_STATE_DIR: folder,
-      PENSTOCK_ADMIN_LISTEN: "127.0.0.1:0",
-      PENSTOCK_SYNC_LISTEN: "127.0.0.1:0",
-    },
-  });
-  const { admin, sync } = (await controlPlane.jsonLine(isReady)) as Record<string, string[]>;
-  const node = await startProofDataPlane({ PENSTOCK_STATE_DIR: folder, PENSTOCK_CONTROL_PLANE: sync![0]!, ...env });
+  const { process: controlPlane, adminUrl, syncAddress } = await startProofControlPlane(folder);
+  const node = await startProofDataPlane({ PENSTOCK_STATE_DIR: folder, PENSTOCK_CONTROL_PLANE: syncAddress, ...env });
   const { process: dataPlane, proxyPort, proxyTlsPort, statusUrl } = node;
-  const adminUrl = `http://${admin![0]}`;
   const targets = targetPorts.map((port) => `127.0.0.1:${port}`);
   await createBalancedRoute(adminUrl, { name: "proof", path: "/p", targets });
   return {
     adminUrl,
-    syncAddress: sync![0]!,
+    syncAddress,
     statusUrl,
     proxyPort,
     proxyTlsPort,
