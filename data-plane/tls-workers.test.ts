@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { TlsEncoder } from "./config/encoded-tls.ts";
 import { certificateConfig, serverCertificate, tlsConfig } from "./listener/tls-server.test-rig.ts";
 import { authority, tlsSettings } from "./listener/tls-settings.test-rig.ts";
 import { openWorkers, type WorkersRigOptions } from "./worker-faults.test-rig.ts";
@@ -90,7 +91,7 @@ describe.each(["worker", "main"] as const)("TLS in workers, accepting in %s,", (
     for (let i = 0; i < 6; i++) {
       const next = i % 2 === 0 ? second : first;
       shown = "";
-      await deliver({ publication: 2 + i, tls: configOf(next) });
+      await deliver({ publication: 2 + i, tls: new TlsEncoder().encode(configOf(next)) });
       shown = next.digest;
       const seen = await Promise.all(Array.from({ length: 6 }, () => visit(group.tlsPort!, { session: session! })));
       for (const { digest, isResumed } of seen) {

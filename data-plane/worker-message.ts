@@ -103,7 +103,7 @@ export type FromWorker =
       /** Connections to targets, open and idle, by address. */
       readonly upstreamConnections: SeriesCounts;
     }
-  /** Whole lines; the worker sends a bounded amount and then waits for "access-log-taken". */
+  /** Whole lines in memory that is the worker's again after "access-log-taken", which is sent in order. */
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   /** The listening servers come with this message; with none when the main thread listens. */
   | { readonly type: "handed-over"; readonly servers: ListeningServers }

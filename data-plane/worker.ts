@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { getHeapStatistics } from "node:v8";
 import { parentPort, receiveMessageOnPort, type Transferable, workerData } from "node:worker_threads";
 import { decodeConfig } from "./config/encoded-config.ts";
+import { TlsDecoder } from "./config/encoded-tls.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
@@ -10,6 +11,7 @@ import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 /** Entry of a traffic worker: waits until it is let in, serves what the main thread sends it, and reports back. */
 const start = workerData as WorkerStart;
 const main = parentPort!;
+const tlsDecoder = new TlsDecoder();
 
 function tell(message: FromWorker): void {
   main.postMessage(message);
@@ -23,8 +25,8 @@ function tellCounters({ engine }: ProxyServer, id: number): void {
   tell({ type: "counters", id, counters: engine.counters.read(), heapBytes, traffic, upstreamConnections });
 }
 
-function tellLines(lines: Uint8Array<ArrayBuffer>, lineCount: number): void {
-  main.postMessage({ type: "access-log", lines, lineCount } satisfies FromWorker, [lines.buffer]);
+function tellLines(lines: Uint8Array, lineCount: number): void {
+  tell({ type: "access-log", lines, lineCount });
 }
 
 /** Milliseconds that a worker which has failed waits for the main thread to hear of it. */
@@ -130,7 +132,7 @@ function leave(server: ProxyServer): void {
 function apply(server: ProxyServer, { config, endpointSets }: Extract<ToWorker, { type: "config" }>): void {
   const { publication } = config;
   try {
-    server.apply(decodeConfig(config), endpointSets);
+    server.apply(decodeConfig(config, tlsDecoder), endpointSets);
   } catch (error) {
     tell({ type: "apply-failed", publication, message: messageOf(error) });
     return;

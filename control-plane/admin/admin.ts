@@ -2,6 +2,7 @@ import type { Kind } from "../resource/checked.ts";
 import type { Store } from "../store/store.ts";
 import { caCertificates } from "./ca-certificates.ts";
 import { certificates } from "./certificates.ts";
+import { createReferred } from "./create-referred.ts";
 import { findResource } from "./find-resource.ts";
 import { KeyQueue } from "./key-queue.ts";
 import { ResourceLists } from "./list-resources.ts";
@@ -20,6 +21,16 @@ import { createResource, replaceResource, updateResource } from "./write-resourc
 /** Writes of all resources that may wait for their turn; beyond it they are refused at once. */
 const waitingMaxCount = 50_000;
 
+const definitions: { readonly [K in Kind]: ResourceDefinition<K> } = {
+  upstream: upstreams,
+  target: targets,
+  service: services,
+  route: routes,
+  certificate: certificates,
+  sni: snis,
+  ca_certificate: caCertificates,
+};
+
 /**
  * What a change means: the one place where resources are read and written, for every face alike.
  *
@@ -33,13 +44,13 @@ export function openAdmin(
 ): Admin {
   const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount), ownAddresses };
   return {
-    upstream: openResourceAdmin(context, upstreams),
-    target: openResourceAdmin(context, targets),
-    service: openResourceAdmin(context, services),
-    route: openResourceAdmin(context, routes),
-    certificate: openResourceAdmin(context, certificates),
-    sni: openResourceAdmin(context, snis),
-    ca_certificate: openResourceAdmin(context, caCertificates),
+    upstream: openResourceAdmin(context, definitions.upstream),
+    target: openResourceAdmin(context, definitions.target),
+    service: openResourceAdmin(context, definitions.service),
+    route: openResourceAdmin(context, definitions.route),
+    certificate: openResourceAdmin(context, definitions.certificate),
+    sni: openResourceAdmin(context, definitions.sni),
+    ca_certificate: openResourceAdmin(context, definitions.ca_certificate),
     setTargetHealth: (decision) => setTargetHealth(context, decision),
   };
 }
@@ -54,6 +65,13 @@ function openResourceAdmin<K extends Kind>(context: AdminContext, definition: Re
     },
     list: (query) => lists.list(context.store.image, query),
     create: (draft, parent) => createResource(context, definition, draft, parent),
+    createFor: ({ kind, key }, draft) =>
+      createReferred(
+        context,
+        definition,
+        { definition: definitions[kind] as unknown as ResourceDefinition, key },
+        draft,
+      ),
     replace: (key, draft) => replaceResource(context, definition, key, draft),
     update: (key, draft) => updateResource(context, definition, key, draft),
     remove: (key, etag) => removeResource(context, definition, key, etag),

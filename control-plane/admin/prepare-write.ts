@@ -39,9 +39,14 @@ export interface PreparedWrite<K extends Kind> {
 /** Set by the server, or said by the address: read by nobody in a draft. */
 const serverSetPaths: ReadonlySet<string> = new Set(["id", "created_at", "updated_at", "etag", "cert_digest"]);
 
+/** What a write is checked against. */
+export interface WriteContext extends Pick<AdminContext, "clock" | "ownAddresses"> {
+  readonly store: { readonly image: ResourceImage };
+}
+
 /** Merges, completes and checks a write against the committed state: a write for the store, or every problem. */
 export function prepareWrite<K extends Kind>(
-  { store: { image }, clock, ownAddresses }: AdminContext,
+  { store: { image }, clock, ownAddresses }: WriteContext,
   definition: ResourceDefinition<K>,
   request: WriteRequest<K>,
 ): Checked<PreparedWrite<K>> {

@@ -47,6 +47,14 @@ export interface ResourceAdmin<K extends Kind> {
   list(query: ListQuery): Checked<Page<ResourceOf[K]>>;
   /** `parent` sets the target's upstream or the route's service. */
   create(draft: Draft<ResourceOf[K]>, parent?: string): Promise<Checked<Written<ResourceOf[K]>>>;
+  /**
+   * Creates it and has another resource, which refers to none yet, refer to it as its parent, in one transaction: a
+   * service's certificate. `key` is the other one's id or name; not_found when it is absent.
+   */
+  createFor(
+    referrer: { readonly kind: Kind; readonly key: string },
+    draft: Draft<ResourceOf[K]>,
+  ): Promise<Checked<Written<ResourceOf[K]>>>;
   /** Replaces the whole resource, and creates it where it is absent (except targets: not_found). */
   replace(key: ResourceKey, draft: Draft<ResourceOf[K]>): Promise<Checked<Written<ResourceOf[K]>>>;
   /** Sets the draft's paths and leaves the rest. A non-empty draft.message.etag must match. */

@@ -1,11 +1,13 @@
+import { type EncodedTls, TlsDecoder } from "./encoded-tls.ts";
 import type { RouteConfig, ServiceConfig, WorkerConfig } from "./worker-config.ts";
 
 /**
  * A config on its way to the workers. Its routes and services, by far the most of it, are encoded once, into memory
  * that all threads share: a copy for each message would leave each thread with the garbage of its own.
  */
-export interface EncodedConfig extends Omit<WorkerConfig, "routes" | "services"> {
+export interface EncodedConfig extends Omit<WorkerConfig, "routes" | "services" | "tls"> {
   readonly content: ConfigContent;
+  readonly tls: EncodedTls;
 }
 
 /** Pages of routes and services, each a JSON text. Never written to again. */
@@ -55,8 +57,14 @@ export class ConfigContentWriter {
   }
 }
 
-/** The config as it was before it was encoded. Errors: throws when the content is none. */
-export function decodeConfig({ content, ...config }: EncodedConfig): WorkerConfig {
+/**
+ * The config as it was before it was encoded. Errors: throws when the content is none.
+ * @param tlsDecoder of those before it, which it shares what has not changed with
+ */
+export function decodeConfig(
+  { content, tls, ...config }: EncodedConfig,
+  tlsDecoder: TlsDecoder = new TlsDecoder(),
+): WorkerConfig {
   const services: ServiceConfig[] = [];
   const routes: RouteConfig[] = [];
   const protocolLists = new Map<string, RouteConfig["protocols"]>();
@@ -66,9 +74,9 @@ export function decodeConfig({ content, ...config }: EncodedConfig): WorkerConfi
     for (const service of page.services) {
       // Certificates are large, and most services share them.
       if (service.tls !== null) {
-        const tls = tlsByKey.get(service.tls.key) ?? service.tls;
-        tlsByKey.set(tls.key, tls);
-        (service as { tls: ServiceConfig["tls"] }).tls = tls;
+        const settings = tlsByKey.get(service.tls.key) ?? service.tls;
+        tlsByKey.set(settings.key, settings);
+        (service as { tls: ServiceConfig["tls"] }).tls = settings;
       }
       services.push(service);
     }
@@ -81,5 +89,5 @@ export function decodeConfig({ content, ...config }: EncodedConfig): WorkerConfi
       routes.push(route);
     }
   }
-  return { ...config, services, routes };
+  return { ...config, services, routes, tls: tlsDecoder.decode(tls) };
 }

@@ -12,6 +12,8 @@ export const noTls: TlsConfig = { certificates: [], serverNames: [], ticketKey: 
 
 export interface CertificateConfig {
   readonly id: string;
+  /** Differs where anything below does. */
+  readonly key: string;
   /** One, or two of different key types. */
   readonly pairs: readonly KeyPairConfig[];
   readonly clientAuthentication: ClientAuthenticationConfig | null;

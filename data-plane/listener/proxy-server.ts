@@ -309,6 +309,6 @@ export class ProxyServer {
 }
 
 function openAccessLog(options: Pick<AccessLogOptions, "sampleRatio" | "send">, counters: ProxyCounters): AccessLog {
-  const onDropped = () => counters.add(Counter.access_log_lines_dropped);
+  const onDropped = (lineCount: number) => counters.add(Counter.access_log_lines_dropped, lineCount);
   return new AccessLog({ ...options, onDropped, nowUnixMs: Date.now });
 }

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { makeCertificate, type TestCertificate } from "../../test/support/certificates.ts";
@@ -13,7 +14,10 @@ export function certificateConfig(
 ): CertificateConfig {
   const all = [made].flat() as TestCertificate[];
   const pairs = all.map(({ chainPem, keyPem }) => ({ certPem: chainPem, keyPem }));
-  return { id, pairs, clientAuthentication };
+  const key = createHash("sha256")
+    .update(JSON.stringify([pairs, clientAuthentication]))
+    .digest("base64");
+  return { id, key, pairs, clientAuthentication };
 }
 
 /** @param named certificates by the name that they are served for */

@@ -1,49 +1,59 @@
-import type { LoggedAttempt } from "./logged-request.ts";
-import { addressText } from "./traffic-metrics.ts";
+import type { AccessLineParts } from "./access-line-parts.ts";
+import type { LoggedRequest } from "./logged-request.ts";
 
-/** What a line of the access log says. Texts may contain anything. */
+export interface Named {
+  readonly id: string;
+  readonly name: string | null;
+}
+
+/**
+ * What a line of the access log says: an exchange at its end, read where it lies, since copying it would cost an object
+ * per request. Texts may contain anything.
+ */
 export interface AccessFacts {
   readonly requestId: string;
-  readonly client: string;
-  readonly method: string;
+  readonly clientAddress: string;
+  readonly method: { readonly name: string };
   /** Path and query as sent. */
-  readonly target: string;
+  readonly sentTarget: string;
   readonly host: string;
   /** 0 when the client left before it was answered. */
   readonly status: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
-  readonly durationMs: number;
-  readonly route: string;
-  readonly service: string;
-  readonly upstream: string;
-  readonly attempts: readonly LoggedAttempt[];
+  readonly route: Named | null;
+  readonly service: Named | null;
+  readonly pool: { readonly config: { readonly name: string } } | null;
   /** RFC 9209 error type; "" when all went well. */
   readonly failure: string;
-  readonly userAgent: string;
-  readonly traceId: string;
+  readonly logged: LoggedRequest | null;
 }
 
-/** @param time in ISO 8601 @returns one JSON object in ASCII, with its line end */
-export function accessLine(time: string, facts: AccessFacts): string {
+/**
+ * Cost: 0.75 us for a line of 400 characters. Written straight into memory, character by character or in pieces, it
+ * costs 0.9 to 1.2.
+ *
+ * @param time in ISO 8601 @returns one JSON object in ASCII, with its line end
+ */
+export function accessLine(time: string, facts: AccessFacts, parts: AccessLineParts): string {
+  const logged = facts.logged!;
   return (
-    `{"time":"${time}","request_id":"${facts.requestId}","client":"${escaped(facts.client)}",` +
-    `"method":"${facts.method}","host":"${escaped(facts.host)}","path":"${escaped(facts.target)}",` +
+    `{"time":"${time}","request_id":"${facts.requestId}","client":"${escaped(facts.clientAddress)}",` +
+    `"method":"${facts.method.name}","host":"${escaped(facts.host)}","path":"${escaped(facts.sentTarget)}",` +
     `"status":${facts.status},"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut},` +
-    `"duration_ms":${tenths(facts.durationMs)},"route":"${escaped(facts.route)}",` +
-    `"service":"${escaped(facts.service)}","upstream":"${escaped(facts.upstream)}",` +
-    `"attempts":[${attemptsText(facts.attempts)}],"failure":"${facts.failure}",` +
-    (facts.traceId === "" ? "" : `"trace_id":"${facts.traceId}",`) +
-    `"user_agent":"${escaped(facts.userAgent)}"}\n`
+    `"duration_ms":${tenths(logged.durationMs)},${parts.place(facts)}${attemptsText(logged, parts)}],` +
+    `"failure":"${facts.failure}",` +
+    (logged.traceId === "" ? `"user_agent":"` : `"trace_id":"${logged.traceId}","user_agent":"`) +
+    `${escaped(logged.userAgent)}"}\n`
   );
 }
 
-function attemptsText(attempts: readonly LoggedAttempt[]): string {
+function attemptsText({ attempts, attemptCount }: LoggedRequest, parts: AccessLineParts): string {
   let text = "";
-  for (let i = 0; i < attempts.length; i++) {
-    const { address, port, outcome, durationMs } = attempts[i]!;
+  for (let i = 0; i < attemptCount; i++) {
+    const { endpoint, outcome, durationMs } = attempts[i]!;
     if (i > 0) text += ",";
-    text += `{"address":"${escaped(addressText(address, port))}","outcome":"${outcome}","ms":${tenths(durationMs)}}`;
+    text += `${parts.attemptAt(endpoint)}${outcome}","ms":${tenths(durationMs)}}`;
   }
   return text;
 }
@@ -54,14 +64,23 @@ function tenths(ms: number): string {
   return `${Math.trunc(count / 10)}.${count % 10}`;
 }
 
-const plain = /^[ !#-[\]-~]*$/;
+const DOUBLE_QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code > 0x7e || code === DOUBLE_QUOTE || code === BACKSLASH) return false;
+  }
+  return true;
+}
 
 /**
  * Text inside a JSON string, in printable ASCII: no line end, no quote, no escape sequence of a terminal, whoever
  * sent it.
  */
 export function escaped(text: string): string {
-  if (plain.test(text)) return text;
+  if (isPlain(text)) return text;
   return text.replaceAll(/[^ !#-[\]-~]/g, (char) => {
     // By code unit: a character outside the basic plane becomes its two surrogates, as JSON wants it.
     if (char === '"' || char === "\\") return `\\${char}`;

@@ -1,33 +1,54 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { EndpointConfig } from "../config/worker-config.ts";
 import { type AccessFacts, accessLine } from "./access-line.ts";
+import { AccessLineParts } from "./access-line-parts.ts";
 import { AccessLog } from "./access-log.ts";
+import { LoggedRequest } from "./logged-request.ts";
+
+function endpoint(address: string, port: number): EndpointConfig {
+  return { row: 0, address, port, weight: 1, hostHeader: "" };
+}
+
+/** A request that went elsewhere once, after one that had more attempts on the same connection. */
+function loggedRequest(userAgent = "curl/8", traceId = ""): LoggedRequest {
+  const logged = new LoggedRequest();
+  for (let i = 0; i < 3; i++) logged.attemptStarted(endpoint("192.0.2.9", 9), 0);
+  logged.reset();
+  logged.attemptStarted(endpoint("127.0.0.1", 80), 10);
+  logged.attemptEnded("connection_refused", 10.31);
+  logged.attemptEnded("not told again", 20);
+  logged.attemptStarted(endpoint("::1", 81), 10.4);
+  logged.attemptEnded("ok", 11.3);
+  logged.durationMs = 1.26;
+  logged.userAgent = userAgent;
+  logged.traceId = traceId;
+  return logged;
+}
 
 const facts: AccessFacts = {
   requestId: "0123456789abcdef0123456789abcdef",
-  client: "192.0.2.1",
-  method: "GET",
-  target: "/a?b=c",
+  clientAddress: "192.0.2.1",
+  method: { name: "GET" },
+  sentTarget: "/a?b=c",
   host: "a.test",
   status: 200,
   bytesIn: 70,
   bytesOut: 180,
-  durationMs: 1.26,
-  route: "r",
-  service: "s",
-  upstream: "u",
-  attempts: [
-    { address: "127.0.0.1", port: 80, startedAtMs: 0, durationMs: 0.31, outcome: "connection_refused" },
-    { address: "::1", port: 81, startedAtMs: 0, durationMs: 0.9, outcome: "ok" },
-  ],
+  route: { id: "1", name: "r" },
+  service: { id: "2", name: "s" },
+  pool: { config: { name: "u" } },
   failure: "",
-  userAgent: "curl/8",
-  traceId: "",
+  logged: loggedRequest(),
 };
+
+function lineOf(differences: Partial<AccessFacts> = {}, parts = new AccessLineParts()): string {
+  return accessLine("2026-01-02T03:04:05.006Z", { ...facts, ...differences }, parts);
+}
 
 describe("accessLine", () => {
   it("is one JSON object", () => {
-    expect(JSON.parse(accessLine("2026-01-02T03:04:05.006Z", facts))).toEqual({
+    expect(JSON.parse(lineOf())).toEqual({
       time: "2026-01-02T03:04:05.006Z",
       request_id: "0123456789abcdef0123456789abcdef",
       client: "192.0.2.1",
@@ -51,7 +72,24 @@ describe("accessLine", () => {
   });
 
   it("tells the trace where there is one", () => {
-    expect(JSON.parse(accessLine("", { ...facts, traceId: "0af7" }))).toMatchObject({ trace_id: "0af7" });
+    expect(JSON.parse(lineOf({ logged: loggedRequest("", "0af7") }))).toMatchObject({ trace_id: "0af7" });
+  });
+
+  it("calls what has no name by its id, and says nothing of what a request did not come to", () => {
+    const unnamed = { route: { id: "1", name: null }, service: null, pool: null };
+    expect(JSON.parse(lineOf(unnamed))).toMatchObject({ route: "1", service: "", upstream: "" });
+  });
+
+  it("says the same with what it has kept from other lines", () => {
+    const parts = new AccessLineParts();
+    const route = { id: "1", name: "r" };
+    const others: Partial<AccessFacts>[] = [
+      { route },
+      { route, service: null, pool: null },
+      { route: { id: "3", name: "other" }, pool: { config: { name: "another" } } },
+      { route: null, service: null, pool: null },
+    ];
+    for (const other of [...others, ...others]) expect(lineOf(other, parts)).toBe(lineOf(other));
   });
 
   it("stays one line of printable ASCII and keeps every text, whatever it contains", () => {
@@ -71,10 +109,10 @@ describe("accessLine", () => {
       ),
     );
     fc.assert(
-      fc.property(hostile, hostile, hostile, (target, userAgent, route) => {
-        const line = accessLine("", { ...facts, target, userAgent, route });
+      fc.property(hostile, hostile, hostile, (sentTarget, userAgent, name) => {
+        const line = lineOf({ sentTarget, route: { id: "1", name }, logged: loggedRequest(userAgent) });
         expect(line).toMatch(/^[ -~]+\n$/);
-        expect(JSON.parse(line)).toMatchObject({ path: target, user_agent: userAgent, route, status: 200 });
+        expect(JSON.parse(line)).toMatchObject({ path: sentTarget, user_agent: userAgent, route: name, status: 200 });
       }),
     );
   });
@@ -87,7 +125,9 @@ function open(sampleRatio = 1) {
   const log = new AccessLog({
     sampleRatio,
     send: (lines, count) => void sent.push({ text: Buffer.from(lines).toString("latin1"), count }),
-    onDropped: () => void told.dropped++,
+    onDropped: (lineCount) => {
+      told.dropped += lineCount;
+    },
     nowUnixMs: () => told.nowUnixMs,
   });
   return { log, sent, told };
@@ -96,9 +136,9 @@ function open(sampleRatio = 1) {
 describe("AccessLog", () => {
   it("gathers lines until they are fetched", () => {
     const { log, sent, told } = open();
-    log.add(facts);
+    log.add(facts, null);
     told.nowUnixMs += 999;
-    log.add(facts);
+    log.add(facts, null);
     expect(sent).toEqual([]);
     log.flush();
     log.flush();
@@ -111,24 +151,46 @@ describe("AccessLog", () => {
     expect(sent[0]!.count).toBe(2);
   });
 
-  it("sends a full batch at once", () => {
+  it("sends a full batch at once, in whole lines", () => {
     const { log, sent } = open();
-    while (sent.length === 0) log.add(facts);
-    expect(sent[0]!.text.length).toBeGreaterThanOrEqual(32_768);
-    expect(sent[0]!.text.split("\n")).toHaveLength(sent[0]!.count + 1);
+    while (sent.length === 0) log.add(facts, null);
+    expect(sent[0]!.text.length).toBeGreaterThanOrEqual(262_144);
+    expect(sent[0]!.text.length).toBeLessThan(262_144 + 5_000);
+    const lines = sent[0]!.text.trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line).request_id)).toEqual(lines.map(() => facts.requestId));
+    expect(sent[0]!.count).toBe(lines.length);
   });
 
   it("drops lines, and counts them, while too much waits to be written", () => {
     const { log, sent, told } = open();
-    while (told.dropped === 0) log.add(facts);
+    let added = 0;
+    for (; told.dropped === 0; added++) log.add(facts, null);
+    const { dropped } = told;
     const bytes = sent.reduce((sum, { text }) => sum + text.length, 0);
-    expect(bytes).toBeLessThan(1_200_000);
+    expect(bytes).toBeLessThanOrEqual(1_048_576);
+    expect(bytes).toBeGreaterThan(1_048_576 - 5_000);
     log.taken(bytes);
-    log.add(facts);
+    log.add(facts, null);
     log.flush();
-    expect(told.dropped).toBe(1);
+    expect(told.dropped).toBe(dropped);
     const lines = sent.reduce((sum, { text }) => sum + text.split("\n").length - 1, 0);
     expect(sent.reduce((sum, { count }) => sum + count, 0)).toBe(lines);
+    expect(lines + dropped).toBe(added + 1);
+  });
+
+  it("goes on with lines of any length when a reader takes a batch now and then", () => {
+    const { log, sent, told } = open();
+    let added = 0;
+    for (let takenCount = 0; takenCount < 100; ) {
+      log.add({ ...facts, sentTarget: "/".padEnd((added++ * 7_919) % 60_000, "x") }, null);
+      if (sent.length <= takenCount + 1) continue;
+      const { text, count } = sent[takenCount++]!;
+      expect(text.split("\n")).toHaveLength(count + 1);
+      log.taken(text.length);
+    }
+    log.flush();
+    expect(told.dropped).toBe(0);
+    expect(sent.reduce((sum, { count }) => sum + count, 0)).toBe(added);
   });
 
   it.each([

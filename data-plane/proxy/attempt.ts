@@ -29,12 +29,15 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   const { engine } = exchange;
   engine.counters.add(Counter.attempts);
   engine.traffic.countAttempt(exchange.pool!.config, endpoint);
-  exchange.logged?.attemptStarted(endpoint.address, endpoint.port);
+  // What an idle connection carries is sent within this call.
+  exchange.sentAtMs = performance.now();
+  exchange.logged?.attemptStarted(endpoint, exchange.sentAtMs);
   exchange.endpoint = endpoint;
   // Picked although it is out, since there is no other: what comes of it says whether it is back.
   if (engine.endpoints.isOut(endpoint.row)) exchange.trialRow = endpoint.row;
   exchange.inFlightRow = endpoint.row;
   engine.endpoints.attemptBegins(endpoint.row);
+  exchange.targetHost = hostFor(exchange, endpoint);
   const connections = connectionsFor(exchange, endpoint);
   const connection = (mayReuse ? connections.takeIdle() : null) ?? connections.open();
   exchange.connection = connection;
@@ -62,13 +65,13 @@ function connectTimeout(exchange: Exchange): number {
 
 /** The connection that an attempt waited for is there. */
 export function attemptConnected(exchange: Exchange): void {
+  exchange.sentAtMs = performance.now();
   sendRequest(exchange, exchange.connection!);
   exchange.pool!.history.connects.add(exchange.sentAtMs - exchange.connectStartedAtMs, exchange.sentAtMs);
 }
 
 function sendRequest(exchange: Exchange, connection: UpstreamConnection): void {
-  exchange.sentAtMs = performance.now();
-  const head = `${exchange.method.name} ${exchange.target} HTTP/1.1\r\nHost: ${hostFor(exchange)}\r\n${exchange.fields}`;
+  const head = `${exchange.method.name} ${exchange.target} HTTP/1.1\r\nHost: ${exchange.targetHost}\r\n${exchange.fields}`;
   const sentBefore = exchange.keptBody.text;
   if (exchange.isBodyComplete) {
     connection.socket.writeText(sentBefore === "" ? head : head + sentBefore);
@@ -114,16 +117,12 @@ function connectionsFor(exchange: Exchange, endpoint: EndpointConfig): EndpointC
   const { upstreams } = exchange.engine;
   const { tls } = exchange.service!;
   if (tls === null) return upstreams.connectionsTo(endpoint);
-  return upstreams.secureConnectionsTo(endpoint, tls, hostName(hostFor(exchange)));
+  return upstreams.secureConnectionsTo(endpoint, tls, hostName(exchange.targetHost));
 }
 
-function hostFor(exchange: Exchange): string {
-  return targetHost({
-    pool: exchange.pool!.config,
-    endpoint: exchange.endpoint!,
-    preserved: exchange.preservesHost ? exchange.authority : "",
-    isSecure: exchange.service!.tls !== null,
-  });
+function hostFor(exchange: Exchange, endpoint: EndpointConfig): string {
+  const preserved = exchange.preservesHost ? exchange.authority : "";
+  return targetHost(exchange.pool!.config, endpoint, preserved, exchange.service!.tls !== null);
 }
 
 /** An attempt ended without a whole answer: another one, an error of our own, or a visibly broken answer. */
@@ -172,7 +171,7 @@ function noteLoss(exchange: Exchange, endpoint: EndpointConfig, lost: LostAttemp
   const isConnect = isConnectFailure(loss);
   engine.counters.add(isConnect ? Counter.connect_failures : Counter.attempts_lost);
   engine.traffic.countLoss(exchange.pool!.config, endpoint, loss);
-  exchange.logged?.attemptEnded(proxyError(errorOfLoss(loss)).type);
+  exchange.logged?.attemptEnded(proxyError(errorOfLoss(loss)).type, performance.now());
   if (loss === "defect") engine.onDefect(detail);
   if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
   // A connection that was kept and is closed just then is none of the endpoint's failures.

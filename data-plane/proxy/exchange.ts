@@ -106,6 +106,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   preservesHost = false;
   /** Path and query for the upstream. */
   target = "";
+  /** The Host that the attempt's endpoint gets. */
+  targetHost = "";
   /** Everything of the upstream's head after Host. */
   fields = "";
   connection: UpstreamConnection | null = null;
@@ -307,6 +309,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.rawPath = "";
     this.strippedPrefix = "";
     this.target = "";
+    this.targetHost = "";
     this.fields = "";
     this.keptBody.release();
   }
@@ -335,7 +338,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   #askElsewhere({ status }: ResponseHead): void {
     const { connection } = this;
     this.connection = null;
-    this.logged?.attemptEnded(`status_${status}`);
+    this.logged?.attemptEnded(`status_${status}`, performance.now());
     this.attemptEnds();
     connection!.discardAnswer();
     // There was one when it was asked whether there is; between that and this nothing ran.

@@ -1,11 +1,11 @@
+import type { EndpointConfig } from "../config/worker-config.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { traceIdEnd, traceIdStart } from "../http1/trace-context.ts";
 
 /** One try to have a request answered. */
 export interface LoggedAttempt {
-  readonly address: string;
-  readonly port: number;
-  readonly startedAtMs: number;
+  endpoint: EndpointConfig;
+  startedAtMs: number;
   /** Until the answer's end, or until it was lost; below 0 while it goes on. */
   durationMs: number;
   /** "ok", or the RFC 9209 error type of what went wrong. */
@@ -20,7 +20,10 @@ export class LoggedRequest {
   userAgent = "";
   /** Of a valid traceparent; "" without. */
   traceId = "";
+  durationMs = 0;
+  /** The first `attemptCount` of them are this request's; the others are of requests before, to be used again. */
   readonly attempts: LoggedAttempt[] = [];
+  attemptCount = 0;
 
   begin(head: RequestHead, bytes: Buffer): void {
     const { fields, traceparentIndex } = head;
@@ -38,18 +41,28 @@ export class LoggedRequest {
   reset(): void {
     this.userAgent = "";
     this.traceId = "";
-    this.attempts.length = 0;
+    this.attemptCount = 0;
   }
 
-  attemptStarted(address: string, port: number): void {
-    this.attempts.push({ address, port, startedAtMs: performance.now(), durationMs: -1, outcome: "" });
+  attemptStarted(endpoint: EndpointConfig, nowMs: number): void {
+    if (this.attemptCount === this.attempts.length) {
+      this.attempts.push({ endpoint, startedAtMs: nowMs, durationMs: -1, outcome: "" });
+    } else {
+      const attempt = this.attempts[this.attemptCount]!;
+      attempt.endpoint = endpoint;
+      attempt.startedAtMs = nowMs;
+      attempt.durationMs = -1;
+      attempt.outcome = "";
+    }
+    this.attemptCount++;
   }
 
   /** The newest attempt is over; nothing happens when it was before, or when there was none. */
-  attemptEnded(outcome: string): void {
-    const attempt = this.attempts.at(-1);
-    if (attempt === undefined || attempt.durationMs >= 0) return;
+  attemptEnded(outcome: string, nowMs: number): void {
+    if (this.attemptCount === 0) return;
+    const attempt = this.attempts[this.attemptCount - 1]!;
+    if (attempt.durationMs >= 0) return;
     attempt.outcome = outcome;
-    attempt.durationMs = performance.now() - attempt.startedAtMs;
+    attempt.durationMs = nowMs - attempt.startedAtMs;
   }
 }

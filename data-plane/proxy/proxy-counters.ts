@@ -54,8 +54,8 @@ export const Counter = Object.fromEntries(names.map((name, index) => [name, inde
 export class ProxyCounters {
   readonly #values = new Float64Array(names.length);
 
-  add(counter: number): void {
-    this.#values[counter]!++;
+  add(counter: number, count = 1): void {
+    this.#values[counter]! += count;
   }
 
   subtract(counter: number): void {

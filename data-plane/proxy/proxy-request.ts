@@ -69,7 +69,8 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   if (tlsRefusal) {
     // Nothing else will come of this connection, but for the names that it was made for.
     if (tlsRefusal !== "misdirected") exchange.clientKeepsAlive = false;
-    answerByOurselves(exchange, proxyError(tlsRefusal));
+    const isInvalid = tlsRefusal === "client_certificate_invalid";
+    answerByOurselves(exchange, proxyError(tlsRefusal), isInvalid ? exchange.client.tls!.certificateFault : "");
     return;
   }
   const match = matchRoute(snapshot.routes, requestQuestion(exchange, path, head, bytes));

@@ -32,7 +32,7 @@ describe("targetHost", () => {
     ["with any other port", upstream, endpoint(8443, "a.test:8443"), "", true, "a.test:8443"],
     ["as it is where a service's own host knows its protocol", own, endpoint(443, "a.test"), "", true, "a.test"],
   ])("is %s", (_, pool, at, preserved, isSecure, want) => {
-    expect(targetHost({ pool, endpoint: at, preserved, isSecure })).toBe(want);
+    expect(targetHost(pool, at, preserved, isSecure)).toBe(want);
   });
 });
 

@@ -1,16 +1,12 @@
 import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 
-/** What decides the Host that a target gets. */
-export interface TargetHostFacts {
-  readonly pool: PoolConfig;
-  readonly endpoint: EndpointConfig;
-  /** Host and port as the client sent them, where the route preserves them; "" otherwise. */
-  readonly preserved: string;
-  readonly isSecure: boolean;
-}
-
-/** Source: Kong's order: preserve_host, then the upstream's host_header, then the endpoint's own name. */
-export function targetHost({ pool, endpoint, preserved, isSecure }: TargetHostFacts): string {
+/**
+ * The Host that a target gets.
+ *
+ * Source: Kong's order: preserve_host, then the upstream's host_header, then the endpoint's own name.
+ * @param preserved host and port as the client sent them, where the route preserves them; "" otherwise
+ */
+export function targetHost(pool: PoolConfig, endpoint: EndpointConfig, preserved: string, isSecure: boolean): string {
   if (preserved !== "") return preserved;
   if (pool.hostHeader !== null) return pool.hostHeader;
   // An upstream's targets are the same for http and https services; a service's own host knows its protocol already.

@@ -12,6 +12,8 @@ export class TlsClient {
   readonly serverName: string;
   /** RFC 9440: the certificate that the client has proven to have, as header lines; "" for none. */
   readonly certificateLines: string;
+  /** Why the certificate that the client has shown is not valid; "" when it is, or when there is none. */
+  readonly certificateFault: string;
   readonly #certificateRefusal: CertificateRefusal | null;
   readonly #authenticationKey: string;
   #askedHost = "";
@@ -22,6 +24,7 @@ export class TlsClient {
   constructor(serverName: string, asked: ClientAuthenticationConfig | null, shown: ShownCertificate) {
     this.serverName = serverName;
     this.certificateLines = shown.refusal === null ? certificateLines(shown.chain) : "";
+    this.certificateFault = shown.reason;
     this.#certificateRefusal = shown.refusal;
     this.#authenticationKey = authenticationKey(asked);
   }

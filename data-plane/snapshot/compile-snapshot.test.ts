@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { WeightBasis } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import { decodeConfig } from "../config/encoded-config.ts";
+import { TlsEncoder } from "../config/encoded-tls.ts";
 import { defaultResilience } from "../config/resilience-config.ts";
 import { noTls } from "../config/tls-config.ts";
 import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
@@ -29,7 +30,7 @@ function planOf(entities: readonly SnapshotEntity[]): ReadPlan {
   const outcome = compileSnapshot(snapshot(entities), limits, trial);
   if (!outcome.ok) throw new Error(JSON.stringify(outcome.refusal));
   const { content, ...plan } = outcome.plan;
-  const { routes, services } = decodeConfig({ ...plan, pools: [], content });
+  const { routes, services } = decodeConfig({ ...plan, tls: new TlsEncoder().encode(plan.tls), pools: [], content });
   return { ...plan, routes, services };
 }
 

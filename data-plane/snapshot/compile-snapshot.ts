@@ -69,8 +69,22 @@ export function compileSnapshot(
   trial: CertificateTrial,
   isOwnPort: IsOwnPort = () => false,
 ): CompileOutcome {
+  const steps = compileSteps(snapshot, limits, trial, isOwnPort);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same, to be taken in steps of one entity. */
+export function* compileSteps(
+  snapshot: ReceivedSnapshot,
+  limits: SnapshotLimits,
+  trial: CertificateTrial,
+  isOwnPort: IsOwnPort = () => false,
+): Generator<void, CompileOutcome> {
   const compilation = new Compilation(limits, trial, isOwnPort);
-  const outcome = compilation.run(snapshot.entities);
+  const outcome = yield* compilation.run(snapshot.entities);
   if (!outcome.ok) return { ok: false, refusal: outcome.refusal };
   const { publication, revision } = snapshot;
   return { ok: true, plan: { publication, revision, ...outcome.parts } };
@@ -166,37 +180,39 @@ class Compilation {
     this.#serviceTls = new ServiceTlsCompilation(this.#tls);
   }
 
-  run(entities: readonly SnapshotEntity[]): { ok: true; parts: Parts } | { ok: false; refusal: Refusal } {
+  *run(
+    entities: readonly SnapshotEntity[],
+  ): Generator<void, { ok: true; parts: Parts } | { ok: false; refusal: Refusal }> {
     for (const entity of entities) {
       const problem = this.#sortIn(entity);
       if (problem !== null) return { ok: false, refusal: refusalOf(problem, entity.kind, entity.id, "") };
     }
     const refusal =
-      this.#compileTls() ??
-      this.#compileEach("upstream", (upstream) => this.#addUpstream(upstream), nameOf) ??
-      this.#compileEach(
+      (yield* this.#compileTls()) ??
+      (yield* this.#compileEach("upstream", (upstream) => this.#addUpstream(upstream), nameOf)) ??
+      (yield* this.#compileEach(
         "target",
         (target) => this.#addTarget(target),
         (target) => target.target,
-      ) ??
-      this.#compileEach(
+      )) ??
+      (yield* this.#compileEach(
         "health_override",
         (override) => this.#addOverride(override),
         () => "",
-      ) ??
-      this.#compileEach("service", (service) => this.#addService(service), nameOf) ??
-      this.#compileEach("route", (route) => this.#addRoute(route), nameOf);
+      )) ??
+      (yield* this.#compileEach("service", (service) => this.#addService(service), nameOf)) ??
+      (yield* this.#compileEach("route", (route) => this.#addRoute(route), nameOf));
     return refusal === null ? { ok: true, parts: this.#parts() } : { ok: false, refusal };
   }
 
-  #compileTls(): Refusal | null {
+  *#compileTls(): Generator<void, Refusal | null> {
     const tls = this.#tls;
     const unnamed = () => "";
     return (
-      this.#compileEach("ca_certificate", (one) => tls.addAuthority(one), unnamed) ??
-      this.#compileEach("certificate", (one) => tls.addCertificate(one), unnamed) ??
-      this.#compileEach("sni", (one) => tls.addServerName(one), nameOf) ??
-      this.#compileEach("ticket_key", (one) => tls.addTicketKey(one), unnamed)
+      (yield* this.#compileEach("ca_certificate", (one) => tls.addAuthority(one), unnamed)) ??
+      (yield* this.#compileEach("certificate", (one) => tls.addCertificate(one), unnamed)) ??
+      (yield* this.#compileEach("sni", (one) => tls.addServerName(one), nameOf)) ??
+      (yield* this.#compileEach("ticket_key", (one) => tls.addTicketKey(one), unnamed))
     );
   }
 
@@ -231,16 +247,17 @@ class Compilation {
     }[kind];
   }
 
-  #compileEach<K extends KnownKind>(
+  *#compileEach<K extends KnownKind>(
     kind: K,
     add: (message: MessageOf[K]) => Compiled<unknown>,
     name: (message: MessageOf[K]) => string,
-  ): Refusal | null {
+  ): Generator<void, Refusal | null> {
     for (const [id, body] of this.#bodies[kind]) {
       const message = decode(kind, id, body);
       if (!message.ok) return refusalOf(message.problem, kind, id, "");
       const added = add(message.value);
       if (!added.ok) return refusalOf(added.problem, kind, id, name(message.value));
+      yield;
     }
     return null;
   }

@@ -1,6 +1,9 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
+import type { CertificateSchema } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { makeAuthority, makeCertificate } from "../../test/support/certificates.ts";
 import { decodeConfig } from "../config/encoded-config.ts";
+import { TlsEncoder } from "../config/encoded-tls.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
 import {
   caCertificate,
@@ -20,6 +23,7 @@ const [ec, rsa, weak] = await Promise.all([
   makeCertificate({ names: ["a.test"], key: "rsa" }),
   makeCertificate({ key: "rsa-1024" }),
 ]);
+const otherAuthority = await makeAuthority("Another");
 const pair = { cert: ec.chainPem, key: ec.keyPem };
 const alt = { certAlt: rsa.certPem, keyAlt: rsa.keyPem };
 const ca = caCertificate({ id: "ca1", cert: authority.certPem });
@@ -48,9 +52,10 @@ describe("compileSnapshot, of TLS,", () => {
     ];
     expect(outcome.plan.tls).toEqual({
       certificates: [
-        { id: "c1", pairs: [first, second], clientAuthentication: null },
+        { id: "c1", key: expect.any(String), pairs: [first, second], clientAuthentication: null },
         {
           id: "c2",
+          key: expect.any(String),
           pairs: [first],
           clientAuthentication: { isRequired: true, depthMax: 1, caPems: [authority.certPem] },
         },
@@ -65,10 +70,34 @@ describe("compileSnapshot, of TLS,", () => {
     expect(outcome.plan.expiries.map(({ id }) => id)).toEqual(["c0", "c1", "c2"]);
   });
 
+  it("gives each certificate a key that changes with anything of it, and with nothing else", () => {
+    const keyOf = (given: MessageInitShape<typeof CertificateSchema>, authorityPem = authority.certPem) => {
+      const entities = [
+        caCertificate({ id: "ca1", cert: authorityPem }),
+        certificate({ id: "c1", ...pair, ...given }),
+        sni({ id: "n1", name: "a.test", certificate: { id: "c1" } }),
+      ];
+      const outcome = compile(...entities);
+      if (!outcome.ok) throw new Error(outcome.refusal.message);
+      return outcome.plan.tls.certificates[0]!.key;
+    };
+    const asked = { clientAuthentication: { caCertificates: ["ca1"] } };
+    const keys = [
+      keyOf({}),
+      keyOf(alt),
+      keyOf({ cert: rsa.certPem, key: rsa.keyPem }),
+      keyOf(asked),
+      keyOf({ clientAuthentication: { ...asked.clientAuthentication, depth: 2 } }),
+      keyOf(asked, otherAuthority.certPem),
+    ];
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(keyOf({ tags: ["t"] })).toBe(keys[0]);
+  });
+
   it("keeps server names of routes as they are compared", () => {
     const outcome = compile(route({ id: "r1", snis: ["A.test.", "*.b.test", "c.*"] }));
     if (!outcome.ok) throw new Error(outcome.refusal.message);
-    const { routes } = decodeConfig({ ...outcome.plan, pools: [] });
+    const { routes } = decodeConfig({ ...outcome.plan, tls: new TlsEncoder().encode(outcome.plan.tls), pools: [] });
     expect(routes[0]!.snis).toEqual(["a.test", "*.b.test", "c.*"]);
   });
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   type CaCertificate,
   type Certificate,
@@ -6,6 +7,7 @@ import {
   type TicketKey,
 } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import type { CertificateConfig, ClientAuthenticationConfig, KeyPairConfig, TlsConfig } from "../config/tls-config.ts";
+import { authenticationKey } from "../tls/authentication-key.ts";
 import { type Compiled, compiled, dangling, invalid } from "./entity-problem.ts";
 
 /** Tries whether certificates can be loaded (tls/certificate-check.ts). */
@@ -14,7 +16,7 @@ export interface CertificateTrial {
     certPem: string,
     keyPem: string,
   ):
-    | { readonly ok: true; readonly keyType: string; readonly expiresAtMs: number }
+    | { readonly ok: true; readonly keyType: string; readonly expiresAtMs: number; readonly digest: string }
     | { readonly ok: false; readonly part: "cert" | "key"; readonly message: string };
   /** What is wrong with it, or null. */
   authority(pem: string): string | null;
@@ -66,7 +68,7 @@ export class TlsCompilation {
     const first = this.#trial.pair(cert, key);
     if (!first.ok) return invalid(first.part, first.message);
     const pairs: KeyPairConfig[] = [{ certPem: cert, keyPem: key }];
-    let { expiresAtMs } = first;
+    let { expiresAtMs, digest } = first;
     if ((certAlt === undefined) !== (keyAlt === undefined)) {
       return invalid(certAlt === undefined ? "cert_alt" : "key_alt", "cert_alt and key_alt go together");
     }
@@ -76,10 +78,13 @@ export class TlsCompilation {
       if (second.keyType === first.keyType) return invalid("cert_alt", `has a key of the same type, ${first.keyType}`);
       pairs.push({ certPem: certAlt, keyPem: keyAlt });
       expiresAtMs = Math.min(expiresAtMs, second.expiresAtMs);
+      digest += second.digest;
     }
     const clientAuthentication = this.#clientAuthentication(certificate);
     if (!clientAuthentication.ok) return clientAuthentication;
-    const config = { id, pairs, clientAuthentication: clientAuthentication.value };
+    const asked = clientAuthentication.value;
+    if (asked !== null) digest += createHash("sha256").update(authenticationKey(asked)).digest("base64");
+    const config = { id, key: digest, pairs, clientAuthentication: asked };
     this.#certificates.set(id, { config, expiresAtMs });
     return compiled(null);
   }

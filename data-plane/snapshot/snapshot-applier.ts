@@ -1,10 +1,12 @@
 import type { EncodedConfig } from "../config/encoded-config.ts";
+import { TlsEncoder } from "../config/encoded-tls.ts";
 import type { EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointResolver, ResolvedPools } from "../upstream/endpoint-resolver.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./apply-snapshot.ts";
-import { compileSnapshot, type IsOwnPort, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
+import { compileSteps, type IsOwnPort, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
 import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";
+import { inSlices } from "./in-slices.ts";
 
 /** The workers, as far as applying a snapshot needs them. */
 export interface ConfigDelivery {
@@ -24,6 +26,8 @@ export interface SnapshotApplierOptions {
   readonly workers: ConfigDelivery;
   /** Whether this node itself listens there: no target may point at it. Default: nowhere. */
   readonly isOwnPort?: IsOwnPort;
+  /** So long at most, and a step, a snapshot is compiled in one go. Default: 2. */
+  readonly sliceMs?: number;
   /** @param notes what of the snapshot was left out without harm, each in one sentence */
   readonly onApplied: (snapshot: ReceivedSnapshot, notes: readonly string[]) => void;
   readonly onRefused: (snapshot: ReceivedSnapshot, refusal: Refusal) => void;
@@ -32,6 +36,9 @@ export interface SnapshotApplierOptions {
   /** The workers would not even take back what they served before; those that are replaced will. */
   readonly onRollbackFailed: (message: string) => void;
 }
+
+/** The main thread also answers status and metrics, hears the workers' pulses and may accept connections. */
+const SLICE_MS = 2;
 
 /** Which snapshot the workers serve. */
 export type AppliedSnapshot = Omit<ReceivedSnapshot, "entities">;
@@ -53,6 +60,7 @@ export class SnapshotApplier {
   /** What was given up after it had been served: refused when it is offered again. */
   #withdrawn: { readonly snapshot: AppliedSnapshot; readonly refusal: Refusal } | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  readonly #tlsEncoder = new TlsEncoder();
 
   constructor(options: SnapshotApplierOptions) {
     this.#options = options;
@@ -104,9 +112,9 @@ export class SnapshotApplier {
   }
 
   async #run(snapshot: ReceivedSnapshot, nowUnderWay: () => void): Promise<ApplyOutcome> {
-    const { endpoints, workers, limits, certificates, isOwnPort, onApplied } = this.#options;
+    const { endpoints, workers, limits, certificates, isOwnPort, onApplied, sliceMs = SLICE_MS } = this.#options;
     if (isSame(this.#withdrawn?.snapshot, snapshot)) return this.#refuse(snapshot, this.#withdrawn!.refusal);
-    const compiled = compileSnapshot(snapshot, limits, certificates, isOwnPort);
+    const compiled = await inSlices(compileSteps(snapshot, limits, certificates, isOwnPort), sliceMs);
     if (!compiled.ok) return this.#refuse(snapshot, compiled.refusal);
     const { plan } = compiled;
     await endpoints.prepare(plan.pools);
@@ -114,7 +122,7 @@ export class SnapshotApplier {
     if (resolved === null) {
       return this.#refuse(snapshot, wholeRefusal("limit_exceeded", "more endpoints or pools than this node takes"));
     }
-    const delivery = workers.deliver(toConfig(plan, resolved), resolved.sets);
+    const delivery = workers.deliver(this.#toConfig(plan, resolved), resolved.sets);
     nowUnderWay();
     const delivered = await delivery;
     if (!delivered.ok) {
@@ -134,20 +142,20 @@ export class SnapshotApplier {
     if (this.#served === null) return workers.withdraw();
     // Fewer rows may be free than before; then the workers keep the endpoints that they have.
     if (resolved === null) return onRollbackFailed("no rows left for its endpoints");
-    const delivered = await workers.deliver(toConfig(this.#served.plan, resolved), resolved.sets);
+    const delivered = await workers.deliver(this.#toConfig(this.#served.plan, resolved), resolved.sets);
     if (!delivered.ok) onRollbackFailed(delivered.message);
+  }
+
+  #toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): EncodedConfig {
+    const { publication, revision, content } = plan;
+    const pools = plan.pools.map((pool, i) => toPoolConfig(pool, poolRows[i]!));
+    return { publication, revision, pools, content, tls: this.#tlsEncoder.encode(plan.tls) };
   }
 
   #refuse(snapshot: ReceivedSnapshot, refusal: Refusal): ApplyOutcome {
     this.#options.onRefused(snapshot, refusal);
     return { ok: false, refusal };
   }
-}
-
-function toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): EncodedConfig {
-  const { publication, revision, content } = plan;
-  const pools = plan.pools.map((pool, i) => toPoolConfig(pool, poolRows[i]!));
-  return { publication, revision, pools, content, tls: plan.tls };
 }
 
 /** Without what only the resolving of names needs. */

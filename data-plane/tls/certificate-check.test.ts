@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { inDays, makeAuthority, makeCertificate } from "../../test/support/certificates.ts";
 import { CertificateCheck } from "./certificate-check.ts";
@@ -11,7 +12,8 @@ const rsa = await makeCertificate({ key: "rsa" });
 describe("CertificateCheck", () => {
   it("takes a pair, and says its type and when it expires", async () => {
     const expiresAtMs = Date.parse(leaf.certificate.notAfter.toUTCString());
-    expect(check.pair(leaf.chainPem, leaf.keyPem)).toEqual({ ok: true, keyType: "ec", expiresAtMs });
+    const digest = createHash("sha256").update(`${leaf.chainPem}\0${leaf.keyPem}`).digest("base64");
+    expect(check.pair(leaf.chainPem, leaf.keyPem)).toEqual({ ok: true, digest, keyType: "ec", expiresAtMs });
     expect(check.pair(rsa.certPem, rsa.keyPem)).toMatchObject({ ok: true, keyType: "rsa" });
   });
 

@@ -1,9 +1,10 @@
 import { createPrivateKey, hash, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
+import { contextWeight } from "./context-weight.ts";
 
-/** A pair that can be served, or what is wrong with it; never anything of its key. */
+/** A pair that can be served, with a digest of both texts, or what is wrong with it; never anything of its key. */
 export type PairCheck =
-  | { readonly ok: true; readonly keyType: string; readonly expiresAtMs: number }
+  | { readonly ok: true; readonly keyType: string; readonly expiresAtMs: number; readonly digest: string }
   | { readonly ok: false; readonly part: "cert" | "key"; readonly message: string };
 
 const mismatch: PairCheck = { ok: false, part: "key", message: "does not match the certificate" };
@@ -28,16 +29,16 @@ export class CertificateCheck {
 
   /** @param certPem a certificate, and those that issued it @param keyPem its private key */
   pair(certPem: string, keyPem: string): PairCheck {
-    return this.#remember(this.#pairs, `${certPem}\0${keyPem}`, () => checkPair(certPem, keyPem));
+    const digest = digestOf(`${certPem}\0${keyPem}`);
+    return this.#remember(this.#pairs, digest, () => checkPair(certPem, keyPem, digest));
   }
 
   /** Whether clients, or targets, can be verified against a certificate: what is wrong with it, or null. */
   authority(pem: string): string | null {
-    return this.#remember(this.#authorities, pem, () => checkAuthority(pem));
+    return this.#remember(this.#authorities, digestOf(pem), () => checkAuthority(pem));
   }
 
-  #remember<T>(known: Map<string, T>, text: string, check: () => T): T {
-    const key = hash("sha256", text, "base64");
+  #remember<T>(known: Map<string, T>, key: string, check: () => T): T {
     const before = known.get(key);
     // Taken out and put in again: the ones that are used last stay.
     const result = before === undefined ? check() : before;
@@ -48,14 +49,19 @@ export class CertificateCheck {
   }
 }
 
-function checkPair(certPem: string, keyPem: string): PairCheck {
+function digestOf(text: string): string {
+  return hash("sha256", text, "base64");
+}
+
+function checkPair(certPem: string, keyPem: string, digest: string): PairCheck {
   try {
     createSecureContext({ cert: certPem, key: keyPem, ca: [] });
+    contextWeight();
     const certificate = new X509Certificate(certPem);
     // OpenSSL takes a key of another type beside a certificate, and finds out when it would need it.
     if (!certificate.checkPrivateKey(createPrivateKey(keyPem))) return mismatch;
     const keyType = certificate.publicKey.asymmetricKeyType ?? "unknown";
-    return { ok: true, keyType, expiresAtMs: Date.parse(certificate.validTo) };
+    return { ok: true, keyType, expiresAtMs: Date.parse(certificate.validTo), digest };
   } catch (error) {
     return whatIsWrong(certPem, keyPem, error as Error);
   }

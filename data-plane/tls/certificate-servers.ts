@@ -8,7 +8,7 @@ import {
   type TlsOptions,
 } from "node:tls";
 import type { CertificateConfig, KeyPairConfig } from "../config/tls-config.ts";
-import { authenticationKey } from "./authentication-key.ts";
+import { contextWeight } from "./context-weight.ts";
 import { keepShownChain } from "./shown-certificate.ts";
 
 export interface CertificateServersOptions {
@@ -27,9 +27,10 @@ export interface CertificateServersOptions {
 }
 
 interface Ready {
-  /** What it was made of; another object after each change of the configuration, mostly of the same content. */
-  certificate: CertificateConfig;
+  /** Of the certificate that it was made of. */
+  readonly key: string;
   readonly server: Server;
+  readonly weight: ArrayBuffer;
 }
 
 const { SSL_OP_NO_RENEGOTIATION, SSL_OP_NO_TICKET } = constants;
@@ -53,7 +54,9 @@ export class CertificateServers {
   constructor(options: CertificateServersOptions) {
     this.#options = options;
     this.#ticketKey = Buffer.from(options.ticketKey);
-    this.#default = this.#open({ id: "default", pairs: [options.defaultPair], clientAuthentication: null });
+    const { certPem, keyPem } = options.defaultPair;
+    const key = hash("sha256", `${certPem}\0${keyPem}`, "base64");
+    this.#default = this.#open({ id: "default", key, pairs: [options.defaultPair], clientAuthentication: null });
   }
 
   get readyCount(): number {
@@ -63,17 +66,16 @@ export class CertificateServers {
   /** The server of a certificate; of the node's own for null. Throws when it cannot be loaded. */
   serverOf(certificate: CertificateConfig | null): Server {
     if (certificate === null) return this.#default;
-    const { id } = certificate;
+    const { id, key } = certificate;
     const known = this.#ready.get(id);
     if (known !== undefined) {
       this.#ready.delete(id);
-      if (isSame(known.certificate, certificate)) {
-        known.certificate = certificate;
+      if (known.key === key) {
         this.#ready.set(id, known);
         return known.server;
       }
     }
-    const ready = { certificate, server: this.#open(certificate) };
+    const ready = { key, server: this.#open(certificate), weight: contextWeight() };
     this.#ready.set(id, ready);
     if (this.#ready.size > this.#options.readyMax) this.#ready.delete(this.#ready.keys().next().value!);
     return ready.server;
@@ -100,7 +102,7 @@ export class CertificateServers {
       allowPartialTrustChain: true,
       minVersion,
       ciphers,
-      sessionIdContext: sessionContext(certificate),
+      sessionIdContext: sessionContext(certificate.key),
       ticketKeys: this.#ticketKey,
       // A resumed session has lost the chain of its client: such clients are verified anew each time.
       secureOptions: SSL_OP_NO_RENEGOTIATION | (asks ? SSL_OP_NO_TICKET : 0),
@@ -132,17 +134,6 @@ function contextCallback(options: SecureContextOptions): SniCallback {
 }
 
 /** 32 characters that differ where anything of a certificate differs that a session stands for. */
-function sessionContext({ pairs, clientAuthentication }: CertificateConfig): string {
-  const text = JSON.stringify([pairs.map(({ certPem, keyPem }) => [certPem, keyPem]), clientAuthentication]);
-  return hash("sha256", text, "base64").slice(0, 32);
-}
-
-function isSame(one: CertificateConfig, other: CertificateConfig): boolean {
-  if (one === other) return true;
-  if (one.pairs.length !== other.pairs.length) return false;
-  for (const [index, { certPem, keyPem }] of one.pairs.entries()) {
-    const pair = other.pairs[index]!;
-    if (certPem !== pair.certPem || keyPem !== pair.keyPem) return false;
-  }
-  return authenticationKey(one.clientAuthentication) === authenticationKey(other.clientAuthentication);
+function sessionContext(key: string): string {
+  return hash("sha256", key, "base64").slice(0, 32);
 }

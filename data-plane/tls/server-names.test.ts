@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ServerNames } from "./server-names.ts";
 
 function names(...all: string[]): ServerNames {
-  const certificates = all.map((id) => ({ id, pairs: [], clientAuthentication: null }));
+  const certificates = all.map((id) => ({ id, key: id, pairs: [], clientAuthentication: null }));
   const serverNames = all.map((name, certificateIndex) => ({ name, certificateIndex }));
   return new ServerNames({ certificates, serverNames, ticketKey: null });
 }

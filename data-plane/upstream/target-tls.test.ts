@@ -2,7 +2,7 @@ import { createServer as createPlainServer } from "node:http";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { makeCertificate, type TestCertificate } from "../../test/support/certificates.ts";
+import { inDays, makeCertificate, type TestCertificate } from "../../test/support/certificates.ts";
 import type { UpstreamTlsConfig } from "../config/tls-config.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
@@ -11,9 +11,8 @@ import type { UpstreamConnection } from "./http1-client.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 const name = "target.test";
-const dayMs = 86_400_000;
 /** Every certificate that the tests need, by what is particular to it. */
-let made: Record<"root" | "otherRoot" | "middle" | "low" | "good" | "client" | "strangerClient", TestCertificate>;
+let made: Record<"root" | "low" | "good" | "client" | "strangerClient", TestCertificate>;
 
 beforeAll(async () => {
   const root = await makeCertificate({ commonName: "root", isAuthority: true });
@@ -23,7 +22,7 @@ beforeAll(async () => {
   const good = await makeCertificate({ names: [name, "127.0.0.1"], issuer: root });
   const client = await makeCertificate({ commonName: "node", issuer: root, usages: ["clientAuth"] });
   const strangerClient = await makeCertificate({ commonName: "stranger", issuer: otherRoot, usages: ["clientAuth"] });
-  made = { root, otherRoot, middle, low, good, client, strangerClient };
+  made = { root, low, good, client, strangerClient };
 });
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -132,83 +131,18 @@ describe("TargetTls", () => {
     expect(await ask(openPool(), target.endpoint, settings({ caPems: null }))).toMatch(/^tls_certificate: /);
   });
 
-  const past = { notBefore: new Date(Date.now() - 9 * dayMs), notAfter: new Date(Date.now() - dayMs) };
-  const future = { notBefore: new Date(Date.now() + dayMs), notAfter: new Date(Date.now() + 9 * dayMs) };
-  const bad: { what: string; make: () => Promise<TestCertificate>; more?: Partial<UpstreamTlsConfig>; want: string }[] =
-    [
-      {
-        what: "an expired certificate",
-        make: () => makeCertificate({ names: [name], issuer: made.root, ...past }),
-        want: "tls_certificate: CERT_HAS_EXPIRED",
-      },
-      {
-        what: "one that is not valid yet",
-        make: () => makeCertificate({ names: [name], issuer: made.root, ...future }),
-        want: "tls_certificate: CERT_NOT_YET_VALID",
-      },
-      {
-        what: "one for another name",
-        make: () => makeCertificate({ names: ["other.test"], issuer: made.root }),
-        want: "tls_certificate: ERR_TLS_CERT_ALTNAME_INVALID",
-      },
-      {
-        what: "a wildcard for more than one label",
-        make: () => makeCertificate({ names: ["*.test.example"], issuer: made.root }),
-        want: "tls_certificate: ERR_TLS_CERT_ALTNAME_INVALID",
-      },
-      {
-        what: "one that signed itself",
-        make: () => makeCertificate({ names: [name] }),
-        want: "tls_certificate: DEPTH_ZERO_SELF_SIGNED_CERT",
-      },
-      {
-        what: "one of another authority",
-        make: () => makeCertificate({ names: [name], issuer: made.otherRoot }),
-        want: "tls_certificate: UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-      },
-      {
-        what: "one without its intermediate",
-        make: async () => {
-          const leaf = await makeCertificate({ names: [name], issuer: made.middle });
-          return { ...leaf, chainPem: leaf.certPem };
-        },
-        want: "tls_certificate: UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-      },
-      {
-        what: "one issued by a certificate that may not issue any",
-        make: () => makeCertificate({ commonName: "leaf", names: [name], issuer: made.good }),
-        want: "tls_certificate: key usage does not include certificate signing",
-      },
-      {
-        what: "one that is for clients only",
-        make: () => makeCertificate({ names: [name], issuer: made.root, usages: ["clientAuth"] }),
-        want: "tls_certificate: INVALID_PURPOSE",
-      },
-      {
-        what: "more intermediates than the service allows",
-        make: () => makeCertificate({ names: [name], issuer: made.low }),
-        more: { depthMax: 1 },
-        want: "tls_certificate: CERT_CHAIN_TOO_LONG",
-      },
-    ];
-  it.each(bad)("sends nothing to a target with $what", async ({ make, more, want }) => {
-    const target = await startTarget(serving(await make()));
-    expect(await ask(openPool(), target.endpoint, settings(more))).toBe(want);
-  });
-
-  it("takes as many intermediates as the service allows", async () => {
+  it("takes no more intermediates than the service allows", async () => {
     const target = await startTarget(serving(await makeCertificate({ names: [name], issuer: made.low })));
+    expect(await ask(openPool(), target.endpoint, settings({ depthMax: 1 }))).toBe(
+      "tls_certificate: CERT_CHAIN_TOO_LONG",
+    );
     expect(await ask(openPool(), target.endpoint, settings({ depthMax: 2 }))).toBe("answered");
   });
 
-  it("takes a key that is too weak for no target", async () => {
-    const weak = await makeCertificate({ names: [name], issuer: made.root, key: "rsa-1024" });
-    const target = await startTarget(serving(weak, { ciphers: "DEFAULT:@SECLEVEL=0" }));
-    expect(await ask(openPool(), target.endpoint, settings())).toBe("tls_certificate: EE certificate key too weak");
-  });
-
   it("takes any certificate where the service asks for no verification", async () => {
-    const target = await startTarget(serving(await makeCertificate({ names: ["other.test"], ...past })));
+    const target = await startTarget(
+      serving(await makeCertificate({ names: ["other.test"], notBefore: inDays(-9), notAfter: inDays(-1) })),
+    );
     expect(await ask(openPool(), target.endpoint, settings({ isVerified: false }))).toBe("answered");
   });
 

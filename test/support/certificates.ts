@@ -17,6 +17,8 @@ export interface CertificateInit {
   readonly issuer?: TestCertificate;
   /** Whether it may issue others. Default: false. */
   readonly isAuthority?: boolean;
+  /** Whether it may sign certificates by its key usage alone, without being an authority. Default: false. */
+  readonly isSigner?: boolean;
   /** Most authorities below it. Default: any number. */
   readonly pathLength?: number;
   /** Default: "ec", which takes no time. */
@@ -118,6 +120,18 @@ export async function makeRevocationList(
   return `${x509.PemConverter.encode(list.rawData, "X509 CRL")}\n`;
 }
 
+/** For an authority whose certificates are to be for names below one alone: RFC 5280 section 4.2.1.10. */
+export function onlyNamesBelow(name: string): x509.Extension {
+  const wrap = (tag: number, bytes: readonly number[]) => [tag, bytes.length, ...bytes];
+  const permitted = wrap(0xa0, wrap(0x30, wrap(0x82, [...Buffer.from(name)])));
+  return new x509.Extension("2.5.29.30", true, new Uint8Array(wrap(0x30, permitted)));
+}
+
+/** What must be understood by who takes the certificate, and is by nobody. */
+export function unknownCritical(): x509.Extension {
+  return new x509.Extension("1.3.6.1.4.1.99999.1", true, new Uint8Array([5, 0]));
+}
+
 /** A time so many days from now, or before it. */
 export function inDays(days: number): Date {
   return new Date(Date.now() + days * dayMs);
@@ -141,7 +155,7 @@ function extensionsOf(init: CertificateInit): x509.Extension[] {
   const usages = init.usages ?? (isAuthority ? [] : ["serverAuth", "clientAuth"]);
   const extensions: x509.Extension[] = [
     new x509.BasicConstraintsExtension(isAuthority, init.pathLength, true),
-    new x509.KeyUsagesExtension(isAuthority ? keyCertSign | cRLSign : digitalSignature, true),
+    new x509.KeyUsagesExtension(isAuthority || init.isSigner ? keyCertSign | cRLSign : digitalSignature, true),
   ];
   if (usages.length > 0) {
     extensions.push(new x509.ExtendedKeyUsageExtension(usages.map((usage) => x509.ExtendedKeyUsage[usage])));

@@ -14,6 +14,8 @@ const echoTarget = fileURLToPath(new URL("./echo-target.ts", import.meta.url));
 export interface ProofPlanes {
   readonly adminUrl: string;
   readonly proxyPort: number;
+  /** 0 unless a port was asked for (PENSTOCK_PROXY_TLS_LISTEN). */
+  readonly proxyTlsPort: number;
   /** host:port where nodes connect. */
   readonly syncAddress: string;
   readonly statusUrl: string;
@@ -28,6 +30,8 @@ const isReady = (line: Record<string, unknown>): boolean => line["msg"] === "rea
 export interface ProofDataPlane {
   readonly process: RunningProcess;
   readonly proxyPort: number;
+  /** 0 unless a port was asked for (PENSTOCK_PROXY_TLS_LISTEN). */
+  readonly proxyTlsPort: number;
   readonly statusUrl: string;
 }
 
@@ -45,9 +49,30 @@ export async function startProofDataPlane(
       ...env,
     },
   });
-  const { proxy, status } = (await dataPlane.jsonLine(isReady)) as Record<string, string[]>;
-  const proxyPort = Number(proxy![0]!.split(":").at(-1));
-  return { process: dataPlane, proxyPort, statusUrl: `http://${status![0]}` };
+  const { proxy, proxy_tls: proxyTls, status } = (await dataPlane.jsonLine(isReady)) as Record<string, string[]>;
+  const portOf = (addresses: readonly string[] = []) => Number(addresses[0]?.split(":").at(-1) ?? 0);
+  const ports = { proxyPort: portOf(proxy), proxyTlsPort: portOf(proxyTls) };
+  return { process: dataPlane, ...ports, statusUrl: `http://${status![0]}` };
+}
+
+export interface ProofControlPlane {
+  readonly process: RunningProcess;
+  readonly adminUrl: string;
+  /** host:port where nodes connect. */
+  readonly syncAddress: string;
+}
+
+/** Starts a control plane on free ports; resolves when it listens. */
+export async function startProofControlPlane(stateFolder: string): Promise<ProofControlPlane> {
+  const controlPlane = runProcess(process.execPath, [command, "control-plane"], {
+    env: {
+      PENSTOCK_STATE_DIR: stateFolder,
+      PENSTOCK_ADMIN_LISTEN: "127.0.0.1:0",
+      PENSTOCK_SYNC_LISTEN: "127.0.0.1:0",
+    },
+  });
+  const { admin, sync } = (await controlPlane.jsonLine(isReady)) as Record<string, string[]>;
+  return { process: controlPlane, adminUrl: `http://${admin![0]}`, syncAddress: sync![0]! };
 }
 
 /** Starts both planes with a route /p to the targets. */
@@ -56,24 +81,17 @@ export async function startProofPlanes(
   env: Record<string, string> = {},
 ): Promise<ProofPlanes> {
   const folder = mkdtempSync(join(tmpdir(), "penstock-proof-"));
-  const controlPlane = runProcess(process.execPath, [command, "control-plane"], {
-    env: {
-      PENSTOCK_STATE_DIR: folder,
-      PENSTOCK_ADMIN_LISTEN: "127.0.0.1:0",
-      PENSTOCK_SYNC_LISTEN: "127.0.0.1:0",
-    },
-  });
-  const { admin, sync } = (await controlPlane.jsonLine(isReady)) as Record<string, string[]>;
-  const node = await startProofDataPlane({ PENSTOCK_STATE_DIR: folder, PENSTOCK_CONTROL_PLANE: sync![0]!, ...env });
-  const { process: dataPlane, proxyPort, statusUrl } = node;
-  const adminUrl = `http://${admin![0]}`;
+  const { process: controlPlane, adminUrl, syncAddress } = await startProofControlPlane(folder);
+  const node = await startProofDataPlane({ PENSTOCK_STATE_DIR: folder, PENSTOCK_CONTROL_PLANE: syncAddress, ...env });
+  const { process: dataPlane, proxyPort, proxyTlsPort, statusUrl } = node;
   const targets = targetPorts.map((port) => `127.0.0.1:${port}`);
   await createBalancedRoute(adminUrl, { name: "proof", path: "/p", targets });
   return {
     adminUrl,
-    syncAddress: sync![0]!,
+    syncAddress,
     statusUrl,
     proxyPort,
+    proxyTlsPort,
     dataPlane,
     dataPlanePid: dataPlane.pid,
     async counters() {

@@ -56,6 +56,7 @@ class ScriptedAdmin {
       get: (key, access) => this.#takeScripted() ?? real.get(key, access),
       list: (query) => this.#takeScripted() ?? real.list(query),
       create: (draft, parent) => written(draft, () => real.create(draft, parent)),
+      createFor: (referrer, draft) => written(draft, () => real.createFor(referrer, draft)),
       replace: (key, draft) => written(draft, () => real.replace(key, draft)),
       update: (key, draft) => written(draft, () => real.update(key, draft)),
       remove: async (key, etag) => this.#takeScripted() ?? (await real.remove(key, etag)),

@@ -16,10 +16,12 @@ import { type Answer, type Endpoint, messageAnswer, type RestRequest } from "./r
 import { type WriteWarning, writeHeaders } from "./write-headers.ts";
 import { parseWait, waitForNodes } from "./write-wait.ts";
 
-/** Kong's six ways to one kind of resource. `:key` and, below a parent, `:parent` are the path's parameters. */
+/** Kong's ways to one kind of resource. `:key` and, below a parent, `:parent` are the path's parameters. */
 export interface ResourceEndpoints {
   readonly list: Endpoint;
   readonly create: Endpoint;
+  /** Creates one that the resource `:key`, of another kind, refers to from then on. */
+  readonly createFor: (referrer: Kind) => Endpoint;
   readonly get: Endpoint;
   readonly replace: Endpoint;
   readonly update: Endpoint;
@@ -39,6 +41,7 @@ export function resourceRest<K extends Kind>(kind: K, admin: Admin, fleet: Fleet
   return {
     list: (request) => listResources(face, request),
     create: (request) => createResource(face, request),
+    createFor: (referrer) => (request) => createForReferrer(face, referrer, request),
     get: (request) => getResource(face, request),
     // Kong's PUT of a target changes what is named and creates nothing; its clients fall back to POST on the 404.
     replace: (request) => (kind === "target" ? updateResource(face, request) : replaceResource(face, request)),
@@ -69,6 +72,17 @@ function createResource<K extends Kind>(face: KindFace<K>, request: RestRequest)
     status: 201,
     json: requestJson(face.kind, request),
     save: (draft) => face.resources.create(draft, request.params["parent"]),
+  });
+}
+
+/** As Kong's PUT to what a resource does not refer to yet: 200, and an id of ours. */
+function createForReferrer<K extends Kind>(face: KindFace<K>, kind: Kind, request: RestRequest): Promise<Answer> {
+  const { id: _, ...json } = requestJson(face.kind, request);
+  const { key } = resourceKey(request);
+  return saveResource(face, request, {
+    status: 200,
+    json,
+    save: (draft) => face.resources.createFor({ kind, key }, draft),
   });
 }
 

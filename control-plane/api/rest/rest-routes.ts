@@ -2,6 +2,7 @@ import type { Admin } from "../../admin/resource-admin.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import { type DrainFace, drainingRest } from "./drain-target-rest.ts";
 import { pageAnswer, parseListQuery } from "./list-query.ts";
+import { referredRest } from "./referred-rest.ts";
 import { type ResourceEndpoints, resourceRest } from "./resource-rest.ts";
 import type { Answer, Endpoint, RestRequest } from "./rest-answer.ts";
 
@@ -35,12 +36,15 @@ export function resourceRoutes(
       PATCH: drainingRest({ admin, fleet, clock }, "update", targets.update),
       DELETE: drainingRest({ admin, fleet, clock }, "remove", targets.remove),
     },
+    "/upstreams/:key/client_certificate": referredRest(admin, "upstream", certificates),
     "/services": collection(services),
     "/services/:key": member(services),
+    "/services/:key/client_certificate": referredRest(admin, "service", certificates),
     "/services/:parent/routes": collection(routes),
     "/services/:parent/routes/:key": member(routes),
     "/routes": collection(routes),
     "/routes/:key": member(routes),
+    "/routes/:key/service": referredRest(admin, "route", services),
     "/certificates": collection(certificates),
     "/certificates/:key": member(certificates),
     "/certificates/:parent/snis": collection(snis),
