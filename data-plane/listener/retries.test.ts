@@ -61,6 +61,26 @@ describe("an answer that another endpoint may better", () => {
     expect(proxy.counter("connect_failures")).toBe(1);
   });
 
+  it("is passed on where it puts the pool into a panic in which nobody is asked", async () => {
+    const panic = { thresholdPercent: 70, mode: "fail_closed" } as const;
+    const third = await hello();
+    const answer = (request: RawMessage, socket: Socket) => {
+      proxy.table.eject(0, 2);
+      answers(503)(request, socket);
+    };
+    const targets = [await backend(answer), await backend(answer), third];
+    const proxy = await rig({
+      ports: targets.map(({ port }) => port),
+      resilience: { ...defaultResilience, panic },
+    });
+    const client = proxy.client().send(get("/"));
+    const first = status(await client.answer());
+    // Round-robin may have begun with the third.
+    const second = first === 200 ? status(await client.send(get("/")).answer()) : first;
+    expect([second, proxy.defects, proxy.counter("retries")]).toEqual([503, [], 0]);
+    expect(status(await client.send(get("/")).answer())).toBe(503);
+  });
+
   it("leaves its connection good for another request", async () => {
     const [bad, good] = [await backend(answers(503)), await hello()];
     const proxy = await rig({ ports: [bad.port, good.port] });

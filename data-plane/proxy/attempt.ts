@@ -3,7 +3,7 @@ import type { UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.
 import type { EndpointConnections } from "../upstream/upstream-pool.ts";
 import { answerByOurselves } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
-import { hasBetterEndpoint, mayExecuteTwice, retryConfig, untriedEndpoint } from "./may-retry.ts";
+import { hasBetterEndpoint, mayExecuteTwice, nextEndpoint, retryConfig } from "./may-retry.ts";
 import { countReset, ejectRefusing } from "./outliers.ts";
 import { Counter } from "./proxy-counters.ts";
 import { proxyError } from "./proxy-error.ts";
@@ -204,12 +204,16 @@ function isInBudget(exchange: Exchange, loss: UpstreamLoss): boolean {
 }
 
 /** Another attempt, at an endpoint that this request has not been at. @returns false when there is none */
-export function attemptElsewhere(exchange: Exchange): boolean {
-  exchange.tried.push(exchange.endpoint!);
-  const next = untriedEndpoint(exchange);
+function attemptElsewhere(exchange: Exchange): boolean {
+  const next = nextEndpoint(exchange);
   if (next === null) return false;
+  attemptNext(exchange, next);
+  return true;
+}
+
+/** Another attempt, at this endpoint, which `nextEndpoint` named. */
+export function attemptNext(exchange: Exchange, next: EndpointConfig): void {
   exchange.engine.counters.add(Counter.retries);
   exchange.extraAttempts++;
   attemptAt(exchange, next, true);
-  return true;
 }

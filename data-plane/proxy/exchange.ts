@@ -8,10 +8,10 @@ import type { ServedPool } from "../snapshot/snapshot-holder.ts";
 import type { ByteSocket } from "../socket/byte-socket.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
-import { attemptConnected, attemptElsewhere, attemptLost } from "./attempt.ts";
+import { attemptConnected, attemptLost, attemptNext } from "./attempt.ts";
 import { clientAddress } from "./client-address.ts";
 import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
-import { type BadAnswer, waitIsOver, wantsBetterAnswer } from "./judge-answer.ts";
+import { askInstead, type BadAnswer, waitIsOver } from "./judge-answer.ts";
 import { KeptBody } from "./kept-body.ts";
 import { LoggedRequest } from "./logged-request.ts";
 import { type OriginClaims, readOriginClaims } from "./origin-claims.ts";
@@ -330,19 +330,20 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   onResponseHead(head: ResponseHead, bytes: Buffer): void {
     const nowMs = performance.now();
     waitIsOver(this, nowMs);
-    if (wantsBetterAnswer(this, head, bytes, nowMs)) this.#askElsewhere(head);
-    else relayAnswerHead(this, head, bytes, nowMs);
+    const next = askInstead(this, head, bytes, nowMs);
+    if (next === null) relayAnswerHead(this, head, bytes, nowMs);
+    else this.#askElsewhere(head, next);
   }
 
   /** Leaves an answer to the connection that it comes on, which is good for others when the rest of it is read. */
-  #askElsewhere({ status }: ResponseHead): void {
+  #askElsewhere({ status }: ResponseHead, next: EndpointConfig): void {
     const { connection } = this;
     this.connection = null;
     this.logged?.attemptEnded(`status_${status}`, performance.now());
     this.attemptEnds();
+    attemptNext(this, next);
+    // Last: until then a defect is told to this exchange, whose client must not wait for ever.
     connection!.discardAnswer();
-    // There was one when it was asked whether there is; between that and this nothing ran.
-    if (!attemptElsewhere(this)) throw new Error("no endpoint is left to ask");
   }
 
   onInterimHead(head: ResponseHead, bytes: Buffer): void {

@@ -2,7 +2,7 @@ import type { RetryConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { Exchange } from "./exchange.ts";
-import { hasBetterEndpoint, maySendAgain, retryConfig } from "./may-retry.ts";
+import { hasBetterEndpoint, maySendAgain, nextEndpoint, retryConfig } from "./may-retry.ts";
 import { countBettered, countUnbettered } from "./outliers.ts";
 import { endTrial } from "./trial.ts";
 
@@ -24,34 +24,40 @@ export function waitIsOver(exchange: Exchange, nowMs: number): void {
 }
 
 /**
- * What an answer says of its endpoint, and of those that were asked before it. @returns whether another endpoint is to
- * be asked instead of passing this answer on
+ * What an answer says of its endpoint, and of those that were asked before it. @returns the endpoint that is to be asked
+ * instead of passing this answer on; null where it is passed on
  */
-export function wantsBetterAnswer(exchange: Exchange, head: ResponseHead, bytes: Buffer, nowMs: number): boolean {
+export function askInstead(
+  exchange: Exchange,
+  head: ResponseHead,
+  bytes: Buffer,
+  nowMs: number,
+): EndpointConfig | null {
   const endpoint = exchange.endpoint!;
   const { status } = head;
   exchange.engine.passiveChecks.answered(exchange.pool!.config, endpoint, status);
   if (status < badStatusMin) {
     answeredWell(exchange, endpoint, nowMs);
-    return false;
+    return null;
   }
   const retry = retryConfig(exchange);
   if (!retry.statuses.includes(status)) {
     answeredWell(exchange, endpoint, nowMs);
-    return false;
+    return null;
   }
   if (exchange.trialRow >= 0) endTrial(exchange, "failed", `answered ${status}`);
-  if (canBeBettered(exchange, retry, nowMs)) {
-    exchange.badAnswers.push({ endpoint, retryAfterMs: retryAfter(head, bytes) });
-    return true;
-  }
+  const next = betterEndpoint(exchange, retry, nowMs);
+  if (next !== null) exchange.badAnswers.push({ endpoint, retryAfterMs: retryAfter(head, bytes) });
   // Where another endpoint has answered badly too, it is the request that is to blame.
-  if (exchange.badAnswers.length === 0) countUnbettered(exchange, endpoint, true, nowMs);
-  return false;
+  else if (exchange.badAnswers.length === 0) countUnbettered(exchange, endpoint, true, nowMs);
+  return next;
 }
 
-function canBeBettered(exchange: Exchange, retry: RetryConfig, nowMs: number): boolean {
-  return maySendAgain(exchange, retry) && hasBetterEndpoint(exchange) && exchange.pool!.history.budget.take(nowMs);
+function betterEndpoint(exchange: Exchange, retry: RetryConfig, nowMs: number): EndpointConfig | null {
+  if (!maySendAgain(exchange, retry) || !hasBetterEndpoint(exchange)) return null;
+  // None, although one is in: where this very answer has put the pool into a panic, and nobody gets anything.
+  const next = nextEndpoint(exchange);
+  return next !== null && exchange.pool!.history.budget.take(nowMs) ? next : null;
 }
 
 function answeredWell(exchange: Exchange, endpoint: EndpointConfig, nowMs: number): void {

@@ -26,8 +26,9 @@ export function maySendAgain(exchange: Exchange, retry: RetryConfig): boolean {
   );
 }
 
-/** An endpoint that this request has not been at, one that is in where there is one; or null. */
-export function untriedEndpoint(exchange: Exchange): EndpointConfig | null {
+/** After the endpoint that the request is at, one that it has not been at, one that is in where there is one; or null. */
+export function nextEndpoint(exchange: Exchange): EndpointConfig | null {
+  exchange.tried.push(exchange.endpoint!);
   const next = exchange.pool!.picker.pick(exchange.tried);
   return next === null || isAmong(exchange.tried, next) ? null : next;
 }
