@@ -349,6 +349,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   }
 
   onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void {
+    const nowMs = performance.now();
+    waitIsOver(this, nowMs);
+    // 101 is as good an answer as any: there is none to be asked instead.
+    askInstead(this, head, from.bytes, nowMs);
     relayUpgrade(this, head, from, start, end);
   }
 
