@@ -62,3 +62,25 @@ describe("a websocket that begins", () => {
     expect(proxy.ejected).toEqual([]);
   });
 });
+
+describe("requests that are never sent again because their service says so", () => {
+  it("take an endpoint out that answers them badly while others answer them well", async () => {
+    const [bad, good] = [await backend((_, socket) => say(socket, 503)), await hello()];
+    const proxy = await rig({ ports: [bad.port, good.port], service: { retries: 0 } });
+    for (let i = 0; i < 60; i++) await proxy.ask(get("/"));
+    expect(proxy.ejected).toEqual(["upstream:u 0 bad_answers"]);
+    expect(bad.requests).toHaveLength(20);
+  });
+
+  it("leave an endpoint in that answers most of them well", async () => {
+    const odd = await backend(({ head }, socket) => say(socket, head.startsWith("GET /bad") ? 503 : 200));
+    const proxy = await rig({ ports: [odd.port, (await hello()).port], service: { retries: 0 } });
+    for (let i = 0; i < 30; i++) {
+      for (const text of [get("/bad"), get("/"), get("/"), post("/", "small")]) {
+        await proxy.ask(text);
+        await proxy.ask(text);
+      }
+    }
+    expect(proxy.ejected).toEqual([]);
+  });
+});
