@@ -84,3 +84,14 @@ describe("requests that are never sent again because their service says so", () 
     expect(proxy.ejected).toEqual([]);
   });
 });
+
+describe("a request whose body breaks the rules while its connection comes about", () => {
+  it("is refused, and what was learnt of the connection is kept", async () => {
+    const proxy = await rig({ ports: [(await hello()).port] });
+    const text = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n";
+    expect(status(await proxy.ask(text))).toBe(400);
+    const { history } = proxy.server.engine.snapshots.current!.pools[0]!;
+    await until(() => history.connects.count === 1);
+    expect(proxy.defects).toEqual([]);
+  });
+});

@@ -62,8 +62,10 @@ function connectTimeout(exchange: Exchange): number {
 
 /** The connection that an attempt waited for is there. */
 export function attemptConnected(exchange: Exchange): void {
+  const nowMs = performance.now();
+  // Before anything is sent: a body that has waited and breaks a rule ends the exchange.
+  exchange.pool!.history.connects.add(nowMs - exchange.connectStartedAtMs, nowMs);
   sendRequest(exchange, exchange.connection!);
-  exchange.pool!.history.connects.add(exchange.sentAtMs - exchange.connectStartedAtMs, exchange.sentAtMs);
 }
 
 function sendRequest(exchange: Exchange, connection: UpstreamConnection): void {
