@@ -171,6 +171,23 @@ describe("an endpoint that takes requests and does not answer", () => {
     expect(proxy.ejected).toEqual([]);
   });
 
+  it("keeps the request that it has begun to answer, which can go nowhere else", async () => {
+    const waiting: Socket[] = [];
+    const state = { hangs: false };
+    const target = await backend((_, socket) => {
+      if (!state.hangs) say(socket, 200);
+      else if (waiting.push(socket) === 1) socket.write("HTTP/1.1 2");
+    });
+    const proxy = await rig({ ports: [target.port, (await hello()).port], resilience: brisk });
+    await ask(proxy, 40, get("/"));
+    state.hangs = true;
+    const clients = Array.from({ length: 6 }, () => proxy.client().send(get("/")));
+    const answers = clients.map(async (client) => status(await client.answer()));
+    await until(() => proxy.ejected.length > 0 && proxy.counter("retries") === 2);
+    waiting[0]!.write("00 Said\r\nContent-Length: 2\r\n\r\nok");
+    expect(await Promise.all(answers)).toEqual(all(6, 200));
+  });
+
   it("keeps the POSTs that it has: they may be under way", async () => {
     const { target, state } = await hangable();
     const good = await hello();

@@ -116,6 +116,8 @@ function moveWaiting(waits: EndpointWaits, limitMs: number, nowMs: number): void
     const exchange = next as Exchange;
     // Moving one takes it off the list.
     next = next.nextWaiting;
+    // Half a head is no answer, but the end of all retries.
+    if (exchange.connection!.hasAnswerBytes) continue;
     if (!maySendAgain(exchange, retryConfig(exchange)) || !hasBetterEndpoint(exchange)) continue;
     if (!exchange.pool!.history.budget.take(nowMs)) return;
     exchange.connection!.giveUp("stalled");
