@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { makeCertificate } from "../../test/support/certificates.ts";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
 import { httpPing } from "../upstream/http-ping.ts";
@@ -230,5 +232,17 @@ describe("httpPing", () => {
     });
     const { port } = server.address() as AddressInfo;
     expect(await httpPing("127.0.0.1", port, problem === "timeout" ? 50 : 5_000)).toBe(problem);
+  });
+
+  it("is answered by one that speaks TLS and nothing else, which ends a plain request without a word", async () => {
+    const { certPem, keyPem } = await makeCertificate();
+    const server = createTlsServer({ cert: certPem, key: keyPem }, (socket) => socket.on("error", () => {}));
+    const refusals: Error[] = [];
+    server.on("tlsClientError", (error) => refusals.push(error));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    expect(await httpPing("127.0.0.1", (server.address() as AddressInfo).port, 5_000)).toBeNull();
+    expect(refusals).toHaveLength(1);
   });
 });
