@@ -118,7 +118,7 @@ describe("EndpointReadmission", () => {
 
   it("puts an endpoint that took connections and did badly on trial: one request, for which it waits", async () => {
     const { timers, table, poolRow, a, probes, readmission, eject, events } = rig();
-    eject(a, "stalled");
+    eject(a, "resets");
     await timers.pass(500);
     expect(table.hasTrial(poolRow)).toBe(false);
     probes[0]!.answer(null);
@@ -133,7 +133,7 @@ describe("EndpointReadmission", () => {
     expect(table.takeTrial(poolRow)).toBe(a);
     readmission.trialEnded(a, "passed", "");
     expect(table.isOut(a)).toBe(false);
-    expect(events).toEqual(["out 10.0.0.1: stalled", "still out 10.0.0.1: timeout", "in 10.0.0.1"]);
+    expect(events).toEqual(["out 10.0.0.1: resets", "still out 10.0.0.1: timeout", "in 10.0.0.1"]);
     await timers.pass(200_000);
     expect(probes).toHaveLength(2);
   });
@@ -141,7 +141,7 @@ describe("EndpointReadmission", () => {
   it("asks itself where no request will do, and tries one endpoint of a pool after the other", async () => {
     const { timers, table, poolRow, a, b, probes, pings, pingProblem, eject } = rig();
     eject(a, "resets");
-    eject(b, "stalled");
+    eject(b, "resets");
     await timers.pass(500);
     for (const probe of probes) probe.answer(null);
     pingProblem.push("timeout");
@@ -171,6 +171,85 @@ describe("EndpointReadmission", () => {
     expect([pings, table.isTrialByAny(poolRow), table.isOut(a)]).toEqual([["10.0.0.1"], true, true]);
     await timers.pass(2_000);
     expect(table.isOut(a)).toBe(false);
+  });
+
+  it("asks what hung before it risks a request there, which might hang as well", async () => {
+    const { timers, table, poolRow, a, probes, pings, pingProblem, eject, events } = rig();
+    eject(a, "stalled");
+    pingProblem.push("timeout");
+    await timers.pass(500);
+    probes[0]?.answer(null);
+    await timers.pass(0);
+    expect([pings, table.hasTrial(poolRow)]).toEqual([["10.0.0.1"], false]);
+    await timers.pass(1_000);
+    probes[1]?.answer(null);
+    await timers.pass(0);
+    expect([pings.length, table.takeTrial(poolRow)]).toEqual([2, a]);
+    expect(events).toEqual(["out 10.0.0.1: stalled", "still out 10.0.0.1: timeout"]);
+  });
+
+  it("lets no trial of an endpoint that is gone keep the others of its pool waiting", async () => {
+    const { timers, rows, table, poolRow, a, b, probes, readmission, eject } = rig();
+    eject(a, "resets");
+    eject(b, "resets");
+    await timers.pass(500);
+    for (const probe of probes) probe.answer(null);
+    await timers.pass(0);
+    expect(table.takeTrial(poolRow)).toBe(a);
+    rows.sent(1, new Set(["p"]), new Set([b]), timers.nowMs());
+    readmission.trialEnded(a, "unclear", "");
+    expect(table.takeTrial(poolRow)).toBe(b);
+  });
+
+  it("neither, when nobody says that it is gone", async () => {
+    const { timers, rows, table, poolRow, a, b, probes, eject } = rig();
+    eject(a, "resets");
+    eject(b, "resets");
+    await timers.pass(500);
+    for (const probe of probes) probe.answer(null);
+    await timers.pass(0);
+    expect(table.takeTrial(poolRow)).toBe(a);
+    rows.sent(1, new Set(["p"]), new Set([b]), timers.nowMs());
+    await timers.pass(5_000);
+    expect(table.takeTrial(poolRow)).toBe(b);
+  });
+
+  it("risks nothing for an endpoint that a person took out, until it is let in again", async () => {
+    const { timers, table, poolRow, a, probes, eject } = rig();
+    eject(a, "resets");
+    table.setFlag(poolRow, a, "forced_out", true);
+    await timers.pass(500);
+    probes[0]!.answer(null);
+    await timers.pass(0);
+    expect(table.hasTrial(poolRow)).toBe(false);
+    table.setFlag(poolRow, a, "forced_out", false);
+    await timers.pass(1_000);
+    probes[1]!.answer(null);
+    await timers.pass(0);
+    expect(table.takeTrial(poolRow)).toBe(a);
+  });
+
+  it("offers no trial of one that is back before its probe has ended", async () => {
+    const { timers, table, poolRow, a, probes, readmission, eject } = rig();
+    eject(a, "resets");
+    await timers.pass(500);
+    readmission.trialEnded(a, "passed", "");
+    probes[0]!.answer(null);
+    await timers.pass(0);
+    expect([table.isOut(a), table.hasTrial(poolRow)]).toEqual([false, false]);
+  });
+
+  it("forgets what a person forgave, and what is taken out anew is told anew", async () => {
+    const { timers, table, poolRow, a, probes, readmission, eject, events } = rig();
+    eject(a, "resets");
+    await timers.pass(500);
+    probes[0]!.answer(null);
+    await timers.pass(0);
+    table.readmit(poolRow, a);
+    readmission.forgiven(a);
+    expect([readmission.ejectedCount, table.hasTrial(poolRow)]).toEqual([0, false]);
+    eject(a, "resets");
+    expect(events).toEqual(["out 10.0.0.1: resets", "out 10.0.0.1: resets"]);
   });
 
   it("puts back at once what answers a request that came although all are out", async () => {
