@@ -284,6 +284,25 @@ describe("an endpoint that takes requests and does not answer", () => {
     expect(proxy.ejected).toEqual(["upstream:u 0 stalled"]);
   });
 
+  it.each(["dead", "alive"])("is judged by its ping where requests give up too early to tell: %s", async (word) => {
+    const { target, state } = await hangable();
+    const good = await hello();
+    const proxy = await rig({
+      ...{ ports: [target.port, good.port], resilience: brisk, routes: [{ totalTimeoutMs: 300 }] },
+      server: { ping: async () => (word === "dead" ? "timeout" : null) },
+    });
+    const { history } = proxy.server.engine.snapshots.current!.pools[0]!;
+    // So that silence is what lasts for 800 ms, longer than any request has.
+    await ask(proxy, 40, get("/"));
+    history.waitsOf("route-0").longest.add(200, performance.now());
+    state.hangs = true;
+    const statuses: number[] = [];
+    while (proxy.ejected.length === 0 && statuses.filter((each) => each === 504).length < 8) {
+      statuses.push(...(await ask(proxy, 2, get("/"))));
+    }
+    expect(proxy.ejected).toEqual(word === "dead" ? ["upstream:u 0 stalled"] : []);
+  });
+
   it("is not, where every endpoint is silent at once", async () => {
     const { target, state } = await hangable();
     const { target: other, state: otherState } = await hangable();

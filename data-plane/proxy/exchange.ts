@@ -278,6 +278,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   /** Ends the attempt under way, which is to blame for nothing: an answer of our own takes its place. */
   abandonAttempt(): void {
     const { connection } = this;
+    this.waits?.gaveUp(this, performance.now());
     this.attemptEnds();
     this.connection = null;
     connection?.abandon();
@@ -315,6 +316,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   abandon(): void {
     if (this.failure === "") this.failure = clientLeft;
     recordExchange(this);
+    this.waits?.gaveUp(this, performance.now());
     const { connection } = this;
     this.finish();
     connection?.abandon();
