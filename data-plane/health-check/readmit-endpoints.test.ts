@@ -84,6 +84,24 @@ describe("EndpointReadmission", () => {
     expect(events.filter((event) => event.startsWith("out"))).toHaveLength(2);
   });
 
+  it("row 35: changes at most once in 5 s where the endpoint comes and goes with every second", async () => {
+    const { timers, table, poolRow, a, probes, eject } = rig();
+    const isUp = () => Math.floor(timers.nowMs() / 1_000) % 2 === 1;
+    let changes = 0;
+    let answered = 0;
+    // From the first failure on, for ten minutes; traffic notices within 100 ms.
+    for (let wasOut = table.isOut(a); timers.nowMs() < 600_000; await timers.pass(100)) {
+      while (answered < probes.length) probes[answered++]!.answer(isUp() ? null : "ECONNREFUSED");
+      await timers.pass(0);
+      if (!isUp() && !table.isOut(a)) eject(a);
+      if (table.isOut(a) !== wasOut) changes++;
+      wasOut = table.isOut(a);
+    }
+    expect(changes).toBeGreaterThan(10);
+    expect(changes).toBeLessThanOrEqual(600 / 5);
+    expect(table.generation(poolRow)).toBeGreaterThanOrEqual(changes);
+  });
+
   it("has no more probes under way than it may", async () => {
     const { timers, a, b, probes, eject } = rig(1);
     eject(a);
