@@ -96,7 +96,7 @@ function buildKeeper(input: HealthInput, readmission: EndpointReadmission): Heal
       if (endpoint !== null) names.refresh(endpoint.host);
       readmission.ejected(row, "health checks");
     },
-    onForgiven() {},
+    onForgiven: (row) => readmission.forgiven(row),
   });
 }
 

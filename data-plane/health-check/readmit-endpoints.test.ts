@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { makeCertificate } from "../../test/support/certificates.ts";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
 import { httpPing } from "../upstream/http-ping.ts";
@@ -82,6 +84,24 @@ describe("EndpointReadmission", () => {
     expect(events.filter((event) => event.startsWith("out"))).toHaveLength(2);
   });
 
+  it("row 35: changes at most once in 5 s where the endpoint comes and goes with every second", async () => {
+    const { timers, table, poolRow, a, probes, eject } = rig();
+    const isUp = () => Math.floor(timers.nowMs() / 1_000) % 2 === 1;
+    let changes = 0;
+    let answered = 0;
+    // From the first failure on, for ten minutes; traffic notices within 100 ms.
+    for (let wasOut = table.isOut(a); timers.nowMs() < 600_000; await timers.pass(100)) {
+      while (answered < probes.length) probes[answered++]!.answer(isUp() ? null : "ECONNREFUSED");
+      await timers.pass(0);
+      if (!isUp() && !table.isOut(a)) eject(a);
+      if (table.isOut(a) !== wasOut) changes++;
+      wasOut = table.isOut(a);
+    }
+    expect(changes).toBeGreaterThan(10);
+    expect(changes).toBeLessThanOrEqual(600 / 5);
+    expect(table.generation(poolRow)).toBeGreaterThanOrEqual(changes);
+  });
+
   it("has no more probes under way than it may", async () => {
     const { timers, a, b, probes, eject } = rig(1);
     eject(a);
@@ -116,7 +136,7 @@ describe("EndpointReadmission", () => {
 
   it("puts an endpoint that took connections and did badly on trial: one request, for which it waits", async () => {
     const { timers, table, poolRow, a, probes, readmission, eject, events } = rig();
-    eject(a, "stalled");
+    eject(a, "resets");
     await timers.pass(500);
     expect(table.hasTrial(poolRow)).toBe(false);
     probes[0]!.answer(null);
@@ -131,7 +151,7 @@ describe("EndpointReadmission", () => {
     expect(table.takeTrial(poolRow)).toBe(a);
     readmission.trialEnded(a, "passed", "");
     expect(table.isOut(a)).toBe(false);
-    expect(events).toEqual(["out 10.0.0.1: stalled", "still out 10.0.0.1: timeout", "in 10.0.0.1"]);
+    expect(events).toEqual(["out 10.0.0.1: resets", "still out 10.0.0.1: timeout", "in 10.0.0.1"]);
     await timers.pass(200_000);
     expect(probes).toHaveLength(2);
   });
@@ -139,7 +159,7 @@ describe("EndpointReadmission", () => {
   it("asks itself where no request will do, and tries one endpoint of a pool after the other", async () => {
     const { timers, table, poolRow, a, b, probes, pings, pingProblem, eject } = rig();
     eject(a, "resets");
-    eject(b, "stalled");
+    eject(b, "resets");
     await timers.pass(500);
     for (const probe of probes) probe.answer(null);
     pingProblem.push("timeout");
@@ -169,6 +189,85 @@ describe("EndpointReadmission", () => {
     expect([pings, table.isTrialByAny(poolRow), table.isOut(a)]).toEqual([["10.0.0.1"], true, true]);
     await timers.pass(2_000);
     expect(table.isOut(a)).toBe(false);
+  });
+
+  it("asks what hung before it risks a request there, which might hang as well", async () => {
+    const { timers, table, poolRow, a, probes, pings, pingProblem, eject, events } = rig();
+    eject(a, "stalled");
+    pingProblem.push("timeout");
+    await timers.pass(500);
+    probes[0]?.answer(null);
+    await timers.pass(0);
+    expect([pings, table.hasTrial(poolRow)]).toEqual([["10.0.0.1"], false]);
+    await timers.pass(1_000);
+    probes[1]?.answer(null);
+    await timers.pass(0);
+    expect([pings.length, table.takeTrial(poolRow)]).toEqual([2, a]);
+    expect(events).toEqual(["out 10.0.0.1: stalled", "still out 10.0.0.1: timeout"]);
+  });
+
+  it("lets no trial of an endpoint that is gone keep the others of its pool waiting", async () => {
+    const { timers, rows, table, poolRow, a, b, probes, readmission, eject } = rig();
+    eject(a, "resets");
+    eject(b, "resets");
+    await timers.pass(500);
+    for (const probe of probes) probe.answer(null);
+    await timers.pass(0);
+    expect(table.takeTrial(poolRow)).toBe(a);
+    rows.sent(1, new Set(["p"]), new Set([b]), timers.nowMs());
+    readmission.trialEnded(a, "unclear", "");
+    expect(table.takeTrial(poolRow)).toBe(b);
+  });
+
+  it("neither, when nobody says that it is gone", async () => {
+    const { timers, rows, table, poolRow, a, b, probes, eject } = rig();
+    eject(a, "resets");
+    eject(b, "resets");
+    await timers.pass(500);
+    for (const probe of probes) probe.answer(null);
+    await timers.pass(0);
+    expect(table.takeTrial(poolRow)).toBe(a);
+    rows.sent(1, new Set(["p"]), new Set([b]), timers.nowMs());
+    await timers.pass(5_000);
+    expect(table.takeTrial(poolRow)).toBe(b);
+  });
+
+  it("risks nothing for an endpoint that a person took out, until it is let in again", async () => {
+    const { timers, table, poolRow, a, probes, eject } = rig();
+    eject(a, "resets");
+    table.setFlag(poolRow, a, "forced_out", true);
+    await timers.pass(500);
+    probes[0]!.answer(null);
+    await timers.pass(0);
+    expect(table.hasTrial(poolRow)).toBe(false);
+    table.setFlag(poolRow, a, "forced_out", false);
+    await timers.pass(1_000);
+    probes[1]!.answer(null);
+    await timers.pass(0);
+    expect(table.takeTrial(poolRow)).toBe(a);
+  });
+
+  it("offers no trial of one that is back before its probe has ended", async () => {
+    const { timers, table, poolRow, a, probes, readmission, eject } = rig();
+    eject(a, "resets");
+    await timers.pass(500);
+    readmission.trialEnded(a, "passed", "");
+    probes[0]!.answer(null);
+    await timers.pass(0);
+    expect([table.isOut(a), table.hasTrial(poolRow)]).toEqual([false, false]);
+  });
+
+  it("forgets what a person forgave, and what is taken out anew is told anew", async () => {
+    const { timers, table, poolRow, a, probes, readmission, eject, events } = rig();
+    eject(a, "resets");
+    await timers.pass(500);
+    probes[0]!.answer(null);
+    await timers.pass(0);
+    table.readmit(poolRow, a);
+    readmission.forgiven(a);
+    expect([readmission.ejectedCount, table.hasTrial(poolRow)]).toEqual([0, false]);
+    eject(a, "resets");
+    expect(events).toEqual(["out 10.0.0.1: resets", "out 10.0.0.1: resets"]);
   });
 
   it("puts back at once what answers a request that came although all are out", async () => {
@@ -230,5 +329,17 @@ describe("httpPing", () => {
     });
     const { port } = server.address() as AddressInfo;
     expect(await httpPing("127.0.0.1", port, problem === "timeout" ? 50 : 5_000)).toBe(problem);
+  });
+
+  it("is answered by one that speaks TLS and nothing else, which ends a plain request without a word", async () => {
+    const { certPem, keyPem } = await makeCertificate();
+    const server = createTlsServer({ cert: certPem, key: keyPem }, (socket) => socket.on("error", () => {}));
+    const refusals: Error[] = [];
+    server.on("tlsClientError", (error) => refusals.push(error));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    expect(await httpPing("127.0.0.1", (server.address() as AddressInfo).port, 5_000)).toBeNull();
+    expect(refusals).toHaveLength(1);
   });
 });

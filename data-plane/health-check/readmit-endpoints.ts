@@ -87,13 +87,33 @@ export class EndpointReadmission {
   /** A request was sent to an endpoint that is out: as its trial, or because every endpoint is out. */
   trialEnded(row: number, outcome: TrialOutcome, cause: string): void {
     const endpoint = this.#options.rows.endpointAt(row);
-    if (endpoint === null || this.#isClosed || !this.#schedule.has(row)) return;
-    if (outcome === "passed") this.#readmit(row);
+    if (this.#isClosed) return;
+    if (endpoint === null) this.#remove(row);
+    else if (!this.#schedule.has(row)) this.#trials.forget(row);
+    else if (outcome === "passed") this.#readmit(row);
     else if (this.#trials.isUnderWay(endpoint.poolRow, row)) {
       this.#trials.end(endpoint.poolRow, row);
       if (outcome === "failed") this.#stillOut(endpoint, cause);
-      else this.#trials.offer(endpoint.poolRow, row, false);
+      else this.#offer(endpoint, false);
     }
+  }
+
+  /** A person put the endpoint back: nothing is to be found out any more. */
+  forgiven(row: number): void {
+    this.#remove(row);
+    this.#arm();
+  }
+
+  #remove(row: number): void {
+    this.#schedule.remove(row);
+    this.#trials.forget(row);
+  }
+
+  #offer(endpoint: EndpointRow, byAny: boolean): void {
+    const { poolRow, row } = endpoint;
+    // Whom a person took out gets nothing, and need not be tried before that is over.
+    if (this.#options.table.has(row, "forced_out")) this.#stillOut(endpoint, "taken out by a person");
+    else this.#trials.offer(poolRow, row, byAny);
   }
 
   /** What a worker found out of an endpoint. */
@@ -124,23 +144,38 @@ export class EndpointReadmission {
   }
 
   async #probe(row: number): Promise<void> {
-    const { rows, check, probeTimeoutMs } = this.#options;
+    const { rows, probeTimeoutMs } = this.#options;
     const endpoint = rows.endpointAt(row);
     if (endpoint === null) {
-      this.#schedule.remove(row);
+      this.#remove(row);
       return;
     }
+    const ask = this.#schedule.causeOf(row) === "stalled" ? this.#askAwake : this.#options.check;
     this.#probeCount++;
-    const problem = await check(endpoint.address, endpoint.port, probeTimeoutMs);
+    const problem = await ask(endpoint.address, endpoint.port, probeTimeoutMs);
     this.#probeCount--;
     if (this.#isClosed) return;
     // The row may have been freed, and even given to another endpoint, while the probe was under way.
-    if (rows.endpointAt(row) !== endpoint) this.#schedule.remove(row);
-    else if (problem !== null) this.#stillOut(endpoint, problem);
-    else if (CONNECT_CAUSES.has(this.#schedule.causeOf(row))) this.#readmit(row);
-    else this.#trials.offer(endpoint.poolRow, row, false);
+    if (rows.endpointAt(row) !== endpoint) this.#remove(row);
+    // Else it is back already, by a request that was sent there since all were out, or by a person's word.
+    else if (this.#schedule.has(row)) this.#probed(endpoint, problem);
     this.#arm();
   }
+
+  #probed(endpoint: EndpointRow, problem: string | null): void {
+    if (problem !== null) this.#stillOut(endpoint, problem);
+    else if (CONNECT_CAUSES.has(this.#schedule.causeOf(endpoint.row))) this.#readmit(endpoint.row);
+    else this.#offer(endpoint, false);
+  }
+
+  /**
+   * Whether the server does anything at all. What hangs takes connections all the same, and a request there would have to
+   * wait for as long as its route allows.
+   */
+  readonly #askAwake: TcpCheck = async (address, port, timeoutMs) => {
+    const problem = await this.#options.ping(address, port, timeoutMs);
+    return problem === "closed" || problem === "ECONNRESET" ? null : problem;
+  };
 
   /** No request came that could have been sent again, so one that could not must not be risked: we ask ourselves. */
   async #untaken(row: number, byAny: boolean): Promise<void> {
@@ -156,7 +191,7 @@ export class EndpointReadmission {
     if (this.#isClosed || rows.endpointAt(row) !== endpoint || !this.#schedule.has(row)) return;
     if (problem !== null) this.#stillOut(endpoint, problem);
     // That it answers us says nothing about what it answers: only one more request can.
-    else if (this.#schedule.causeOf(row) === "bad_answers") this.#trials.offer(endpoint.poolRow, row, true);
+    else if (this.#schedule.causeOf(row) === "bad_answers") this.#offer(endpoint, true);
     else this.#readmit(row);
   }
 
@@ -184,7 +219,7 @@ export class EndpointReadmission {
       if (!this.#schedule.has(row)) this.ejected(row, "found ejected");
     }
     for (const row of this.#schedule.rows()) {
-      if (this.#options.rows.endpointAt(row) === null) this.#schedule.remove(row);
+      if (this.#options.rows.endpointAt(row) === null) this.#remove(row);
     }
     this.#schedule.forgetPast(this.#options.timers.nowMs());
     this.#reconcileLater();

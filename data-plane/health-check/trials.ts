@@ -49,6 +49,11 @@ export class Trials {
     else this.#waiting.delete(poolRow);
   }
 
+  /** The endpoint is in use no more. */
+  forget(row: number): void {
+    for (const poolRow of new Set([...this.#current.keys(), ...this.#waiting.keys()])) this.end(poolRow, row);
+  }
+
   isUnderWay(poolRow: number, row: number): boolean {
     return this.#current.get(poolRow)?.row === row;
   }

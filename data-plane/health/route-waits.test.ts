@@ -41,6 +41,28 @@ describe("RouteWaits", () => {
     expect([route.at(1).answersElsewhere, route.at(2).answersElsewhere]).toEqual([3, 0]);
   });
 
+  it("adds up the time of requests that give up one after the other, until there is an answer or a gap", () => {
+    const waits = new RouteWaits().at(1);
+    const wait = (fromMs: number, toMs: number): Waiting => {
+      const one = request();
+      waits.begin(one, fromMs);
+      waits.gaveUp(one, toMs);
+      return one;
+    };
+    wait(0, 300);
+    expect(waits.gaveUpForMs(300)).toBe(0);
+    wait(1_300, 1_600);
+    expect([waits.gaveUpForMs(1_600), waits.first]).toEqual([1_600, null]);
+    waits.ping = "dead";
+    wait(2_601, 2_700);
+    expect([waits.gaveUpForMs(2_700), waits.ping]).toEqual([0, "unasked"]);
+    wait(2_700, 2_800);
+    const answered = request();
+    waits.begin(answered, 2_900);
+    waits.answered(answered, 3_000);
+    expect(waits.gaveUpForMs(3_000)).toBe(0);
+  });
+
   it("forgets endpoints that are gone, unless somebody waits for them", () => {
     const route = new RouteWaits();
     const waiting = request();

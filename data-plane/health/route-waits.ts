@@ -5,6 +5,8 @@ import { LongestWait } from "./longest-wait.ts";
 const samplesMin = 20;
 /** An endpoint that has answered less often may be one that always takes its time. */
 const ownSamplesMin = 5;
+/** A silence in which nobody waited for longer than this is two. */
+const gapMaxMs = 1_000;
 
 /** A request that was sent and waits for the first byte of its answer. Linked, so that both ends of a wait cost the same. */
 export interface Waiting {
@@ -29,6 +31,10 @@ export class EndpointWaits {
   ping: PingState = "unasked";
   pingedAtMs = 0;
   #answerCount = 0;
+  /** Requests that gave up waiting in this silence, since when the first of them waited, and when the last gave up. */
+  #gaveUpCount = 0;
+  #firstGaveUpSinceMs = 0;
+  #gaveUpAtMs = Number.NEGATIVE_INFINITY;
   /** Answers that the route had had from all its endpoints when this one answered last. */
   #routeCountBefore = 0;
   /** Is on the list of those to be looked at. */
@@ -40,6 +46,7 @@ export class EndpointWaits {
   }
 
   begin(request: Waiting, nowMs: number): void {
+    if (this.first === null && nowMs - this.#gaveUpAtMs > gapMaxMs) this.#silenceEnds();
     request.waits = this;
     request.waitingSinceMs = nowMs;
     request.nextWaiting = null;
@@ -47,6 +54,13 @@ export class EndpointWaits {
     if (this.#last === null) this.first = request;
     else this.#last.nextWaiting = request;
     this.#last = request;
+  }
+
+  /** The request has no time left, or nobody who waits for it: that is nobody's fault, and no sign of life either. */
+  gaveUp(request: Waiting, nowMs: number): void {
+    if (this.#gaveUpCount++ === 0) this.#firstGaveUpSinceMs = request.waitingSinceMs;
+    this.#gaveUpAtMs = nowMs;
+    this.end(request);
   }
 
   end(request: Waiting): void {
@@ -65,10 +79,20 @@ export class EndpointWaits {
     this.end(request);
     this.lastAnswerMs = nowMs;
     this.#answerCount++;
-    this.ping = "unasked";
+    this.#silenceEnds();
     this.route.longest.add(nowMs - request.waitingSinceMs, nowMs);
     this.route.lastAnswerMs = nowMs;
     this.#routeCountBefore = this.route.longest.count;
+  }
+
+  #silenceEnds(): void {
+    this.ping = "unasked";
+    this.#gaveUpCount = 0;
+  }
+
+  /** For how long two or more requests, one after the other, waited in vain and gave up; 0 for fewer. */
+  gaveUpForMs(nowMs: number): number {
+    return this.#gaveUpCount < 2 ? 0 : nowMs - this.#firstGaveUpSinceMs;
   }
 
   /** Answers that other endpoints gave to the route's requests since this one's last. */

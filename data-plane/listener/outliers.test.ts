@@ -171,6 +171,23 @@ describe("an endpoint that takes requests and does not answer", () => {
     expect(proxy.ejected).toEqual([]);
   });
 
+  it("keeps the request that it has begun to answer, which can go nowhere else", async () => {
+    const waiting: Socket[] = [];
+    const state = { hangs: false };
+    const target = await backend((_, socket) => {
+      if (!state.hangs) say(socket, 200);
+      else if (waiting.push(socket) === 1) socket.write("HTTP/1.1 2");
+    });
+    const proxy = await rig({ ports: [target.port, (await hello()).port], resilience: brisk });
+    await ask(proxy, 40, get("/"));
+    state.hangs = true;
+    const clients = Array.from({ length: 6 }, () => proxy.client().send(get("/")));
+    const answers = clients.map(async (client) => status(await client.answer()));
+    await until(() => proxy.ejected.length > 0 && proxy.counter("retries") === 2);
+    waiting[0]!.write("00 Said\r\nContent-Length: 2\r\n\r\nok");
+    expect(await Promise.all(answers)).toEqual(all(6, 200));
+  });
+
   it("keeps the POSTs that it has: they may be under way", async () => {
     const { target, state } = await hangable();
     const good = await hello();
@@ -265,6 +282,25 @@ describe("an endpoint that takes requests and does not answer", () => {
       all(clients.length, 200),
     );
     expect(proxy.ejected).toEqual(["upstream:u 0 stalled"]);
+  });
+
+  it.each(["dead", "alive"])("is judged by its ping where requests give up too early to tell: %s", async (word) => {
+    const { target, state } = await hangable();
+    const good = await hello();
+    const proxy = await rig({
+      ...{ ports: [target.port, good.port], resilience: brisk, routes: [{ totalTimeoutMs: 300 }] },
+      server: { ping: async () => (word === "dead" ? "timeout" : null) },
+    });
+    const { history } = proxy.server.engine.snapshots.current!.pools[0]!;
+    // So that silence is what lasts for 800 ms, longer than any request has.
+    await ask(proxy, 40, get("/"));
+    history.waitsOf("route-0").longest.add(200, performance.now());
+    state.hangs = true;
+    const statuses: number[] = [];
+    while (proxy.ejected.length === 0 && statuses.filter((each) => each === 504).length < 8) {
+      statuses.push(...(await ask(proxy, 2, get("/"))));
+    }
+    expect(proxy.ejected).toEqual(word === "dead" ? ["upstream:u 0 stalled"] : []);
   });
 
   it("is not, where every endpoint is silent at once", async () => {

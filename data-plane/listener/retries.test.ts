@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { defaultResilience, type ResilienceConfig } from "../config/resilience-config.ts";
-import { answerText, backend, closedPort, get, post, type RawMessage, rig } from "./proxy-server.test-rig.ts";
+import { NodeLoad } from "./node-load.ts";
+import { answerText, backend, closedPort, get, post, type RawMessage, rig, until } from "./proxy-server.test-rig.ts";
 
 const status = (message: RawMessage): number => Number(message.head.slice(9, 12));
 const answers =
@@ -131,6 +132,20 @@ describe("a body that is sent again", () => {
     const proxy = await rig({ ports: [bad.port, good.port] });
     expect(await askTwice(proxy, put(body))).toEqual([200, 503]);
     expect(good.requests).toHaveLength(1);
+  });
+
+  it("is not kept while memory is short, so that the answer is passed on", async () => {
+    const [bad, other] = [await backend(answers(503)), await backend(answers(503))];
+    const load = NodeLoad.create(1);
+    const proxy = await rig({ ports: [bad.port, other.port], server: { load } });
+    const { shedder } = proxy.server.engine;
+    const client = proxy.client().send(put("x".repeat(20)).slice(0, -10));
+    await until(() => proxy.counter("attempts") === 1);
+    load.memoryRatio = 0.5;
+    await until(() => shedder.memoryRatio === 0.5);
+    client.send("y".repeat(10));
+    expect(status(await client.answer())).toBe(503);
+    expect(proxy.counter("attempts")).toBe(1);
   });
 
   it("in chunks, with trailers, arrives in chunks, with trailers", async () => {

@@ -66,8 +66,9 @@ function connectTimeout(exchange: Exchange): number {
 /** The connection that an attempt waited for is there. */
 export function attemptConnected(exchange: Exchange): void {
   exchange.sentAtMs = performance.now();
-  sendRequest(exchange, exchange.connection!);
+  // Before anything is sent: a body that has waited and breaks a rule ends the exchange.
   exchange.pool!.history.connects.add(exchange.sentAtMs - exchange.connectStartedAtMs, exchange.sentAtMs);
+  sendRequest(exchange, exchange.connection!);
 }
 
 function sendRequest(exchange: Exchange, connection: UpstreamConnection): void {

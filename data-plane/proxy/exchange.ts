@@ -280,6 +280,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   /** Ends the attempt under way, which is to blame for nothing: an answer of our own takes its place. */
   abandonAttempt(): void {
     const { connection } = this;
+    this.waits?.gaveUp(this, performance.now());
     this.attemptEnds();
     this.connection = null;
     connection?.abandon();
@@ -318,6 +319,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   abandon(): void {
     if (this.failure === "") this.failure = clientLeft;
     recordExchange(this);
+    this.waits?.gaveUp(this, performance.now());
     const { connection } = this;
     this.finish();
     connection?.abandon();
@@ -352,6 +354,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   }
 
   onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void {
+    const nowMs = performance.now();
+    waitIsOver(this, nowMs);
+    // 101 is as good an answer as any: there is none to be asked instead.
+    askInstead(this, head, from.bytes, nowMs);
     relayUpgrade(this, head, from, start, end);
   }
 

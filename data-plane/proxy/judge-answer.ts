@@ -68,7 +68,7 @@ function answeredWell(exchange: Exchange, endpoint: EndpointConfig, nowMs: numbe
     for (const { endpoint: bad, retryAfterMs } of badAnswers) countBettered(exchange, bad, retryAfterMs);
     badAnswers.length = 0;
   }
-  if (!exchange.method.isIdempotent) countUnbettered(exchange, endpoint, false, nowMs);
+  if (!maySendAgain(exchange, retryConfig(exchange))) countUnbettered(exchange, endpoint, false, nowMs);
 }
 
 /** Retry-After in seconds; a date is not worth the clocks that it compares. */

@@ -23,9 +23,14 @@ export class KeptBody {
   /** Whether a piece of so many bytes is wanted; where it is not, nothing is kept any more. */
   takes(byteCount: number): boolean {
     if (this.#isWhole && this.text.length + byteCount <= this.#maxBytes) return true;
+    this.drop();
+    return false;
+  }
+
+  /** Nothing is kept any more: what was sent cannot be sent again. */
+  drop(): void {
     this.#isWhole = false;
     this.text = "";
-    return false;
   }
 
   add(piece: string): void {

@@ -31,7 +31,10 @@ export function countBettered(exchange: Exchange, endpoint: EndpointConfig, retr
   if (count >= outlier.consecutiveStatuses) ejectOutlier(exchange, endpoint, "bad_answers", retryAfterMs);
 }
 
-/** An answer to a request that no other endpoint was asked after: judged by how the others answer such requests. */
+/**
+ * An answer to a request that is not sent again, and so says nothing beside what another endpoint answered to it: judged
+ * by how the others answer such requests.
+ */
 export function countUnbettered(exchange: Exchange, endpoint: EndpointConfig, isBad: boolean, nowMs: number): void {
   const { config, history, set } = exchange.pool!;
   const { outlier } = config.resilience;

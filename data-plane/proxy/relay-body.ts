@@ -23,7 +23,7 @@ export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: n
   if (exchange.expectsContinue) bodyCameUnasked(exchange);
   const head = exchange.unsentHead;
   exchange.unsentHead = "";
-  const isKept = exchange.keptBody.takes(end - start);
+  const isKept = keeps(exchange, end - start);
   let goesOn: boolean;
   if (isKept || end - start <= textMaxBytes) {
     const body = from.bytes.toString("latin1", start, end);
@@ -36,11 +36,17 @@ export function relayRequestBytes(exchange: Exchange, from: ReadBuffer, start: n
   }
 }
 
+/** Whether so much more of the body is kept. Where memory is short a request goes on, but cannot be sent again. */
+function keeps({ keptBody, engine }: Exchange, byteCount: number): boolean {
+  if (engine.shedder.memoryRatio > 0) keptBody.drop();
+  return keptBody.takes(byteCount);
+}
+
 /** Trailer fields of the request, which go before the bytes that end its body: those follow at once. */
 export function relayRequestTrailers(exchange: Exchange, lines: string): void {
   const { connection } = exchange;
   if (connection === null) return;
-  if (exchange.keptBody.takes(lines.length)) exchange.keptBody.add(lines);
+  if (keeps(exchange, lines.length)) exchange.keptBody.add(lines);
   connection.socket.writeText(lines);
 }
 

@@ -13,7 +13,8 @@ const pingAgainMs = 5_000;
 /**
  * Notices endpoints that take requests and do not answer them. One is stalled when it has been silent on a route for
  * longer than any endpoint's answers there took, several times over, with two or more requests waiting for it, while
- * others go on answering, or when it does not even answer a ping. Whatever is waiting there and may be sent twice goes
+ * others go on answering, or when it does not even answer a ping. Where requests give up before that, the silence is theirs
+ * together, and only the ping tells. Whatever is waiting there and may be sent twice goes
  * elsewhere.
  *
  * A long poll waits no longer than long polls of its route have waited before, an endpoint that is always slow has shown
@@ -55,10 +56,10 @@ export class StallWatch {
 
   #judge(waits: EndpointWaits, first: Exchange, nowMs: number): void {
     const { stall } = first.pool!.config.resilience;
-    const waitedMs = nowMs - first.waitingSinceMs;
-    if (stall === null || waitedMs <= stall.minSilenceMs / 2) return;
+    const silentMs = silentForMs(waits, first, nowMs);
+    if (stall === null || silentMs <= stall.minSilenceMs / 2) return;
     const limitMs = waits.silenceLimitMs(stall, nowMs);
-    if (limitMs === null || waitedMs <= limitMs / 2) return;
+    if (limitMs === null || silentMs <= limitMs / 2) return;
     if (!first.engine.endpoints.isOut(waits.row)) {
       if (!isSilent(waits, first, limitMs / 2, nowMs)) return;
       // Asked at half time, so that the answer is there in time.
@@ -66,7 +67,8 @@ export class StallWatch {
       if (!isSilent(waits, first, limitMs, nowMs) || !isToBlame(waits, first, limitMs, nowMs)) return;
       if (!ejectOutlier(first, first.endpoint!, "stalled")) return;
     }
-    moveWaiting(waits, limitMs, nowMs);
+    // What does not even answer a ping is not waited for any longer.
+    moveWaiting(waits, waits.ping === "dead" ? stall.minSilenceMs : limitMs, nowMs);
   }
 
   #askOnce(waits: EndpointWaits, { address, port }: EndpointConfig, timeoutMs: number, nowMs: number): void {
@@ -83,9 +85,19 @@ export class StallWatch {
   }
 }
 
-/** Whether two or more requests wait for so long, and nothing has come back meanwhile. */
+/** How long the longest wait is; of requests that gave up one after the other, all of their time. */
+function silentForMs(waits: EndpointWaits, first: Exchange, nowMs: number): number {
+  return Math.max(nowMs - first.waitingSinceMs, waits.gaveUpForMs(nowMs));
+}
+
+/** Whether two or more requests have waited for so long, and nothing has come back meanwhile. */
 function isSilent(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
-  if (nowMs - waits.lastAnswerMs <= limitMs || nowMs - first.waitingSinceMs <= limitMs) return false;
+  if (nowMs - waits.lastAnswerMs <= limitMs) return false;
+  return waits.gaveUpForMs(nowMs) > limitMs || isSilentForThoseWaiting(waits, first, limitMs, nowMs);
+}
+
+function isSilentForThoseWaiting(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
+  if (nowMs - first.waitingSinceMs <= limitMs) return false;
   const { endpoints } = first.engine;
   // This worker alone may have one request there, and the others the rest.
   const isSilentForAll = endpoints.inFlight(waits.row) >= 2 && endpoints.silentForMs(waits.row, nowMs) > limitMs;
@@ -96,6 +108,8 @@ function isSilent(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs:
 function isToBlame(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
   if (waits.answersElsewhere === 0 || !hasSoundOther(waits, first, limitMs, nowMs)) return false;
   if (waits.ping === "dead") return true;
+  // Clients that leave a long poll do so wherever nothing happens: who gave up proves nothing by itself.
+  if (!isSilentForThoseWaiting(waits, first, limitMs, nowMs)) return false;
   return waits.answersElsewhere >= answersElsewhereMin && nowMs - waits.route.lastAnswerMs <= limitMs / 2;
 }
 
@@ -116,6 +130,8 @@ function moveWaiting(waits: EndpointWaits, limitMs: number, nowMs: number): void
     const exchange = next as Exchange;
     // Moving one takes it off the list.
     next = next.nextWaiting;
+    // Half a head is no answer, but the end of all retries.
+    if (exchange.connection!.hasAnswerBytes) continue;
     if (!maySendAgain(exchange, retryConfig(exchange)) || !hasBetterEndpoint(exchange)) continue;
     if (!exchange.pool!.history.budget.take(nowMs)) return;
     exchange.connection!.giveUp("stalled");

@@ -11,18 +11,22 @@ import { maySendAgain, retryConfig } from "./may-retry.ts";
 export function takeTrial(exchange: Exchange): EndpointConfig | null {
   const { engine } = exchange;
   const { config, history, set } = exchange.pool!;
-  const isSafe = maySendAgain(exchange, retryConfig(exchange));
+  // A body may turn out to be longer than what is kept of one.
+  const isSafe = exchange.isBodyComplete && maySendAgain(exchange, retryConfig(exchange));
   if (set.endpoints.length < 2 || !(isSafe || engine.endpoints.isTrialByAny(config.poolRow))) return null;
   const row = engine.endpoints.takeTrial(config.poolRow);
   if (row < 0) return null;
   exchange.trialRow = row;
+  const endpoint = set.endpoints.find((each) => each.row === row);
+  if (endpoint === undefined || engine.endpoints.has(row, "forced_out")) {
+    // Gone from the pool meanwhile, for this worker, or taken out by a person.
+    endTrial(exchange, "unclear", "");
+    return null;
+  }
   const { stall } = config.resilience;
   if (stall !== null)
     exchange.trialLimitMs = history.waitsOf(exchange.route!.id).silenceLimitMs(stall, exchange.startedAtMs);
-  for (let i = 0; i < set.endpoints.length; i++) if (set.endpoints[i]!.row === row) return set.endpoints[i]!;
-  // Gone from the pool meanwhile, for this worker.
-  endTrial(exchange, "unclear", "");
-  return null;
+  return endpoint;
 }
 
 /** Tells the main thread, which decides what becomes of the endpoint. */

@@ -1,4 +1,5 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 /** Whether something answers at the address; the reason when nothing does, null when it does. */
 export type HttpPing = (address: string, port: number, timeoutMs: number) => Promise<string | null>;
@@ -7,12 +8,24 @@ export type HttpPing = (address: string, port: number, timeoutMs: number) => Pro
 const question = "OPTIONS * HTTP/1.1\r\nHost: penstock-ping\r\nConnection: close\r\n\r\n";
 
 /**
- * Sends a request that changes nothing and waits for the first byte of any answer: also one of TLS that this is not TLS.
- * What hangs takes connections all the same, so that connecting does not tell. Never rejects.
+ * Sends a request that changes nothing and waits for the first byte of any answer. What hangs takes connections all the
+ * same, so that connecting does not tell. Where the connection is ended without a word, as servers do that speak TLS and
+ * nothing else, a handshake is begun instead. Never rejects.
+ *
+ * @param timeoutMs for each of the two
  */
-export const httpPing: HttpPing = (address, port, timeoutMs) =>
-  new Promise((resolve) => {
-    const socket = connect({ host: address, port });
+export const httpPing: HttpPing = async (address, port, timeoutMs) => {
+  const socket = connect({ host: address, port });
+  socket.once("connect", () => socket.write(question));
+  const problem = await firstWord(socket, timeoutMs);
+  if (problem !== "closed" && problem !== "ECONNRESET") return problem;
+  // Who it is does not matter: nothing is sent there and nothing is believed.
+  const secure = connectTls({ host: address, port, rejectUnauthorized: false });
+  return (await firstWord(secure, timeoutMs)) === null ? null : problem;
+};
+
+function firstWord(socket: Socket, timeoutMs: number): Promise<string | null> {
+  return new Promise((resolve) => {
     const timer = setTimeout(() => finish("timeout"), timeoutMs);
     timer.unref();
     socket.unref();
@@ -21,9 +34,13 @@ export const httpPing: HttpPing = (address, port, timeoutMs) =>
       socket.destroy();
       resolve(problem);
     };
-    socket.once("connect", () => socket.write(question));
+    socket.once("secureConnect", () => finish(null));
     socket.once("data", () => finish(null));
     socket.once("end", () => finish("closed"));
     // Kept for good: a reset after the answer must not become an uncaught exception.
-    socket.on("error", (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
+    socket.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+      // An alert is a word as well.
+      finish(code?.startsWith("ERR_SSL") ? null : (code ?? message));
+    });
   });
+}
