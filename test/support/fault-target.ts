@@ -1,8 +1,8 @@
 /**
  * An HTTP server that fails on order, in a process of its own so that it can be killed and stopped for real.
  *
- * GET /__mode?to=MODE sets what it does with every request from then on; GET /__executed answers how often each request
- * that was not a GET was executed, by path. Every answer names the target in `x-target`.
+ * GET /__mode?to=MODE sets what it does with every request from then on; GET /__executed answers how often each POST
+ * was executed, by path: of clients, that is; a node asks what hung by OPTIONS, as often as it likes. Every answer names the target in `x-target`.
  *
  * Usage: node fault-target.ts NAME [PORT]; prints one JSON line {"name","port"} when it listens.
  */
@@ -59,7 +59,7 @@ function serve(name: string, port: number): void {
     }
     request.resume();
     request.on("end", () => {
-      if (request.method !== "GET") executed.set(url.pathname, (executed.get(url.pathname) ?? 0) + 1);
+      if (request.method === "POST") executed.set(url.pathname, (executed.get(url.pathname) ?? 0) + 1);
       if (mode === "slow") setTimeout(() => answer(response, 200), slowMs);
       else if (mode === "ok") answer(response, 200);
       else fail(request, response);
