@@ -335,6 +335,23 @@ describe("an endpoint that takes requests and does not answer", () => {
 });
 
 describe("an endpoint that is out", () => {
+  it("keeps no idle connection: who went without a word left it open, and the next request would wait on it", async () => {
+    let resets = false;
+    const bad = await backend((_, socket) => {
+      if (resets) socket.resetAndDestroy();
+      else say(socket, 200);
+    });
+    const good = await hello();
+    const proxy = await rig({ ports: [bad.port, good.port] });
+    const clients = Array.from({ length: 16 }, () => proxy.client().send(get("/")));
+    await Promise.all(clients.map((client) => client.answer()));
+    expect(bad.sockets.size).toBe(8);
+    resets = true;
+    await ask(proxy, 40, get("/"));
+    expect(proxy.ejected).toEqual(["upstream:u 0 resets"]);
+    await until(() => bad.sockets.size === 0);
+  });
+
   it("is tried by one GET, and by no POST; what fails there is answered elsewhere", async () => {
     const [bad, good] = [await backend((_, socket) => say(socket, 503)), await hello()];
     const proxy = await rig({ ports: [bad.port, good.port] });

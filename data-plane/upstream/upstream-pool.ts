@@ -131,6 +131,13 @@ export class UpstreamPool {
     return { labels, cells };
   }
 
+  /** Closes what is idle to an endpoint that was taken out: a host that went without a word left such connections open. */
+  closeIdleTo(endpoint: Pick<EndpointConfig, "address" | "port">): void {
+    for (const connections of this.#byPlace.values()) {
+      if (connections.address === endpoint.address && connections.port === endpoint.port) connections.closeIdle();
+    }
+  }
+
   /** Closes what is idle. Connections in use close when their exchange is over, since nothing may be kept then. */
   closeIdle(): void {
     for (const connections of this.#byPlace.values()) connections.closeIdle();

@@ -57,7 +57,7 @@ export interface FailingTargetRun {
   /** How many answers there were, and when, in milliseconds since the load began: about ten a second. */
   readonly samples: readonly { readonly atMs: number; readonly answers: number }[];
   readonly faultAtMs: number;
-  /** Requests other than GETs that both targets together executed more than once. */
+  /** POSTs that both targets together executed more than once. */
   readonly executedTwice: readonly string[];
 }
 

@@ -2,7 +2,7 @@
  * An HTTP server that fails on order, in a process of its own so that it can be killed and stopped for real.
  *
  * GET /__mode?to=MODE sets what it does with every request from then on; GET /__executed answers how often each POST
- * was executed, by path. Every answer names the target in `x-target`.
+ * was executed, by path: of clients, that is; a node asks what hung by OPTIONS, as often as it likes. Every answer names the target in `x-target`.
  *
  * Usage: node fault-target.ts NAME [PORT]; prints one JSON line {"name","port"} when it listens.
  */
