@@ -336,14 +336,17 @@ describe("an endpoint that takes requests and does not answer", () => {
 
 describe("an endpoint that is out", () => {
   it("keeps no idle connection: who went without a word left it open, and the next request would wait on it", async () => {
+    const waiting: Socket[] = [];
     let resets = false;
     const bad = await backend((_, socket) => {
       if (resets) socket.resetAndDestroy();
-      else say(socket, 200);
+      else waiting.push(socket);
     });
     const good = await hello();
     const proxy = await rig({ ports: [bad.port, good.port] });
     const clients = Array.from({ length: 16 }, () => proxy.client().send(get("/")));
+    await until(() => waiting.length === 8);
+    for (const socket of waiting) say(socket, 200);
     await Promise.all(clients.map((client) => client.answer()));
     expect(bad.sockets.size).toBe(8);
     resets = true;
