@@ -83,6 +83,7 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
     const statuses = await waiting;
     const failed = (await Promise.all(loads.splice(0).map((each) => each.stop()))).map((outcome) => outcome.failed);
     const counted = await planes.counters();
+    for (const line of planes.dataPlane.lines.filter((each) => each.includes("ejected"))) progress(line);
     const twice = [...arrived].filter(([path, count]) => count > 1 && !path.includes("/bad/"));
     figure("long polls and streams that failed", statuses.filter((status) => status !== 200).length);
     figure("ordinary requests, and those that an endpoint takes 3 s for, that failed", failed[0]! + failed[1]!);

@@ -1,5 +1,5 @@
 /** Why an endpoint is out, or in whatever else is said of it; see upstream/endpoint-table.ts. */
-export type EndpointFlag = "ejected" | "unhealthy" | "forced_out" | "forced_in";
+export type EndpointFlag = "ejected" | "unhealthy" | "forced_out" | "forced_in" | "stalled";
 
 /**
  * What the pure pickers need from the endpoint table that all workers share. Rows are the

@@ -163,7 +163,9 @@ export class EndpointReadmission {
   }
 
   #probed(endpoint: EndpointRow, problem: string | null): void {
+    const { timers, random } = this.#options;
     if (problem !== null) this.#stillOut(endpoint, problem);
+    else if (!this.#schedule.probeSucceeded(endpoint.row, timers.nowMs(), random())) this.#arm();
     else if (CONNECT_CAUSES.has(this.#schedule.causeOf(endpoint.row))) this.#readmit(endpoint.row);
     else this.#offer(endpoint, false);
   }

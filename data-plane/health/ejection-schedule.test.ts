@@ -71,6 +71,23 @@ describe("EjectionSchedule", () => {
     expect(outMs).toEqual([500, 5_000, 10_000, 10_000]);
   });
 
+  it("has an endpoint that comes and goes be there twice, a second apart, before it is back", () => {
+    const schedule = new EjectionSchedule();
+    schedule.eject(1, how, 0, EVEN);
+    schedule.takeDue(500, 1);
+    expect(schedule.probeSucceeded(1, 500, EVEN)).toBe(true);
+    schedule.back(1, 500);
+    schedule.eject(1, how, 1_000, EVEN);
+    expect(schedule.takeDue(6_000, 1)).toEqual([1]);
+    expect(schedule.probeSucceeded(1, 6_000, EVEN)).toBe(false);
+    expect(schedule.takeDue(7_000, 1)).toEqual([1]);
+    schedule.probeFailed(1, 7_000, EVEN);
+    expect(schedule.takeDue(8_000, 1)).toEqual([1]);
+    expect(schedule.probeSucceeded(1, 8_000, EVEN)).toBe(false);
+    expect(schedule.takeDue(9_000, 1)).toEqual([1]);
+    expect(schedule.probeSucceeded(1, 9_000, EVEN)).toBe(true);
+  });
+
   it("leaves an endpoint alone for as long as it asked for, up to a minute", () => {
     const schedule = new EjectionSchedule();
     schedule.eject(1, { ...how, retryAfterMs: 30_000 }, 0, EVEN);

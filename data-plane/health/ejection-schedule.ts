@@ -29,6 +29,8 @@ interface Ejected {
   nextIntervalMs: number;
   /** A probe or a trial is under way. */
   isProbing: boolean;
+  /** Probes in a row that still have to succeed. */
+  successesLeft: number;
 }
 
 /** How often an endpoint was ejected lately. */
@@ -71,11 +73,12 @@ export class EjectionSchedule {
   ): boolean {
     if (this.#byRow.has(row)) return false;
     const { times, cause, retryAfterMs } = how;
-    const grownMs = times.baseEjectionMs * ejectionGrowth ** this.#countBefore(row, nowMs);
+    const countBefore = this.#countBefore(row, nowMs);
+    const grownMs = times.baseEjectionMs * ejectionGrowth ** countBefore;
     const delayMs = Math.max(Math.min(grownMs, times.maxEjectionMs), Math.min(retryAfterMs, retryAfterMaxMs));
     const nextIntervalMs = Math.min(Math.max(probeIntervalMs, times.baseEjectionMs), times.maxEjectionMs);
     this.#byRow.set(row, {
-      ...{ times, cause, nextIntervalMs, isProbing: false },
+      ...{ times, cause, nextIntervalMs, isProbing: false, successesLeft: successesFor(countBefore) },
       dueAtMs: nowMs + jittered(delayMs, random),
     });
     return true;
@@ -110,11 +113,21 @@ export class EjectionSchedule {
     return nextAtMs;
   }
 
+  /** The probe succeeded. @returns whether that is enough; if not, the next one comes in a second */
+  probeSucceeded(row: number, nowMs: number, random: number): boolean {
+    const ejected = this.#byRow.get(row);
+    if (ejected === undefined || --ejected.successesLeft <= 0) return true;
+    ejected.isProbing = false;
+    ejected.dueAtMs = nowMs + jittered(probeIntervalMs, random);
+    return false;
+  }
+
   /** The probe failed: the endpoint stays out, and the next probe comes later than this one did. */
   probeFailed(row: number, nowMs: number, random: number): void {
     const ejected = this.#byRow.get(row);
     if (ejected === undefined) return;
     ejected.isProbing = false;
+    ejected.successesLeft = successesFor(this.#countBefore(row, nowMs));
     ejected.dueAtMs = nowMs + jittered(ejected.nextIntervalMs, random);
     ejected.nextIntervalMs = Math.min(ejected.nextIntervalMs * intervalGrowth, ejected.times.maxEjectionMs);
   }
@@ -141,6 +154,11 @@ export class EjectionSchedule {
   rows(): number[] {
     return [...this.#byRow.keys()];
   }
+}
+
+/** What comes and goes has to be there twice, a second apart. */
+function successesFor(countBefore: number): number {
+  return countBefore === 0 ? 1 : 2;
 }
 
 function jittered(delayMs: number, random: number): number {

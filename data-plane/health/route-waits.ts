@@ -105,10 +105,12 @@ export class EndpointWaits {
     return this.#answerCount < ownSamplesMin ? null : this.route.silenceLimitMs(config, nowMs);
   }
 
-  /** Requests that have waited for longer than `ms`. */
-  countOver(ms: number, nowMs: number): number {
+  /** Requests that have waited for longer than `ms`; only those that began to at `sinceMs` or later. */
+  countOver(ms: number, nowMs: number, sinceMs = Number.NEGATIVE_INFINITY): number {
     let count = 0;
-    for (let each = this.first; each !== null && nowMs - each.waitingSinceMs > ms; each = each.nextWaiting) count++;
+    for (let each = this.first; each !== null && nowMs - each.waitingSinceMs > ms; each = each.nextWaiting) {
+      if (each.waitingSinceMs >= sinceMs) count++;
+    }
     return count;
   }
 }

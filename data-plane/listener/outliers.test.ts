@@ -251,6 +251,35 @@ describe("an endpoint that takes requests and does not answer", () => {
     expect(await Promise.all(clients.map(async (client) => status(await client.answer())))).toEqual([200, 200]);
   });
 
+  it("is not, where what it was asked beside long polls was answered, and the others are asked more", async () => {
+    const polls: Socket[] = [];
+    const target = (request: RawMessage, socket: Socket) => {
+      if (pathOf(request) === "/poll") polls.push(socket);
+      else say(socket, 200);
+    };
+    const targets = [await backend(target), await backend(target)];
+    const proxy = await rig({
+      ...{ ports: targets.map(({ port }) => port), resilience: brisk },
+      server: { ping: async () => null },
+    });
+    await ask(proxy, 40, get("/"));
+    proxy.table.eject(0, 1);
+    const clients = [0, 1, 2].map(() => proxy.client().send(get("/poll")));
+    await until(() => polls.length === 3);
+    await ask(proxy, 3, get("/"));
+    proxy.table.readmit(0, 1);
+    // Now the other endpoint alone gets what is answered.
+    proxy.table.setFlag(0, 0, "forced_out", true);
+    const { wheel } = proxy.server.engine;
+    const from = wheel.now;
+    while (wheel.now < from + 10) await ask(proxy, 4, get("/"));
+    proxy.table.setFlag(0, 0, "forced_out", false);
+    while (wheel.now < from + 14) await new Promise((resolve) => setImmediate(resolve));
+    expect([proxy.ejected, proxy.counter("retries")]).toEqual([[], 0]);
+    for (const socket of polls) say(socket, 200);
+    await Promise.all(clients.map((client) => client.answer()));
+  });
+
   it("is, where its server does not even answer a ping, although nobody asks the others any more", async () => {
     const { target, state } = await hangable();
     const good = await hello();

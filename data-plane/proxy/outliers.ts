@@ -76,6 +76,7 @@ function takeOut(exchange: Exchange, endpoint: EndpointConfig, cause: string, re
   const { config } = exchange.pool!;
   const { engine } = exchange;
   if (!engine.endpoints.eject(config.poolRow, endpoint.row)) return;
+  if (cause === "stalled") engine.endpoints.setFlag(config.poolRow, endpoint.row, "stalled", true);
   engine.upstreams.closeIdleTo(endpoint);
   engine.counters.add(Counter.ejections);
   engine.traffic.countEjection(config, endpoint);

@@ -60,7 +60,8 @@ export class StallWatch {
     if (stall === null || silentMs <= stall.minSilenceMs / 2) return;
     const limitMs = waits.silenceLimitMs(stall, nowMs);
     if (limitMs === null || silentMs <= limitMs / 2) return;
-    if (!first.engine.endpoints.isOut(waits.row)) {
+    // For whatever else it is out, what waits there may be answered yet.
+    if (!first.engine.endpoints.has(waits.row, "stalled")) {
       if (!isSilent(waits, first, limitMs / 2, nowMs)) return;
       // Asked at half time, so that the answer is there in time.
       this.#askOnce(waits, first.endpoint!, limitMs / 2, nowMs);
@@ -108,8 +109,9 @@ function isSilentForThoseWaiting(waits: EndpointWaits, first: Exchange, limitMs:
 function isToBlame(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
   if (waits.answersElsewhere === 0 || !hasSoundOther(waits, first, limitMs, nowMs)) return false;
   if (waits.ping === "dead") return true;
-  // Clients that leave a long poll do so wherever nothing happens: who gave up proves nothing by itself.
-  if (!isSilentForThoseWaiting(waits, first, limitMs, nowMs)) return false;
+  // Clients that leave a long poll do so wherever nothing happens: who gave up proves nothing by itself. Nor do requests
+  // that waited while others were answered there: those are long polls, and what is missing is only other traffic.
+  if (waits.countOver(limitMs, nowMs, waits.lastAnswerMs) < 2) return false;
   return waits.answersElsewhere >= answersElsewhereMin && nowMs - waits.route.lastAnswerMs <= limitMs / 2;
 }
 

@@ -45,12 +45,15 @@ const UNHEALTHY = 2;
 /** Decided by a person. */
 const FORCED_OUT = 4;
 const FORCED_IN = 8;
+/** Beside "ejected": for its silence, so that what waits there goes elsewhere. */
+const STALLED = 16;
 
 const flagBits: Readonly<Record<EndpointFlag, number>> = {
   ejected: EJECTED,
   unhealthy: UNHEALTHY,
   forced_out: FORCED_OUT,
   forced_in: FORCED_IN,
+  stalled: STALLED,
 };
 
 const countMask = 0xff;
@@ -145,6 +148,7 @@ export class EndpointTable implements EndpointState {
   /** Main thread: ends an ejection, and what was counted against the endpoint with it; false when there was none. */
   readmit(poolRow: number, row: number): boolean {
     this.clearOutlierCounts(row);
+    this.setFlag(poolRow, row, "stalled", false);
     return this.setFlag(poolRow, row, "ejected", false);
   }
 
