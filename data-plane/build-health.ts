@@ -1,3 +1,4 @@
+import type { EndpointFinding } from "./health/endpoint-finding.ts";
 import { answerDrained } from "./health-check/drained-query.ts";
 import type { HealthView } from "./health-check/endpoint-health.ts";
 import { HealthKeeper } from "./health-check/health-keeper.ts";
@@ -13,7 +14,6 @@ import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { httpPing } from "./upstream/http-ping.ts";
 import type { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
-import type { EndpointFinding } from "./worker-message.ts";
 
 export interface HealthInput {
   readonly table: EndpointTable;

@@ -1,7 +1,8 @@
 import type { ResourceLimits } from "node:worker_threads";
 import type { EndpointSet } from "./config/worker-config.ts";
+import type { EndpointFinding } from "./health/endpoint-finding.ts";
 import type { Timers } from "./upstream/timers.ts";
-import type { EndpointFinding, WorkerSettings } from "./worker-message.ts";
+import type { WorkerSettings } from "./worker-message.ts";
 
 /** What a worker group needs to know, and whom it tells. */
 export interface WorkerGroupOptions {

@@ -2,8 +2,7 @@ import type { Socket } from "node:net";
 import type { EncodedConfig } from "./config/encoded-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
 import type { EndpointSet } from "./config/worker-config.ts";
-import type { HealthFlip } from "./health/check-counts.ts";
-import type { TrialOutcome } from "./health/trial-outcome.ts";
+import type { EndpointFinding } from "./health/endpoint-finding.ts";
 import type { ListeningServers, ListenPlace } from "./listener/proxy-server.ts";
 import type { ClientLimits } from "./proxy/client-limits.ts";
 import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
@@ -62,27 +61,6 @@ export type ToWorker =
   | { readonly type: "wind-down" }
   /** Stop keeping connections; close the listener when no connection came for 1 s, or half of `timeoutMs` is over; then "drained". */
   | { readonly type: "drain"; readonly timeoutMs: number };
-
-/** What a worker found out of an endpoint by the requests that it sent there. */
-export type EndpointFinding =
-  /** The worker took it out; the main thread decides when it comes back. */
-  | {
-      readonly type: "ejected";
-      readonly poolKey: string;
-      readonly endpointRow: number;
-      readonly cause: string;
-      /** What the endpoint asked for; 0 = nothing. */
-      readonly retryAfterMs: number;
-    }
-  /** It is out, and got a request. */
-  | {
-      readonly type: "trial";
-      readonly endpointRow: number;
-      readonly outcome: TrialOutcome;
-      readonly cause: string;
-    }
-  /** Passive checks have put it in or out. */
-  | { readonly type: "health"; readonly endpointRow: number; readonly flip: HealthFlip; readonly cause: string };
 
 /** Worker to main thread. */
 export type FromWorker =

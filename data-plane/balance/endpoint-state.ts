@@ -11,6 +11,8 @@ export interface EndpointState {
   has(row: number, flag: EndpointFlag): boolean;
   /** Changes whenever an endpoint of the pool goes out or comes back. */
   generation(poolRow: number): number;
+  /** Where the pool's cursor stands, 0..2^32-1. */
+  cursor(poolRow: number): number;
   /** Moves the pool's cursor one turn on; returns where it stood, 0..2^32-1. One cursor for all workers. */
   advanceCursor(poolRow: number): number;
   /** Takes the endpoint out; true for the one caller, of all threads, that did it. */

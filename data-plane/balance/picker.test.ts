@@ -38,6 +38,17 @@ describe("createPicker", () => {
     expect(countRows(pickRows(100))).toEqual({ 1: 50, 2: 50 });
   });
 
+  it("has a further attempt take nobody's turn: requests go on in turn, whatever fails", () => {
+    const { picker, endpoints } = pickerOf([1, 1, 1]);
+    const first = Array.from({ length: 6 }, () => {
+      const row = picker.pick([])!.row;
+      const next = picker.pick([endpoints[row]!])!.row;
+      expect(next).not.toBe(row);
+      return row;
+    });
+    expect(first).toEqual([0, 1, 2, 0, 1, 2]);
+  });
+
   it("takes an endpoint back in once it is readmitted", () => {
     const { pickRows, state } = pickerOf([1, 1]);
     state.eject(0, 0);
@@ -179,6 +190,10 @@ class FakeEndpointState implements EndpointState {
 
   generation(): number {
     return this.#generation;
+  }
+
+  cursor(): number {
+    return this.#cursor;
   }
 
   advanceCursor(): number {

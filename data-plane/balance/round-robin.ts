@@ -3,6 +3,7 @@ import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { endpointsInUse } from "./panic.ts";
 import type { Picker } from "./picker.ts";
+import { isAmong } from "./tried-endpoints.ts";
 import { weightedWheel } from "./weighted-wheel.ts";
 
 /**
@@ -40,9 +41,14 @@ class RoundRobin implements Picker {
     // Built at the first pick, not with the config: most pools of a large state see no traffic in a worker.
     if (generation !== this.#builtAt || !this.#isBuilt) this.#rebuild(generation);
     if (this.#turning.length === 0) return null;
-    const turn = this.#wheel[this.#state.advanceCursor(this.#poolRow) % this.#wheel.length]!;
-    if (tried.length === 0) return this.#turning[turn]!;
+    if (tried.length === 0) return this.#turning[this.#turnAt(this.#state.advanceCursor(this.#poolRow))]!;
+    // A further attempt takes nobody's turn: of two endpoints, every request would else begin at the one that fails.
+    const turn = this.#turnAt(this.#state.cursor(this.#poolRow));
     return firstUntried(this.#turning, turn, tried) ?? firstUntried(this.#lastResort, 0, tried) ?? this.#turning[turn]!;
+  }
+
+  #turnAt(cursor: number): number {
+    return this.#wheel[cursor % this.#wheel.length]!;
   }
 
   /** `generation` was read before the flags: a change in between makes the next pick rebuild once more. */
@@ -64,13 +70,7 @@ function firstUntried(
 ): EndpointConfig | null {
   for (let i = 0; i < endpoints.length; i++) {
     const endpoint = endpoints[(start + i) % endpoints.length]!;
-    if (!isTried(endpoint, tried)) return endpoint;
+    if (!isAmong(tried, endpoint)) return endpoint;
   }
   return null;
-}
-
-/** By row: the set may have been sent anew, with new objects, between two attempts of one request. */
-function isTried(endpoint: EndpointConfig, tried: readonly EndpointConfig[]): boolean {
-  for (let i = 0; i < tried.length; i++) if (tried[i]!.row === endpoint.row) return true;
-  return false;
 }

@@ -1,4 +1,5 @@
 import { defaultEjectionTimes, EjectionSchedule, type EjectionTimes } from "../health/ejection-schedule.ts";
+import type { EndpointFinding } from "../health/endpoint-finding.ts";
 import type { TrialOutcome } from "../health/trial-outcome.ts";
 import type { EndpointRow, EndpointRows } from "../upstream/endpoint-rows.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
@@ -25,20 +26,6 @@ export interface ReadmissionOptions {
   readonly onProbeFailed: (endpoint: EndpointRow, problem: string) => void;
   readonly onReadmitted: (endpoint: EndpointRow) => void;
 }
-
-type Finding =
-  | {
-      readonly type: "ejected";
-      readonly endpointRow: number;
-      readonly cause: string;
-      readonly retryAfterMs: number;
-    }
-  | {
-      readonly type: "trial";
-      readonly endpointRow: number;
-      readonly outcome: TrialOutcome;
-      readonly cause: string;
-    };
 
 /** Time between looks for endpoints that are out without having been reported. */
 const RECONCILE_INTERVAL_MS = 5_000;
@@ -117,7 +104,7 @@ export class EndpointReadmission {
   }
 
   /** What a worker found out of an endpoint. */
-  found(finding: Finding): void {
+  found(finding: Exclude<EndpointFinding, { type: "health" }>): void {
     if (finding.type === "ejected") this.ejected(finding.endpointRow, finding.cause, finding.retryAfterMs);
     else this.trialEnded(finding.endpointRow, finding.outcome, finding.cause);
   }

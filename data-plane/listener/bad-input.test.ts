@@ -1,33 +1,15 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   answerText,
-  type Backend,
+  backend,
   closedPort,
   get,
-  openBackend,
   post,
   type RawMessage,
-  Rig,
   type RigOptions,
+  rig,
   until,
 } from "./proxy-server.test-rig.ts";
-
-const opened: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
-
-async function rig(options: RigOptions): Promise<Rig> {
-  const made = await Rig.open(options);
-  opened.push(made);
-  return made;
-}
-
-async function backend(answer: Parameters<typeof openBackend>[0]): Promise<Backend> {
-  const made = await openBackend(answer);
-  opened.push(made);
-  return made;
-}
 
 const requestId = (head: string) => /^X-Kong-Request-Id: ([0-9a-f]{32})\r$/m.exec(head)![1];
 const plainBody = (message: string, head: string) => `${message}\nrequest_id: ${requestId(head)}\n`;

@@ -1,40 +1,6 @@
 import type { Socket } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
-import {
-  answerText,
-  type Backend,
-  closedPort,
-  get,
-  openBackend,
-  openRawBackend,
-  post,
-  Rig,
-  type RigOptions,
-  until,
-} from "./proxy-server.test-rig.ts";
-
-const opened: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
-
-async function rig(options: RigOptions): Promise<Rig> {
-  const made = await Rig.open(options);
-  opened.push(made);
-  return made;
-}
-
-async function backend(answer: Parameters<typeof openBackend>[0]): Promise<Backend> {
-  const made = await openBackend(answer);
-  opened.push(made);
-  return made;
-}
-
-async function rawBackend(onConnection: (socket: Socket, number: number) => void): Promise<Backend> {
-  const made = await openRawBackend(onConnection);
-  opened.push(made);
-  return made;
-}
+import { describe, expect, it } from "vitest";
+import { answerText, backend, closedPort, get, post, rawBackend, rig, until } from "./proxy-server.test-rig.ts";
 
 const hello = () => backend((_, socket) => void socket.write(answerText("hello")));
 const bodyBytes = 300_000;

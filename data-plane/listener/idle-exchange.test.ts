@@ -1,6 +1,7 @@
 import { expect, it, onTestFinished } from "vitest";
 import { RequestHead } from "../http1/request-head.ts";
-import { type ClientConnection, Exchange } from "../proxy/exchange.ts";
+import type { ClientConnection } from "../proxy/client-connection.ts";
+import { Exchange } from "../proxy/exchange.ts";
 import { proxyRequest } from "../proxy/proxy-request.ts";
 import { get, Rig } from "./proxy-server.test-rig.ts";
 

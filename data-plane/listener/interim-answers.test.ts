@@ -1,31 +1,5 @@
-import { afterEach, describe, expect, it } from "vitest";
-import {
-  answerText,
-  type Backend,
-  get,
-  openBackend,
-  openRawBackend,
-  Rig,
-  type RigOptions,
-  until,
-} from "./proxy-server.test-rig.ts";
-
-const opened: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
-
-async function rig(options: RigOptions): Promise<Rig> {
-  const made = await Rig.open(options);
-  opened.push(made);
-  return made;
-}
-
-async function backend(answer: Parameters<typeof openBackend>[0]): Promise<Backend> {
-  const made = await openBackend(answer);
-  opened.push(made);
-  return made;
-}
+import { describe, expect, it, onTestFinished } from "vitest";
+import { answerText, type Backend, backend, get, openRawBackend, rig, until } from "./proxy-server.test-rig.ts";
 
 /** A server that answers as soon as a head is here, and keeps what came. */
 async function headBackend(answer: string): Promise<Backend & { received: string }> {
@@ -41,7 +15,7 @@ async function headBackend(answer: string): Promise<Backend & { received: string
     }),
     { received: "" },
   );
-  opened.push(made);
+  onTestFinished(() => made.close());
   return made;
 }
 

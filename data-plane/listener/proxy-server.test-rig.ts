@@ -362,7 +362,7 @@ export function post(path: string, body: string, lines = ""): string {
 }
 
 /** `Rig.open`, closed when the test has finished. */
-export async function rig(options: RigOptions): Promise<Rig> {
+export async function rig(options: RigOptions | null): Promise<Rig> {
   const made = await Rig.open(options);
   onTestFinished(() => made.close());
   return made;
@@ -371,6 +371,13 @@ export async function rig(options: RigOptions): Promise<Rig> {
 /** `openBackend`, closed when the test has finished. */
 export async function backend(answer: Parameters<typeof openBackend>[0]): Promise<Backend> {
   const made = await openBackend(answer);
+  onTestFinished(() => made.close());
+  return made;
+}
+
+/** `openRawBackend`, closed when the test has finished. */
+export async function rawBackend(onConnection: Parameters<typeof openRawBackend>[0]): Promise<Backend> {
+  const made = await openRawBackend(onConnection);
   onTestFinished(() => made.close());
   return made;
 }

@@ -1,40 +1,15 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   answerText,
-  type Backend,
+  backend,
   closedPort,
   get,
-  openBackend,
-  openRawBackend,
   post,
   type RawMessage,
-  Rig,
-  type RigOptions,
+  rawBackend,
+  rig,
   until,
 } from "./proxy-server.test-rig.ts";
-
-const opened: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of opened.splice(0).reverse()) await each.close();
-});
-
-async function rig(options: RigOptions | null): Promise<Rig> {
-  const made = await Rig.open(options);
-  opened.push(made);
-  return made;
-}
-
-async function backend(answer: Parameters<typeof openBackend>[0]): Promise<Backend> {
-  const made = await openBackend(answer);
-  opened.push(made);
-  return made;
-}
-
-async function rawBackend(onConnection: Parameters<typeof openRawBackend>[0]): Promise<Backend> {
-  const made = await openRawBackend(onConnection);
-  opened.push(made);
-  return made;
-}
 
 const echoTarget = (request: RawMessage) => /^\S+ (\S+)/.exec(request.head)![1]!;
 /** Answers with the target it was asked for. */

@@ -26,8 +26,8 @@ describe("an answer that another endpoint may better", () => {
     const [bad, good] = [await backend(answers(code)), await hello()];
     const proxy = await rig({ ports: [bad.port, good.port] });
     expect(await askTwice(proxy, get("/"))).toEqual([200, 200]);
-    expect(good.requests).toHaveLength(2);
-    expect(proxy.counter("retries")).toBe(bad.requests.length);
+    expect([bad.requests.length, good.requests.length]).toEqual([1, 2]);
+    expect(proxy.counter("retries")).toBe(1);
   });
 
   it("is taken from the last endpoint when all answer so, with its body, and each is asked once", async () => {
@@ -86,7 +86,7 @@ describe("an answer that another endpoint may better", () => {
     const [bad, good] = [await backend(answers(503)), await hello()];
     const proxy = await rig({ ports: [bad.port, good.port] });
     for (let i = 0; i < 8; i++) expect(status(await proxy.ask(get("/")))).toBe(200);
-    expect(bad.requests.length).toBeGreaterThanOrEqual(4);
+    expect(bad.requests).toHaveLength(4);
     expect(bad.connectionCount).toBe(1);
   });
 
@@ -246,8 +246,7 @@ describe("what the upstream says of retries", () => {
     const [silent, good] = [await backend(() => {}), await hello()];
     const proxy = await rig({ ports: [silent.port, good.port], resilience: withRetry({ perTryTimeoutMs: 50 }) });
     expect(await askTwice(proxy, get("/"))).toEqual([200, 200]);
-    expect(silent.requests.length).toBeGreaterThan(0);
-    expect(proxy.counter("limit_read_time")).toBe(silent.requests.length);
+    expect([silent.requests.length, proxy.counter("limit_read_time")]).toEqual([1, 1]);
   });
 
   it("keeps to the budget when every endpoint answers badly", async () => {

@@ -3,8 +3,8 @@ import type { UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.
 import type { EndpointConnections } from "../upstream/upstream-pool.ts";
 import { answerByOurselves } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
-import { hasBetterEndpoint, mayExecuteTwice, nextEndpoint, retryConfig } from "./may-retry.ts";
-import { countReset, ejectRefusing } from "./outliers.ts";
+import { hasBetterEndpoint, isInBudget, mayExecuteTwice, nextEndpoint } from "./may-retry.ts";
+import { countReset, ejectRefusing, outCount } from "./outliers.ts";
 import { Counter } from "./proxy-counters.ts";
 import { proxyError } from "./proxy-error.ts";
 import { errorOfLoss, isConnectFailure, isReset, type LostAttempt, nextStep } from "./retry.ts";
@@ -108,8 +108,7 @@ export function awaitServer(exchange: Exchange, connection: UpstreamConnection):
 
 /** How long the answer's first byte may take: less than the service's time where the user wants that, or for a trial. */
 function firstByteTimeout(exchange: Exchange, readTimeoutMs: number): number {
-  const { retry } = exchange.pool!.config.resilience;
-  const perTryTimeoutMs = exchange.route!.retry?.perTryTimeoutMs ?? retry.perTryTimeoutMs;
+  const { perTryTimeoutMs } = exchange.retry;
   const patienceMs = perTryTimeoutMs === null ? readTimeoutMs : Math.min(perTryTimeoutMs, readTimeoutMs);
   return exchange.trialLimitMs === null ? patienceMs : Math.min(patienceMs, exchange.trialLimitMs);
 }
@@ -135,7 +134,7 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
     loss,
     isReused: connection.isReused,
     hasAnswerBytes: connection.hasAnswerBytes,
-    mayRepeat: exchange.keptBody.isWhole && mayExecuteTwice(exchange, retryConfig(exchange)),
+    mayRepeat: exchange.keptBody.isWhole && mayExecuteTwice(exchange),
     extraAttempts: exchange.extraAttempts,
     retries: exchange.service!.retries,
   };
@@ -158,7 +157,7 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
   }
   const step = nextStep(lost);
   if (step === "fresh_connection") attemptAt(exchange, endpoint, false);
-  else if (step === "give_up" || !isInBudget(exchange, loss) || !attemptElsewhere(exchange)) {
+  else if (step === "give_up" || !isPaidFor(exchange, loss) || !attemptElsewhere(exchange)) {
     const error = isConnectFailure(loss) && areAllOut(exchange) ? "all_unavailable" : errorOfLoss(loss);
     // A defect's detail is a stack trace: for the log, not for clients.
     answerByOurselves(exchange, proxyError(error), loss === "defect" ? "" : detail);
@@ -185,9 +184,8 @@ function noteLoss(exchange: Exchange, endpoint: EndpointConfig, lost: LostAttemp
 
 /** Whether several endpoints could be asked and none is in. */
 function areAllOut(exchange: Exchange): boolean {
-  const { endpoints } = exchange.pool!.set;
-  for (let i = 0; i < endpoints.length; i++) if (!exchange.engine.endpoints.isOut(endpoints[i]!.row)) return false;
-  return endpoints.length > 1;
+  const { length } = exchange.pool!.set.endpoints;
+  return length > 1 && outCount(exchange) === length;
 }
 
 /** Which of the service's times ran out. */
@@ -197,11 +195,8 @@ function limitOfLoss(exchange: Exchange, loss: UpstreamLoss): number {
 }
 
 /** A connection that did not come about costs its target nothing; what was stalled has paid already. */
-function isInBudget(exchange: Exchange, loss: UpstreamLoss): boolean {
-  if (isConnectFailure(loss) || loss === "stalled") return true;
-  if (exchange.pool!.history.budget.take(performance.now())) return true;
-  exchange.engine.counters.add(Counter.retries_over_budget);
-  return false;
+function isPaidFor(exchange: Exchange, loss: UpstreamLoss): boolean {
+  return isConnectFailure(loss) || loss === "stalled" || isInBudget(exchange, performance.now());
 }
 
 /** Another attempt, at an endpoint that this request has not been at. @returns false when there is none */

@@ -1,3 +1,4 @@
+import { defaultResilience, type RetryConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { EndpointWaits, Waiting } from "../health/route-waits.ts";
 import { Framing } from "../http1/body-framing.ts";
@@ -5,11 +6,11 @@ import type { Method } from "../http1/method.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { ServedPool } from "../snapshot/snapshot-holder.ts";
-import type { ByteSocket } from "../socket/byte-socket.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
 import { attemptConnected, attemptLost, attemptNext } from "./attempt.ts";
 import { clientAddress } from "./client-address.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
 import { askInstead, type BadAnswer, waitIsOver } from "./judge-answer.ts";
 import { KeptBody } from "./kept-body.ts";
@@ -27,35 +28,8 @@ import {
 } from "./relay-body.ts";
 import { continueUnasked, relayInterimAnswer } from "./relay-interim.ts";
 import { relayUpgrade } from "./relay-upgrade.ts";
-import type { TlsClient } from "./tls-client.ts";
 import { TotalDeadline } from "./total-deadline.ts";
 import { endTrial } from "./trial.ts";
-import type { TunnelSide } from "./tunnel.ts";
-
-/** The client's side of an exchange, as far as the proxy needs it. */
-export interface ClientConnection {
-  readonly socket: ByteSocket;
-  readonly remoteAddress: string;
-  readonly localPort: number;
-  readonly scheme: "http" | "https";
-  /** What TLS says of it; null on a plain connection. */
-  readonly tls: TlsClient | null;
-  /** Lets the request body flow into `relayRequestBytes`, also what has arrived already. */
-  resumeBody(): void;
-  pauseBody(): void;
-  /** Whether what is left of the request body is so little that it can be read and thrown away. */
-  canDiscardBody(): boolean;
-  /** The client takes no more for now; onDrain will tell. */
-  awaitDrain(): void;
-  /** The client has to wait a moment before its next request is read. */
-  holdNext(): void;
-  /** The connection's socket leaves HTTP. The connection itself only waits for it to be closed. */
-  becomeTunnelSide(): TunnelSide;
-  /** The answer is written. The connection takes its next request, or ends. */
-  answered(keepAlive: boolean): void;
-  /** Ends the connection so that the client sees that its answer is not whole. */
-  cut(): void;
-}
 
 const noMethod: Method = { name: "", isIdempotent: false };
 
@@ -103,6 +77,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   pool: ServedPool | null = null;
   route: RouteConfig | null = null;
   service: ServiceConfig | null = null;
+  /** When it is sent again. */
+  retry: RetryConfig = defaultResilience.retry;
   preservesHost = false;
   /** Path and query for the upstream. */
   target = "";

@@ -1,8 +1,7 @@
-import type { RetryConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { Exchange } from "./exchange.ts";
-import { hasBetterEndpoint, maySendAgain, nextEndpoint, retryConfig } from "./may-retry.ts";
+import { hasBetterEndpoint, isInBudget, maySendAgain, nextEndpoint } from "./may-retry.ts";
 import { countBettered, countUnbettered } from "./outliers.ts";
 import { endTrial } from "./trial.ts";
 
@@ -36,28 +35,23 @@ export function askInstead(
   const endpoint = exchange.endpoint!;
   const { status } = head;
   exchange.engine.passiveChecks.answered(exchange.pool!.config, endpoint, status);
-  if (status < badStatusMin) {
-    answeredWell(exchange, endpoint, nowMs);
-    return null;
-  }
-  const retry = retryConfig(exchange);
-  if (!retry.statuses.includes(status)) {
+  if (status < badStatusMin || !exchange.retry.statuses.includes(status)) {
     answeredWell(exchange, endpoint, nowMs);
     return null;
   }
   if (exchange.trialRow >= 0) endTrial(exchange, "failed", `answered ${status}`);
-  const next = betterEndpoint(exchange, retry, nowMs);
+  const next = betterEndpoint(exchange, nowMs);
   if (next !== null) exchange.badAnswers.push({ endpoint, retryAfterMs: retryAfter(head, bytes) });
   // Where another endpoint has answered badly too, it is the request that is to blame.
   else if (exchange.badAnswers.length === 0) countUnbettered(exchange, endpoint, true, nowMs);
   return next;
 }
 
-function betterEndpoint(exchange: Exchange, retry: RetryConfig, nowMs: number): EndpointConfig | null {
-  if (!maySendAgain(exchange, retry) || !hasBetterEndpoint(exchange)) return null;
+function betterEndpoint(exchange: Exchange, nowMs: number): EndpointConfig | null {
+  if (!maySendAgain(exchange) || !hasBetterEndpoint(exchange)) return null;
   // None, although one is in: where this very answer has put the pool into a panic, and nobody gets anything.
   const next = nextEndpoint(exchange);
-  return next !== null && exchange.pool!.history.budget.take(nowMs) ? next : null;
+  return next !== null && isInBudget(exchange, nowMs) ? next : null;
 }
 
 function answeredWell(exchange: Exchange, endpoint: EndpointConfig, nowMs: number): void {
@@ -68,7 +62,7 @@ function answeredWell(exchange: Exchange, endpoint: EndpointConfig, nowMs: numbe
     for (const { endpoint: bad, retryAfterMs } of badAnswers) countBettered(exchange, bad, retryAfterMs);
     badAnswers.length = 0;
   }
-  if (!maySendAgain(exchange, retryConfig(exchange))) countUnbettered(exchange, endpoint, false, nowMs);
+  if (!maySendAgain(exchange)) countUnbettered(exchange, endpoint, false, nowMs);
 }
 
 /** Retry-After in seconds; a date is not worth the clocks that it compares. */

@@ -1,29 +1,33 @@
+import { isAmong } from "../balance/tried-endpoints.ts";
 import type { RetryConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { Exchange } from "./exchange.ts";
+import { Counter } from "./proxy-counters.ts";
 
 /** What the route says of retries, and the upstream where the route says nothing. */
-export function retryConfig(exchange: Exchange): RetryConfig {
-  const ofPool = exchange.pool!.config.resilience.retry;
-  const ofRoute = exchange.route!.retry;
+export function mergeRetry(ofPool: RetryConfig, ofRoute: Partial<RetryConfig> | null): RetryConfig {
   return ofRoute === null ? ofPool : { ...ofPool, ...ofRoute };
 }
 
 const idempotencyKeyLine = /(?:^|\n)idempotency-key:/i;
 
 /** Whether the request may be executed twice. Source: RFC 9110 section 9.2.2. */
-export function mayExecuteTwice(exchange: Exchange, retry: RetryConfig): boolean {
-  const { method } = exchange;
+export function mayExecuteTwice({ method, retry, fields }: Exchange): boolean {
   if (!retry.isEnabled) return false;
   if (retry.methods === null ? method.isIdempotent : retry.methods.includes(method.name)) return true;
-  return retry.takesIdempotencyKey && idempotencyKeyLine.test(exchange.fields);
+  return retry.takesIdempotencyKey && idempotencyKeyLine.test(fields);
 }
 
 /** Whether the request can be sent once more after it was sent: the budget is not asked. */
-export function maySendAgain(exchange: Exchange, retry: RetryConfig): boolean {
-  return (
-    exchange.extraAttempts < exchange.service!.retries && exchange.keptBody.isWhole && mayExecuteTwice(exchange, retry)
-  );
+export function maySendAgain(exchange: Exchange): boolean {
+  return exchange.extraAttempts < exchange.service!.retries && exchange.keptBody.isWhole && mayExecuteTwice(exchange);
+}
+
+/** Whether there is a further attempt left in the pool's budget; it is spent then. */
+export function isInBudget(exchange: Exchange, nowMs: number): boolean {
+  if (exchange.pool!.history.budget.take(nowMs)) return true;
+  exchange.engine.counters.add(Counter.retries_over_budget);
+  return false;
 }
 
 /** After the endpoint that the request is at, one that it has not been at, one that is in where there is one; or null. */
@@ -41,11 +45,5 @@ export function hasBetterEndpoint(exchange: Exchange): boolean {
     const isUsed = each.row === exchange.endpoint?.row || isAmong(exchange.tried, each);
     if (!isUsed && !exchange.engine.endpoints.isOut(each.row)) return true;
   }
-  return false;
-}
-
-/** By row: the set may have been sent anew, with new objects, between two attempts of one request. */
-function isAmong(tried: readonly EndpointConfig[], endpoint: EndpointConfig): boolean {
-  for (let i = 0; i < tried.length; i++) if (tried[i]!.row === endpoint.row) return true;
   return false;
 }

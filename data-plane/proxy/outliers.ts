@@ -65,7 +65,8 @@ export function ejectOutlier(
   return true;
 }
 
-function outCount(exchange: Exchange): number {
+/** How many of the pool's endpoints are out, for whatever reason. */
+export function outCount(exchange: Exchange): number {
   const { endpoints } = exchange.pool!.set;
   let count = 0;
   for (let i = 0; i < endpoints.length; i++) if (exchange.engine.endpoints.isOut(endpoints[i]!.row)) count++;

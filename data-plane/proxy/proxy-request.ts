@@ -15,7 +15,7 @@ import { answerByOurselves, answerHttpsRequired, answerOverloaded } from "./answ
 import { startAttempts } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { forwardedFields } from "./forward-head.ts";
-import { mayExecuteTwice, retryConfig } from "./may-retry.ts";
+import { mayExecuteTwice, mergeRetry } from "./may-retry.ts";
 import { Counter } from "./proxy-counters.ts";
 import { proxyError } from "./proxy-error.ts";
 import { requestQuestion } from "./request-question.ts";
@@ -102,19 +102,15 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   const totalTimeoutMs = route.totalTimeoutMs ?? engine.limits.totalTimeoutMs;
   if (totalTimeoutMs !== null) exchange.endWithin(totalTimeoutMs);
   exchange.pool = snapshot.pools[match.poolIndex]!;
+  exchange.retry = mergeRetry(exchange.pool.config.resilience.retry, route.retry);
   exchange.preservesHost = route.preserveHost;
   exchange.target = rewritePath(service.path, path, match.matchedChars, route.stripPath, query);
   exchange.strippedPrefix = strippedPrefix(match, path);
   exchange.fields = forwardedFields(head, bytes, exchange);
-  if (!exchange.isBodyComplete) keepBody(exchange);
+  // Only of requests that may be sent again after a part of them was sent: a copy for nothing costs as much.
+  if (!exchange.isBodyComplete && mayExecuteTwice(exchange)) exchange.keptBody.start(exchange.retry.bodyMaxBytes);
 
   startAttempts(exchange);
-}
-
-/** Only of requests that may be sent again after a part of them was sent: a copy for nothing costs as much. */
-function keepBody(exchange: Exchange): void {
-  const retry = retryConfig(exchange);
-  if (mayExecuteTwice(exchange, retry)) exchange.keptBody.start(retry.bodyMaxBytes);
 }
 
 function refusePath(exchange: Exchange, problem: PathProblem): void {

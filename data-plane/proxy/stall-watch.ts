@@ -2,7 +2,7 @@ import type { EndpointConfig } from "../config/worker-config.ts";
 import type { EndpointWaits, Waiting } from "../health/route-waits.ts";
 import type { HttpPing } from "../upstream/http-ping.ts";
 import type { Exchange } from "./exchange.ts";
-import { hasBetterEndpoint, maySendAgain, retryConfig } from "./may-retry.ts";
+import { hasBetterEndpoint, isInBudget, maySendAgain } from "./may-retry.ts";
 import { ejectOutlier } from "./outliers.ts";
 
 /** So many answers of others, the last of them so lately, are no accident. */
@@ -13,9 +13,8 @@ const pingAgainMs = 5_000;
 /**
  * Notices endpoints that take requests and do not answer them. One is stalled when it has been silent on a route for
  * longer than any endpoint's answers there took, several times over, with two or more requests waiting for it, while
- * others go on answering, or when it does not even answer a ping. Where requests give up before that, the silence is theirs
- * together, and only the ping tells. Whatever is waiting there and may be sent twice goes
- * elsewhere.
+ * others go on answering, or when it does not even answer a ping. Where requests give up before that, the silence is
+ * theirs together, and only the ping tells. Whatever is waiting there and may be sent twice goes elsewhere.
  *
  * A long poll waits no longer than long polls of its route have waited before, an endpoint that is always slow has shown
  * so, one request alone proves nothing, and where every endpoint is silent the fault is not one endpoint's.
@@ -134,8 +133,8 @@ function moveWaiting(waits: EndpointWaits, limitMs: number, nowMs: number): void
     next = next.nextWaiting;
     // Half a head is no answer, but the end of all retries.
     if (exchange.connection!.hasAnswerBytes) continue;
-    if (!maySendAgain(exchange, retryConfig(exchange)) || !hasBetterEndpoint(exchange)) continue;
-    if (!exchange.pool!.history.budget.take(nowMs)) return;
+    if (!maySendAgain(exchange) || !hasBetterEndpoint(exchange)) continue;
+    if (!isInBudget(exchange, nowMs)) return;
     exchange.connection!.giveUp("stalled");
   }
 }

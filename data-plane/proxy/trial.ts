@@ -1,7 +1,7 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { TrialOutcome } from "../health/trial-outcome.ts";
 import type { Exchange } from "./exchange.ts";
-import { maySendAgain, retryConfig } from "./may-retry.ts";
+import { maySendAgain } from "./may-retry.ts";
 
 /**
  * The endpoint that this request is to try, if one waits to be tried and the request can go elsewhere should it fail: so
@@ -12,7 +12,7 @@ export function takeTrial(exchange: Exchange): EndpointConfig | null {
   const { engine } = exchange;
   const { config, history, set } = exchange.pool!;
   // A body may turn out to be longer than what is kept of one.
-  const isSafe = exchange.isBodyComplete && maySendAgain(exchange, retryConfig(exchange));
+  const isSafe = exchange.isBodyComplete && maySendAgain(exchange);
   if (set.endpoints.length < 2 || !(isSafe || engine.endpoints.isTrialByAny(config.poolRow))) return null;
   const row = engine.endpoints.takeTrial(config.poolRow);
   if (row < 0) return null;

@@ -9,6 +9,7 @@ const state: EndpointState = {
   isOut: () => false,
   has: () => false,
   generation: () => 0,
+  cursor: () => 0,
   advanceCursor: () => 0,
   eject: () => true,
   attemptBegins() {},

@@ -65,7 +65,7 @@ export class SnapshotHolder {
         ),
       ),
     };
-    this.#forget(new Set(config.routes.map(({ id }) => id)));
+    this.#forgetFormer(config);
   }
 
   /** Serves other endpoints under the same config. Sets of pools that it does not have are ignored. */
@@ -89,10 +89,12 @@ export class SnapshotHolder {
   }
 
   /** Routes and endpoints come and go without a trace. */
-  #forget(routeIds: ReadonlySet<string>): void {
-    for (const { set, history } of this.#current!.pools) {
-      if (history.routeCount > 0) history.retainOnly(routeIds, new Set(set.endpoints.map(({ row }) => row)));
-    }
+  #forgetFormer({ routes }: WorkerConfig): void {
+    // A large state has few pools that this worker has sent anything to, and often none.
+    const used = this.#current!.pools.filter(({ history }) => history.routeCount > 0);
+    if (used.length === 0) return;
+    const routeIds = new Set(routes.map(({ id }) => id));
+    for (const { set, history } of used) history.retainOnly(routeIds, new Set(set.endpoints.map(({ row }) => row)));
   }
 }
 

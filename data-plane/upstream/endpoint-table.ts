@@ -137,6 +137,10 @@ export class EndpointTable implements EndpointState {
     return Atomics.load(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION);
   }
 
+  cursor(poolRow: number): number {
+    return Atomics.load(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_CURSOR) >>> 0;
+  }
+
   advanceCursor(poolRow: number): number {
     return Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_CURSOR, 1) >>> 0;
   }

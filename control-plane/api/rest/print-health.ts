@@ -10,19 +10,9 @@ export function printState(state: HealthState): string {
 
 /** `data` of a target in `GET /upstreams/{u}/health`. */
 export function printTargetData(target: MergedTarget): JsonObject {
-  const addresses = addressesOf(target);
   const unresolved = target.endpoints.find(({ address }) => address === "");
   return {
-    ...printPlace(target),
-    dns: printDns(target),
-    nodeWeight: target.weight,
-    weight: printWeight(addresses),
-    addresses: addresses.map((endpoint) => ({
-      ...printAddress(endpoint.address),
-      weight: endpoint.weight,
-      health: printState(endpoint.state),
-      ...printViews(endpoint),
-    })),
+    ...printTarget(target, ({ state }) => ({ health: printState(state) })),
     // Kong lists addresses only: where some nodes have none, they are told of here.
     ...(unresolved === undefined ? {} : { unresolved: unresolved.views.map(printView) }),
   };
@@ -30,6 +20,10 @@ export function printTargetData(target: MergedTarget): JsonObject {
 
 /** One of `hosts` in `GET /upstreams/{u}/health?balancer_health=1`. */
 export function printBalancerHost(target: MergedTarget): JsonObject {
+  return printTarget(target, ({ state }) => ({ healthy: state !== "UNHEALTHY" }));
+}
+
+function printTarget(target: MergedTarget, healthOf: (endpoint: MergedEndpoint) => JsonObject): JsonObject {
   const addresses = addressesOf(target);
   return {
     ...printPlace(target),
@@ -39,7 +33,7 @@ export function printBalancerHost(target: MergedTarget): JsonObject {
     addresses: addresses.map((endpoint) => ({
       ...printAddress(endpoint.address),
       weight: endpoint.weight,
-      healthy: endpoint.state !== "UNHEALTHY",
+      ...healthOf(endpoint),
       ...printViews(endpoint),
     })),
   };
