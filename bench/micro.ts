@@ -3,10 +3,11 @@
  * five runs; figures differ between machines, their proportions hardly.
  */
 
+import type { PickQuestion } from "../data-plane/balance/picker.ts";
 import { createPicker } from "../data-plane/balance/picker.ts";
-import { defaultResilience } from "../data-plane/config/resilience-config.ts";
 import { noTls } from "../data-plane/config/tls-config.ts";
-import type { EndpointConfig, PoolConfig, RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
+import { testEndpoint, testPool, testSet } from "../data-plane/config/worker-config.test-entities.ts";
+import type { RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
 import { normalizePath } from "../data-plane/route/normalize-path.ts";
 import { rewritePath } from "../data-plane/route/rewrite-path.ts";
 import { buildRouteTable, matchRoute, type RouteInput } from "../data-plane/route/route-table.ts";
@@ -107,28 +108,11 @@ function measurePicks(): void {
   for (const weights of [[100, 100], [50, 30, 20], Array.from({ length: 1_000 }, (_, i) => 1 + (i % 5))]) {
     const table = EndpointTable.create();
     const poolRow = table.allocatePoolRow()!;
-    const pool: PoolConfig = {
-      key: "p",
-      name: "p",
-      poolRow,
-      hostHeader: null,
-      isUpstream: true,
-      algorithm: "round-robin",
-      resilience: defaultResilience,
-      passive: null,
-    };
-    const endpoints = weights.map(
-      (weight): EndpointConfig => ({
-        row: table.allocateEndpointRow()!,
-        address: "127.0.0.1",
-        port: 80,
-        weight,
-        hostHeader: "",
-      }),
-    );
-    const picker = createPicker(pool, { poolKey: "p", endpoints, emptyBecause: null }, table);
-    const untried: EndpointConfig[] = [];
-    measure(`pick, ${weights.length} endpoints`, () => picker.pick(untried));
+    const pool = testPool({ poolRow });
+    const endpoints = weights.map((weight) => testEndpoint({ row: table.allocateEndpointRow()!, weight }));
+    const picker = createPicker(pool, testSet(endpoints), table);
+    const question: PickQuestion = { tried: [], hash: 0, stickyKey: "", startedAtMs: 0 };
+    measure(`pick, ${weights.length} endpoints`, () => picker.pick(question));
   }
 }
 

@@ -1,8 +1,8 @@
 import { encodeConfig } from "./config/encoded-config.test-encode.ts";
 import type { EncodedConfig } from "./config/encoded-config.ts";
-import { defaultResilience } from "./config/resilience-config.ts";
 import { noTls, type TlsConfig } from "./config/tls-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
+import { testEndpoint, testPool, testSet } from "./config/worker-config.test-entities.ts";
 import type { EndpointSet } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
@@ -19,25 +19,18 @@ export interface WorkersRigOptions {
   readonly tls?: { readonly settings: TlsSettings; readonly config: TlsConfig };
 }
 
-const poolDefaults = {
-  ...{ key: "upstream:u", name: "u", hostHeader: null },
-  ...{ isUpstream: true, algorithm: "round-robin" as const, resilience: defaultResilience, passive: null },
-};
-
 /** Two real workers and a spare before a backend. They do what worker-faults.test-worker.ts is told to. */
 export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: WorkersRigOptions) {
   const backend = await openBackend((_, socket) => void setImmediate(() => socket.write(answerText("ok"))));
   const table = EndpointTable.create({ endpointRowsMax: 8, poolRowsMax: 2, columnsMax: workerNumbers(2) });
   const endpoint = { row: table.allocateEndpointRow()!, address: "127.0.0.1", port: backend.port };
-  const sets: EndpointSet[] = [
-    { poolKey: "upstream:u", endpoints: [{ ...endpoint, weight: 100, hostHeader: "a.test" }], emptyBecause: null },
-  ];
+  const sets: EndpointSet[] = [testSet([testEndpoint({ ...endpoint, weight: 100 })])];
   const config = encodeConfig({
     publication: 1,
     revision: 1,
     routes: [routeDefaults],
     services: [serviceDefaults],
-    pools: [{ ...poolDefaults, poolRow: table.allocatePoolRow()! }],
+    pools: [testPool({ poolRow: table.allocatePoolRow()! })],
     tls: tls?.config ?? noTls,
   });
   const events: string[] = [];

@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { encodeConfig } from "./config/encoded-config.test-encode.ts";
 import type { EncodedConfig } from "./config/encoded-config.ts";
 import { noTls } from "./config/tls-config.ts";
+import { testSet } from "./config/worker-config.test-entities.ts";
 import type { EndpointSet, RouteConfig } from "./config/worker-config.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
@@ -157,7 +158,7 @@ describe("WorkerGroup", () => {
   });
 
   it("replaces a worker that dies, and the successor serves the same config and port", async () => {
-    const sets: EndpointSet[] = [{ poolKey: "p", endpoints: [], emptyBecause: "no_targets" }];
+    const sets: EndpointSet[] = [testSet([], { poolKey: "p" })];
     const { group, until } = rig({ currentSets: () => sets });
     const port = await group.start();
     // It dies once: the successor is sent what is current by then.
@@ -223,7 +224,7 @@ describe("WorkerGroup", () => {
   it("passes on endpoints, and what workers took out", async () => {
     const { group, events, until } = rig();
     await group.start();
-    group.post({ type: "endpoints", endpointSets: [{ poolKey: "p", endpoints: [], emptyBecause: "unresolved" }] });
+    group.post({ type: "endpoints", endpointSets: [testSet([], { poolKey: "p" })] });
     await group.caughtUp();
     await until(/^ejected p 0 test/);
     await until(/^ejected p 1 test/);

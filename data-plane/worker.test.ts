@@ -3,8 +3,8 @@ import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import { encodeConfig } from "./config/encoded-config.test-encode.ts";
 import type { EncodedConfig } from "./config/encoded-config.ts";
-import { defaultResilience } from "./config/resilience-config.ts";
 import { noTls } from "./config/tls-config.ts";
+import { testEndpoint, testPool, testSet } from "./config/worker-config.test-entities.ts";
 import type { EndpointSet, RouteConfig } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import {
@@ -69,34 +69,17 @@ function configFor(
   publication = 1,
   route: Partial<RouteConfig> = {},
 ): { config: EncodedConfig; endpointSets: EndpointSet[] } {
-  const endpoints = ports.map((port) => ({
-    row: table.allocateEndpointRow()!,
-    address: "127.0.0.1",
-    port,
-    weight: 100,
-    hostHeader: "a.test",
-  }));
+  const endpoints = ports.map((port) => testEndpoint({ row: table.allocateEndpointRow()!, port, weight: 100 }));
   return {
     config: encodeConfig({
       publication,
       revision: publication,
       routes: [{ ...routeDefaults, ...route }],
       services: [serviceDefaults],
-      pools: [
-        {
-          key: "upstream:u",
-          name: "u",
-          poolRow: 0,
-          hostHeader: null,
-          isUpstream: true,
-          algorithm: "round-robin",
-          resilience: defaultResilience,
-          passive: null,
-        },
-      ],
+      pools: [testPool()],
       tls: noTls,
     }),
-    endpointSets: [{ poolKey: "upstream:u", endpoints, emptyBecause: null }],
+    endpointSets: [testSet(endpoints)],
   };
 }
 
@@ -145,7 +128,7 @@ describe("worker", () => {
 
     second.send({
       type: "endpoints",
-      endpointSets: [{ poolKey: "upstream:u", endpoints: [], emptyBecause: "no_targets" }],
+      endpointSets: [testSet([])],
     });
     second.send({ type: "drain", timeoutMs: 100 });
     await second.hear("drained");

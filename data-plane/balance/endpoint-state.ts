@@ -18,9 +18,21 @@ export interface EndpointState {
   /** Takes the endpoint out; true for the one caller, of all threads, that did it. */
   eject(poolRow: number, row: number): boolean;
   /** An attempt of this worker at the endpoint begins. */
-  attemptBegins(row: number): void;
+  attemptBegins(poolRow: number, row: number): void;
   /** It is over, however it ended. */
-  attemptEnds(row: number): void;
+  attemptEnds(poolRow: number, row: number): void;
   /** Attempts of all workers that are under way at the endpoint. */
   inFlight(row: number): number;
+  /** The same of all endpoints of the pool. */
+  poolInFlight(poolRow: number): number;
+  /** Whether so many requests, or more, are admitted to the endpoint that it takes no further one. */
+  isAtLimit(row: number, max: number): boolean;
+  /** How much of its weight the endpoint has, in thousandths: 1000 unless it comes back slowly; 0 = held back. */
+  ramp(row: number): number;
+  /** Grows with each endpoint of the pool that goes out: the one that went out last has the largest. 0 for one that never did. */
+  outOrder(row: number): number;
+  /** How long it takes to begin an answer, in microseconds, smoothed (peak-ewma.ts); 0 when nothing is known. */
+  latencyUs(row: number): number;
+  /** Milliseconds since that was observed. */
+  latencyAgeMs(row: number, nowMs: number): number;
 }

@@ -1,20 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defaultResilience, type PanicConfig } from "../config/resilience-config.ts";
-import type { EndpointConfig, EndpointSet, PoolConfig } from "../config/worker-config.ts";
-import type { EndpointFlag, EndpointState } from "./endpoint-state.ts";
+import { testEndpoint, testPool, testSet } from "../config/worker-config.test-entities.ts";
+import type { EndpointConfig } from "../config/worker-config.ts";
+import { FakeEndpointState } from "./endpoint-state.test-fake.ts";
+import type { EndpointFlag } from "./endpoint-state.ts";
+import type { PickQuestion } from "./picker.ts";
 import { createPicker } from "./picker.ts";
 
-const pool: PoolConfig = {
-  key: "upstream:u",
-  name: "u",
-  poolRow: 0,
-  hostHeader: null,
-  isUpstream: true,
-  algorithm: "round-robin",
-  resilience: defaultResilience,
-  passive: null,
-};
+const pool = testPool();
 
 describe("createPicker", () => {
   it("alternates between two equal endpoints", () => {
@@ -28,7 +22,7 @@ describe("createPicker", () => {
   });
 
   it("gives null without endpoints", () => {
-    expect(pickerOf([]).picker.pick([])).toBeNull();
+    expect(pickerOf([]).picker.pick(question())).toBeNull();
   });
 
   it("leaves out an ejected endpoint and keeps the others' proportions", () => {
@@ -41,8 +35,8 @@ describe("createPicker", () => {
   it("has a further attempt take nobody's turn: requests go on in turn, whatever fails", () => {
     const { picker, endpoints } = pickerOf([1, 1, 1]);
     const first = Array.from({ length: 6 }, () => {
-      const row = picker.pick([])!.row;
-      const next = picker.pick([endpoints[row]!])!.row;
+      const row = picker.pick(question())!.row;
+      const next = picker.pick(question([endpoints[row]!]))!.row;
       expect(next).not.toBe(row);
       return row;
     });
@@ -86,7 +80,7 @@ describe("createPicker", () => {
   ])("picks, when all are out: $name", ({ out, panic, want }) => {
     const { picker, state } = pickerOf([1, 1], panic);
     for (const [row, flag] of out.entries()) state.set(row, flag);
-    const rows = Array.from({ length: 6 }, () => picker.pick([])?.row);
+    const rows = Array.from({ length: 6 }, () => picker.pick(question())?.row);
     expect(new Set(rows)).toEqual(new Set(want.length === 0 ? [undefined] : want));
   });
 
@@ -100,7 +94,7 @@ describe("createPicker", () => {
     const { picker, state } = pickerOf([50, 25, 25], panic);
     state.set(0, "unhealthy");
     state.set(1, "ejected");
-    const rows = Array.from({ length: 12 }, () => picker.pick([])?.row);
+    const rows = Array.from({ length: 12 }, () => picker.pick(question())?.row);
     expect(new Set(rows)).toEqual(new Set(want.length === 0 ? [undefined] : want));
   });
 
@@ -109,8 +103,9 @@ describe("createPicker", () => {
     state.set(1, "ejected");
     state.set(2, "unhealthy");
     state.set(3, "forced_out");
-    expect(picker.pick([endpoints[0]!])?.row).toBe(1);
-    for (let turn = 0; turn < 8; turn++) expect([0]).toContain(picker.pick([endpoints[0]!, endpoints[1]!])?.row);
+    expect(picker.pick(question([endpoints[0]!]))?.row).toBe(1);
+    for (let turn = 0; turn < 8; turn++)
+      expect([0]).toContain(picker.pick(question([endpoints[0]!, endpoints[1]!]))?.row);
   });
 
   it("picks whom a person brought in, whatever else is said of it", () => {
@@ -118,7 +113,7 @@ describe("createPicker", () => {
     state.set(0, "unhealthy");
     state.set(1, "unhealthy");
     state.set(1, "forced_in");
-    for (let turn = 0; turn < 4; turn++) expect(picker.pick([])?.row).toBe(1);
+    for (let turn = 0; turn < 4; turn++) expect(picker.pick(question())?.row).toBe(1);
   });
 
   it.each([
@@ -130,13 +125,13 @@ describe("createPicker", () => {
     const { picker, state, endpoints } = pickerOf([1, 1, 1]);
     for (const row of ejected) state.eject(0, row);
     const triedEndpoints = tried.map((row) => endpoints[row]!);
-    for (let turn = 0; turn < 12; turn++) expect(want).toContain(picker.pick(triedEndpoints)?.row);
+    for (let turn = 0; turn < 12; turn++) expect(want).toContain(picker.pick(question(triedEndpoints))?.row);
   });
 
   it("knows a tried endpoint again by its row", () => {
     const { picker, endpoints } = pickerOf([1, 1]);
     const resent = { ...endpoints[0]!, weight: 5 };
-    for (let turn = 0; turn < 4; turn++) expect(picker.pick([resent])?.row).toBe(1);
+    for (let turn = 0; turn < 4; turn++) expect(picker.pick(question([resent]))?.row).toBe(1);
   });
 
   it("never repeats an endpoint within a request while an available one is left", () => {
@@ -151,7 +146,7 @@ describe("createPicker", () => {
         for (const row of ejectedRows) if (row < weights.length) state.eject(0, row);
         pickRows(skippedTurns);
         const tried: EndpointConfig[] = [];
-        for (const _ of endpoints) tried.push(picker.pick(tried)!);
+        for (const _ of endpoints) tried.push(picker.pick(question(tried))!);
         const rows = tried.map((endpoint) => endpoint.row);
         expect(new Set(rows).size).toBe(weights.length);
         const availableCount = endpoints.filter((endpoint) => !state.isOut(endpoint.row)).length;
@@ -163,71 +158,22 @@ describe("createPicker", () => {
   it("shares one cursor with the other workers' pickers", () => {
     const first = pickerOf([1, 1]);
     const second = createPicker(pool, first.set, first.state);
-    const rows = Array.from({ length: 6 }, (_, i) => (i % 3 === 0 ? first.picker : second).pick([])?.row);
+    const rows = Array.from({ length: 6 }, (_, i) => (i % 3 === 0 ? first.picker : second).pick(question([]))?.row);
     expect(rows).toEqual([0, 1, 0, 1, 0, 1]);
   });
 });
 
-/** The endpoint table of one thread. */
-class FakeEndpointState implements EndpointState {
-  readonly #flags = new Map<number, Set<EndpointFlag>>();
-  #cursor = 0;
-  #generation = 7;
-
-  isOut(row: number): boolean {
-    const flags = this.#flags.get(row);
-    return flags !== undefined && flags.size > 0 && !flags.has("forced_in");
-  }
-
-  has(row: number, flag: EndpointFlag): boolean {
-    return this.#flags.get(row)?.has(flag) === true;
-  }
-
-  set(row: number, flag: EndpointFlag): void {
-    this.#flags.set(row, (this.#flags.get(row) ?? new Set()).add(flag));
-    this.#generation++;
-  }
-
-  generation(): number {
-    return this.#generation;
-  }
-
-  cursor(): number {
-    return this.#cursor;
-  }
-
-  advanceCursor(): number {
-    return this.#cursor++;
-  }
-
-  eject(_poolRow: number, row: number): boolean {
-    this.set(row, "ejected");
-    return true;
-  }
-
-  attemptBegins(): void {}
-
-  attemptEnds(): void {}
-
-  inFlight(): number {
-    return 0;
-  }
-
-  readmit(row: number): void {
-    this.#flags.delete(row);
-    this.#generation++;
-  }
-}
-
 function pickerOf(weights: readonly number[], panic: PanicConfig = defaultResilience.panic) {
-  const endpoints = weights.map(
-    (weight, row): EndpointConfig => ({ row, address: "127.0.0.1", port: 9000 + row, weight, hostHeader: "h" }),
-  );
-  const set: EndpointSet = { poolKey: pool.key, endpoints, emptyBecause: weights.length === 0 ? "no_targets" : null };
+  const endpoints = weights.map((weight, row) => testEndpoint({ row, port: 9000 + row, weight }));
+  const set = testSet(endpoints);
   const state = new FakeEndpointState();
   const picker = createPicker({ ...pool, resilience: { ...defaultResilience, panic } }, set, state);
-  const pickRows = (count: number) => Array.from({ length: count }, () => picker.pick([])!.row);
+  const pickRows = (count: number) => Array.from({ length: count }, () => picker.pick(question())!.row);
   return { picker, state, endpoints, set, pickRows };
+}
+
+function question(tried: readonly EndpointConfig[] = []): PickQuestion {
+  return { tried, hash: 0, stickyKey: "", startedAtMs: 0 };
 }
 
 function countRows(rows: readonly number[]): Record<number, number> {

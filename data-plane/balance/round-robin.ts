@@ -2,7 +2,7 @@ import type { PanicConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { endpointsInUse } from "./panic.ts";
-import type { Picker } from "./picker.ts";
+import type { Picker, PickQuestion } from "./picker.ts";
 import { isAmong } from "./tried-endpoints.ts";
 import { weightedWheel } from "./weighted-wheel.ts";
 
@@ -16,6 +16,7 @@ export function roundRobin(pool: PoolConfig, endpoints: readonly EndpointConfig[
 
 /** A class, not a closure: `pick` is on the path of every request and its fields stay monomorphic. */
 class RoundRobin implements Picker {
+  readonly isFull = false;
   readonly #poolRow: number;
   readonly #panic: PanicConfig;
   readonly #endpoints: readonly EndpointConfig[];
@@ -35,7 +36,7 @@ class RoundRobin implements Picker {
     this.#state = state;
   }
 
-  pick(tried: readonly EndpointConfig[]): EndpointConfig | null {
+  pick({ tried }: PickQuestion): EndpointConfig | null {
     if (this.#endpoints.length === 0) return null;
     const generation = this.#state.generation(this.#poolRow);
     // Built at the first pick, not with the config: most pools of a large state see no traffic in a worker.

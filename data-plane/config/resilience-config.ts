@@ -53,9 +53,10 @@ export interface StallConfig {
 /**
  * Who gets requests in a panic. `fail_open`: every endpoint but those that a person took out. `fail_open_unchecked`:
  * those of them that no health check has taken out; so an upstream whose targets are all down by the word of its checks
- * answers 503 at once, as Kong does. `fail_closed`: none.
+ * answers 503 at once, as Kong does. `fail_closed`: none. `last_good`: those that
+ * were in when there were still enough, as far back as it takes to have enough of them.
  */
-export type PanicMode = "fail_open" | "fail_open_unchecked" | "fail_closed";
+export type PanicMode = "fail_open" | "fail_open_unchecked" | "fail_closed" | "last_good";
 
 export interface PanicConfig {
   /** 0 to 100, of the weight: at or below it the pool panics. 0 = when nothing is left. */

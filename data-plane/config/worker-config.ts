@@ -1,3 +1,4 @@
+import type { BalancingConfig } from "./balancing-config.ts";
 import type { PassiveCheckConfig } from "./health-check-config.ts";
 import type { ResilienceConfig, RetryConfig } from "./resilience-config.ts";
 import type { TlsConfig, UpstreamTlsConfig } from "./tls-config.ts";
@@ -75,7 +76,8 @@ export interface PoolConfig {
   /** Host sent to every endpoint (the upstream's host_header), or null. */
   readonly hostHeader: string | null;
   readonly isUpstream: boolean;
-  readonly algorithm: "round-robin" | "least-connections" | "consistent-hashing" | "latency";
+  readonly algorithm: "round-robin" | "least-connections" | "consistent-hashing" | "latency" | "sticky-sessions";
+  readonly balancing: BalancingConfig;
   readonly resilience: ResilienceConfig;
   /** null = traffic counts for no health check. */
   readonly passive: PassiveCheckConfig | null;
@@ -87,6 +89,16 @@ export interface EndpointSet {
   readonly endpoints: readonly EndpointConfig[];
   /** Why there are none, when there are none: no target (or all weight 0), or names that do not resolve. */
   readonly emptyBecause: "no_targets" | "unresolved" | null;
+  /** For consistent hashing, where each hash leads; null for every other algorithm. Made once, read by all threads. */
+  readonly rings: readonly HashRing[] | null;
+}
+
+/** Where hashes lead among the endpoints of one tier and locality: the same on every node that has the same endpoints. */
+export interface HashRing {
+  readonly priority: number;
+  readonly isLocal: boolean;
+  /** Uint16 indices into the set's endpoints, one for each slot. */
+  readonly slots: SharedArrayBuffer;
 }
 
 export interface EndpointConfig {
@@ -95,8 +107,16 @@ export interface EndpointConfig {
   /** IPv4 or IPv6 literal, without brackets. */
   readonly address: string;
   readonly port: number;
-  /** 1..65535; endpoints of weight 0 are left out. */
+  /** 1..65535. 0 only with sticky sessions: it keeps its sessions and gets no new ones. Other endpoints of weight 0 are left out. */
   readonly weight: number;
+  /** Its tier, 0 to 15; the smallest number goes first. */
+  readonly priority: number;
+  /** Whether it is in the node's zone; true where zones make no difference. */
+  readonly isLocal: boolean;
+  /** Requests of the node that may be under way there at once; 0 = any number. */
+  readonly maxInFlight: number;
+  /** What names it in the cookie of sticky sessions: the same on every node and for ever; "" for every other algorithm. */
+  readonly stickyKey: string;
   /** Host header for this endpoint when neither preserve_host nor the pool's host_header rules: hostname, ":port" unless 80. */
   readonly hostHeader: string;
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { defaultBalancing } from "../config/balancing-config.ts";
 import { type ActiveCheckConfig, type PassiveCheckConfig, StatusKind } from "../config/health-check-config.ts";
 import { defaultResilience } from "../config/resilience-config.ts";
-import type { EndpointSet } from "../config/worker-config.ts";
+import { testEndpoint, testSet } from "../config/worker-config.test-entities.ts";
 import type { ProbeOutcome } from "../health/probe-outcome.ts";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
@@ -75,20 +76,30 @@ function rig() {
   /** @param targets addresses by the target's name; the target's id is "t-NAME" */
   const use = (targets: Readonly<Record<string, readonly string[]>>, plan: Plan = {}) => {
     const members = Object.keys(targets).map((host) => {
-      return { targetId: `t-${host}`, host, port: 80, weight: 100, impliedPort: 80 };
+      return {
+        targetId: `t-${host}`,
+        host,
+        port: 80,
+        weight: 100,
+        priority: 0,
+        zone: null,
+        maxInFlight: 0,
+        impliedPort: 80,
+      };
     });
     const pool: PoolPlan = {
       ...{ key: "upstream:u", name: "u", hostHeader: null, isUpstream: true, algorithm: "round-robin", members },
+      balancing: defaultBalancing,
       ...{ passive: null, resilience: defaultResilience, activeCheck: null, overrides: [] },
       ...{ weightBasis: "per_address", usesSrvName: false, ...plan },
     };
     const endpoints = members.flatMap(({ targetId, host, port, weight }) =>
       targets[host]!.map((address) => {
         const row = rows.endpointRow({ targetId, poolKey: pool.key, host, name: null, address, port })!;
-        return { row, address, port, weight, hostHeader: host };
+        return testEndpoint({ row, address, port, weight, hostHeader: host });
       }),
     );
-    const set: EndpointSet = { poolKey: pool.key, endpoints, emptyBecause: null };
+    const set = testSet(endpoints);
     rows.sent(++sequence, new Set([pool.key]), new Set(endpoints.map(({ row }) => row)), timers.nowMs());
     keeper.update([pool], new Map([[pool.key, set]]));
     return endpoints.map(({ row }) => row);

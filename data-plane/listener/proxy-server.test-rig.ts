@@ -4,7 +4,8 @@ import { onTestFinished } from "vitest";
 import { defaultResilience, type ResilienceConfig } from "../config/resilience-config.ts";
 import { noTls, type TlsConfig } from "../config/tls-config.ts";
 import type { TlsSettings } from "../config/tls-settings.ts";
-import type { EndpointConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
+import { testEndpoint, testPool, testSet } from "../config/worker-config.test-entities.ts";
+import type { EndpointConfig, PoolConfig, RouteConfig, ServiceConfig, WorkerConfig } from "../config/worker-config.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
 import { type ListenPlace, ProxyServer, type ProxyServerOptions } from "./proxy-server.ts";
 import { tlsSettings } from "./tls-settings.test-rig.ts";
@@ -220,6 +221,10 @@ export interface RigOptions {
   readonly routes?: readonly Partial<RouteConfig>[];
   readonly service?: Partial<ServiceConfig>;
   readonly hostHeader?: string;
+  /** What is said of the upstream beyond the other options. */
+  readonly pool?: Partial<PoolConfig>;
+  /** What is said of the endpoint on each port. */
+  readonly endpoints?: readonly Partial<EndpointConfig>[];
   /** Default: as for an upstream that says nothing. */
   readonly resilience?: ResilienceConfig;
   readonly tls?: TlsConfig;
@@ -287,34 +292,31 @@ export class Rig {
   }
 
   apply(options: RigOptions): void {
-    const endpoints: EndpointConfig[] = options.ports.map((port) => ({
-      row: this.table.allocateEndpointRow()!,
-      address: "127.0.0.1",
-      port,
-      weight: 100,
-      hostHeader: `target.test:${port}`,
-    }));
+    const endpoints = options.ports.map((port, i) =>
+      testEndpoint({
+        row: this.table.allocateEndpointRow()!,
+        port,
+        weight: 100,
+        hostHeader: `target.test:${port}`,
+        ...options.endpoints?.[i],
+      }),
+    );
     const config: WorkerConfig = {
       publication: ++this.#publication,
       revision: this.#publication,
       routes: (options.routes ?? [{}]).map((route, index) => ({ ...routeDefaults, id: `route-${index}`, ...route })),
       services: [{ ...serviceDefaults, ...options.service }],
       pools: [
-        {
-          key: "upstream:u",
-          name: "u",
+        testPool({
           poolRow: this.#poolRow,
           hostHeader: options.hostHeader ?? null,
-          isUpstream: true,
-          algorithm: "round-robin",
           resilience: options.resilience ?? defaultResilience,
-          passive: null,
-        },
+          ...options.pool,
+        }),
       ],
       tls: options.tls ?? noTls,
     };
-    const emptyBecause = endpoints.length === 0 ? "no_targets" : null;
-    this.server.apply(config, [{ poolKey: "upstream:u", endpoints, emptyBecause }]);
+    this.server.apply(config, [testSet(endpoints)]);
   }
 
   /** @param localAddress where the client comes from */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { testSet } from "../config/worker-config.test-entities.ts";
 import {
   answerText,
   backend,
@@ -189,9 +190,7 @@ describe("ProxyServer", () => {
     const proxy = await rig(null);
     expect((await proxy.ask(get("/"))).body).toContain("no configuration has reached this node yet");
     proxy.apply({ ports: [] });
-    proxy.server.engine.snapshots.applyEndpoints([
-      { poolKey: "upstream:u", endpoints: [], emptyBecause: "unresolved" },
-    ]);
+    proxy.server.engine.snapshots.applyEndpoints([testSet([], { emptyBecause: "unresolved" })]);
     const { head, body } = await proxy.ask(get("/"));
     expect(head).toMatch(/^HTTP\/1\.1 503 /);
     expect(body).toContain("name resolution failed");

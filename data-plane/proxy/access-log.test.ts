@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { testEndpoint } from "../config/worker-config.test-entities.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import { type AccessFacts, accessLine } from "./access-line.ts";
 import { AccessLineParts } from "./access-line-parts.ts";
@@ -7,7 +8,7 @@ import { AccessLog } from "./access-log.ts";
 import { LoggedRequest } from "./logged-request.ts";
 
 function endpoint(address: string, port: number): EndpointConfig {
-  return { row: 0, address, port, weight: 1, hostHeader: "" };
+  return testEndpoint({ address, port });
 }
 
 /** A request that went elsewhere once, after one that had more attempts on the same connection. */

@@ -16,7 +16,7 @@ export function startAttempts(exchange: Exchange): void {
   const { config, history, picker, set } = exchange.pool!;
   history.budget.request(exchange.startedAtMs);
   const trial = exchange.engine.endpoints.hasTrial(config.poolRow) ? takeTrial(exchange) : null;
-  const endpoint = trial ?? picker.pick(exchange.tried);
+  const endpoint = trial ?? picker.pick(exchange);
   if (endpoint === null) {
     const isUnresolved = set.emptyBecause === "unresolved";
     answerByOurselves(exchange, proxyError(isUnresolved ? "name_resolution_failed" : "no_peer"));
@@ -36,7 +36,7 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   // Picked although it is out, since there is no other: what comes of it says whether it is back.
   if (engine.endpoints.isOut(endpoint.row)) exchange.trialRow = endpoint.row;
   exchange.inFlightRow = endpoint.row;
-  engine.endpoints.attemptBegins(endpoint.row);
+  engine.endpoints.attemptBegins(exchange.pool!.config.poolRow, endpoint.row);
   exchange.targetHost = hostFor(exchange, endpoint);
   const connections = connectionsFor(exchange, endpoint);
   const connection = (mayReuse ? connections.takeIdle() : null) ?? connections.open();

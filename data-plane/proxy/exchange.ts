@@ -68,6 +68,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   /** Bytes of body that the route takes. */
   bodyMaxBytes = Number.POSITIVE_INFINITY;
   asksForWebsocket = false;
+  /** Of what the pool hashes; see hash32.ts. */
+  hash = 0;
+  /** What the cookie of sticky sessions says. */
+  stickyKey = "";
   /** The client's body is complete, or there is none. */
   isBodyComplete = true;
   /** What was sent of the body. */
@@ -243,7 +247,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     if (this.trialRow >= 0) endTrial(this, "unclear", "");
     this.trialLimitMs = null;
     if (this.inFlightRow < 0) return;
-    this.engine.endpoints.attemptEnds(this.inFlightRow);
+    this.engine.endpoints.attemptEnds(this.pool!.config.poolRow, this.inFlightRow);
     this.inFlightRow = -1;
   }
 

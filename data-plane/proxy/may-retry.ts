@@ -33,7 +33,7 @@ export function isInBudget(exchange: Exchange, nowMs: number): boolean {
 /** After the endpoint that the request is at, one that it has not been at, one that is in where there is one; or null. */
 export function nextEndpoint(exchange: Exchange): EndpointConfig | null {
   exchange.tried.push(exchange.endpoint!);
-  const next = exchange.pool!.picker.pick(exchange.tried);
+  const next = exchange.pool!.picker.pick(exchange);
   return next === null || isAmong(exchange.tried, next) ? null : next;
 }
 

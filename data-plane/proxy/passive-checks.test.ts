@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type CheckThresholds, type PassiveCheckConfig, StatusKind } from "../config/health-check-config.ts";
-import { defaultResilience } from "../config/resilience-config.ts";
-import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
+import { testEndpoint, testPool } from "../config/worker-config.test-entities.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
 import type { UpstreamLoss } from "../upstream/http1-client.ts";
 import { PassiveChecks } from "./passive-checks.ts";
@@ -14,14 +13,8 @@ function rig(thresholds: Partial<CheckThresholds>, given: Partial<PassiveCheckCo
   const statusKinds = new Uint8Array(1_000);
   statusKinds[200] = StatusKind.Good;
   statusKinds[503] = StatusKind.Bad;
-  const pool: PoolConfig = {
-    key: "upstream:u",
-    name: "u",
+  const pool = testPool({
     poolRow,
-    hostHeader: null,
-    isUpstream: true,
-    algorithm: "round-robin",
-    resilience: defaultResilience,
     passive:
       given === null
         ? null
@@ -31,8 +24,8 @@ function rig(thresholds: Partial<CheckThresholds>, given: Partial<PassiveCheckCo
             thresholds: { successes: 1, httpFailures: 0, tcpFailures: 0, timeouts: 0, ...thresholds },
             ...given,
           },
-  };
-  const endpoint: EndpointConfig = { row, address: "127.0.0.1", port: 1, weight: 1, hostHeader: "h" };
+  });
+  const endpoint = testEndpoint({ row });
   const flips: string[] = [];
   const workers = [table, EndpointTable.attach(table.buffer, 1)].map(
     (attached, i) => new PassiveChecks(attached, (_, flip, cause) => flips.push(`${i} ${flip}: ${cause}`)),

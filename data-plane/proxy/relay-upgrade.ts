@@ -15,7 +15,7 @@ import { Tunnel } from "./tunnel.ts";
 export function relayUpgrade(exchange: Exchange, head: ResponseHead, from: ReadBuffer, at: number, end: number): void {
   const { engine, client } = exchange;
   const connection = exchange.connection!;
-  const { row } = exchange.endpoint!;
+  const busy = { poolRow: exchange.pool!.config.poolRow, endpointRow: exchange.endpoint!.row };
   exchange.isAnswered = true;
   exchange.status = head.status;
   exchange.answerLatencyMs = performance.now() - exchange.sentAtMs;
@@ -31,5 +31,5 @@ export function relayUpgrade(exchange: Exchange, head: ResponseHead, from: ReadB
   recordExchange(exchange);
   exchange.finish();
   const server = { socket: connection.socket, connection, early: from, earlyStart: at, earlyEnd: end, hasEnded: false };
-  Tunnel.open(engine, row, client.becomeTunnelSide(), server);
+  Tunnel.open(engine, busy, client.becomeTunnelSide(), server);
 }

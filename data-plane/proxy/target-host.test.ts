@@ -1,26 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { defaultResilience } from "../config/resilience-config.ts";
-import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
+import { testEndpoint, testPool } from "../config/worker-config.test-entities.ts";
+import type { PoolConfig } from "../config/worker-config.ts";
 import { hostName, targetHost } from "./target-host.ts";
 
-const upstream: PoolConfig = {
-  key: "upstream:1",
-  name: "u",
-  poolRow: 0,
-  hostHeader: null,
-  isUpstream: true,
-  algorithm: "round-robin",
-  resilience: defaultResilience,
-  passive: null,
-};
+const upstream = testPool();
 const own: PoolConfig = { ...upstream, key: "host:a.test:80", isUpstream: false };
-const endpoint = (port: number, hostHeader: string): EndpointConfig => ({
-  row: 0,
-  address: "10.0.0.1",
-  port,
-  weight: 1,
-  hostHeader,
-});
+const endpoint = (port: number, hostHeader: string) => testEndpoint({ port, hostHeader });
 
 describe("targetHost", () => {
   it.each([

@@ -20,6 +20,12 @@ export interface TunnelSide {
   readonly hasEnded: boolean;
 }
 
+/** What a tunnel keeps busy. */
+interface BusyRows {
+  readonly poolRow: number;
+  readonly endpointRow: number;
+}
+
 /**
  * Two connections that stopped speaking HTTP with each other's consent (101): bytes pass both ways, with
  * back-pressure and half-closes, until both sides have ended, one breaks, or nothing moves for too long. It knows
@@ -29,27 +35,29 @@ export interface TunnelSide {
 export class Tunnel implements DeadlineOwner {
   readonly #engine: ProxyEngine;
   readonly #deadline: Deadline;
+  readonly #poolRow: number;
   readonly #endpointRow: number;
   readonly #client: TunnelEnd;
   readonly #server: TunnelEnd;
   #openCount = 2;
 
-  private constructor(engine: ProxyEngine, endpointRow: number, client: TunnelSide, server: TunnelSide) {
+  private constructor(engine: ProxyEngine, busy: BusyRows, client: TunnelSide, server: TunnelSide) {
     this.#engine = engine;
-    this.#endpointRow = endpointRow;
+    this.#poolRow = busy.poolRow;
+    this.#endpointRow = busy.endpointRow;
     this.#deadline = new Deadline(engine.wheel, this);
     this.#client = new TunnelEnd(this, client);
     this.#server = new TunnelEnd(this, server);
     engine.counters.add(Counter.tunnels_opened);
     engine.counters.add(Counter.tunnels_active);
     // It keeps the endpoint as busy as a request does, for as long as it lasts.
-    engine.endpoints.attemptBegins(endpointRow);
+    engine.endpoints.attemptBegins(this.#poolRow, this.#endpointRow);
     this.moved();
   }
 
   /** Takes both sockets over: from here on the connections hear only that they are closed. */
-  static open(engine: ProxyEngine, endpointRow: number, client: TunnelSide, server: TunnelSide): void {
-    const tunnel = new Tunnel(engine, endpointRow, client, server);
+  static open(engine: ProxyEngine, busy: BusyRows, client: TunnelSide, server: TunnelSide): void {
+    const tunnel = new Tunnel(engine, busy, client, server);
     tunnel.#client.join(tunnel.#server, server);
     tunnel.#server.join(tunnel.#client, client);
   }
@@ -65,7 +73,7 @@ export class Tunnel implements DeadlineOwner {
       this.#deadline.release();
       return;
     }
-    this.#engine.endpoints.attemptEnds(this.#endpointRow);
+    this.#engine.endpoints.attemptEnds(this.#poolRow, this.#endpointRow);
     this.#engine.counters.subtract(Counter.tunnels_active);
   }
 

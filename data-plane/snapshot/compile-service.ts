@@ -1,5 +1,6 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Protocol, type Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { defaultBalancing } from "../config/balancing-config.ts";
 import { defaultResilience } from "../config/resilience-config.ts";
 import type { ProtocolName, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
@@ -65,12 +66,13 @@ function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan 
     hostHeader: null,
     isUpstream: false,
     algorithm: "round-robin",
+    balancing: defaultBalancing,
     resilience: defaultResilience,
     passive: null,
     activeCheck: null,
     overrides: [],
     weightBasis: "per_address",
     usesSrvName: false,
-    members: [{ targetId: "", host, port, weight: HOST_WEIGHT, impliedPort }],
+    members: [{ targetId: "", host, port, weight: HOST_WEIGHT, priority: 0, zone: null, maxInFlight: 0, impliedPort }],
   };
 }

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { WeightBasis } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { defaultBalancing } from "../config/balancing-config.ts";
 import { decodeConfig } from "../config/encoded-config.ts";
 import { TlsEncoder } from "../config/encoded-tls.ts";
 import { defaultResilience } from "../config/resilience-config.ts";
@@ -167,13 +168,25 @@ describe("compileSnapshot", () => {
         hostHeader: null,
         isUpstream: true,
         algorithm: "round-robin",
+        balancing: defaultBalancing,
         resilience: defaultResilience,
         passive: null,
         activeCheck: null,
         overrides: [],
         weightBasis: "per_address",
         usesSrvName: false,
-        members: [{ targetId: "t1", host: "a", port: 81, weight: 100, impliedPort: 80 }],
+        members: [
+          {
+            targetId: "t1",
+            host: "a",
+            port: 81,
+            weight: 100,
+            priority: 0,
+            zone: null,
+            maxInFlight: 0,
+            impliedPort: 80,
+          },
+        ],
       },
     ]);
     expect(plan.services[0]!.poolIndex).toBe(0);

@@ -1,5 +1,6 @@
 import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { Algorithm, type Upstream, WeightBasis } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { defaultBalancing } from "../config/balancing-config.ts";
 import type { PoolConfig } from "../config/worker-config.ts";
 import { hostHeaderFor } from "../upstream/host-header.ts";
 import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
@@ -13,6 +14,7 @@ const ALGORITHMS: ReadonlyMap<Algorithm, PoolConfig["algorithm"]> = new Map<Algo
   [Algorithm.LEAST_CONNECTIONS, "least-connections"],
   [Algorithm.CONSISTENT_HASHING, "consistent-hashing"],
   [Algorithm.LATENCY, "latency"],
+  [Algorithm.STICKY_SESSIONS, "sticky-sessions"],
 ]);
 
 const WEIGHT_BASES: ReadonlyMap<WeightBasis, PoolPlan["weightBasis"]> = new Map<WeightBasis, PoolPlan["weightBasis"]>([
@@ -39,6 +41,7 @@ export function compileUpstream(upstream: Upstream, checks: Checks): Compiled<Po
     hostHeader,
     isUpstream: true,
     algorithm,
+    balancing: defaultBalancing,
     resilience: resilience.value,
     ...checks,
     overrides: [],
@@ -65,5 +68,14 @@ export function compileTarget(target: Target): Compiled<PoolMember | null> {
   if (weight < 0 || weight > 65_535) return invalid("weight", `${weight} is not between 0 and 65535`);
   if (weight === 0) return compiled(null);
   const { host, port } = address;
-  return compiled({ targetId: target.id, host, port, weight, impliedPort: 80 });
+  return compiled({
+    targetId: target.id,
+    host,
+    port,
+    weight,
+    priority: 0,
+    zone: null,
+    maxInFlight: 0,
+    impliedPort: 80,
+  });
 }

@@ -154,7 +154,9 @@ describe("SnapshotApplier", () => {
     expect(delivered).toHaveLength(0);
     await timers.pass(1);
     expect(await outcome).toEqual({ ok: true });
-    expect(delivered[0]!.sets).toEqual([{ poolKey: "host:slow.test:80", endpoints: [], emptyBecause: "unresolved" }]);
+    expect(delivered[0]!.sets).toEqual([
+      { poolKey: "host:slow.test:80", endpoints: [], emptyBecause: "unresolved", rings: null },
+    ]);
   });
 
   it("applies one snapshot after the other", async () => {

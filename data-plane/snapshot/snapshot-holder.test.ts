@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { EndpointState } from "../balance/endpoint-state.ts";
-import { defaultResilience } from "../config/resilience-config.ts";
+import type { PickQuestion } from "../balance/picker.ts";
 import { noTls } from "../config/tls-config.ts";
+import { testEndpoint, testPool } from "../config/worker-config.test-entities.ts";
 import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
 import { SnapshotHolder } from "./snapshot-holder.ts";
 
@@ -14,20 +15,17 @@ const state: EndpointState = {
   eject: () => true,
   attemptBegins() {},
   attemptEnds() {},
+  poolInFlight: () => 0,
+  isAtLimit: () => false,
+  ramp: () => 1_000,
+  outOrder: () => 0,
+  latencyUs: () => 0,
+  latencyAgeMs: () => 0,
   inFlight: () => 0,
 };
 
 function poolConfig(key: string): PoolConfig {
-  return {
-    key,
-    name: key,
-    poolRow: 0,
-    hostHeader: null,
-    isUpstream: true,
-    algorithm: "round-robin",
-    resilience: defaultResilience,
-    passive: null,
-  };
+  return testPool({ key, name: key });
 }
 
 function config(publication: number, ...keys: string[]): WorkerConfig {
@@ -35,12 +33,13 @@ function config(publication: number, ...keys: string[]): WorkerConfig {
 }
 
 function set(poolKey: string, port: number): EndpointSet {
-  const endpoints = [{ row: port, address: "127.0.0.1", port, weight: 1, hostHeader: "a" }];
-  return { poolKey, endpoints, emptyBecause: null };
+  const endpoints = [testEndpoint({ row: port, port })];
+  return { poolKey, endpoints, emptyBecause: null, rings: null };
 }
 
+const question: PickQuestion = { tried: [], hash: 0, stickyKey: "", startedAtMs: 0 };
 const ports = (holder: SnapshotHolder) =>
-  holder.current!.pools.map((pool) => [pool.config.key, pool.picker.pick([])?.port ?? pool.set.emptyBecause]);
+  holder.current!.pools.map((pool) => [pool.config.key, pool.picker.pick(question)?.port ?? pool.set.emptyBecause]);
 
 describe("SnapshotHolder", () => {
   it("serves nothing before the first config", () => {
@@ -77,7 +76,7 @@ describe("SnapshotHolder", () => {
       ["b", 9],
     ]);
     expect(holder.current!.pools[0]).toBe(before.pools[0]);
-    expect(before.pools[1]!.picker.pick([])?.port).toBe(2);
+    expect(before.pools[1]!.picker.pick(question)?.port).toBe(2);
   });
 
   it("keeps what it served when a config cannot be built", () => {

@@ -103,5 +103,5 @@ function byKey(sets: readonly EndpointSet[]): Map<string, EndpointSet> {
 }
 
 function unresolved(poolKey: string): EndpointSet {
-  return { poolKey, endpoints: [], emptyBecause: "unresolved" };
+  return { poolKey, endpoints: [], emptyBecause: "unresolved", rings: null };
 }

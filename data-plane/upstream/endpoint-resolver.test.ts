@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { defaultBalancing } from "../config/balancing-config.ts";
 import { defaultResilience } from "../config/resilience-config.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
 import { EndpointResolver } from "./endpoint-resolver.ts";
@@ -11,7 +12,7 @@ import { NameResolver } from "./resolve-name.ts";
 import { FakeTimers } from "./timers.test-fake.ts";
 
 function member(host: string, port = 80, weight = 100): PoolMember {
-  return { targetId: `t-${host}`, host, port, weight, impliedPort: port };
+  return { targetId: `t-${host}`, host, port, weight, priority: 0, zone: null, maxInFlight: 0, impliedPort: port };
 }
 
 function pool(key: string, ...members: PoolMember[]): PoolPlan {
@@ -21,6 +22,7 @@ function pool(key: string, ...members: PoolMember[]): PoolPlan {
     hostHeader: null,
     isUpstream: true,
     algorithm: "round-robin",
+    balancing: defaultBalancing,
     resilience: defaultResilience,
     passive: null,
     activeCheck: null,

@@ -147,19 +147,20 @@ export class EndpointResolver {
         const { address, serviceTarget, port = null } = named[i]!;
         const name = pool.usesSrvName ? serviceTarget : null;
         const place = { address, port: port ?? member.port };
-        const { targetId, host } = member;
+        const { targetId, host, priority, maxInFlight } = member;
         const row = this.#options.rows.endpointRow({ targetId, poolKey: pool.key, host, name, ...place });
         if (row === null) return null;
         const hostHeader = hostHeaderFor(name ?? member.host, place.port, member.impliedPort);
         const twin = weighed.get(row);
         const sum = twin === undefined ? share : addShares(twin.share, share);
-        weighed.set(row, { endpoint: { row, ...place, hostHeader }, share: sum });
+        const rest = { priority, isLocal: true, maxInFlight, stickyKey: "", hostHeader };
+        weighed.set(row, { endpoint: { row, ...place, ...rest }, share: sum });
       }
     }
     const weights = wholeWeights([...weighed.values()].map(({ share }) => share));
     const endpoints = [...weighed.values()].map(({ endpoint }, i) => ({ ...endpoint, weight: weights[i]! }));
     const emptyBecause = endpoints.length > 0 ? null : pool.members.length === 0 ? "no_targets" : "unresolved";
-    return { poolKey: pool.key, endpoints, emptyBecause };
+    return { poolKey: pool.key, endpoints, emptyBecause, rings: null };
   }
 
   /** Lets go of the rows that are named no more, as soon as every worker has been told. */

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it } from "vitest";
 import type { PickingThreadData, ToPickingThread } from "../../test/support/picking-thread.ts";
-import { defaultResilience } from "../config/resilience-config.ts";
+import { testEndpoint, testPool, testSet } from "../config/worker-config.test-entities.ts";
 import { EndpointTable } from "./endpoint-table.ts";
 
 const workers: Worker[] = [];
@@ -116,9 +116,9 @@ describe("in-flight cells of an EndpointTable", () => {
     const rows = Array.from({ length: 40 }, () => table.allocateEndpointRow()!);
     const workers = [0, 1, 2].map((column) => EndpointTable.attach(table.buffer, column));
     for (const row of rows)
-      for (const [i, worker] of workers.entries()) for (let n = 0; n <= i; n++) worker.attemptBegins(row);
+      for (const [i, worker] of workers.entries()) for (let n = 0; n <= i; n++) worker.attemptBegins(0, row);
     expect(rows.map((row) => table.inFlight(row))).toEqual(rows.map(() => 1 + 2 + 3));
-    workers[0]!.attemptEnds(rows[0]!);
+    workers[0]!.attemptEnds(0, rows[0]!);
     expect([table.inFlight(rows[0]!), workers[2]!.inFlight(rows[0]!)]).toEqual([5, 5]);
     expect(table.inFlightTotal()).toBe(40 * 6 - 1);
     table.clearColumn(2);
@@ -139,21 +139,8 @@ async function startPickers(weights: readonly number[]) {
   const rows = weights.map(() => table.allocateEndpointRow()!);
   const workerData: PickingThreadData = {
     endpointTable: table.buffer,
-    pool: {
-      key: "upstream:u",
-      name: "u",
-      poolRow,
-      hostHeader: null,
-      isUpstream: true,
-      algorithm: "round-robin",
-      resilience: defaultResilience,
-      passive: null,
-    },
-    set: {
-      poolKey: "upstream:u",
-      endpoints: rows.map((row, i) => ({ row, address: "127.0.0.1", port: 1, weight: weights[i]!, hostHeader: "h" })),
-      emptyBecause: null,
-    },
+    pool: testPool({ poolRow }),
+    set: testSet(rows.map((row, i) => testEndpoint({ row, weight: weights[i]! }))),
   };
   const start = () => new Worker(new URL("../../test/support/picking-thread.ts", import.meta.url), { workerData });
   const threads = [start(), start()];

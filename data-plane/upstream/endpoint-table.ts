@@ -11,15 +11,15 @@ export interface EndpointTableOptions {
 }
 
 // All cells are 32-bit words. A pool row is a whole cache line, so that the cursors of two busy pools never
-// share one. After the endpoints come the columns, one per thread that carries traffic, with a cell per endpoint row:
-// columns do not share a cache line either.
+// share one. After the endpoints come the columns, one per thread that carries traffic, with a cell per endpoint row and
+// then one per pool row: columns do not share a cache line either.
 const HEADER_WORDS = 16;
 const HEADER_LAYOUT = 0;
 const HEADER_POOL_ROWS = 1;
 const HEADER_ENDPOINT_ROWS = 2;
 const HEADER_COLUMNS = 3;
 /** Written at word 0: attaching to a buffer of another layout is a bug that must show at once. */
-const LAYOUT_VERSION = 0x70730003;
+const LAYOUT_VERSION = 0x70730004;
 
 const POOL_WORDS = 16;
 const POOL_CURSOR = 0;
@@ -29,7 +29,8 @@ const POOL_TRIAL = 2;
 /** Set beside the row where any request will do. */
 const TRIAL_BY_ANY = 1 << 30;
 
-const ENDPOINT_WORDS = 8;
+/** A cache line. */
+const ENDPOINT_WORDS = 16;
 const ENDPOINT_FLAGS = 0;
 /** Four counters of eight bits, of Kong's health checks. */
 const ENDPOINT_CHECK_COUNTS = 1;
@@ -37,6 +38,14 @@ const ENDPOINT_CHECK_COUNTS = 1;
 const ENDPOINT_OUTLIER_COUNTS = 2;
 /** When it last answered; see `clockMs`. */
 const ENDPOINT_LAST_ANSWER = 3;
+/** Microseconds; see peak-ewma.ts. */
+const ENDPOINT_LATENCY = 4;
+/** When that was written; see `clockMs`. */
+const ENDPOINT_LATENCY_AT = 5;
+/** Thousandths of its weight that it does not have, so that a new row has all. */
+const ENDPOINT_HELD_BACK = 6;
+/** The pool's generation when it last went out. */
+const ENDPOINT_OUT_ORDER = 7;
 
 /** Taken out by a worker, for what it did to traffic. */
 const EJECTED = 1;
@@ -56,6 +65,7 @@ const flagBits: Readonly<Record<EndpointFlag, number>> = {
   stalled: STALLED,
 };
 
+const rampMax = 1_000;
 const countMask = 0xff;
 const statusShift = 8;
 
@@ -80,6 +90,8 @@ export class EndpointTable implements EndpointState {
   readonly #columnsAt: number;
   readonly #columnWords: number;
   readonly #columnCount: number;
+  /** From a column's beginning to its pools. */
+  readonly #poolCellsAt: number;
   /** Only where the table was created: two allocators would give out the same row. */
   readonly #rows: { readonly pools: RowAllocator; readonly endpoints: RowAllocator } | null;
 
@@ -91,7 +103,8 @@ export class EndpointTable implements EndpointState {
     const poolRows = this.#words[HEADER_POOL_ROWS]!;
     const endpointRows = this.#words[HEADER_ENDPOINT_ROWS]!;
     this.#endpointsAt = HEADER_WORDS + poolRows * POOL_WORDS;
-    this.#columnWords = columnWords(endpointRows);
+    this.#columnWords = columnWords(poolRows, endpointRows);
+    this.#poolCellsAt = endpointRows;
     this.#columnCount = this.#words[HEADER_COLUMNS]!;
     if (column >= this.#columnCount) throw new Error(`column ${column} of ${this.#columnCount}`);
     this.#columnsAt = columnsAt(poolRows, endpointRows);
@@ -106,7 +119,7 @@ export class EndpointTable implements EndpointState {
     const poolRows = options.poolRowsMax ?? 16_384;
     const endpointRows = options.endpointRowsMax ?? 65_536;
     const columns = options.columnsMax ?? 8;
-    const wordCount = columnsAt(poolRows, endpointRows) + columns * columnWords(endpointRows);
+    const wordCount = columnsAt(poolRows, endpointRows) + columns * columnWords(poolRows, endpointRows);
     const buffer = new SharedArrayBuffer(wordCount * Int32Array.BYTES_PER_ELEMENT);
     const header = new Int32Array(buffer, 0, HEADER_WORDS);
     header[HEADER_LAYOUT] = LAYOUT_VERSION;
@@ -162,9 +175,44 @@ export class EndpointTable implements EndpointState {
     const cell = this.#cellOf(row, ENDPOINT_FLAGS);
     const before = isSet ? Atomics.or(this.#words, cell, bit) : Atomics.and(this.#words, cell, ~bit);
     if (((before & bit) !== 0) === isSet) return false;
+    if (isSet && bit !== FORCED_IN && bit !== STALLED) {
+      Atomics.store(this.#words, this.#cellOf(row, ENDPOINT_OUT_ORDER), this.generation(poolRow) + 1);
+    }
     // After the flag, never before: who reads the new generation must also see the flag, or its wheel stays stale.
-    Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION, 1);
+    this.#nextGeneration(poolRow);
     return true;
+  }
+
+  #nextGeneration(poolRow: number): void {
+    Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION, 1);
+  }
+
+  outOrder(row: number): number {
+    return Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_OUT_ORDER));
+  }
+
+  ramp(row: number): number {
+    return rampMax - Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_HELD_BACK));
+  }
+
+  /** Main thread. @param thousandths of its weight that the endpoint has from now on, 0 to 1000 */
+  setRamp(poolRow: number, row: number, thousandths: number): void {
+    Atomics.store(this.#words, this.#cellOf(row, ENDPOINT_HELD_BACK), rampMax - thousandths);
+    this.#nextGeneration(poolRow);
+  }
+
+  latencyUs(row: number): number {
+    return this.#words[this.#cellOf(row, ENDPOINT_LATENCY)]!;
+  }
+
+  latencyAgeMs(row: number, nowMs: number): number {
+    return (clockMs(nowMs) - this.#words[this.#cellOf(row, ENDPOINT_LATENCY_AT)]!) | 0;
+  }
+
+  /** Cost: two plain stores; of two workers that write at once, one is forgotten. */
+  setLatency(row: number, latencyUs: number, nowMs: number): void {
+    this.#words[this.#cellOf(row, ENDPOINT_LATENCY)] = latencyUs;
+    this.#words[this.#cellOf(row, ENDPOINT_LATENCY_AT)] = clockMs(nowMs);
   }
 
   /**
@@ -239,13 +287,23 @@ export class EndpointTable implements EndpointState {
     return at === 0 ? Number.POSITIVE_INFINITY : (clockMs(nowMs) - at) | 0;
   }
 
-  /** In a worker. Cost: a plain addition, since nobody else writes this worker's column. */
-  attemptBegins(row: number): void {
+  /** In a worker. Cost: plain additions, since nobody else writes this worker's column. */
+  attemptBegins(poolRow: number, row: number): void {
     this.#words[this.#cellsAt + row]!++;
+    this.#words[this.#cellsAt + this.#poolCellsAt + poolRow]!++;
   }
 
-  attemptEnds(row: number): void {
+  attemptEnds(poolRow: number, row: number): void {
     this.#words[this.#cellsAt + row]!--;
+    this.#words[this.#cellsAt + this.#poolCellsAt + poolRow]!--;
+  }
+
+  poolInFlight(poolRow: number): number {
+    return this.inFlight(this.#poolCellsAt + poolRow);
+  }
+
+  isAtLimit(row: number, max: number): boolean {
+    return this.inFlight(row) >= max;
   }
 
   /** Attempts of all workers that are under way at the endpoint: exact but for what changes meanwhile. */
@@ -268,8 +326,14 @@ export class EndpointTable implements EndpointState {
   /** Main thread: what a worker that is gone had under way ended with it. Before the column is used again. */
   clearColumn(column: number): void {
     const first = this.#firstCell(column);
-    // Only cells that are not zero: writing to one makes its page take memory.
-    for (let at = first; at < first + this.#usedRowCount; at++) if (this.#words[at] !== 0) this.#words[at] = 0;
+    const firstPool = first + this.#poolCellsAt;
+    this.#clearCells(first, this.#usedRowCount);
+    this.#clearCells(firstPool, this.#owned().pools.everUsedCount);
+  }
+
+  /** Only cells that are not zero: writing to one makes its page take memory. */
+  #clearCells(first: number, count: number): void {
+    for (let at = first; at < first + count; at++) if (this.#words[at] !== 0) this.#words[at] = 0;
   }
 
   get #usedRowCount(): number {
@@ -323,8 +387,8 @@ function clockMs(nowMs: number): number {
   return Math.floor(threadOffsetMs + nowMs) | 0 || 1;
 }
 
-function columnWords(endpointRows: number): number {
-  return Math.ceil(endpointRows / COLUMN_ALIGN_WORDS) * COLUMN_ALIGN_WORDS;
+function columnWords(poolRows: number, endpointRows: number): number {
+  return Math.ceil((endpointRows + poolRows) / COLUMN_ALIGN_WORDS) * COLUMN_ALIGN_WORDS;
 }
 
 function columnsAt(poolRows: number, endpointRows: number): number {

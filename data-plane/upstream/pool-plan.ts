@@ -35,8 +35,17 @@ export interface PoolMember {
   /** A hostname, or an IP literal without brackets. */
   readonly host: string;
   readonly port: number;
-  /** 1..65535. For each of the addresses, or all of them; per address, the weight of an SRV record goes before it. */
+  /**
+   * 1..65535, and with sticky sessions 0. For each of the addresses, or all of them; per address, the weight of an SRV
+   * record goes before it.
+   */
   readonly weight: number;
+  /** Its tier, 0 to 15. */
+  readonly priority: number;
+  /** null = none is said. */
+  readonly zone: string | null;
+  /** Of each of its endpoints; 0 = any number. */
+  readonly maxInFlight: number;
   /** The port that a Host header leaves out: the protocol's own. */
   readonly impliedPort: number;
 }

@@ -4,6 +4,7 @@ import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { inDays, makeCertificate, type TestCertificate } from "../../test/support/certificates.ts";
 import type { UpstreamTlsConfig } from "../config/tls-config.ts";
+import { testEndpoint, testSet } from "../config/worker-config.test-entities.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel } from "./deadline-wheel.ts";
@@ -59,7 +60,7 @@ async function listen(server: Server): Promise<EndpointConfig> {
     await new Promise((resolve) => server.close(resolve));
   });
   const { port } = server.address() as AddressInfo;
-  return { row: 0, address: "127.0.0.1", port, weight: 1, hostHeader: `${name}:${port}` };
+  return testEndpoint({ port, hostHeader: `${name}:${port}` });
 }
 
 function serving({ chainPem, keyPem }: TestCertificate, more: TlsOptions = {}): TlsOptions {
@@ -192,7 +193,7 @@ describe("TargetTls", () => {
     const target = await startTarget(serving(made.good));
     const pool = openPool();
     expect(await ask(pool, target.endpoint, settings())).toBe("answered");
-    const sets = [{ poolKey: "p", endpoints: [target.endpoint], emptyBecause: null }];
+    const sets = [testSet([target.endpoint])];
     pool.retainOnly(sets, new Set(["k"]));
     expect(pool.secureConnectionsTo(target.endpoint, settings(), name).idleCount).toBe(1);
     pool.retainOnly(sets, new Set(["another"]));

@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { testEndpoint, testSet } from "../config/worker-config.test-entities.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import { DeadlineWheel, tickMs } from "./deadline-wheel.ts";
@@ -29,7 +30,7 @@ afterEach(async () => {
 
 function endpoint(row = 0): EndpointConfig {
   const { port } = server.address() as AddressInfo;
-  return { row, address: "127.0.0.1", port, weight: 1, hostHeader: "a.test" };
+  return testEndpoint({ row, port });
 }
 
 /** Sends a request on a connection; resolves at the answer's end with "end", or with the loss. */
@@ -152,7 +153,7 @@ describe("UpstreamPool", () => {
 
   it("closes connections to addresses that the configuration has no more, those in use when they are done", async () => {
     const { pool: upstreams } = pool();
-    const setsOf = (...endpoints: EndpointConfig[]) => [{ poolKey: "p", endpoints, emptyBecause: null }];
+    const setsOf = (...endpoints: EndpointConfig[]) => [testSet(endpoints)];
     const connections = upstreams.connectionsTo(endpoint(1));
     const [idle, busy] = [connections.open(), connections.open()];
     await exchange(idle);

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { createPicker } from "../../data-plane/balance/picker.ts";
+import { createPicker, type PickQuestion } from "../../data-plane/balance/picker.ts";
 import type { EndpointSet, PoolConfig } from "../../data-plane/config/worker-config.ts";
 import { EndpointTable } from "../../data-plane/upstream/endpoint-table.ts";
 
@@ -16,10 +16,11 @@ export type ToPickingThread = { readonly type: "pick"; readonly count: number } 
 const { endpointTable, pool, set } = workerData as PickingThreadData;
 const table = EndpointTable.attach(endpointTable);
 const picker = createPicker(pool, set, table);
+const question: PickQuestion = { tried: [], hash: 0, stickyKey: "", startedAtMs: 0 };
 
 parentPort!.on("message", (message: ToPickingThread) => {
   if (message.type === "pick") {
-    parentPort!.postMessage(Array.from({ length: message.count }, () => picker.pick([])!.row));
+    parentPort!.postMessage(Array.from({ length: message.count }, () => picker.pick(question)!.row));
   } else {
     parentPort!.postMessage(set.endpoints.map(({ row }) => table.eject(pool.poolRow, row)));
   }

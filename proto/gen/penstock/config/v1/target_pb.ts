@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/config/v1/target.proto.
  */
 export const file_penstock_config_v1_target: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wZW5zdG9jay9jb25maWcvdjEvdGFyZ2V0LnByb3RvEhJwZW5zdG9jay5jb25maWcudjEi6AIKBlRhcmdldBJUCgJpZBgBIAEoCUJIukhF2AEBckAyPl5bMC05YS1mXXs4fS1bMC05YS1mXXs0fS1bMC05YS1mXXs0fS1bMC05YS1mXXs0fS1bMC05YS1mXXsxMn0kEhoKBnRhcmdldBgCIAEoCUIKukgHcgUQARisAhIgCgZ3ZWlnaHQYAyABKAVCC7pICBoGGP//AygASACIAQESLwoIdXBzdHJlYW0YBCABKAsyHS5wZW5zdG9jay5jb25maWcudjEuUmVmZXJlbmNlEiAKBHRhZ3MYBSADKAlCErpID5IBDBDoByIHcgUQARiACBIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRldGFnGAggASgJQgkKB193ZWlnaHRiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_penstock_config_v1_reference]);
+  fileDesc("Ch9wZW5zdG9jay9jb25maWcvdjEvdGFyZ2V0LnByb3RvEhJwZW5zdG9jay5jb25maWcudjEingQKBlRhcmdldBJUCgJpZBgBIAEoCUJIukhF2AEBckAyPl5bMC05YS1mXXs4fS1bMC05YS1mXXs0fS1bMC05YS1mXXs0fS1bMC05YS1mXXs0fS1bMC05YS1mXXsxMn0kEhoKBnRhcmdldBgCIAEoCUIKukgHcgUQARisAhIgCgZ3ZWlnaHQYAyABKAVCC7pICBoGGP//AygASACIAQESLwoIdXBzdHJlYW0YBCABKAsyHS5wZW5zdG9jay5jb25maWcudjEuUmVmZXJlbmNlEiAKBHRhZ3MYBSADKAlCErpID5IBDBDoByIHcgUQARiACBIuCgpjcmVhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRldGFnGAggASgJEhUKCGZhaWxvdmVyGAkgASgISAGIAQESIAoIcHJpb3JpdHkYCiABKAVCCbpIBhoEGA8oAEgCiAEBEh0KBHpvbmUYCyABKAlCCrpIB3IFEAEYgAJIA4gBARInCg1tYXhfaW5fZmxpZ2h0GAwgASgFQgu6SAgaBhjAhD0oAUgEiAEBQgkKB193ZWlnaHRCCwoJX2ZhaWxvdmVyQgsKCV9wcmlvcml0eUIHCgVfem9uZUIQCg5fbWF4X2luX2ZsaWdodGIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_penstock_config_v1_reference]);
 
 /**
  * One server of an upstream: an address and its share of the requests.
@@ -79,6 +79,34 @@ export type Target = Message<"penstock.config.v1.Target"> & {
    * @generated from field: string etag = 8;
    */
   etag: string;
+
+  /**
+   * Whether it gets requests only when the others cannot take them: the same as priority 1. Default: false.
+   *
+   * @generated from field: optional bool failover = 9;
+   */
+  failover?: boolean | undefined;
+
+  /**
+   * Tier of the target, 0 to 15; those of the smallest number go first. Ours. Default: null, 0, and 1 with failover.
+   *
+   * @generated from field: optional int32 priority = 10;
+   */
+  priority?: number | undefined;
+
+  /**
+   * Where it runs, for upstreams that prefer targets in the node's own zone. Ours. Default: null.
+   *
+   * @generated from field: optional string zone = 11;
+   */
+  zone?: string | undefined;
+
+  /**
+   * Requests that may be under way at each of its endpoints at once, per node. Ours. Default: null, as the upstream says.
+   *
+   * @generated from field: optional int32 max_in_flight = 12;
+   */
+  maxInFlight?: number | undefined;
 };
 
 /**
