@@ -1,5 +1,7 @@
 import type { EndpointConfig, EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
+import { Latency } from "./latency.ts";
+import { LeastConnections } from "./least-connections.ts";
 import { RoundRobin } from "./round-robin.ts";
 
 /** What a picker goes by; an exchange is one, so that asking makes no object. */
@@ -34,7 +36,14 @@ export interface Picker {
   readonly isFull: boolean;
 }
 
-/** The picker of a pool. */
-export function createPicker(pool: PoolConfig, set: EndpointSet, state: EndpointState): Picker {
-  return new RoundRobin(pool, set.endpoints, state);
+/** The picker of a pool, by its algorithm. */
+export function createPicker(pool: PoolConfig, { endpoints }: EndpointSet, state: EndpointState): Picker {
+  switch (pool.algorithm) {
+    case "least-connections":
+      return new LeastConnections(pool, endpoints, state);
+    case "latency":
+      return new Latency(pool, endpoints, state);
+    default:
+      return new RoundRobin(pool, endpoints, state);
+  }
 }
