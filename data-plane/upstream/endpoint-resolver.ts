@@ -1,3 +1,4 @@
+import { buildRings } from "../balance/hash-ring.ts";
 import type { OutlierConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
@@ -6,6 +7,7 @@ import type { NamedEndpoint } from "./name-entry.ts";
 import type { NameUse } from "./name-resolver-options.ts";
 import type { PoolMember, PoolPlan } from "./pool-plan.ts";
 import { type NameResolver, nameKey } from "./resolve-name.ts";
+import { stickyKey } from "./sticky-key.ts";
 import type { Timers } from "./timers.ts";
 import { addShares, lowestTerms, type WeightShare, wholeWeights } from "./whole-weights.ts";
 
@@ -13,6 +15,8 @@ export interface EndpointResolverOptions {
   readonly names: NameResolver;
   readonly rows: EndpointRows;
   readonly timers: Timers;
+  /** Where the node runs, as targets name it; null = it does not say. */
+  readonly zone: string | null;
   /** How long a config waits for names that are new; it then goes out with what is known. */
   readonly firstAnswersWaitMs: number;
   /** Endpoints of all pools together. */
@@ -69,6 +73,7 @@ export class EndpointResolver {
     const poolRows: number[] = [];
     const sets: EndpointSet[] = [];
     let endpointCount = 0;
+    const formerPools = new Map(this.#pools.map((pool) => [pool.key, pool]));
     for (const pool of pools) {
       const poolRow = this.#options.rows.poolRow(pool.key);
       const set = poolRow === null ? null : this.#resolve(pool);
@@ -80,7 +85,9 @@ export class EndpointResolver {
         return null;
       }
       poolRows.push(poolRow);
-      sets.push(set);
+      // Rings take longer than all else here, and few of them are others than before.
+      const former = formerPools.get(pool.key)?.slots === pool.slots ? this.#sets.get(pool.key) : undefined;
+      sets.push(withRings(pool, set, former));
     }
     this.#pools = pools;
     this.#endpointCount = endpointCount;
@@ -128,8 +135,9 @@ export class EndpointResolver {
       }
       if (isSameSet(former, set)) continue;
       this.#endpointCount += growth;
-      this.#sets.set(pool.key, set);
-      changed.push(set);
+      const setWithRings = withRings(pool, set, former);
+      this.#sets.set(pool.key, setWithRings);
+      changed.push(setWithRings);
     }
     this.#changedNames.clear();
     if (changed.length === 0) return;
@@ -138,9 +146,9 @@ export class EndpointResolver {
     this.#options.onSets(changed);
   }
 
-  /** Null when the table has no row left. */
+  /** The endpoints without their rings. Null when the table has no row left. */
   #resolve(pool: PoolPlan): EndpointSet | null {
-    const weighed = new Map<number, { endpoint: Omit<EndpointConfig, "weight">; share: WeightShare }>();
+    const weighed = new Map<number, WeighedEndpoint>();
     for (const member of pool.members) {
       const named = this.#options.names.endpointsOf(member.host);
       for (const [i, share] of sharesOf(member, named, pool.weightBasis).entries()) {
@@ -148,19 +156,27 @@ export class EndpointResolver {
         const name = pool.usesSrvName ? serviceTarget : null;
         const place = { address, port: port ?? member.port };
         const { targetId, host, priority, maxInFlight } = member;
-        const row = this.#options.rows.endpointRow({ targetId, poolKey: pool.key, host, name, ...place });
+        const identity = { poolKey: pool.key, host, name, ...place };
+        const row = this.#options.rows.endpointRow({ targetId, ...identity });
         if (row === null) return null;
         const hostHeader = hostHeaderFor(name ?? member.host, place.port, member.impliedPort);
+        const key = pool.algorithm === "sticky-sessions" ? stickyKey(identity) : "";
+        const isLocal = this.#isLocal(pool, member);
+        const endpoint = { row, ...place, priority, isLocal, maxInFlight, stickyKey: key, hostHeader };
         const twin = weighed.get(row);
-        const sum = twin === undefined ? share : addShares(twin.share, share);
-        const rest = { priority, isLocal: true, maxInFlight, stickyKey: "", hostHeader };
-        weighed.set(row, { endpoint: { row, ...place, ...rest }, share: sum });
+        weighed.set(row, twin === undefined ? { endpoint, share } : bothTwins(twin, { endpoint, share }));
       }
     }
     const weights = wholeWeights([...weighed.values()].map(({ share }) => share));
     const endpoints = [...weighed.values()].map(({ endpoint }, i) => ({ ...endpoint, weight: weights[i]! }));
     const emptyBecause = endpoints.length > 0 ? null : pool.members.length === 0 ? "no_targets" : "unresolved";
     return { poolKey: pool.key, endpoints, emptyBecause, rings: null };
+  }
+
+  /** Who does not say where it is, node or target, makes no difference. */
+  #isLocal(pool: PoolPlan, { zone }: PoolMember): boolean {
+    const own = this.#options.zone;
+    return pool.balancing.zones === null || own === null || zone === null || zone === own;
   }
 
   /** Lets go of the rows that are named no more, as soon as every worker has been told. */
@@ -176,6 +192,28 @@ export class EndpointResolver {
   }
 }
 
+interface WeighedEndpoint {
+  readonly endpoint: Omit<EndpointConfig, "weight">;
+  readonly share: WeightShare;
+}
+
+/** Two members that lead to one endpoint: it has the better place of the two. */
+function bothTwins(first: WeighedEndpoint, second: WeighedEndpoint): WeighedEndpoint {
+  const priority = Math.min(first.endpoint.priority, second.endpoint.priority);
+  const isLocal = first.endpoint.isLocal || second.endpoint.isLocal;
+  return {
+    endpoint: { ...second.endpoint, priority, isLocal },
+    share: addShares(first.share, second.share),
+  };
+}
+
+/** @param former the endpoints of the pool until now, if it had as many slots; its rings serve where they are the same */
+function withRings(pool: PoolPlan, set: EndpointSet, former: EndpointSet | undefined): EndpointSet {
+  if (pool.algorithm !== "consistent-hashing") return set;
+  const formerRings = former !== undefined && isSameInRing(former, set) ? former.rings : null;
+  return { ...set, rings: formerRings ?? buildRings(set.endpoints, pool.slots) };
+}
+
 function* hostsOf(pools: readonly PoolPlan[]): Iterable<NameUse> {
   for (const pool of pools) yield* pool.members;
 }
@@ -189,6 +227,8 @@ function sharesOf(
   named: readonly NamedEndpoint[],
   basis: PoolPlan["weightBasis"],
 ): WeightShare[] {
+  // One that gets no new sessions gets none whatever its records say.
+  if (weight === 0) return named.map(() => ({ numerator: 0, denominator: 1 }));
   const own = named.map((one) => lowestTerms(one.weight ?? (basis === "per_address" ? weight : 1), one.sharedBy));
   if (basis === "per_address" || own.length === 0) return own;
   const { numerator, denominator } = own.reduce(addShares);
@@ -201,7 +241,28 @@ function isSameSet(a: EndpointSet, b: EndpointSet): boolean {
     a.endpoints.length === b.endpoints.length &&
     a.endpoints.every((endpoint, i) => {
       const other = b.endpoints[i]!;
-      return endpoint.row === other.row && endpoint.weight === other.weight;
+      return (
+        isSamePlace(endpoint, other) &&
+        endpoint.maxInFlight === other.maxInFlight &&
+        endpoint.stickyKey === other.stickyKey
+      );
     })
+  );
+}
+
+function isSameInRing(a: EndpointSet, b: EndpointSet): boolean {
+  return (
+    a.endpoints.length === b.endpoints.length &&
+    a.endpoints.every((endpoint, i) => isSamePlace(endpoint, b.endpoints[i]!))
+  );
+}
+
+/** A row stands for an address and port, as long as a set names it. */
+function isSamePlace(one: EndpointConfig, other: EndpointConfig): boolean {
+  return (
+    one.row === other.row &&
+    one.weight === other.weight &&
+    one.priority === other.priority &&
+    one.isLocal === other.isLocal
   );
 }
