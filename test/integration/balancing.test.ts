@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { admin } from "../support/admin-client.ts";
 import { type Asking, type BalancedPlanes, startBalancedPlanes, tally } from "../support/balanced-planes.ts";
 
 const user = (i: number): Asking => ({ headers: { "x-user": `user-${i}` } });
@@ -206,6 +207,9 @@ describe("tiers, zones and limits", () => {
     expect(Object.keys(tally(others)).sort()).toEqual(["a", "b", "c"]);
     await planes.setHealth("a", "unhealthy");
     expect(await planes.askTimes(9, user)).not.toContain("a");
+    const { body } = await admin(planes.adminUrl, "GET", "/clustering/data-planes");
+    const zones = (body.data as { labels: Record<string, string> }[]).map(({ labels }) => labels["zone"] ?? "none");
+    expect(zones.sort()).toEqual(["eu-1a", "none"]);
   });
 
   it.each(algorithms)("sends a request that finds one target full to another ($algorithm)", async (fields) => {

@@ -32,6 +32,7 @@ export interface Asking {
 
 /** A control plane, nodes of two workers, and an upstream named "u" of targets "a", "b" and so on, behind a route "/". */
 export interface BalancedPlanes {
+  readonly adminUrl: string;
   readonly nodes: readonly DataPlaneProcess[];
   readonly targets: readonly HoldingTarget[];
   /** Resolves when so many requests have come to be held, at all targets together. */
@@ -71,6 +72,7 @@ export async function startBalancedPlanes(
     return answer;
   };
   return {
+    adminUrl,
     nodes,
     targets,
     async heldCount(count) {
