@@ -21,8 +21,6 @@ const ALGORITHMS: ReadonlyMap<Algorithm, PoolConfig["algorithm"]> = new Map<Algo
 export const defaultSlots = 10_000;
 const slotsMin = 10;
 const slotsMax = 65_536;
-/** With fewer, weights would hardly count. Source: Kong takes fewer for so many, too. */
-const slotsUsedMin = 1_000;
 const prioritiesMax = 15;
 
 const WEIGHT_BASES: ReadonlyMap<WeightBasis, PoolPlan["weightBasis"]> = new Map<WeightBasis, PoolPlan["weightBasis"]>([
@@ -61,7 +59,7 @@ export function compileUpstream(upstream: Upstream, checks: Checks): Compiled<Po
     overrides: [],
     weightBasis,
     usesSrvName: upstream.useSrvName ?? false,
-    slots: Math.max(slots, slotsUsedMin),
+    slots,
     members: [],
   });
 }

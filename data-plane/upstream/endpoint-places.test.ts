@@ -124,9 +124,8 @@ describe("EndpointResolver, on sticky sessions", () => {
 describe("EndpointResolver, on consistent hashing", () => {
   it("has rings for it, and for no other algorithm", async () => {
     const { rings } = await resolved(hashing(member(one), member(two)));
-    expect(rings!.map(({ priority, isLocal, slots }) => [priority, isLocal, slots.byteLength])).toEqual([
-      [0, true, 2_000],
-    ]);
+    expect(rings!.map(({ priority, isLocal }) => [priority, isLocal])).toEqual([[0, true]]);
+    expect(new Set(new Uint16Array(rings![0]!.slots))).toEqual(new Set([0, 1]));
     expect((await resolved(pool("p", member(one)))).rings).toBeNull();
     expect((await resolved(sticky(member(one)))).rings).toBeNull();
   });
@@ -141,6 +140,24 @@ describe("EndpointResolver, on consistent hashing", () => {
     expect(ringsOf(hashing(member(one), member(two, 80, 50)))).not.toBe(second);
     const third = ringsOf(hashing(member(one), member(two)));
     expect(ringsOf(hashing(member(one), { ...member(two), priority: 1 }))).not.toBe(third);
+  });
+
+  it("makes them before the config is used, each in a turn of the event loop of its own", async () => {
+    const { endpoints } = resolverRig();
+    const plans = Array.from({ length: 4 }, (_, i) => ({ ...hashing(member(one), member(two)), key: `p${i}` }));
+    let turns = 0;
+    const countTurns = () => {
+      turns++;
+      counting = setImmediate(countTurns);
+    };
+    let counting = setImmediate(countTurns);
+    await endpoints.prepare(plans);
+    const turnsAtFirst = turns;
+    endpoints.use(plans);
+    await endpoints.prepare(plans);
+    clearImmediate(counting);
+    expect(turnsAtFirst).toBeGreaterThanOrEqual(plans.length - 1);
+    expect(turns).toBe(turnsAtFirst);
   });
 
   it("makes one anew when a name resolves differently, and none when another one does", async () => {

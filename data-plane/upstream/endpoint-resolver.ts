@@ -1,4 +1,4 @@
-import { buildRings } from "../balance/hash-ring.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OutlierConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
@@ -6,6 +6,7 @@ import { hostHeaderFor } from "./host-header.ts";
 import type { NamedEndpoint } from "./name-entry.ts";
 import type { NameUse } from "./name-resolver-options.ts";
 import type { PoolMember, PoolPlan } from "./pool-plan.ts";
+import { PoolRings } from "./pool-rings.ts";
 import { type NameResolver, nameKey } from "./resolve-name.ts";
 import { stickyKey } from "./sticky-key.ts";
 import type { Timers } from "./timers.ts";
@@ -53,15 +54,20 @@ export class EndpointResolver {
   readonly #changedNames = new Set<string>();
   #sequence = 0;
   #cancelChange = () => {};
+  readonly #rings = new PoolRings();
 
   constructor(options: EndpointResolverOptions) {
     this.#options = options;
   }
 
-  /** Begins to resolve the pools' names beside those in use, and waits a little for the new ones. */
+  /**
+   * Begins to resolve the pools' names beside those in use, and waits a little for the new ones. Then makes what takes
+   * long, so that `use` need not.
+   */
   async prepare(pools: readonly PoolPlan[]): Promise<void> {
     this.#options.names.keep([...hostsOf(this.#pools), ...hostsOf(pools)]);
     await this.#options.names.firstAnswers(this.#options.firstAnswersWaitMs);
+    await this.#prepareRings(pools);
   }
 
   /**
@@ -73,7 +79,6 @@ export class EndpointResolver {
     const poolRows: number[] = [];
     const sets: EndpointSet[] = [];
     let endpointCount = 0;
-    const formerPools = new Map(this.#pools.map((pool) => [pool.key, pool]));
     for (const pool of pools) {
       const poolRow = this.#options.rows.poolRow(pool.key);
       const set = poolRow === null ? null : this.#resolve(pool);
@@ -85,15 +90,14 @@ export class EndpointResolver {
         return null;
       }
       poolRows.push(poolRow);
-      // Rings take longer than all else here, and few of them are others than before.
-      const former = formerPools.get(pool.key)?.slots === pool.slots ? this.#sets.get(pool.key) : undefined;
-      sets.push(withRings(pool, set, former));
+      sets.push({ ...set, rings: this.#rings.ringsOf(pool, set.endpoints) });
     }
     this.#pools = pools;
     this.#endpointCount = endpointCount;
     this.#sets.clear();
     for (const set of sets) this.#sets.set(set.poolKey, set);
     this.#options.names.keep(hostsOf(pools));
+    this.#rings.retainOnly(pools);
     this.#noteSent();
     this.#options.onUse?.(pools, this.#sets);
     return { poolRows, sets };
@@ -135,7 +139,7 @@ export class EndpointResolver {
       }
       if (isSameSet(former, set)) continue;
       this.#endpointCount += growth;
-      const setWithRings = withRings(pool, set, former);
+      const setWithRings = { ...set, rings: this.#rings.ringsOf(pool, set.endpoints) };
       this.#sets.set(pool.key, setWithRings);
       changed.push(setWithRings);
     }
@@ -144,6 +148,19 @@ export class EndpointResolver {
     this.#noteSent();
     this.#options.onUse?.(this.#pools, this.#sets);
     this.#options.onSets(changed);
+  }
+
+  /** One in each turn of the event loop: this thread also answers others. */
+  async #prepareRings(pools: readonly PoolPlan[]): Promise<void> {
+    for (const pool of pools) {
+      if (pool.algorithm !== "consistent-hashing") continue;
+      // What has no row is refused by `use`, which also gives back the rows that it does not need.
+      const set = this.#options.rows.poolRow(pool.key) === null ? null : this.#resolve(pool);
+      if (set === null) return;
+      if (this.#rings.hasRings(pool, set.endpoints)) continue;
+      this.#rings.ringsOf(pool, set.endpoints);
+      await nextTurn();
+    }
   }
 
   /** The endpoints without their rings. Null when the table has no row left. */
@@ -207,13 +224,6 @@ function bothTwins(first: WeighedEndpoint, second: WeighedEndpoint): WeighedEndp
   };
 }
 
-/** @param former the endpoints of the pool until now, if it had as many slots; its rings serve where they are the same */
-function withRings(pool: PoolPlan, set: EndpointSet, former: EndpointSet | undefined): EndpointSet {
-  if (pool.algorithm !== "consistent-hashing") return set;
-  const formerRings = former !== undefined && isSameInRing(former, set) ? former.rings : null;
-  return { ...set, rings: formerRings ?? buildRings(set.endpoints, pool.slots) };
-}
-
 function* hostsOf(pools: readonly PoolPlan[]): Iterable<NameUse> {
   for (const pool of pools) yield* pool.members;
 }
@@ -242,27 +252,13 @@ function isSameSet(a: EndpointSet, b: EndpointSet): boolean {
     a.endpoints.every((endpoint, i) => {
       const other = b.endpoints[i]!;
       return (
-        isSamePlace(endpoint, other) &&
+        endpoint.row === other.row &&
+        endpoint.weight === other.weight &&
+        endpoint.priority === other.priority &&
+        endpoint.isLocal === other.isLocal &&
         endpoint.maxInFlight === other.maxInFlight &&
         endpoint.stickyKey === other.stickyKey
       );
     })
-  );
-}
-
-function isSameInRing(a: EndpointSet, b: EndpointSet): boolean {
-  return (
-    a.endpoints.length === b.endpoints.length &&
-    a.endpoints.every((endpoint, i) => isSamePlace(endpoint, b.endpoints[i]!))
-  );
-}
-
-/** A row stands for an address and port, as long as a set names it. */
-function isSamePlace(one: EndpointConfig, other: EndpointConfig): boolean {
-  return (
-    one.row === other.row &&
-    one.weight === other.weight &&
-    one.priority === other.priority &&
-    one.isLocal === other.isLocal
   );
 }
