@@ -51,6 +51,10 @@ export const readLabels: Read<Readonly<Record<string, string>>> = (text) => {
   return fine(labels);
 };
 
+/** A zone, as a target's `zone` may be written. */
+export const readZone: Read<string> = (text) =>
+  text.length <= 256 ? fine(text) : wrong("is longer than 256 characters");
+
 export const readUuid: Read<string> = (text) => {
   const id = text.toLowerCase();
   return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(id) ? fine(id) : wrong("is not a uuid");

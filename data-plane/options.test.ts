@@ -24,6 +24,7 @@ describe("parseOptions", () => {
       stateDir: "./.penstock",
       nodeId: null,
       labels: {},
+      zone: null,
       workers: null,
       accept: "worker",
       hostsFile: "/etc/hosts",
@@ -48,6 +49,8 @@ describe("parseOptions", () => {
     { argv: ["--trusted-proxies", "10.0.0.0/8, ::1"], want: { trustedProxies: ["10.0.0.0/8", "::1"] } },
     { argv: ["--control-plane", "a:1, [::1]:2,a:1"], want: { controlPlanes: ["a:1", "[::1]:2"] } },
     { argv: ["--labels", "zone=a,rack=7"], want: { labels: { zone: "a", rack: "7" } } },
+    { argv: ["--zone", "eu-1a"], want: { zone: "eu-1a" } },
+    { argv: [], env: { PENSTOCK_ZONE: "eu-1b" }, want: { zone: "eu-1b" } },
     {
       argv: ["--node-id", "0B5E1B2A-0000-4000-8000-000000000001"],
       want: { nodeId: "0b5e1b2a-0000-4000-8000-000000000001" },

@@ -13,6 +13,7 @@ import {
   readText,
   readUnlessEmpty,
   readUuid,
+  readZone,
 } from "./option-readers.ts";
 import { limit, type Setting, setting } from "./option-setting.ts";
 import { parseRange } from "./proxy/trusted-proxies.ts";
@@ -65,6 +66,14 @@ const SETTINGS = {
     defaultMeaning: "none",
     meaning: "shown beside the node; what it may read never depends on them",
     read: readLabels,
+  }),
+  zone: setting({
+    flag: "zone",
+    form: "NAME",
+    defaultText: "",
+    defaultMeaning: "none",
+    meaning: "where this node runs: upstreams may prefer targets of the same zone. Shown as the label zone",
+    read: readUnlessEmpty(readZone),
   }),
   workers: setting({
     flag: "workers",

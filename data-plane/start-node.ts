@@ -142,9 +142,10 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   };
 }
 
-function helloOf({ labels }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
+function helloOf({ labels, zone }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
   const capabilities = ["config.v1", "query.drained"];
-  return { nodeId, hostname: hostname(), build: version, capabilities, labels, workerCount };
+  const shown = zone === null ? labels : { ...labels, zone };
+  return { nodeId, hostname: hostname(), build: version, capabilities, labels: shown, workerCount };
 }
 
 async function keepSnapshot(
@@ -217,6 +218,7 @@ async function buildTraffic(input: TrafficInput) {
     timers,
     firstAnswersWaitMs: FIRST_ANSWERS_WAIT_MS,
     endpointsMax: options.endpointsMax,
+    zone: options.zone,
     onUse: (pools, sets) => node.health.update(pools, sets),
     onSets: (endpointSets) => workers.post({ type: "endpoints", endpointSets }),
     onOverflow: (pool) =>

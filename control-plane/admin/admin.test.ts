@@ -261,11 +261,14 @@ describe("openAdmin", () => {
       expect(granted(admin.service.get({ key: "s" })).port).toBe(1);
     });
 
-    it("warns of what is stored only, and of what follows from the draft", async () => {
+    it("warns of what is not acted on, by itself or with the rest, in what the write sets", async () => {
       await createUpstream();
-      const written = granted(await admin.upstream.update({ key: "u" }, upstreamDraft({ hashOn: HashInput.IP })));
+      const written = granted(await admin.upstream.update({ key: "u" }, upstreamDraft({ hashOn: HashInput.CONSUMER })));
       expect(written.resource.algorithm).toBe(Algorithm.CONSISTENT_HASHING);
-      expect(written.warnings.map(({ field }) => field)).toEqual(["algorithm", "hash_on"]);
+      expect(written.warnings.map(({ field }) => field)).toEqual(["hash_on"]);
+      const other = upstreamDraft({ algorithm: Algorithm.LATENCY, slots: 100 });
+      const { warnings } = granted(await admin.upstream.update({ key: "u" }, other));
+      expect(warnings.map(({ field }) => field)).toEqual(["slots"]);
       expect(granted(await admin.upstream.update({ key: "u" }, upstreamDraft({ tags: ["a"] }))).warnings).toEqual([]);
     });
   });

@@ -1,3 +1,4 @@
+import { balancingWarnings } from "../resource/balancing-warnings.ts";
 import { isUuid } from "../resource/text-rules.ts";
 import { upstreamRules } from "../resource/upstream.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
@@ -11,4 +12,5 @@ export const upstreams: ResourceDefinition<"upstream"> = {
   listOrder: "by id",
   isCreatedByReplace: () => true,
   keptByReplace: ({ address }) => (isUuid(address) ? {} : { name: address }),
+  warnings: balancingWarnings,
 };

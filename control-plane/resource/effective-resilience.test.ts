@@ -81,6 +81,17 @@ describe("effectiveResilience", () => {
     expect(told.map(({ field, by }) => `${field} by ${by}`)).toEqual(replaced);
   });
 
+  it.each([
+    { mode: undefined, says: "requests are answered with 503" },
+    { mode: PanicMode.FAIL_CLOSED, says: "requests are answered with 503" },
+    { mode: PanicMode.FAIL_OPEN, says: "every endpoint gets requests" },
+    { mode: PanicMode.LAST_GOOD, says: "those that were in when there were enough get requests" },
+  ])("says what becomes of requests at Kong's threshold, with mode $mode", ({ mode, says }) => {
+    const panic = mode === undefined ? {} : { mode };
+    const { replaced } = effective({ healthchecks: { threshold: 40 }, resilience: { panic } });
+    expect(replaced.map(({ meaning }) => meaning)).toEqual([`with 40 % of the weight or less left, ${says}`]);
+  });
+
   it("goes by our own fields before Kong's", () => {
     const { resilience, replaced } = effective({
       healthchecks: { threshold: 40, passive: { unhealthy: { httpFailures: 7, timeouts: 2 } } },

@@ -125,6 +125,12 @@ function filledStall(
   return filled;
 }
 
+const panicMeanings: ReadonlyMap<PanicMode | undefined, string> = new Map([
+  [PanicMode.FAIL_OPEN, "every endpoint gets requests"],
+  [PanicMode.FAIL_CLOSED, "requests are answered with 503"],
+  [PanicMode.LAST_GOOD, "those that were in when there were enough get requests"],
+]);
+
 function filledPanic(
   panic: PanicPolicy | undefined,
   healthchecks: Healthchecks | undefined,
@@ -138,9 +144,7 @@ function filledPanic(
   replaced.push({
     field: "panic.threshold",
     by: "healthchecks.threshold",
-    meaning:
-      `with ${threshold} % of the weight or less left, ` +
-      (filled.mode === PanicMode.FAIL_CLOSED ? "requests are answered with 503" : "every endpoint gets requests"),
+    meaning: `with ${threshold} % of the weight or less left, ${panicMeanings.get(filled.mode)}`,
   });
   return filled;
 }

@@ -34,6 +34,7 @@ const spellings: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map([
       ["least-connections", Algorithm.LEAST_CONNECTIONS],
       ["round-robin", Algorithm.ROUND_ROBIN],
       ["latency", Algorithm.LATENCY],
+      ["sticky-sessions", Algorithm.STICKY_SESSIONS],
     ]),
   ],
   [
@@ -98,6 +99,7 @@ const spellings: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map([
     new Map([
       ["fail_open", PanicMode.FAIL_OPEN],
       ["fail_closed", PanicMode.FAIL_CLOSED],
+      ["last_good", PanicMode.LAST_GOOD],
     ]),
   ],
   [

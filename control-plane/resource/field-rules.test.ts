@@ -82,7 +82,7 @@ describe("fieldRuleProblems", () => {
       name: "an algorithm that is not set",
       schema: UpstreamSchema,
       init: { name: "u", algorithm: 0 },
-      want: "algorithm: expected one of: consistent-hashing, least-connections, round-robin, latency",
+      want: "algorithm: expected one of: consistent-hashing, least-connections, round-robin, latency, sticky-sessions",
     },
     {
       name: "a redirect code that is none",

@@ -5,6 +5,7 @@ import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { FieldRulesSchema, field as fieldRulesOption } from "../../proto/gen/buf/validate/validate_pb.ts";
 import { HeaderValuesSchema } from "../../proto/gen/penstock/config/v1/reference_pb.ts";
 import type { Problem } from "./checked.ts";
+import { durationUnit } from "./duration-unit.ts";
 import { enumSpellings, expectedOneOf } from "./enum-spelling.ts";
 
 /** Compiles each message's rules on its first use (about 20 ms), then answers in microseconds. */
@@ -55,7 +56,12 @@ export const translations: Readonly<Record<string, Translation>> = {
   "uint32.gte_lte": between,
   "int64.gte_lte": between,
   "double.gte_lte": between,
-  "duration.gte_lte": (limits) => betweenDurations(limits("gte") as ReflectMessage, limits("lte") as ReflectMessage),
+  "duration.gte_lte": (limits, field) => {
+    const [from, to] = [limits("gte"), limits("lte")].map((limit) =>
+      countOf((limit as ReflectMessage).message as Duration, durationUnit(field)),
+    );
+    return `value should be between ${from} and ${to}`;
+  },
 };
 
 function translateViolation(violation: Violation): string {
@@ -78,14 +84,9 @@ function ruleMessage(field: DescField, rulePath: Path): ReflectMessage {
   return rules;
 }
 
-/** Kong states whole seconds in seconds and everything else in milliseconds; so do our own fields, whose least is below a second. */
-function betweenDurations(from: ReflectMessage, to: ReflectMessage): string {
-  const limits = [from.message as Duration, to.message as Duration];
-  const isWholeSeconds = limits.every((limit) => limit.nanos === 0);
-  const [low, high] = limits.map((limit) =>
-    isWholeSeconds ? limit.seconds : limit.seconds * 1000n + BigInt(limit.nanos / 1_000_000),
-  );
-  return `value should be between ${low} and ${high}`;
+/** The limits of durations are whole in the unit that their fields are in. */
+function countOf({ seconds, nanos }: Duration, unit: "ms" | "s"): bigint {
+  return unit === "s" ? seconds : seconds * 1000n + BigInt(nanos / 1_000_000);
 }
 
 /** "tags.0", "headers.x-a.1": the `values` of HeaderValues is an artefact of the proto and left out. */

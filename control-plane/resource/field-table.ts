@@ -1,5 +1,5 @@
 import { Protocol, ProtocolSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
-import { Algorithm, AlgorithmSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { HashInput } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { Kind } from "./checked.ts";
 import { enumSpelling } from "./enum-spelling.ts";
 
@@ -18,7 +18,12 @@ const labels = actedOn("the control plane: filters lists");
 const bookkeeping = actedOn("the control plane: set at each write");
 const etag = actedOn("the control plane: guards updates and deletes; never stored");
 
-const noHashing = storedOnly("consistent hashing is not built yet");
+const hashing = actedOn("balancing: what consistent hashing hashes");
+const failover = actedOn("balancing: when targets of a lower tier get requests");
+const slowStart = actedOn("balancing: how an endpoint that is new, or back, takes up its share");
+const zones = actedOn("balancing: whether targets in the node's own zone go first");
+const inFlight = actedOn("balancing: how many requests are under way at once, and how many wait");
+const stickyCookie = actedOn("balancing: the cookie of sticky sessions");
 const activeChecks = actedOn("health: probes that the nodes send");
 const passiveChecks = actedOn("health: what the nodes learn from traffic");
 const retries = actedOn("forwarding: when a request is sent again");
@@ -33,18 +38,18 @@ const noBuffering = storedOnly("bodies are always streamed, never buffered");
 const upstreamFields: Readonly<Record<string, FieldUse>> = {
   id: identity,
   name: actedOn("routing: a service whose host it is sends its requests to the upstream"),
-  algorithm: { use: "depends on value", warn: warnOfAlgorithm },
-  hash_on: noHashing,
-  hash_fallback: noHashing,
-  hash_on_header: noHashing,
-  hash_fallback_header: noHashing,
-  hash_on_cookie: noHashing,
-  hash_on_cookie_path: noHashing,
-  hash_on_query_arg: noHashing,
-  hash_fallback_query_arg: noHashing,
-  hash_on_uri_capture: noHashing,
-  hash_fallback_uri_capture: noHashing,
-  slots: noHashing,
+  algorithm: actedOn("balancing: how an endpoint is picked"),
+  hash_on: { use: "depends on value", warn: (value) => warnOfConsumer(value, "the fallback, else ") },
+  hash_fallback: { use: "depends on value", warn: (value) => warnOfConsumer(value, "") },
+  hash_on_header: hashing,
+  hash_fallback_header: hashing,
+  hash_on_cookie: hashing,
+  hash_on_cookie_path: hashing,
+  hash_on_query_arg: hashing,
+  hash_fallback_query_arg: hashing,
+  hash_on_uri_capture: hashing,
+  hash_fallback_uri_capture: hashing,
+  slots: actedOn("balancing: how finely consistent hashing can divide requests"),
   host_header: actedOn("forwarding: Host sent to the targets"),
   client_certificate: actedOn("forwarding: shown to targets that ask for one, where the service has none"),
   use_srv_name: actedOn("forwarding: Host is the SRV record's target"),
@@ -98,6 +103,20 @@ const upstreamFields: Readonly<Record<string, FieldUse>> = {
   "resilience.probe.initial": probes,
   "resilience.probe.jitter": probes,
   weight_basis: actedOn("balancing: whether a weight is of each address or of all of a target's"),
+  sticky_sessions_cookie: stickyCookie,
+  sticky_sessions_cookie_path: stickyCookie,
+  "balancing.failover.overflow_threshold": failover,
+  "balancing.failover.fail_back_delay": failover,
+  "balancing.slow_start.window": slowStart,
+  "balancing.slow_start.min_weight": slowStart,
+  "balancing.slow_start.aggression": slowStart,
+  "balancing.zones.prefer_local": zones,
+  "balancing.zones.spill_threshold": zones,
+  "balancing.in_flight.max": inFlight,
+  "balancing.in_flight.max_per_endpoint": inFlight,
+  "balancing.in_flight.queue_size": inFlight,
+  "balancing.in_flight.queue_timeout": inFlight,
+  "balancing.bounded_load": actedOn("balancing: how much more than its share consistent hashing gives an endpoint"),
   tags: labels,
   created_at: bookkeeping,
   updated_at: bookkeeping,
@@ -109,6 +128,10 @@ const targetFields: Readonly<Record<string, FieldUse>> = {
   target: actedOn("balancing: where requests go"),
   weight: actedOn("balancing: share of the requests"),
   upstream: actedOn("balancing: the upstream that the target belongs to"),
+  failover: actedOn("balancing: a lower tier"),
+  priority: actedOn("balancing: the target's tier"),
+  zone: actedOn("balancing: which nodes it is near to"),
+  max_in_flight: inFlight,
   tags: labels,
   created_at: bookkeeping,
   updated_at: bookkeeping,
@@ -220,9 +243,9 @@ export const fieldTable: { readonly [K in Kind]: Readonly<Record<string, FieldUs
   ca_certificate: caCertificateFields,
 };
 
-function warnOfAlgorithm(value: unknown): string | null {
-  if (value === Algorithm.ROUND_ROBIN) return null;
-  return `${enumSpelling(AlgorithmSchema, value as number)} is not built yet: requests are balanced as with round-robin`;
+function warnOfConsumer(value: unknown, before: string): string | null {
+  if (value !== HashInput.CONSUMER) return null;
+  return `no client is authenticated as a consumer yet: ${before}the client's address is hashed`;
 }
 
 function warnOfServiceProtocol(value: unknown): string | null {

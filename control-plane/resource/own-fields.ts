@@ -6,8 +6,8 @@ import type { ResourceRules } from "./resource-rules.ts";
 
 /** Top-level fields that Kong does not have, so that its clients neither read nor send them. */
 const ownFields: Readonly<Record<Kind, readonly string[]>> = {
-  upstream: ["resilience", "weight_basis"],
-  target: [],
+  upstream: ["resilience", "weight_basis", "balancing"],
+  target: ["priority", "zone", "max_in_flight"],
   service: [],
   route: ["limits", "retry"],
   certificate: ["client_authentication"],

@@ -1,3 +1,4 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "./checked.ts";
 import type { TextRule } from "./text-rules.ts";
 
@@ -15,6 +16,11 @@ export function checkText(field: string, text: string | undefined, rule: TextRul
 /** The problems that a rule finds with the texts of a list, each under its index. */
 export function checkTexts(field: string, texts: readonly string[], rule: TextRule): readonly Problem[] {
   return texts.flatMap((text, i) => checkText(`${field}.${i}`, text, rule));
+}
+
+/** The nodes count in milliseconds, so that a smaller part would be lost silently. */
+export function checkWholeMs(field: string, duration: Duration | undefined): readonly Problem[] {
+  return (duration?.nanos ?? 0) % 1_000_000 === 0 ? [] : [invalid(field, "expected whole milliseconds")];
 }
 
 /**

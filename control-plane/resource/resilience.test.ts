@@ -103,7 +103,7 @@ describe("the resilience of an upstream", () => {
       name: "modes that there are not",
       resilience: { panic: { mode: 9 }, probe: { initial: 9 } },
       want: [
-        "resilience.panic.mode: expected one of: fail_open, fail_closed",
+        "resilience.panic.mode: expected one of: fail_open, fail_closed, last_good",
         "resilience.probe.initial: expected one of: healthy, unhealthy",
       ],
     },

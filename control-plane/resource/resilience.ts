@@ -1,5 +1,4 @@
-import { type DescMessage, isFieldSet, type Message } from "@bufbuild/protobuf";
-import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import {
   type OutlierPolicy,
   type ProbePolicy,
@@ -10,10 +9,10 @@ import {
   type StallPolicy,
 } from "../../proto/gen/penstock/config/v1/resilience_pb.ts";
 import type { Problem } from "./checked.ts";
-import { isLeaf } from "./message-fields.ts";
-import { checkText, checkTexts, invalid } from "./problems.ts";
+import { checkText, checkTexts, checkWholeMs, invalid } from "./problems.ts";
 import { distinct } from "./resource-rules.ts";
 import type { TextRule } from "./text-rules.ts";
+import { withoutEmptyRecords } from "./without-empty-records.ts";
 
 /** What the proto's rules cannot say of an upstream's resilience. */
 export function checkResilience(field: string, resilience: Resilience | undefined): readonly Problem[] {
@@ -92,11 +91,6 @@ export const checkStatusRange: TextRule = (range) => {
   return Number(from) <= Number(to) ? null : `invalid status range: '${range}' (its end is before its start)`;
 };
 
-/** The nodes count in milliseconds, so that a smaller part would be lost silently. */
-function checkWholeMs(field: string, duration: Duration | undefined): readonly Problem[] {
-  return (duration?.nanos ?? 0) % 1_000_000 === 0 ? [] : [invalid(field, "expected whole milliseconds")];
-}
-
 /** The form in which a resilience is stored: lists without repeats, and no record in which nothing is said. */
 export function normalizeResilience(resilience: Resilience | undefined): Resilience | undefined {
   if (resilience === undefined) return undefined;
@@ -115,18 +109,4 @@ export function normalizeRetry(retry: RetryPolicy | undefined): RetryPolicy | un
 
 function distinctRetry(retry: RetryPolicy): RetryPolicy {
   return { ...retry, statuses: distinct(retry.statuses), methods: distinct(retry.methods) };
-}
-
-/** A copy without the records in which nothing is set; undefined when nothing is left. */
-function withoutEmptyRecords<T extends Message>(schema: DescMessage, message: T): T | undefined {
-  const copy: Record<string, unknown> = { ...message };
-  for (const field of schema.fields) {
-    const value = copy[field.localName];
-    if (isLeaf(field) || value === undefined) continue;
-    const kept = withoutEmptyRecords(field.message!, value as Message);
-    // A field that is there as undefined would still be a field to some comparisons.
-    if (kept === undefined) delete copy[field.localName];
-    else copy[field.localName] = kept;
-  }
-  return schema.fields.some((field) => isFieldSet(copy as unknown as Message, field)) ? (copy as T) : undefined;
 }

@@ -16,9 +16,8 @@ function warned(kind: Kind, message: Message, paths: readonly string[]): string[
 
 describe("storedOnlyWarnings", () => {
   it.each([
-    { kind: "upstream", field: "algorithm", message: create(UpstreamSchema, { algorithm: Algorithm.LATENCY }) },
-    { kind: "upstream", field: "hash_on", message: create(UpstreamSchema, { hashOn: HashInput.IP }) },
-    { kind: "upstream", field: "slots", message: create(UpstreamSchema, { slots: 100 }) },
+    { kind: "upstream", field: "hash_on", message: create(UpstreamSchema, { hashOn: HashInput.CONSUMER }) },
+    { kind: "upstream", field: "hash_fallback", message: create(UpstreamSchema, { hashFallback: HashInput.CONSUMER }) },
     { kind: "service", field: "protocol", message: create(ServiceSchema, { protocol: Protocol.GRPC }) },
     { kind: "route", field: "protocols", message: create(RouteSchema, { protocols: [Protocol.GRPC] }) },
     { kind: "route", field: "path_handling", message: create(RouteSchema, { pathHandling: PathHandling.V1 }) },
@@ -35,8 +34,10 @@ describe("storedOnlyWarnings", () => {
 
   it("is silent about null, about http alone, and about what the write does not set", () => {
     expect(warned("upstream", create(UpstreamSchema), ["slots", "hash_on", "algorithm"])).toEqual([]);
+    const hashing = create(UpstreamSchema, { hashOn: HashInput.IP, algorithm: Algorithm.LATENCY, slots: 100 });
+    expect(warned("upstream", hashing, ["slots", "hash_on", "algorithm"])).toEqual([]);
     expect(warned("route", create(RouteSchema, { protocols: [Protocol.HTTP] }), ["protocols"])).toEqual([]);
-    expect(warned("upstream", create(UpstreamSchema, { slots: 100 }), ["name"])).toEqual([]);
+    expect(warned("upstream", create(UpstreamSchema, { hashOn: HashInput.CONSUMER }), ["name"])).toEqual([]);
   });
 
   it("is silent about TLS, at both ends", () => {

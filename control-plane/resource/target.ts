@@ -31,6 +31,12 @@ function checkOwnAddress(target: string, own: readonly OwnAddress[]): readonly P
   return [invalid("target", ownAddressMessage)];
 }
 
+/** `failover` asks for a lower tier than the first, and `priority` may say which. */
+function checkTier({ failover, priority }: Target): readonly Problem[] {
+  if (failover !== true || priority !== 0) return [];
+  return [invalid("failover", "must not be true with priority 0"), invalid("priority", "must not be 0 with failover")];
+}
+
 /** The unique key of a target: its address, as stored, within its upstream. */
 export function targetKey(upstreamId: string, address: string): string {
   return `address:${upstreamId}:${address}`;
@@ -68,6 +74,7 @@ export const targetRules: ResourceRules<"target"> = {
       : []),
     ...checkServiceName(target.target),
     ...checkOwnAddress(target.target, ownAddresses),
+    ...checkTier(target),
     ...checkTexts("tags", target.tags, checkTag),
   ],
   uniqueKeys,

@@ -95,7 +95,7 @@ export const checkCookieName: TextRule = (name) =>
     : "contains one or more invalid characters. ASCII control characters (0-31;127), space, tab and the characters " +
       '()<>@,;:\\"/?={}[] are not allowed.';
 
-/** A URL path: of a service, a probe or a cookie. */
+/** A URL path: of a service or a probe. */
 export const checkPath: TextRule = (path) => {
   if (!path.startsWith("/")) return "should start with: /";
   if (path.includes("//")) return "must not have empty segments";
@@ -106,6 +106,10 @@ export const checkPath: TextRule = (path) => {
 
 /** Longest regular expression: it is parsed, and maybe compiled, before it is known to be sound. */
 export const regexMaxLength = 8192;
+
+/** Path attribute of a cookie: a URL path without what would end the attribute (RFC 6265 section 4.1.1). */
+export const checkCookiePath: TextRule = (path) =>
+  checkPath(path) ?? (path.includes(";") ? "must not contain ';'" : null);
 
 /** A path of a route: "/x" is a prefix, and must be written as requests are compared; "~/x" a regular expression. */
 export const checkRoutePath: TextRule = (path) => {

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Duration, DurationSchema } from "@bufbuild/protobuf/wkt";
+import { BalancingSchema } from "../../proto/gen/penstock/config/v1/balancing_pb.ts";
 import {
   type ActiveHealthcheck,
   Algorithm,
@@ -9,6 +10,7 @@ import {
   type Upstream,
   UpstreamSchema,
 } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { checkBalancing } from "./balancing.ts";
 import type { Problem } from "./checked.ts";
 import type { Draft } from "./draft.ts";
 import { enumSpelling, expectedOneOf } from "./enum-spelling.ts";
@@ -18,6 +20,7 @@ import { checkResilience, normalizeResilience } from "./resilience.ts";
 import { distinct, nameKey, type ResourceRules } from "./resource-rules.ts";
 import {
   checkCookieName,
+  checkCookiePath,
   checkHeaderName,
   checkHostWithPort,
   checkPath,
@@ -25,6 +28,7 @@ import {
   checkTag,
   checkUpstreamName,
 } from "./text-rules.ts";
+import { withoutEmptyRecords } from "./without-empty-records.ts";
 
 const seconds = (count: bigint): Duration => create(DurationSchema, { seconds: count });
 
@@ -84,11 +88,12 @@ function check(upstream: Upstream): readonly Problem[] {
     ...checkText("hash_on_header", upstream.hashOnHeader, checkHeaderName),
     ...checkText("hash_fallback_header", upstream.hashFallbackHeader, checkHeaderName),
     ...checkText("hash_on_cookie", upstream.hashOnCookie, checkCookieName),
-    ...checkText("hash_on_cookie_path", upstream.hashOnCookiePath, checkPath),
+    ...checkText("hash_on_cookie_path", upstream.hashOnCookiePath, checkCookiePath),
     ...checkText("host_header", upstream.hostHeader, checkHostWithPort),
     ...checkTexts("tags", upstream.tags, checkTag),
     ...checkActive(upstream.healthchecks?.active),
     ...checkHashing(upstream),
+    ...checkBalancing(upstream),
     ...checkResilience("resilience", upstream.resilience),
   ];
 }
@@ -161,6 +166,17 @@ function checkHashing(upstream: Upstream): readonly Problem[] {
   return problems;
 }
 
+function normalize({ resilience, balancing, ...upstream }: Upstream): Upstream {
+  const keptResilience = normalizeResilience(resilience);
+  const keptBalancing = balancing === undefined ? undefined : withoutEmptyRecords(BalancingSchema, balancing);
+  return {
+    ...upstream,
+    ...(keptResilience === undefined ? {} : { resilience: keptResilience }),
+    ...(keptBalancing === undefined ? {} : { balancing: keptBalancing }),
+    tags: distinct(upstream.tags),
+  };
+}
+
 /** Rules of upstreams. */
 export const upstreamRules: ResourceRules<"upstream"> = {
   kind: "upstream",
@@ -180,10 +196,7 @@ export const upstreamRules: ResourceRules<"upstream"> = {
   references: [{ path: "client_certificate", toKind: "certificate", toCollection: "certificates" }],
   secrets: [],
   withImplied,
-  normalize: ({ resilience, ...upstream }) => {
-    const kept = normalizeResilience(resilience);
-    return { ...upstream, ...(kept === undefined ? {} : { resilience: kept }), tags: distinct(upstream.tags) };
-  },
+  normalize,
   check,
   uniqueKeys: (upstream) => nameKey(upstream.name),
 };

@@ -91,7 +91,7 @@ function rig() {
       ...{ key: "upstream:u", name: "u", hostHeader: null, isUpstream: true, algorithm: "round-robin", members },
       balancing: defaultBalancing,
       ...{ passive: null, resilience: defaultResilience, activeCheck: null, overrides: [] },
-      ...{ weightBasis: "per_address", usesSrvName: false, ...plan },
+      ...{ weightBasis: "per_address", usesSrvName: false, slots: 10_000, ...plan },
     };
     const endpoints = members.flatMap(({ targetId, host, port, weight }) =>
       targets[host]!.map((address) => {

@@ -20,6 +20,11 @@ describe("compilePanic", () => {
       init: { healthchecks: { threshold: 60 }, resilience: { panic: { mode: PanicMode.FAIL_OPEN } } },
       want: [60, "fail_open"],
     },
+    {
+      said: "another mode of ours",
+      init: { resilience: { panic: { mode: PanicMode.LAST_GOOD } } },
+      want: [0, "last_good"],
+    },
     { said: "our mode", init: { resilience: { panic: { mode: PanicMode.FAIL_CLOSED } } }, want: [0, "fail_closed"] },
   ])("goes by $said", ({ init, want }) => {
     const compiled = compilePanic(create(UpstreamSchema, init));

@@ -28,6 +28,8 @@ export function compilePanic(upstream: Pick<Upstream, "resilience" | "healthchec
       return compiled({ thresholdPercent, mode: "fail_open" });
     case PanicMode.FAIL_CLOSED:
       return compiled({ thresholdPercent, mode: "fail_closed" });
+    case PanicMode.LAST_GOOD:
+      return compiled({ thresholdPercent, mode: "last_good" });
     default:
       return invalid("resilience.panic.mode", `unknown mode number ${policy?.mode}`);
   }

@@ -4,6 +4,7 @@ import { defaultBalancing } from "../config/balancing-config.ts";
 import { defaultResilience } from "../config/resilience-config.ts";
 import type { ProtocolName, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
+import { defaultSlots } from "./compile-upstream.ts";
 import { type Compiled, compiled, invalid } from "./entity-problem.ts";
 import { parseHost } from "./host-and-port.ts";
 import { protocolName } from "./protocol-name.ts";
@@ -73,6 +74,7 @@ function hostPool(host: string, port: number, protocol: ProtocolName): PoolPlan 
     overrides: [],
     weightBasis: "per_address",
     usesSrvName: false,
+    slots: defaultSlots,
     members: [{ targetId: "", host, port, weight: HOST_WEIGHT, priority: 0, zone: null, maxInFlight: 0, impliedPort }],
   };
 }

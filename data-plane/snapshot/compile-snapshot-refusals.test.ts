@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { Algorithm, HashInput } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
 import {
   healthOverride,
@@ -60,6 +61,31 @@ describe("compileSnapshot, refusing", () => {
       entities: [upstream({ id: "u1", name: "x", algorithm: 99 as never })],
       want: { entityId: "u1", field: "algorithm" },
     },
+    ...(
+      [
+        ["slots", { slots: 65_537 }],
+        ["slots", { slots: 9 }],
+        ["sticky_sessions_cookie", { algorithm: Algorithm.STICKY_SESSIONS }],
+        ["hash_on_header", { algorithm: Algorithm.CONSISTENT_HASHING, hashOn: HashInput.HEADER }],
+        ["balancing.in_flight.max", { balancing: { inFlight: { max: 0 } } }],
+      ] as const
+    ).map(([field, init]) => ({
+      name: `an upstream for its ${field}`,
+      entities: [upstream({ id: "u1", name: "x", ...init })],
+      want: { entityId: "u1", field },
+    })),
+    ...(
+      [
+        ["priority", { priority: 16 }],
+        ["priority", { priority: -1 }],
+        ["max_in_flight", { maxInFlight: 0 }],
+        ["max_in_flight", { maxInFlight: 1_000_001 }],
+      ] as const
+    ).map(([field, init]) => ({
+      name: `a target for its ${field}`,
+      entities: [u, target({ id: "t1", target: "a:80", upstream: { id: "u1" }, ...init })],
+      want: { entityId: "t1", field },
+    })),
     {
       name: "an unknown weight basis",
       entities: [upstream({ id: "u1", name: "x", weightBasis: 99 as never })],

@@ -175,6 +175,7 @@ describe("compileSnapshot", () => {
         overrides: [],
         weightBasis: "per_address",
         usesSrvName: false,
+        slots: 10_000,
         members: [
           {
             targetId: "t1",

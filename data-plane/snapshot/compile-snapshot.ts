@@ -24,7 +24,7 @@ import { compileRoute } from "./compile-route.ts";
 import { compileService, type ServicePlan } from "./compile-service.ts";
 import { ServiceTlsCompilation } from "./compile-service-tls.ts";
 import { type CertificateExpiry, type CertificateTrial, TlsCompilation } from "./compile-tls.ts";
-import { compileTarget, compileUpstream } from "./compile-upstream.ts";
+import { compileTarget, compileUpstream, type TargetTerms, targetTerms } from "./compile-upstream.ts";
 import { type Compiled, compiled, dangling, type EntityProblem, invalid } from "./entity-problem.ts";
 
 /** How many entities of each kind a node takes. */
@@ -136,6 +136,7 @@ interface AgedMember extends Pick<Target, "id" | "createdAt"> {
 
 interface UpstreamPlan {
   readonly plan: PoolPlan;
+  readonly terms: TargetTerms;
   readonly members: AgedMember[];
   readonly overrides: HealthOverridePlan[];
 }
@@ -273,7 +274,10 @@ class Compilation {
     this.#upstreamIdByName.set(upstream.name, upstream.id);
     if (upstream.clientCertificate !== undefined)
       this.#shownByUpstream.set(upstream.name, upstream.clientCertificate.id);
-    this.#upstreamPools.set(upstream.id, { plan: pool.value, members: [], overrides: [] });
+    this.#upstreamPools.set(upstream.id, {
+      ...{ plan: pool.value, terms: targetTerms(upstream) },
+      ...{ members: [], overrides: [] },
+    });
     return pool;
   }
 
@@ -282,7 +286,7 @@ class Compilation {
     const pool = this.#upstreamPools.get(upstreamId);
     if (upstreamId === "") return invalid("upstream", "is missing");
     if (pool === undefined) return dangling("upstream", `there is no upstream ${upstreamId}`);
-    const member = compileTarget(target);
+    const member = compileTarget(target, pool.terms);
     const { id, createdAt } = target;
     if (member.ok && member.value !== null && this.#isOwnPort(member.value.host, member.value.port)) {
       return invalid("target", `${target.target} is a port of this node itself`);

@@ -47,6 +47,7 @@ function rig(bad: readonly number[] = []) {
     timers,
     firstAnswersWaitMs: 500,
     endpointsMax: 2,
+    zone: null,
     onSets: () => {},
     onOverflow: () => {},
     caughtUp: async () => {},

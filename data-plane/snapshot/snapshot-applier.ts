@@ -164,6 +164,7 @@ function toPoolConfig(plan: PoolPlan, poolRow: number): PoolConfig {
     members: _,
     weightBasis: _basis,
     usesSrvName: _name,
+    slots: _slots,
     activeCheck: _check,
     overrides: _overrides,
     ...pool

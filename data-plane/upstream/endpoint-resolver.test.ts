@@ -1,87 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { defaultBalancing } from "../config/balancing-config.ts";
-import { defaultResilience } from "../config/resilience-config.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
-import { EndpointResolver } from "./endpoint-resolver.ts";
-import { EndpointRows } from "./endpoint-rows.ts";
-import { EndpointTable } from "./endpoint-table.ts";
-import { parseHostsFile } from "./hosts-file.ts";
-import type { LookupAnswer } from "./lookup-name.ts";
+import { member, pool, resolverRig } from "./endpoint-resolver.test-rig.ts";
 import type { PoolMember, PoolPlan } from "./pool-plan.ts";
-import { NameResolver } from "./resolve-name.ts";
-import { FakeTimers } from "./timers.test-fake.ts";
-
-function member(host: string, port = 80, weight = 100): PoolMember {
-  return { targetId: `t-${host}`, host, port, weight, priority: 0, zone: null, maxInFlight: 0, impliedPort: port };
-}
-
-function pool(key: string, ...members: PoolMember[]): PoolPlan {
-  return {
-    key,
-    name: key,
-    hostHeader: null,
-    isUpstream: true,
-    algorithm: "round-robin",
-    balancing: defaultBalancing,
-    resilience: defaultResilience,
-    passive: null,
-    activeCheck: null,
-    overrides: [],
-    weightBasis: "per_address",
-    usesSrvName: false,
-    members,
-  };
-}
-
-/** A resolver over a hosts file that the test writes; workers take in what they are sent when the test says so. */
-function rig(given: { endpointsMax?: number; endpointRowsMax?: number } = {}) {
-  const timers = new FakeTimers();
-  const table = EndpointTable.create({ endpointRowsMax: given.endpointRowsMax ?? 100, poolRowsMax: 10 });
-  const rows = new EndpointRows(table, 300_000);
-  const sent: (readonly EndpointSet[])[] = [];
-  const overflows: string[] = [];
-  const rigged = {
-    timers,
-    table,
-    rows,
-    sent,
-    overflows,
-    hostsText: "",
-    catchUp: [] as (() => void)[],
-    answers: {} as Record<string, LookupAnswer>,
-  };
-  const names: NameResolver = new NameResolver({
-    lookup: async (name) => rigged.answers[name] ?? new Promise<LookupAnswer>(() => {}),
-    hosts: { addressesOf: (name) => parseHostsFile(rigged.hostsText).addressesOf(name) },
-    families: "fastest",
-    race: async () => null,
-    timers,
-    random: () => 0,
-    onChange: (name) => endpoints.nameChanged(name),
-  });
-  const endpoints: EndpointResolver = new EndpointResolver({
-    names,
-    rows,
-    timers,
-    firstAnswersWaitMs: 500,
-    endpointsMax: given.endpointsMax ?? 100,
-    onSets: (sets) => sent.push(sets),
-    onOverflow: (name) => overflows.push(name),
-    caughtUp: () => new Promise((resolve) => rigged.catchUp.push(resolve)),
-  });
-  async function write(text: string) {
-    rigged.hostsText = text;
-    names.configChanged();
-    await timers.pass(20);
-  }
-  return Object.assign(rigged, { names, endpoints, write });
-}
 
 const addresses = (set: EndpointSet | undefined) => set?.endpoints.map(({ address, port }) => `${address}:${port}`);
 
 describe("EndpointResolver", () => {
   it("makes an endpoint of every address of every member, each with the member's weight", async () => {
-    const { endpoints, names, timers, ...rigged } = rig();
+    const { endpoints, names, timers, ...rigged } = resolverRig();
     rigged.hostsText = "";
     await rigged.write("10.0.0.1 a\n10.0.0.2 a\n10.0.0.3 b");
     const pools = [pool("p", member("A", 81, 7), member("b"), member("10.0.0.9"))];
@@ -94,7 +20,7 @@ describe("EndpointResolver", () => {
   });
 
   it("adds the weights of two members that are one, and tells two hosts at one address apart", async () => {
-    const { endpoints, write } = rig();
+    const { endpoints, write } = resolverRig();
     await write("10.0.0.1 a b");
     const pools = [pool("p", member("a", 80, 65_000), member("a", 80, 1_000), member("b"))];
     await endpoints.prepare(pools);
@@ -106,7 +32,7 @@ describe("EndpointResolver", () => {
   });
 
   it("says why a pool is empty", async () => {
-    const { endpoints, timers } = rig();
+    const { endpoints, timers } = resolverRig();
     const pools = [pool("none"), pool("unresolved", member("x"))];
     const prepared = endpoints.prepare(pools);
     await timers.pass(500);
@@ -115,7 +41,7 @@ describe("EndpointResolver", () => {
   });
 
   it("keeps the rows of endpoints and pools across snapshots, and gives the others their own", async () => {
-    const { endpoints } = rig();
+    const { endpoints } = resolverRig();
     const first = endpoints.use([pool("p", member("10.0.0.1")), pool("q", member("10.0.0.1"))])!;
     const second = endpoints.use([pool("q", member("10.0.0.2"), member("10.0.0.1"))])!;
     const [p, q] = first.sets.map((set) => set.endpoints[0]!.row);
@@ -125,7 +51,7 @@ describe("EndpointResolver", () => {
   });
 
   it("sends the pools whose names resolve differently, in one message, and no others", async () => {
-    const { endpoints, write, sent } = rig();
+    const { endpoints, write, sent } = resolverRig();
     await write("10.0.0.1 a\n10.0.0.2 b");
     const pools = [pool("p", member("a")), pool("q", member("b")), pool("r", member("a"), member("b"))];
     await endpoints.prepare(pools);
@@ -143,7 +69,7 @@ describe("EndpointResolver", () => {
   });
 
   it("frees a row only when the workers have been told, and some time has passed", async () => {
-    const { endpoints, rows, timers, table, catchUp } = rig();
+    const { endpoints, rows, timers, table, catchUp } = resolverRig();
     const row = endpoints.use([pool("p", member("10.0.0.1"))])!.sets[0]!.endpoints[0]!.row;
     endpoints.use([pool("p", member("10.0.0.2"))]);
     expect(rows.endpointAt(row)).toBeNull();
@@ -156,7 +82,7 @@ describe("EndpointResolver", () => {
   });
 
   it("knows an endpoint that comes back soon, with its ejection", async () => {
-    const { endpoints, rows, timers, table, catchUp } = rig();
+    const { endpoints, rows, timers, table, catchUp } = resolverRig();
     const use = () => endpoints.use([pool("p", member("10.0.0.1"))])!;
     const { poolRows, sets } = use();
     const row = sets[0]!.endpoints[0]!.row;
@@ -173,19 +99,19 @@ describe("EndpointResolver", () => {
   });
 
   it("takes no config with more endpoints than the node may have, and goes on with the one before", () => {
-    const { endpoints } = rig({ endpointsMax: 2 });
+    const { endpoints } = resolverRig({ endpointsMax: 2 });
     endpoints.use([pool("p", member("10.0.0.1"))]);
     expect(endpoints.use([pool("p", member("10.0.0.1"), member("10.0.0.2"), member("10.0.0.3"))])).toBeNull();
     expect(endpoints.currentSets().map(addresses)).toEqual([["10.0.0.1:80"]]);
   });
 
   it("takes no config that the table has no rows for", () => {
-    const { endpoints } = rig({ endpointRowsMax: 1 });
+    const { endpoints } = resolverRig({ endpointRowsMax: 1 });
     expect(endpoints.use([pool("p", member("10.0.0.1"), member("10.0.0.2"))])).toBeNull();
   });
 
   it("keeps a pool's endpoints when its names come to have too many", async () => {
-    const { endpoints, write, sent, overflows } = rig({ endpointsMax: 2 });
+    const { endpoints, write, sent, overflows } = resolverRig({ endpointsMax: 2 });
     await write("10.0.0.1 a");
     const pools = [pool("p", member("a"))];
     await endpoints.prepare(pools);
@@ -204,7 +130,7 @@ describe("EndpointResolver", () => {
     ];
 
     async function resolved(members: readonly PoolMember[], given: Partial<PoolPlan>) {
-      const rigged = rig();
+      const rigged = resolverRig();
       await rigged.write("10.0.0.1 a\n10.0.0.2 a\n10.0.0.3 a\n10.0.0.4 b\n10.0.1.1 x\n10.0.1.2 x\n10.0.2.1 y");
       rigged.answers["_http._tcp.s"] = { type: "services", records, ttlMs: 60_000 };
       const pools = [{ ...pool("p", ...members), ...given }];
@@ -268,7 +194,7 @@ describe("EndpointResolver", () => {
   });
 
   it("tells two names of SRV records at one address and port apart, where they are sent as Host", async () => {
-    const { endpoints, answers, write, timers } = rig();
+    const { endpoints, answers, write, timers } = resolverRig();
     await write("10.0.0.1 x y");
     const records = [
       { target: "x", port: 81, weight: 1 },
@@ -288,7 +214,7 @@ describe("EndpointResolver", () => {
   });
 
   it("sends a pool again when a target of its SRV records moves", async () => {
-    const { endpoints, answers, write, timers, sent } = rig();
+    const { endpoints, answers, write, timers, sent } = resolverRig();
     await write("10.0.0.1 x");
     answers["_http._tcp.s"] = { type: "services", records: [{ target: "x", port: 81, weight: 1 }], ttlMs: 60_000 };
     const pools = [pool("p", member("_http._tcp.s"))];

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OutlierConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
@@ -5,7 +6,9 @@ import { hostHeaderFor } from "./host-header.ts";
 import type { NamedEndpoint } from "./name-entry.ts";
 import type { NameUse } from "./name-resolver-options.ts";
 import type { PoolMember, PoolPlan } from "./pool-plan.ts";
+import { PoolRings } from "./pool-rings.ts";
 import { type NameResolver, nameKey } from "./resolve-name.ts";
+import { stickyKey } from "./sticky-key.ts";
 import type { Timers } from "./timers.ts";
 import { addShares, lowestTerms, type WeightShare, wholeWeights } from "./whole-weights.ts";
 
@@ -13,6 +16,8 @@ export interface EndpointResolverOptions {
   readonly names: NameResolver;
   readonly rows: EndpointRows;
   readonly timers: Timers;
+  /** Where the node runs, as targets name it; null = it does not say. */
+  readonly zone: string | null;
   /** How long a config waits for names that are new; it then goes out with what is known. */
   readonly firstAnswersWaitMs: number;
   /** Endpoints of all pools together. */
@@ -49,15 +54,20 @@ export class EndpointResolver {
   readonly #changedNames = new Set<string>();
   #sequence = 0;
   #cancelChange = () => {};
+  readonly #rings = new PoolRings();
 
   constructor(options: EndpointResolverOptions) {
     this.#options = options;
   }
 
-  /** Begins to resolve the pools' names beside those in use, and waits a little for the new ones. */
+  /**
+   * Begins to resolve the pools' names beside those in use, and waits a little for the new ones. Then makes what takes
+   * long, so that `use` need not.
+   */
   async prepare(pools: readonly PoolPlan[]): Promise<void> {
     this.#options.names.keep([...hostsOf(this.#pools), ...hostsOf(pools)]);
     await this.#options.names.firstAnswers(this.#options.firstAnswersWaitMs);
+    await this.#prepareRings(pools);
   }
 
   /**
@@ -80,13 +90,14 @@ export class EndpointResolver {
         return null;
       }
       poolRows.push(poolRow);
-      sets.push(set);
+      sets.push({ ...set, rings: this.#rings.ringsOf(pool, set.endpoints) });
     }
     this.#pools = pools;
     this.#endpointCount = endpointCount;
     this.#sets.clear();
     for (const set of sets) this.#sets.set(set.poolKey, set);
     this.#options.names.keep(hostsOf(pools));
+    this.#rings.retainOnly(pools);
     this.#noteSent();
     this.#options.onUse?.(pools, this.#sets);
     return { poolRows, sets };
@@ -128,8 +139,9 @@ export class EndpointResolver {
       }
       if (isSameSet(former, set)) continue;
       this.#endpointCount += growth;
-      this.#sets.set(pool.key, set);
-      changed.push(set);
+      const setWithRings = { ...set, rings: this.#rings.ringsOf(pool, set.endpoints) };
+      this.#sets.set(pool.key, setWithRings);
+      changed.push(setWithRings);
     }
     this.#changedNames.clear();
     if (changed.length === 0) return;
@@ -138,9 +150,22 @@ export class EndpointResolver {
     this.#options.onSets(changed);
   }
 
-  /** Null when the table has no row left. */
+  /** One in each turn of the event loop: this thread also answers others. */
+  async #prepareRings(pools: readonly PoolPlan[]): Promise<void> {
+    for (const pool of pools) {
+      if (pool.algorithm !== "consistent-hashing") continue;
+      // What has no row is refused by `use`, which also gives back the rows that it does not need.
+      const set = this.#options.rows.poolRow(pool.key) === null ? null : this.#resolve(pool);
+      if (set === null) return;
+      if (this.#rings.hasRings(pool, set.endpoints)) continue;
+      this.#rings.ringsOf(pool, set.endpoints);
+      await nextTurn();
+    }
+  }
+
+  /** The endpoints without their rings. Null when the table has no row left. */
   #resolve(pool: PoolPlan): EndpointSet | null {
-    const weighed = new Map<number, { endpoint: Omit<EndpointConfig, "weight">; share: WeightShare }>();
+    const weighed = new Map<number, WeighedEndpoint>();
     for (const member of pool.members) {
       const named = this.#options.names.endpointsOf(member.host);
       for (const [i, share] of sharesOf(member, named, pool.weightBasis).entries()) {
@@ -148,19 +173,27 @@ export class EndpointResolver {
         const name = pool.usesSrvName ? serviceTarget : null;
         const place = { address, port: port ?? member.port };
         const { targetId, host, priority, maxInFlight } = member;
-        const row = this.#options.rows.endpointRow({ targetId, poolKey: pool.key, host, name, ...place });
+        const identity = { poolKey: pool.key, host, name, ...place };
+        const row = this.#options.rows.endpointRow({ targetId, ...identity });
         if (row === null) return null;
         const hostHeader = hostHeaderFor(name ?? member.host, place.port, member.impliedPort);
+        const key = pool.algorithm === "sticky-sessions" ? stickyKey(identity) : "";
+        const isLocal = this.#isLocal(pool, member);
+        const endpoint = { row, ...place, priority, isLocal, maxInFlight, stickyKey: key, hostHeader };
         const twin = weighed.get(row);
-        const sum = twin === undefined ? share : addShares(twin.share, share);
-        const rest = { priority, isLocal: true, maxInFlight, stickyKey: "", hostHeader };
-        weighed.set(row, { endpoint: { row, ...place, ...rest }, share: sum });
+        weighed.set(row, twin === undefined ? { endpoint, share } : bothTwins(twin, { endpoint, share }));
       }
     }
     const weights = wholeWeights([...weighed.values()].map(({ share }) => share));
     const endpoints = [...weighed.values()].map(({ endpoint }, i) => ({ ...endpoint, weight: weights[i]! }));
     const emptyBecause = endpoints.length > 0 ? null : pool.members.length === 0 ? "no_targets" : "unresolved";
     return { poolKey: pool.key, endpoints, emptyBecause, rings: null };
+  }
+
+  /** Who does not say where it is, node or target, makes no difference. */
+  #isLocal(pool: PoolPlan, { zone }: PoolMember): boolean {
+    const own = this.#options.zone;
+    return pool.balancing.zones === null || own === null || zone === null || zone === own;
   }
 
   /** Lets go of the rows that are named no more, as soon as every worker has been told. */
@@ -176,6 +209,21 @@ export class EndpointResolver {
   }
 }
 
+interface WeighedEndpoint {
+  readonly endpoint: Omit<EndpointConfig, "weight">;
+  readonly share: WeightShare;
+}
+
+/** Two members that lead to one endpoint: it has the better place of the two. */
+function bothTwins(first: WeighedEndpoint, second: WeighedEndpoint): WeighedEndpoint {
+  const priority = Math.min(first.endpoint.priority, second.endpoint.priority);
+  const isLocal = first.endpoint.isLocal || second.endpoint.isLocal;
+  return {
+    endpoint: { ...second.endpoint, priority, isLocal },
+    share: addShares(first.share, second.share),
+  };
+}
+
 function* hostsOf(pools: readonly PoolPlan[]): Iterable<NameUse> {
   for (const pool of pools) yield* pool.members;
 }
@@ -189,6 +237,8 @@ function sharesOf(
   named: readonly NamedEndpoint[],
   basis: PoolPlan["weightBasis"],
 ): WeightShare[] {
+  // One that gets no new sessions gets none whatever its records say.
+  if (weight === 0) return named.map(() => ({ numerator: 0, denominator: 1 }));
   const own = named.map((one) => lowestTerms(one.weight ?? (basis === "per_address" ? weight : 1), one.sharedBy));
   if (basis === "per_address" || own.length === 0) return own;
   const { numerator, denominator } = own.reduce(addShares);
@@ -201,7 +251,14 @@ function isSameSet(a: EndpointSet, b: EndpointSet): boolean {
     a.endpoints.length === b.endpoints.length &&
     a.endpoints.every((endpoint, i) => {
       const other = b.endpoints[i]!;
-      return endpoint.row === other.row && endpoint.weight === other.weight;
+      return (
+        endpoint.row === other.row &&
+        endpoint.weight === other.weight &&
+        endpoint.priority === other.priority &&
+        endpoint.isLocal === other.isLocal &&
+        endpoint.maxInFlight === other.maxInFlight &&
+        endpoint.stickyKey === other.stickyKey
+      );
     })
   );
 }

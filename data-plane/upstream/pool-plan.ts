@@ -7,7 +7,9 @@ export interface PoolPlan extends Omit<PoolConfig, "poolRow"> {
   readonly weightBasis: "per_address" | "per_target";
   /** Whether endpoints that SRV records lead to are sent the record's target as Host, instead of the member's host. */
   readonly usesSrvName: boolean;
-  /** In the order in which round-robin meets them; without those of weight 0. */
+  /** As configured, for the rings of consistent hashing. */
+  readonly slots: number;
+  /** In the order in which round-robin meets them; without those of weight 0, but for sticky sessions. */
   readonly members: readonly PoolMember[];
   /** The main thread's business: workers send no probes. null = none are sent. */
   readonly activeCheck: ActiveCheckConfig | null;

@@ -11,6 +11,13 @@ describe("wholeWeights", () => {
     { name: "divides what became too large", shares: [share(66_000), share(100)], want: [660, 1] },
     { name: "rounds what cannot be exact", shares: [share(131_070), share(65_537)], want: [65_535, 32_769] },
     { name: "leaves the smallest a weight of 1", shares: [share(65_535, 1), share(1, 65_535)], want: [65_535, 1] },
+    { name: "leaves 0 as it is", shares: [share(0), share(66_000), share(100)], want: [0, 660, 1] },
+    {
+      name: "leaves 0 where others are rounded",
+      shares: [share(0), share(131_070), share(65_537)],
+      want: [0, 65_535, 32_769],
+    },
+    { name: "has nothing but 0 where that is all", shares: [share(0), share(0)], want: [0, 0] },
     { name: "has none of none", shares: [], want: [] },
   ])("$name", ({ shares, want }) => {
     expect(wholeWeights(shares)).toEqual(want);

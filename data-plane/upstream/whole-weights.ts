@@ -1,4 +1,4 @@
-/** What an endpoint's weight is: a fraction, both parts whole and at least 1. */
+/** What an endpoint's weight is: a fraction, both parts whole; the denominator is at least 1. */
 export interface WeightShare {
   readonly numerator: number;
   readonly denominator: number;
@@ -7,7 +7,7 @@ export interface WeightShare {
 export const weightMax = 65_535;
 
 /**
- * Whole weights from 1 to 65535 in the proportions of the shares. Exact wherever whole numbers of that size can be; else the
+ * Whole weights from 1 to 65535 in the proportions of the shares; 0 stays 0. Exact wherever whole numbers of that size can be; else the
  * greatest is 65535 and the others are rounded to it.
  */
 export function wholeWeights(shares: readonly WeightShare[]): number[] {
@@ -19,7 +19,7 @@ export function wholeWeights(shares: readonly WeightShare[]): number[] {
   if (fits(reduced)) return reduced;
   const ratios = shares.map(({ numerator, denominator }) => numerator / denominator);
   const greatest = ratios.reduce((most, ratio) => Math.max(most, ratio), 0);
-  return ratios.map((ratio) => Math.max(Math.round((ratio / greatest) * weightMax), 1));
+  return ratios.map((ratio) => (ratio === 0 ? 0 : Math.max(Math.round((ratio / greatest) * weightMax), 1)));
 }
 
 /** The sum of two shares, in lowest terms. */

@@ -75,6 +75,10 @@ describe("Kong's creates", () => {
       weight: 50,
       tags: ["tt"],
       upstream: { id: expect.any(String) },
+      failover: null,
+      priority: null,
+      zone: null,
+      max_in_flight: null,
     });
     const ipv6 = await rig.create("/upstreams/up-form/targets", { target: "[::1]:81" });
     expect(ipv6).toMatchObject({ target: "[0000:0000:0000:0000:0000:0000:0000:0001]:81", weight: 100, tags: null });

@@ -205,11 +205,24 @@ describe("Kong's refusals", () => {
     {
       name: "an algorithm that there is not",
       path: "/upstreams",
+      body: { name: "up-other", algorithm: "random" },
+      // Kong 3.10 has the first four of them.
+      want: violation(
+        "schema violation (algorithm: expected one of: consistent-hashing, least-connections, round-robin, latency, sticky-sessions)",
+        {
+          algorithm: "expected one of: consistent-hashing, least-connections, round-robin, latency, sticky-sessions",
+        },
+      ),
+    },
+    {
+      name: "sticky sessions without the name of a cookie",
+      path: "/upstreams",
       body: { name: "up-sticky", algorithm: "sticky-sessions" },
       want: violation(
-        "schema violation (algorithm: expected one of: consistent-hashing, least-connections, round-robin, latency)",
+        "2 schema violations (failed conditional validation given value of field 'algorithm'; sticky_sessions_cookie: required field missing)",
         {
-          algorithm: "expected one of: consistent-hashing, least-connections, round-robin, latency",
+          sticky_sessions_cookie: "required field missing",
+          "@entity": ["failed conditional validation given value of field 'algorithm'"],
         },
       ),
     },

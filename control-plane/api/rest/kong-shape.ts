@@ -11,6 +11,7 @@ import { ServiceSchema } from "../../../proto/gen/penstock/config/v1/service_pb.
 import { TargetSchema } from "../../../proto/gen/penstock/config/v1/target_pb.ts";
 import { UpstreamSchema } from "../../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { Kind } from "../../resource/checked.ts";
+import { durationUnit } from "../../resource/duration-unit.ts";
 
 /**
  * What a field looks like in Kong's JSON. Made once from the protobuf descriptors, so that a field added to the
@@ -52,18 +53,6 @@ export interface KongField {
 
 /** Kong knows arrays (ordered, repeats kept) and sets; its clients see the word in error texts. All other lists are sets. */
 const arrayFields: ReadonlySet<string> = new Set(["hosts", "paths", "http_statuses", "ca_certificates"]);
-
-/**
- * Messages whose durations are in milliseconds, as Kong's services have them and records of our own; elsewhere Kong
- * knows seconds.
- */
-const millisecondMessages: ReadonlySet<string> = new Set([
-  "Service",
-  "RouteLimits",
-  "RetryPolicy",
-  "OutlierPolicy",
-  "StallPolicy",
-]);
 
 const readOnlyFields: ReadonlySet<string> = new Set(["created_at", "updated_at", "cert_digest"]);
 
@@ -161,7 +150,7 @@ function messageShape(message: DescMessage, field: DescField): KongShape {
 }
 
 function durationShape(field: DescField): KongShape {
-  const unit = millisecondMessages.has(field.parent.name) ? "ms" : "s";
+  const unit = durationUnit(field);
   const rules = getOption(field, fieldRules).type;
   const bounds = rules.case === "duration" ? rules.value : undefined;
   const inUnit = (duration: Duration) =>

@@ -55,6 +55,86 @@ describe("a field of our own, which Kong's clients do not know", () => {
     expect([cleared.json.resilience, cleared.json.weight_basis]).toEqual([null, null]);
   });
 
+  it("of an upstream's balancing and of a target is kept by a replace of a client that does not know it", async () => {
+    const balancing = {
+      failover: { overflow_threshold: 50, fail_back_delay: 1_500 },
+      slow_start: { window: 30_000, min_weight: 5 },
+      in_flight: { max: 100, queue_size: 10, queue_timeout: 250 },
+    };
+    const created = await rig.create("/upstreams", { name: "balanced", balancing });
+    expect(created.balancing).toMatchObject(balancing);
+    const replaced = await rig.send("PUT", "/upstreams/balanced", { algorithm: "least-connections" });
+    expect([replaced.json.algorithm, replaced.json.balancing]).toEqual(["least-connections", created.balancing]);
+    const own = { priority: 2, zone: "eu-1a", max_in_flight: 7 };
+    const path = "/upstreams/balanced/targets";
+    expect(await rig.create(path, { target: "a.test:80", failover: true, ...own })).toMatchObject(own);
+    // Kong's own field is one that a client of Kong has to name, or it gets its default.
+    const again = await rig.send("PUT", `${path}/a.test:80`, { weight: 7, failover: null });
+    expect(again.json).toMatchObject({ weight: 7, failover: null, ...own });
+  });
+
+  it("of balancing is taken from a form, and told of with everything that is wrong with it", async () => {
+    const form =
+      "name=form-balanced&algorithm=consistent-hashing&hash_on=path&balancing.bounded_load=1.25&balancing.zones.prefer_local=true";
+    expect((await rig.create("/upstreams", form)).balancing).toMatchObject({
+      bounded_load: 1.25,
+      zones: { prefer_local: true, spill_threshold: null },
+    });
+    const reply = await rig.send("POST", "/upstreams", {
+      name: "bad-balanced",
+      algorithm: "sticky-sessions",
+      sticky_sessions_cookie_path: "x",
+      balancing: {
+        failover: { fail_back_delay: -1 },
+        slow_start: { min_weight: 101 },
+        in_flight: { queue_size: 1, max: 0 },
+        bounded_load: 1.5,
+      },
+    });
+    expect([reply.status, reply.json.fields]).toEqual([
+      400,
+      {
+        "@entity": ["failed conditional validation given value of field 'algorithm'"],
+        sticky_sessions_cookie: "required field missing",
+        sticky_sessions_cookie_path: "should start with: /",
+        balancing: {
+          failover: { fail_back_delay: "value should be between 0 and 86400000" },
+          slow_start: { min_weight: "value should be between 0.1 and 100" },
+          in_flight: {
+            max: "value should be between 1 and 1000000",
+            queue_timeout: "required with a queue_size above 0",
+          },
+          bounded_load: "can be set with the algorithm consistent-hashing only",
+        },
+      },
+    ]);
+    const target = await rig.send("POST", "/upstreams/form-balanced/targets", {
+      target: "b.test:80",
+      weight: 65_536,
+      priority: 16,
+      max_in_flight: 0,
+    });
+    expect([target.status, target.json.fields]).toEqual([
+      400,
+      {
+        weight: "value should be between 0 and 65535",
+        priority: "value should be between 0 and 15",
+        max_in_flight: "value should be between 1 and 1000000",
+      },
+    ]);
+  });
+
+  it("or of Kong's that has no effect is warned of", async () => {
+    const reply = await rig.send("POST", "/upstreams", "name=warned&algorithm=latency&slots=500");
+    expect(reply.headers["penstock-warning"]).toBe("slots: has no effect with the algorithm latency");
+    const hashing = await rig.send("PATCH", "/upstreams/warned", "algorithm=consistent-hashing");
+    expect(hashing.headers["penstock-warning"]).toBe("hash_on: nothing is named to be hashed: the client's address is");
+    const consumer = await rig.send("PATCH", "/upstreams/warned", "hash_on=consumer");
+    expect(consumer.headers["penstock-warning"]).toBe(
+      "hash_on: no client is authenticated as a consumer yet: the fallback, else the client's address is hashed",
+    );
+  });
+
   it("names every field of it that is wrong", async () => {
     const bad = {
       retry: { statuses: [404, 450], methods: ["get"], per_try_timeout: 0 },
