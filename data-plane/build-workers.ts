@@ -62,6 +62,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     settings: {
       workerCount,
       trustedProxies: options.trustedProxies,
+      debugFrom: options.debugFrom,
       limits: clientLimits(options, connectionsFor(descriptorLimit(), workerNumbers(workerCount))),
       tls: input.tls,
       nodeLoad: load.buffer,

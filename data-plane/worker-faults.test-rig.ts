@@ -54,6 +54,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     settings: {
       workerCount: 2,
       trustedProxies: [],
+      debugFrom: [],
       upstreamIdleTimeoutMs: 60_000,
       upstreamCaPems: null,
       accessLogSample: null,

@@ -55,6 +55,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     settings: {
       workerCount: 2,
       trustedProxies: [],
+      debugFrom: [],
       upstreamIdleTimeoutMs: 60_000,
       upstreamCaPems: null,
       accessLogSample: null,

@@ -24,6 +24,8 @@ export interface WorkerSettings {
   readonly workerCount: number;
   /** Address ranges, as `parseRange` takes them. */
   readonly trustedProxies: readonly string[];
+  /** The same, of clients that may ask for the attempts. */
+  readonly debugFrom: readonly string[];
   /** Share of the requests that are logged; null for no access log. */
   readonly accessLogSample: number | null;
   /** Routes, and targets, with metrics of their own. */

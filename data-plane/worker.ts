@@ -185,6 +185,7 @@ const server = await ProxyServer.create({
   version,
   workerCount: settings.workerCount,
   trustedProxies: settings.trustedProxies,
+  debugFrom: settings.debugFrom,
   limits: settings.limits,
   load: NodeLoad.attach(settings.nodeLoad, number),
   metricsSeriesMax: settings.metricsSeriesMax,

@@ -1,3 +1,4 @@
+import { attemptsLine } from "./attempts-header.ts";
 import { errorResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";
 import { Counter } from "./proxy-counters.ts";
@@ -41,6 +42,8 @@ function writeAnswer(
   more: { readonly extraLines: string; readonly detail: string },
 ): void {
   const { engine, client } = exchange;
+  const nowMs = performance.now();
+  const attempts = exchange.tellsAttempts ? attemptsLine(exchange.logged!, error.type, nowMs) : "";
   const keepAlive = exchange.clientKeepsAlive && !engine.isDraining && client.canDiscardBody();
   exchange.isAnswered = true;
   const text = errorResponse(error, status, {
@@ -48,11 +51,11 @@ function writeAnswer(
     accept: exchange.accept,
     contentType: exchange.contentType,
     version: engine.version,
-    latencyMs: Math.round(performance.now() - exchange.startedAtMs),
+    latencyMs: Math.round(nowMs - exchange.startedAtMs),
     date: engine.date.at(Date.now()),
     closes: !keepAlive,
     isAnswerToHead: exchange.method.name === "HEAD",
-    extraLines: more.extraLines,
+    extraLines: more.extraLines + attempts,
     detail: more.detail === "" ? "" : more.detail.replaceAll(/[^A-Za-z0-9_ .-]/g, ""),
   });
   client.socket.writeText(text);

@@ -66,6 +66,7 @@ function connectTimeout(exchange: Exchange): number {
 /** The connection that an attempt waited for is there. */
 export function attemptConnected(exchange: Exchange): void {
   exchange.sentAtMs = performance.now();
+  exchange.logged?.attemptConnected(exchange.sentAtMs);
   // Before anything is sent: a body that has waited and breaks a rule ends the exchange.
   exchange.pool!.history.connects.add(exchange.sentAtMs - exchange.connectStartedAtMs, exchange.sentAtMs);
   sendRequest(exchange, exchange.connection!);
