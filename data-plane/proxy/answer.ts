@@ -25,14 +25,17 @@ export function answerOverloaded(exchange: Exchange): void {
 
 /** A route that only takes HTTPS, met over HTTP: 426, or the redirect that the route asks for. */
 export function answerHttpsRequired(exchange: Exchange, error: ProxyError, status: number, location: string): void {
+  const redirect = secureLocation(exchange, status, location);
+  const extraLines =
+    redirect === "" ? "Connection: Upgrade\r\nUpgrade: TLS/1.2, HTTP/1.1\r\n" : `Location: ${redirect}\r\n`;
+  writeAnswer(exchange, error, redirect === "" ? 426 : status, { extraLines, detail: "" });
+}
+
+/** Where a route that only takes HTTPS redirects to; "" for the answer 426. */
+export function secureLocation(exchange: Exchange, status: number, location: string): string {
   // HTTP/1.0 may come without Host: then there is nowhere to redirect to.
   const host = (exchange.claims?.host ?? "").replace(/:[0-9]+$/, "") || exchange.host;
-  const answered = host === "" ? 426 : status;
-  const extraLines =
-    answered === 426
-      ? "Connection: Upgrade\r\nUpgrade: TLS/1.2, HTTP/1.1\r\n"
-      : `Location: https://${host}${location}\r\n`;
-  writeAnswer(exchange, error, answered, { extraLines, detail: "" });
+  return status === 426 || host === "" ? "" : `https://${host}${location}`;
 }
 
 function writeAnswer(

@@ -121,7 +121,8 @@ function connectionsFor(exchange: Exchange, endpoint: EndpointConfig): EndpointC
   return upstreams.secureConnectionsTo(endpoint, tls, hostName(exchange.targetHost));
 }
 
-function hostFor(exchange: Exchange, endpoint: EndpointConfig): string {
+/** The Host that the endpoint gets. */
+export function hostFor(exchange: Exchange, endpoint: EndpointConfig): string {
   const preserved = exchange.preservesHost ? exchange.authority : "";
   return targetHost(exchange.pool!.config, endpoint, preserved, exchange.service!.tls !== null);
 }
