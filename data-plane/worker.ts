@@ -141,12 +141,18 @@ function apply(server: ProxyServer, { config, endpointSets }: Extract<ToWorker, 
   tell({ type: "applied", publication });
 }
 
-async function explain(server: ProxyServer, { id, question }: Extract<ToWorker, { type: "explain" }>): Promise<void> {
-  const explanation = await explainRequest(server.engine, server, question).catch((error: unknown) => {
-    reportDefect(error);
-    return messageOf(error);
+/** One after the other: the slices of many at once would follow each other, and requests wait for all of them. */
+let lastExplained = Promise.resolve();
+
+function explain(server: ProxyServer, { id, question }: Extract<ToWorker, { type: "explain" }>): Promise<void> {
+  lastExplained = lastExplained.then(async () => {
+    const explanation = await explainRequest(server.engine, server, question).catch((error: unknown) => {
+      reportDefect(error);
+      return messageOf(error);
+    });
+    tell({ type: "explained", id, explanation });
   });
-  tell({ type: "explained", id, explanation });
+  return lastExplained;
 }
 
 async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
