@@ -6,6 +6,7 @@ import {
   type TargetHealth,
   type UpstreamHealth,
 } from "../proto/gen/penstock/admin/v1/health_pb.ts";
+import { oneLine, textTable } from "./text-table.ts";
 
 const columns = ["UPSTREAM", "TARGET", "ENDPOINT", "STATE", "HEALTHY ON", "SOURCE", "REASON", "SINCE"];
 
@@ -24,13 +25,7 @@ export function isUnhealthy({ targets }: UpstreamHealth): boolean {
 /** A line per endpoint, and for a target without one a line of its own. */
 export function healthTable(upstreams: readonly UpstreamHealth[]): string {
   const rows = upstreams.flatMap(upstreamRows);
-  const widths = columns.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, i) => cell.padEnd(widths[i]!))
-      .join("  ")
-      .trimEnd();
-  return `${[line(columns), ...rows.map(line)].join("\n")}\n`;
+  return `${textTable([columns, ...rows]).join("\n")}\n`;
 }
 
 function upstreamRows({ upstreamName, targets }: UpstreamHealth): string[][] {
@@ -48,13 +43,12 @@ function endpointCells(endpoint: EndpointHealth): string[] {
   const { address, state, healthyNodeCount, reportingNodeCount, views } = endpoint;
   const view = tellingView(views);
   const reason = view === undefined ? "" : address === "" ? view.dns || view.reason : view.reason;
-  const oneLine = reason.replace(/[\s\p{Cc}]+/gu, " ");
   return [
     address,
     stateText(state),
     `${healthyNodeCount} of ${reportingNodeCount}`,
     view?.source ?? "",
-    oneLine.length <= reasonMaxLength ? oneLine : `${oneLine.slice(0, reasonMaxLength - 3)}...`,
+    oneLine(reason, reasonMaxLength),
     sinceText(view),
   ];
 }

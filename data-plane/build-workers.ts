@@ -10,8 +10,9 @@ import type { NodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
-import { WorkerGroup, workerNumbers } from "./worker-group.ts";
+import { WorkerGroup } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
+import { workerNumbers } from "./worker-set.ts";
 import { keepAllocationsYoung } from "./young-allocation.ts";
 
 type Forwarded = "proxyHosts" | "tlsPlace" | "version" | "currentSets" | "onEndpoint";
@@ -62,6 +63,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     settings: {
       workerCount,
       trustedProxies: options.trustedProxies,
+      debugFrom: options.debugFrom,
       limits: clientLimits(options, connectionsFor(descriptorLimit(), workerNumbers(workerCount))),
       tls: input.tls,
       nodeLoad: load.buffer,

@@ -1,6 +1,7 @@
 import { LIMIT_SETTINGS } from "./limit-options.ts";
 import { NAME_SETTINGS } from "./name-options.ts";
 import {
+  type Read,
   readAddress,
   readAddresses,
   readCount,
@@ -19,6 +20,9 @@ import { limit, type Setting, setting } from "./option-setting.ts";
 import { parseRange } from "./proxy/trusted-proxies.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
 import { TLS_SETTINGS } from "./tls-options.ts";
+
+const readRange: Read<string> = (text) =>
+  parseRange(text) === null ? { ok: false, problem: "is no address range" } : { ok: true, value: text };
 
 /** Every option of a data plane, in the order of the help. */
 const SETTINGS = {
@@ -111,9 +115,14 @@ const SETTINGS = {
     defaultText: "",
     defaultMeaning: "none",
     meaning: "whose X-Forwarded-*, Forwarded and X-Real-IP are believed: 10.0.0.0/8, fd00::/8 or single addresses",
-    read: readList((text) => {
-      return parseRange(text) === null ? { ok: false, problem: "is no address range" } : { ok: true, value: text };
-    }),
+    read: readList(readRange),
+  }),
+  debugFrom: setting({
+    flag: "debug-from",
+    form: "none|CIDR,...",
+    defaultText: "127.0.0.0/8,::1",
+    meaning: "clients whose requests are answered with their attempts if they send Penstock-Debug: attempts",
+    read: (text) => (text === "none" ? { ok: true, value: [] } : readList(readRange)(text)),
   }),
   ...NAME_SETTINGS,
   drainTimeoutMs: setting({

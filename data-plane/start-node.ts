@@ -5,6 +5,7 @@ import { buildHealth } from "./build-health.ts";
 import { buildNames } from "./build-names.ts";
 import { buildWorkers } from "./build-workers.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
+import { answerExplain } from "./explain-query.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
@@ -32,7 +33,8 @@ import { EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 import { readVersion } from "./version.ts";
-import { type WorkerGroup, workerNumbers } from "./worker-group.ts";
+import type { WorkerGroup } from "./worker-group.ts";
+import { workerNumbers } from "./worker-set.ts";
 
 /** A running node. */
 export interface DataPlaneNode {
@@ -108,7 +110,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     holding: () => traffic.applier.served,
     apply: traffic.applier.apply,
     observations: traffic.observations,
-    answerQuery: traffic.answerQuery,
+    answerQuery: (kind, body) => (kind === "explain" ? answerExplain(traffic, body) : traffic.answerQuery(kind, body)),
     log,
     onApplied: (snapshot) => void keepSnapshot(file, snapshot, counters, log),
   });
@@ -143,7 +145,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
 }
 
 function helloOf({ labels, zone }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
-  const capabilities = ["config.v1", "query.drained"];
+  const capabilities = ["config.v1", "query.drained", "query.explain"];
   const shown = zone === null ? labels : { ...labels, zone };
   return { nodeId, hostname: hostname(), build: version, capabilities, labels: shown, workerCount };
 }
@@ -279,7 +281,7 @@ async function buildTraffic(input: TrafficInput) {
     for (const part of [expiryWatch, memory, node, endpoints, nodeNames]) part.close();
   };
   const attemptsUnderWay = () => table.inFlightTotal();
-  return { workers, applier, table, ...node, names: nodeNames, expiries, attemptsUnderWay, close };
+  return { workers, applier, table, rows, ...node, names: nodeNames, expiries, attemptsUnderWay, close };
 }
 
 function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): EndpointTable {

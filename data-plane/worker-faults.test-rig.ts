@@ -9,7 +9,8 @@ import { answerText, openBackend, routeDefaults, serviceDefaults } from "./liste
 import { defaultClientLimits } from "./proxy/client-limits.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers } from "./upstream/timers.ts";
-import { WorkerGroup, workerNumbers } from "./worker-group.ts";
+import { WorkerGroup } from "./worker-group.ts";
+import { workerNumbers } from "./worker-set.ts";
 
 export interface WorkersRigOptions {
   /** Accepting in main deals connections to the two workers in turn. */
@@ -54,6 +55,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     settings: {
       workerCount: 2,
       trustedProxies: [],
+      debugFrom: [],
       upstreamIdleTimeoutMs: 60_000,
       upstreamCaPems: null,
       accessLogSample: null,

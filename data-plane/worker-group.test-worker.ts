@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:net";
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
 import { decodeConfig } from "./config/encoded-config.ts";
+import type { Explanation } from "./proxy/explanation.ts";
 import { TrafficMetrics } from "./proxy/traffic-metrics.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
@@ -45,6 +46,14 @@ port.on("message", (message: ToWorker) => {
         upstreamConnections: { labels: [], cells: new Float64Array(0) },
       });
       return;
+    case "explain": {
+      const { method } = message.question;
+      if (method === "DIE" && number === 0) process.exit(3);
+      // Only the number says who has answered.
+      const explanation = { publication: number } as Explanation;
+      if (method !== "WAIT") say({ type: "explained", id: message.id, explanation });
+      return;
+    }
     case "listen":
       listen(message.place.hosts[0]!, message.place.port);
       return;

@@ -10,6 +10,7 @@ import type { EndpointSet, RouteConfig } from "./config/worker-config.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { defaultClientLimits } from "./proxy/client-limits.ts";
+import type { ExplainQuestion } from "./proxy/explanation.ts";
 import { FakeTimers } from "./upstream/timers.test-fake.ts";
 import { systemTimers } from "./upstream/timers.ts";
 import { WorkerGroup } from "./worker-group.ts";
@@ -55,6 +56,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     settings: {
       workerCount: 2,
       trustedProxies: [],
+      debugFrom: [],
       upstreamIdleTimeoutMs: 60_000,
       upstreamCaPems: null,
       accessLogSample: null,
@@ -85,6 +87,10 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
   }
   return { group, events, until };
 }
+
+const explainQuestion: ExplainQuestion = {
+  ...{ scheme: "http", method: "GET", host: "a.test", path: "/", headers: [], clientAddress: "127.0.0.1", sni: "" },
+};
 
 describe("WorkerGroup", () => {
   it("starts every worker on one free port", async () => {
@@ -219,6 +225,28 @@ describe("WorkerGroup", () => {
     void group.deliver(config(2, "die"), []);
     await until(/^lost 0/);
     expect((await group.counters())["configCount"]).toBeGreaterThanOrEqual(1);
+  });
+
+  it("asks a worker that serves what would become of a request, and another one where that is lost", async () => {
+    // So that no time is waited for.
+    const timers = {
+      ...systemTimers,
+      after: (ms: number, run: () => void) => systemTimers.after(ms === 8_000 ? 0 : ms, run),
+    };
+    const { group } = rig({ timers });
+    const asked = (method: string) => group.explain({ ...explainQuestion, method });
+    await group.start();
+    await expect(asked("GET")).rejects.toThrow("no worker serves a configuration");
+    await group.deliver(config(1), []);
+    await expect(asked("WAIT")).rejects.toThrow("no worker has answered in time");
+    group.close();
+
+    const other = rig();
+    await other.group.start();
+    await other.group.deliver(config(1), []);
+    expect((await other.group.explain({ ...explainQuestion, method: "GET" })).publication).toBe(0);
+    expect((await other.group.explain({ ...explainQuestion, method: "DIE" })).publication).toBe(1);
+    await other.until(/^lost 0/);
   });
 
   it("passes on endpoints, and what workers took out", async () => {

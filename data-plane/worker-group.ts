@@ -4,23 +4,19 @@ import { ConnectionDealer } from "./connection-dealer.ts";
 import { ListenError } from "./listen-error.ts";
 import { ListenPlaces } from "./listen-places.ts";
 import type { ListeningServers } from "./listener/proxy-server.ts";
+import type { ExplainQuestion } from "./proxy/explanation.ts";
 import type { TrafficSum } from "./status/traffic-totals.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { WorkerLosses } from "./worker-losses.ts";
 import type { FromWorker, ToWorker } from "./worker-message.ts";
 import { PULSE_MS, takePulse } from "./worker-pulse.ts";
-import { WorkerSet } from "./worker-set.ts";
+import { WorkerSet, workerNumbers } from "./worker-set.ts";
 import type { WorkerCounters, WorkerThread } from "./worker-thread.ts";
 
 export type DeliveryOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
 /** So many losses mean that the config is to blame: while it is on its way, or within a minute of serving it. */
 const LOSSES_MAX = 3;
-
-/** How many workers can be there at once: those that serve, their successors, a spare, and one that was just lost. */
-export function workerNumbers(count: number): number {
-  return 2 * count + 2;
-}
 
 /**
  * The traffic workers of a node: starts them, sends all of them the same config and tells when each serves it, and
@@ -133,6 +129,9 @@ export class WorkerGroup {
   counters(): Promise<WorkerCounters> {
     return this.#workers.counters();
   }
+
+  /** What would become of a request; see WorkerSet. */
+  readonly explain = (question: ExplainQuestion) => this.#workers.explain(question);
 
   /** What all workers of this run have carried, as told with the counters last. */
   traffic(): TrafficSum {

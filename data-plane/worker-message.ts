@@ -5,6 +5,7 @@ import type { EndpointSet } from "./config/worker-config.ts";
 import type { EndpointFinding } from "./health/endpoint-finding.ts";
 import type { ListeningServers, ListenPlace } from "./listener/proxy-server.ts";
 import type { ClientLimits } from "./proxy/client-limits.ts";
+import type { ExplainQuestion, Explanation } from "./proxy/explanation.ts";
 import type { TrafficCounts } from "./proxy/traffic-metrics.ts";
 import type { SeriesCounts } from "./telemetry/series-table.ts";
 
@@ -24,6 +25,8 @@ export interface WorkerSettings {
   readonly workerCount: number;
   /** Address ranges, as `parseRange` takes them. */
   readonly trustedProxies: readonly string[];
+  /** The same, of clients that may ask for the attempts. */
+  readonly debugFrom: readonly string[];
   /** Share of the requests that are logged; null for no access log. */
   readonly accessLogSample: number | null;
   /** Routes, and targets, with metrics of their own. */
@@ -44,6 +47,7 @@ export type ToWorker =
   | { readonly type: "config"; readonly config: EncodedConfig; readonly endpointSets: readonly EndpointSet[] }
   | { readonly type: "endpoints"; readonly endpointSets: readonly EndpointSet[] }
   | { readonly type: "counters"; readonly id: number }
+  | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
   /** So many bytes of access log that the worker sent are written, or given up. */
   | { readonly type: "access-log-taken"; readonly byteCount: number }
   /** Open listening servers of your own; answered by "listening" or "listen-failed". */
@@ -81,6 +85,8 @@ export type FromWorker =
       /** Connections to targets, open and idle, by address. */
       readonly upstreamConnections: SeriesCounts;
     }
+  /** A string says why there is no explanation. */
+  | { readonly type: "explained"; readonly id: number; readonly explanation: Explanation | string }
   /** Whole lines in memory that is the worker's again after "access-log-taken", which is sent in order. */
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   /** The listening servers come with this message; with none when the main thread listens. */

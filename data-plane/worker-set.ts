@@ -1,4 +1,5 @@
 import type { ResourceLimits } from "node:worker_threads";
+import type { ExplainQuestion, Explanation } from "./proxy/explanation.ts";
 import { type TrafficSum, TrafficTotals, type WorkerTraffic } from "./status/traffic-totals.ts";
 import { isLevel } from "./telemetry/counters.ts";
 import type { Timers } from "./upstream/timers.ts";
@@ -20,6 +21,13 @@ export interface WorkerSetOptions {
 }
 
 const COUNTERS_WAIT_MS = 1_000;
+/** Less than the control plane waits for the node. */
+const EXPLAIN_WAIT_MS = 8_000;
+
+/** How many workers can be there at once: those that serve, their successors, a spare, and one that was just lost. */
+export function workerNumbers(count: number): number {
+  return 2 * count + 2;
+}
 
 /** The worker threads that are there, and what they and those before them have counted. */
 export class WorkerSet {
@@ -99,6 +107,27 @@ export class WorkerSet {
   /** Resolves when every worker has taken in, or will never see, what was posted until now. */
   async caughtUp(): Promise<void> {
     await Promise.all(this.all().map((thread) => thread.requestCounters()));
+  }
+
+  /**
+   * What would become of a request, by one of the workers that serve; by another one where that is lost meanwhile.
+   * Errors: rejects when none can say, or not in time.
+   */
+  async explain(question: ExplainQuestion): Promise<Explanation> {
+    let cancel = () => {};
+    const timeout = new Promise<string>((resolve) => {
+      cancel = this.#options.timers.after(EXPLAIN_WAIT_MS, () => resolve("no worker has answered in time"));
+    });
+    try {
+      for (const thread of this.all("serving").filter(({ carriesTraffic }) => carriesTraffic)) {
+        const explained = await Promise.race([thread.explain(question), timeout]);
+        if (typeof explained === "string") throw new Error(explained);
+        if (explained !== null) return explained;
+      }
+      throw new Error("no worker serves a configuration");
+    } finally {
+      cancel();
+    }
   }
 
   /** What all workers of this run have counted. Waits at most a second for those that are busy. */

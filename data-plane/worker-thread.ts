@@ -1,5 +1,6 @@
 import type { Server, Socket } from "node:net";
 import { type ResourceLimits, type Transferable, Worker } from "node:worker_threads";
+import type { ExplainQuestion, Explanation } from "./proxy/explanation.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
 export type WorkerCounters = Readonly<Record<string, number>>;
@@ -13,7 +14,7 @@ export type WorkerRole = "serving" | "spare" | "leaving";
 export interface WorkerThreadOptions {
   readonly entry: URL;
   readonly resourceLimits: ResourceLimits;
-  /** Everything that is not an answer to `requestCounters`. */
+  /** Everything that is not an answer to `requestCounters` or `explain`. */
   readonly onMessage: (thread: WorkerThread, message: FromWorker) => void;
   /** The worker is lost, or was ended; called once. It may run for a moment still. */
   readonly onLost: (thread: WorkerThread, cause: string) => void;
@@ -40,6 +41,7 @@ export class WorkerThread {
   #hasApplied = false;
   #nextRequestId = 1;
   readonly #requests = new Map<number, (counters: WorkerCounters | null) => void>();
+  readonly #explaining = new Map<number, (explanation: Explanation | string | null) => void>();
   /** Pulses since it owes an answer of each kind, or since it last gave one. */
   readonly #silence = { listening: 0, config: 0, request: 0 };
   #report: WorkerReport | null = null;
@@ -156,6 +158,16 @@ export class WorkerThread {
     });
   }
 
+  /** What would become of a request; a string says why nobody knows, null that the worker was lost first. */
+  explain(question: ExplainQuestion): Promise<Explanation | string | null> {
+    if (!this.#isAlive) return Promise.resolve(null);
+    const id = this.#nextRequestId++;
+    return new Promise((resolve) => {
+      this.#explaining.set(id, resolve);
+      this.post({ type: "explain", id, question });
+    });
+  }
+
   /** Ends the worker; `onLost` is called at once, with this cause. */
   end(cause: string): void {
     if (!this.#isAlive) return;
@@ -179,6 +191,11 @@ export class WorkerThread {
       this.#silence.request = 0;
       return;
     }
+    if (message.type === "explained") {
+      this.#explaining.get(message.id)?.(message.explanation);
+      this.#explaining.delete(message.id);
+      return;
+    }
     if (message.type === "listening") this.#port = message.port;
     if (message.type === "applied") this.#hasApplied = true;
     if (message.type === "applied" || message.type === "apply-failed") {
@@ -197,8 +214,9 @@ export class WorkerThread {
     if (!this.#isAlive) return;
     this.#isAlive = false;
     this.#port = null;
-    for (const resolve of this.#requests.values()) resolve(null);
+    for (const resolve of [...this.#requests.values(), ...this.#explaining.values()]) resolve(null);
     this.#requests.clear();
+    this.#explaining.clear();
     this.#options.onLost(this, cause);
   }
 }

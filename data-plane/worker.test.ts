@@ -33,6 +33,7 @@ function start(table: EndpointTable, port: number, number = 0, accessLogSample: 
     settings: {
       workerCount: 2,
       trustedProxies: [],
+      debugFrom: [],
       upstreamIdleTimeoutMs: 60_000,
       upstreamCaPems: null,
       accessLogSample,

@@ -5,6 +5,7 @@ import { decodeConfig } from "./config/encoded-config.ts";
 import { TlsDecoder } from "./config/encoded-tls.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
+import { explainRequest } from "./proxy/explain-request.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
@@ -140,6 +141,20 @@ function apply(server: ProxyServer, { config, endpointSets }: Extract<ToWorker, 
   tell({ type: "applied", publication });
 }
 
+/** One after the other: the slices of many at once would follow each other, and requests wait for all of them. */
+let lastExplained = Promise.resolve();
+
+function explain(server: ProxyServer, { id, question }: Extract<ToWorker, { type: "explain" }>): Promise<void> {
+  lastExplained = lastExplained.then(async () => {
+    const explanation = await explainRequest(server.engine, server, question).catch((error: unknown) => {
+      reportDefect(error);
+      return messageOf(error);
+    });
+    tell({ type: "explained", id, explanation });
+  });
+  return lastExplained;
+}
+
 async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
   switch (message.type) {
     case "config":
@@ -150,6 +165,8 @@ async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
     case "counters":
       tellCounters(server, message.id);
       return;
+    case "explain":
+      return await explain(server, message);
     case "access-log-taken":
       server.engine.accessLog?.taken(message.byteCount);
       return;
@@ -185,6 +202,7 @@ const server = await ProxyServer.create({
   version,
   workerCount: settings.workerCount,
   trustedProxies: settings.trustedProxies,
+  debugFrom: settings.debugFrom,
   limits: settings.limits,
   load: NodeLoad.attach(settings.nodeLoad, number),
   metricsSeriesMax: settings.metricsSeriesMax,

@@ -8,7 +8,7 @@ export interface Fleet {
   waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied>;
   /** Every node known, connected or not, ordered by id. */
   nodes(): readonly NodeStatus[];
-  /** Asks every node with an open stream; resolves when all have answered or their time is over. */
+  /** Asks every node with an open stream, or one of them; resolves when all have answered or their time is over. */
   ask(question: NodeQuestion): Promise<readonly NodeAnswer[]>;
 }
 
@@ -20,6 +20,8 @@ export interface NodeQuestion {
   readonly revision: number;
   /** How long a node may take. */
   readonly timeoutMs: number;
+  /** The one that is asked. Default: all. */
+  readonly nodeId?: string;
 }
 
 export interface NodeAnswer {

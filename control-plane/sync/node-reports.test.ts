@@ -71,6 +71,15 @@ describe("Fleet.ask", () => {
     expect(old.unreadCount("query")).toBe(0);
   });
 
+  it("asks one node alone where it is named", async () => {
+    const rig = await startHub();
+    const [a, b] = [await connectNode(rig, "a"), await connectNode(rig, "b")];
+    const [answer, ...others] = await rig.fleet.ask({ ...question, kind: "unknown", revision: 1, nodeId: "b" });
+    expect([answer?.nodeId, others]).toEqual(["b", []]);
+    expect(await rig.fleet.ask({ ...question, revision: 1, nodeId: "c" })).toEqual([]);
+    expect([a.unreadCount("query"), b.unreadCount("query")]).toEqual([0, 0]);
+  });
+
   it("does not wait for a node whose stream ends", async () => {
     const rig = await startHub();
     const revision = rig.store.putUpstream("u");

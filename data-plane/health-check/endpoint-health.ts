@@ -143,6 +143,11 @@ export class EndpointHealth {
     });
   }
 
+  /** What was told of an endpoint, also of one of no upstream, and since when it is so; null where nothing was. */
+  toldOf(endpoint: EndpointRow): Pick<HealthView, "source" | "reason" | "sinceUnixMs"> | null {
+    return this.#known.get(endpoint) ?? null;
+  }
+
   /** All that there is. */
   all(): HealthView[] {
     return [...this.#seen.values()].map((one) => this.#view(one));

@@ -29,6 +29,8 @@ export const Field = {
   Tracestate: 16,
   /** Between two neighbours only; an upstream's says how long it keeps the connection. */
   KeepAlive: 17,
+  /** Asks us how an answer came about: not a target's business. */
+  PenstockDebug: 18,
 } as const;
 export type Field = (typeof Field)[keyof typeof Field];
 
@@ -56,11 +58,13 @@ const kinds: readonly (readonly [name: string, kind: Field])[] = [
   ["client-cert-chain", Field.Replaced],
   ["x-kong-upstream-latency", Field.Replaced],
   ["x-kong-proxy-latency", Field.Replaced],
+  ["penstock-attempts", Field.Replaced],
   ["accept", Field.Accept],
   ["trailer", Field.Trailer],
   ["forwarded", Field.Forwarded],
   ["traceparent", Field.Traceparent],
   ["tracestate", Field.Tracestate],
+  ["penstock-debug", Field.PenstockDebug],
 ];
 
 interface Candidate {

@@ -48,6 +48,8 @@ export class RequestHead {
   asksForWebsocket = false;
   /** The client takes trailers (`TE: trailers`). */
   hasTrailersOption = false;
+  /** The client wants to be told of the attempts (`Penstock-Debug: attempts`); whether it may, the proxy decides. */
+  asksForAttempts = false;
   /** Index of the first such field, or -1. */
   acceptIndex = -1;
   /** Index of the one valid traceparent, or -1: then no field of the trace context travels on. */
@@ -133,6 +135,7 @@ export class RequestHead {
     this.keepsAlive = this.minorVersion === 1;
     this.expectsContinue = false;
     this.hasTrailersOption = false;
+    this.asksForAttempts = false;
     this.acceptIndex = -1;
     this.traceparentIndex = -1;
     this.#hasTraceContext = false;
@@ -202,6 +205,9 @@ export class RequestHead {
         return 0;
       case Field.Te:
         if (hasListMember(bytes, start, end, "trailers")) this.hasTrailersOption = true;
+        return 0;
+      case Field.PenstockDebug:
+        if (hasListMember(bytes, start, end, "attempts")) this.asksForAttempts = true;
         return 0;
       case Field.Expect:
         if (!equalsIgnoringCase(bytes, start, end, "100-continue")) return -Problem.Expectation;

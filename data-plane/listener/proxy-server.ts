@@ -33,6 +33,8 @@ export interface ProxyServerOptions {
   readonly version: string;
   /** Address ranges, as `parseRange` takes them. Default: none. */
   readonly trustedProxies?: readonly string[];
+  /** Address ranges likewise, of clients that may ask for a request's attempts. Default: none. */
+  readonly debugFrom?: readonly string[];
   /** Routes, and targets, with metrics of their own. Default 500. */
   readonly metricsSeriesMax?: number;
   /** Default: null, no request is logged. */
@@ -106,6 +108,7 @@ export class ProxyServer {
       held: new HeldClients(limits.shedHoldMs, options.onDefect),
       version: options.version,
       trustedProxies: options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null,
+      debugFrom: options.debugFrom?.length ? new TrustedProxies(options.debugFrom) : null,
       checksServerNames: options.tls?.checksServerNames ?? true,
       slowTakerCutAt: Number.NEGATIVE_INFINITY,
       isDraining: false,

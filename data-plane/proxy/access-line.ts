@@ -51,15 +51,17 @@ export function accessLine(time: string, facts: AccessFacts, parts: AccessLinePa
 function attemptsText({ attempts, attemptCount }: LoggedRequest, parts: AccessLineParts): string {
   let text = "";
   for (let i = 0; i < attemptCount; i++) {
-    const { endpoint, outcome, durationMs } = attempts[i]!;
+    const { endpoint, outcome, durationMs, connectMs, waitMs } = attempts[i]!;
     if (i > 0) text += ",";
-    text += `${parts.attemptAt(endpoint)}${outcome}","ms":${tenths(durationMs)}}`;
+    text += `${parts.attemptAt(endpoint)}${outcome}","ms":${tenths(durationMs)}`;
+    if (connectMs >= 0) text += `,"connect_ms":${tenths(connectMs)}`;
+    text += waitMs >= 0 ? `,"wait_ms":${tenths(waitMs)}}` : "}";
   }
   return text;
 }
 
 /** Milliseconds with one digit after the point: of integers, since a fraction costs ten times as much to write. */
-function tenths(ms: number): string {
+export function tenths(ms: number): string {
   const count = Math.round(ms * 10);
   return `${Math.trunc(count / 10)}.${count % 10}`;
 }

@@ -19,7 +19,12 @@ function loggedRequest(userAgent = "curl/8", traceId = ""): LoggedRequest {
   logged.attemptStarted(endpoint("127.0.0.1", 80), 10);
   logged.attemptEnded("connection_refused", 10.31);
   logged.attemptEnded("not told again", 20);
+  logged.attemptStarted(endpoint("127.0.0.2", 80), 10.31);
+  logged.attemptAnswered(503, 10.35);
+  logged.attemptEnded("status_503", 10.4);
   logged.attemptStarted(endpoint("::1", 81), 10.4);
+  logged.attemptConnected(10.62);
+  logged.attemptAnswered(200, 11.12);
   logged.attemptEnded("ok", 11.3);
   logged.durationMs = 1.26;
   logged.userAgent = userAgent;
@@ -65,7 +70,8 @@ describe("accessLine", () => {
       upstream: "u",
       attempts: [
         { address: "127.0.0.1:80", outcome: "connection_refused", ms: 0.3 },
-        { address: "[::1]:81", outcome: "ok", ms: 0.9 },
+        { address: "127.0.0.2:80", outcome: "status_503", ms: 0.1, wait_ms: 0 },
+        { address: "[::1]:81", outcome: "ok", ms: 0.9, connect_ms: 0.2, wait_ms: 0.5 },
       ],
       failure: "",
       user_agent: "curl/8",

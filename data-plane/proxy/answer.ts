@@ -1,3 +1,4 @@
+import { attemptsLine } from "./attempts-header.ts";
 import { errorResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";
 import { Counter } from "./proxy-counters.ts";
@@ -24,14 +25,17 @@ export function answerOverloaded(exchange: Exchange): void {
 
 /** A route that only takes HTTPS, met over HTTP: 426, or the redirect that the route asks for. */
 export function answerHttpsRequired(exchange: Exchange, error: ProxyError, status: number, location: string): void {
+  const redirect = secureLocation(exchange, status, location);
+  const extraLines =
+    redirect === "" ? "Connection: Upgrade\r\nUpgrade: TLS/1.2, HTTP/1.1\r\n" : `Location: ${redirect}\r\n`;
+  writeAnswer(exchange, error, redirect === "" ? 426 : status, { extraLines, detail: "" });
+}
+
+/** Where a route that only takes HTTPS redirects to; "" for the answer 426. */
+export function secureLocation(exchange: Exchange, status: number, location: string): string {
   // HTTP/1.0 may come without Host: then there is nowhere to redirect to.
   const host = (exchange.claims?.host ?? "").replace(/:[0-9]+$/, "") || exchange.host;
-  const answered = host === "" ? 426 : status;
-  const extraLines =
-    answered === 426
-      ? "Connection: Upgrade\r\nUpgrade: TLS/1.2, HTTP/1.1\r\n"
-      : `Location: https://${host}${location}\r\n`;
-  writeAnswer(exchange, error, answered, { extraLines, detail: "" });
+  return status === 426 || host === "" ? "" : `https://${host}${location}`;
 }
 
 function writeAnswer(
@@ -41,6 +45,8 @@ function writeAnswer(
   more: { readonly extraLines: string; readonly detail: string },
 ): void {
   const { engine, client } = exchange;
+  const nowMs = performance.now();
+  const attempts = exchange.tellsAttempts ? attemptsLine(exchange.logged!, error.type, nowMs) : "";
   const keepAlive = exchange.clientKeepsAlive && !engine.isDraining && client.canDiscardBody();
   exchange.isAnswered = true;
   const text = errorResponse(error, status, {
@@ -48,11 +54,11 @@ function writeAnswer(
     accept: exchange.accept,
     contentType: exchange.contentType,
     version: engine.version,
-    latencyMs: Math.round(performance.now() - exchange.startedAtMs),
+    latencyMs: Math.round(nowMs - exchange.startedAtMs),
     date: engine.date.at(Date.now()),
     closes: !keepAlive,
     isAnswerToHead: exchange.method.name === "HEAD",
-    extraLines: more.extraLines,
+    extraLines: more.extraLines + attempts,
     detail: more.detail === "" ? "" : more.detail.replaceAll(/[^A-Za-z0-9_ .-]/g, ""),
   });
   client.socket.writeText(text);

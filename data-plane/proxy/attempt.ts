@@ -66,6 +66,7 @@ function connectTimeout(exchange: Exchange): number {
 /** The connection that an attempt waited for is there. */
 export function attemptConnected(exchange: Exchange): void {
   exchange.sentAtMs = performance.now();
+  exchange.logged?.attemptConnected(exchange.sentAtMs);
   // Before anything is sent: a body that has waited and breaks a rule ends the exchange.
   exchange.pool!.history.connects.add(exchange.sentAtMs - exchange.connectStartedAtMs, exchange.sentAtMs);
   sendRequest(exchange, exchange.connection!);
@@ -120,7 +121,8 @@ function connectionsFor(exchange: Exchange, endpoint: EndpointConfig): EndpointC
   return upstreams.secureConnectionsTo(endpoint, tls, hostName(exchange.targetHost));
 }
 
-function hostFor(exchange: Exchange, endpoint: EndpointConfig): string {
+/** The Host that the endpoint gets. */
+export function hostFor(exchange: Exchange, endpoint: EndpointConfig): string {
   const preserved = exchange.preservesHost ? exchange.authority : "";
   return targetHost(exchange.pool!.config, endpoint, preserved, exchange.service!.tls !== null);
 }

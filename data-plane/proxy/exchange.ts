@@ -137,8 +137,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   answerLatencyMs = -1;
   /** RFC 9209 error type of what went wrong; "" for nothing. */
   failure = "";
-  /** null without an access log. */
-  readonly logged: LoggedRequest | null;
+  /** null without an access log, unless the client is told of the attempts. */
+  logged: LoggedRequest | null;
+  /** The answer tells of the attempts. */
+  tellsAttempts = false;
 
   readonly #isPeerTrusted: boolean;
   #total: TotalDeadline | null = null;
@@ -185,9 +187,14 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.host = host.toLowerCase();
     this.bytesIn = head.byteLength;
     this.logged?.begin(head, bytes);
-    if (!this.#isPeerTrusted) return;
-    this.claims = readOriginClaims(head, bytes);
-    this.clientAddress = clientAddress(this.client.remoteAddress, this.claims, this.engine.trustedProxies!);
+    if (this.#isPeerTrusted) {
+      this.claims = readOriginClaims(head, bytes);
+      this.clientAddress = clientAddress(this.client.remoteAddress, this.claims, this.engine.trustedProxies!);
+    }
+    if (head.asksForAttempts && this.engine.debugFrom?.has(this.clientAddress)) {
+      this.tellsAttempts = true;
+      this.logged ??= new LoggedRequest();
+    }
   }
 
   #readContentType({ fields }: RequestHead, bytes: Buffer): void {
@@ -274,6 +281,10 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   /** The answer is written: an idle connection must not keep what its last request needed. */
   finish(): void {
     this.attemptEnds();
+    if (this.tellsAttempts) {
+      this.tellsAttempts = false;
+      if (this.engine.accessLog === null) this.logged = null;
+    }
     this.#total?.stop();
     this.isActive = false;
     this.connection = null;
@@ -312,6 +323,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   onResponseHead(head: ResponseHead, bytes: Buffer): void {
     const nowMs = performance.now();
     waitIsOver(this, nowMs);
+    this.logged?.attemptAnswered(head.status, nowMs);
     const next = askInstead(this, head, bytes, nowMs);
     if (next === null) relayAnswerHead(this, head, bytes, nowMs);
     else this.#askElsewhere(head, next);
@@ -336,6 +348,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void {
     const nowMs = performance.now();
     waitIsOver(this, nowMs);
+    this.logged?.attemptAnswered(head.status, nowMs);
     // 101 is as good an answer as any: there is none to be asked instead.
     askInstead(this, head, from.bytes, nowMs);
     relayUpgrade(this, head, from, start, end);

@@ -6,16 +6,25 @@ import { traceIdEnd, traceIdStart } from "../http1/trace-context.ts";
 export interface LoggedAttempt {
   endpoint: EndpointConfig;
   startedAtMs: number;
+  /** From the beginning until there was a connection; below 0 where one was kept, or none came about. */
+  connectMs: number;
+  /** From then on until the answer's head; below 0 without one. */
+  waitMs: number;
+  /** Of the answer; 0 without one. */
+  status: number;
   /** Until the answer's end, or until it was lost; below 0 while it goes on. */
   durationMs: number;
-  /** "ok", or the RFC 9209 error type of what went wrong. */
+  /** "ok", `status_503` of an answer that another was asked to better, or the RFC 9209 error type of what went wrong. */
   outcome: string;
 }
 
 /** Longer ones tell no more, and a line should stay short enough to be written whole. */
 const userAgentMaxChars = 256;
 
-/** What only the access log wants to know of a request; without a log, no exchange has one. */
+/**
+ * What only the access log wants to know of a request, and who asks for its attempts; without either, no exchange has
+ * one.
+ */
 export class LoggedRequest {
   userAgent = "";
   /** Of a valid traceparent; "" without. */
@@ -46,15 +55,32 @@ export class LoggedRequest {
 
   attemptStarted(endpoint: EndpointConfig, nowMs: number): void {
     if (this.attemptCount === this.attempts.length) {
-      this.attempts.push({ endpoint, startedAtMs: nowMs, durationMs: -1, outcome: "" });
+      const fresh = { connectMs: -1, waitMs: -1, status: 0, durationMs: -1, outcome: "" };
+      this.attempts.push({ endpoint, startedAtMs: nowMs, ...fresh });
     } else {
       const attempt = this.attempts[this.attemptCount]!;
       attempt.endpoint = endpoint;
       attempt.startedAtMs = nowMs;
+      attempt.connectMs = -1;
+      attempt.waitMs = -1;
+      attempt.status = 0;
       attempt.durationMs = -1;
       attempt.outcome = "";
     }
     this.attemptCount++;
+  }
+
+  /** The newest attempt has the connection that it was waiting for. */
+  attemptConnected(nowMs: number): void {
+    const attempt = this.attempts[this.attemptCount - 1]!;
+    attempt.connectMs = nowMs - attempt.startedAtMs;
+  }
+
+  /** The newest attempt's answer has begun. */
+  attemptAnswered(status: number, nowMs: number): void {
+    const attempt = this.attempts[this.attemptCount - 1]!;
+    attempt.status = status;
+    attempt.waitMs = nowMs - attempt.startedAtMs - Math.max(attempt.connectMs, 0);
   }
 
   /** The newest attempt is over; nothing happens when it was before, or when there was none. */

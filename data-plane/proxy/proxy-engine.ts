@@ -38,6 +38,8 @@ export interface ProxyEngine {
   readonly version: string;
   /** null: nobody is trusted, and X-Forwarded-* of clients say nothing. */
   readonly trustedProxies: TrustedProxies | null;
+  /** Whose requests are answered with their attempts, if they ask for them; null: nobody's. */
+  readonly debugFrom: TrustedProxies | null;
   readonly traffic: TrafficMetrics;
   /** Whether a request's host has to be one that its connection's certificate is served for. */
   readonly checksServerNames: boolean;

@@ -1,4 +1,3 @@
-import type { RouteConfig } from "../config/worker-config.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import {
   hasEncodedSlash,
@@ -11,13 +10,14 @@ import {
 import { rewritePath } from "../route/rewrite-path.ts";
 import type { RouteMatch } from "../route/route-input.ts";
 import { matchRoute } from "../route/route-table.ts";
+import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
 import { answerByOurselves, answerHttpsRequired, answerOverloaded } from "./answer.ts";
 import { startAttempts } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { forwardedFields } from "./forward-head.ts";
 import { mayExecuteTwice, mergeRetry } from "./may-retry.ts";
 import { Counter } from "./proxy-counters.ts";
-import { proxyError } from "./proxy-error.ts";
+import { type ProxyErrorName, proxyError } from "./proxy-error.ts";
 import { requestQuestion } from "./request-question.ts";
 
 /**
@@ -33,7 +33,7 @@ import { requestQuestion } from "./request-question.ts";
  *   relay       relay-body.ts: the body there and the answer back, with back-pressure
  *   end         the connection takes its next request
  *
- * Each phase may end the exchange with an answer of our own (answer.ts); after the answer's head only a cut
+ * The phases from the path to the fields are `planRequest`. Each phase may end the exchange with an answer of our own (answer.ts); after the answer's head only a cut
  * can tell the client that something went wrong.
  *
  * @param bytes what `head` was parsed from; read only during the call
@@ -49,83 +49,98 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
     return;
   }
 
-  const queryAt = target.indexOf("?");
-  const query = queryAt < 0 ? "" : target.slice(queryAt);
-  // Absolute-form may name no path at all (RFC 9112 section 3.2.2).
-  exchange.rawPath = (queryAt < 0 ? target : target.slice(0, queryAt)) || "/";
-  const snapshot = engine.snapshots.current;
-  // Only where some route allows it, and only for paths that have one: such a path is routed on as it came.
-  const keepsSlashes = snapshot?.routes.allowsEncodedSlashes === true;
-  const path = keepsSlashes ? normalizePathKeepingSlashes(exchange.rawPath) : normalizePath(exchange.rawPath);
-  if (isPathProblem(path)) {
-    refusePath(exchange, path);
+  const refusal = planRequest(exchange, head, bytes);
+  if (refusal !== null) {
+    refuse(exchange, refusal);
     return;
   }
-  if (snapshot === null) {
-    answerByOurselves(exchange, proxyError("no_configuration"));
-    return;
-  }
-  const tlsRefusal = exchange.client.tls?.refusalOf(exchange.host, snapshot.serverNames, engine.checksServerNames);
-  if (tlsRefusal) {
-    // Nothing else will come of this connection, but for the names that it was made for.
-    if (tlsRefusal !== "misdirected") exchange.clientKeepsAlive = false;
-    const isInvalid = tlsRefusal === "client_certificate_invalid";
-    answerByOurselves(exchange, proxyError(tlsRefusal), isInvalid ? exchange.client.tls!.certificateFault : "");
-    return;
-  }
-  const match = matchRoute(snapshot.routes, requestQuestion(exchange, path, head, bytes));
-  if (keepsSlashes && !match?.route.allowsEncodedSlashes && hasEncodedSlash(path)) {
-    refusePath(exchange, "encoded_slash");
-    return;
-  }
-  if (match === null) {
-    answerByOurselves(exchange, proxyError("no_route"));
-    return;
-  }
-  const { route, service } = match;
-  exchange.route = route;
-  exchange.service = service;
-  if (exchange.scheme === "http" && !takesPlainHttp(match)) {
-    answerHttpsRequired(exchange, proxyError("https_required"), match.route.httpsRedirectStatus, path + query);
-    return;
-  }
-
-  if (service === null) {
-    answerByOurselves(exchange, proxyError("no_service"));
-    return;
-  }
-  if (!service.isProtocolSupported) {
-    answerByOurselves(exchange, proxyError("protocol_not_supported"));
-    return;
-  }
-  if (!takesBody(exchange, route, head)) return;
-  const totalTimeoutMs = route.totalTimeoutMs ?? engine.limits.totalTimeoutMs;
+  const totalTimeoutMs = exchange.route!.totalTimeoutMs ?? engine.limits.totalTimeoutMs;
   if (totalTimeoutMs !== null) exchange.endWithin(totalTimeoutMs);
-  exchange.pool = snapshot.pools[match.poolIndex]!;
-  exchange.retry = mergeRetry(exchange.pool.config.resilience.retry, route.retry);
-  exchange.preservesHost = route.preserveHost;
-  exchange.target = rewritePath(service.path, path, match.matchedChars, route.stripPath, query);
-  exchange.strippedPrefix = strippedPrefix(match, path);
-  exchange.fields = forwardedFields(head, bytes, exchange);
   // Only of requests that may be sent again after a part of them was sent: a copy for nothing costs as much.
   if (!exchange.isBodyComplete && mayExecuteTwice(exchange)) exchange.keptBody.start(exchange.retry.bodyMaxBytes);
 
   startAttempts(exchange);
 }
 
-function refusePath(exchange: Exchange, problem: PathProblem): void {
-  exchange.clientKeepsAlive = false;
-  answerByOurselves(exchange, proxyError("bad_request"), problem);
+/** Why we answer a request by ourselves before any target is picked. */
+export interface Refusal {
+  readonly error: ProxyErrorName;
+  /** Which rule was broken, where the error does not say it. */
+  readonly detail: string;
+  /** Nothing else will come of this connection. */
+  readonly closes: boolean;
+  /** Path and query, of a request that has to come over TLS; "" for any other. */
+  readonly location: string;
 }
 
-/** A body whose length is known to be too much is not asked for; the length of others is seen as they come. */
-function takesBody(exchange: Exchange, route: RouteConfig, head: RequestHead): boolean {
-  exchange.bodyMaxBytes = route.bodyMaxBytes ?? exchange.engine.limits.bodyMaxBytes;
-  if (head.contentLength <= exchange.bodyMaxBytes) return true;
-  exchange.engine.counters.add(Counter.limit_body_bytes);
-  exchange.clientKeepsAlive = false;
-  answerByOurselves(exchange, proxyError("body_too_large"));
-  return false;
+const refused = (error: ProxyErrorName, detail = "", closes = false, location = ""): Refusal => ({
+  ...{ error, detail, closes, location },
+});
+
+/**
+ * Decides what becomes of a request, and what a target is to get of it: everything up to the pick, from the head alone,
+ * without a count or a timer, so that explain-request.ts can ask the same of a request that nobody has sent.
+ * @returns null where a target is to be asked
+ */
+export function planRequest(exchange: Exchange, head: RequestHead, bytes: Buffer): Refusal | null {
+  const { engine } = exchange;
+  const target = exchange.sentTarget;
+  const queryAt = target.indexOf("?");
+  const query = queryAt < 0 ? "" : target.slice(queryAt);
+  // Absolute-form may name no path at all (RFC 9112 section 3.2.2).
+  exchange.rawPath = (queryAt < 0 ? target : target.slice(0, queryAt)) || "/";
+  const snapshot = engine.snapshots.current;
+  const keepsSlashes = mayKeepSlashes(snapshot);
+  const path = requestPath(exchange.rawPath, snapshot);
+  if (isPathProblem(path)) return refused("bad_request", path, true);
+  if (snapshot === null) return refused("no_configuration");
+  const tlsRefusal = exchange.client.tls?.refusalOf(exchange.host, snapshot.serverNames, engine.checksServerNames);
+  if (tlsRefusal) {
+    const isInvalid = tlsRefusal === "client_certificate_invalid";
+    // The connection is good for the names that it was made for.
+    return refused(tlsRefusal, isInvalid ? exchange.client.tls!.certificateFault : "", tlsRefusal !== "misdirected");
+  }
+  const match = matchRoute(snapshot.routes, requestQuestion(exchange, path, head, bytes));
+  if (keepsSlashes && !match?.route.allowsEncodedSlashes && hasEncodedSlash(path)) {
+    return refused("bad_request", "encoded_slash", true);
+  }
+  if (match === null) return refused("no_route");
+  const { route, service } = match;
+  exchange.route = route;
+  exchange.service = service;
+  if (exchange.scheme === "http" && !takesPlainHttp(match)) {
+    return refused("https_required", "", false, path + query);
+  }
+
+  if (service === null) return refused("no_service");
+  if (!service.isProtocolSupported) return refused("protocol_not_supported");
+  // A body whose length is known to be too much is not asked for; the length of others is seen as they come.
+  exchange.bodyMaxBytes = route.bodyMaxBytes ?? engine.limits.bodyMaxBytes;
+  if (head.contentLength > exchange.bodyMaxBytes) return refused("body_too_large", "", true);
+  exchange.pool = snapshot.pools[match.poolIndex]!;
+  exchange.retry = mergeRetry(exchange.pool.config.resilience.retry, route.retry);
+  exchange.preservesHost = route.preserveHost;
+  exchange.target = rewritePath(service.path, path, match.matchedChars, route.stripPath, query);
+  exchange.strippedPrefix = strippedPrefix(match, path);
+  exchange.fields = forwardedFields(head, bytes, exchange);
+  return null;
+}
+
+/** The one spelling of a path that routing and the target see. */
+export function requestPath(rawPath: string, snapshot: ServedSnapshot | null): NormalPath | PathProblem {
+  return mayKeepSlashes(snapshot) ? normalizePathKeepingSlashes(rawPath) : normalizePath(rawPath);
+}
+
+/** Only where some route allows it, and only for paths that have one: such a path is routed on as it came. */
+function mayKeepSlashes(snapshot: ServedSnapshot | null): boolean {
+  return snapshot?.routes.allowsEncodedSlashes === true;
+}
+
+function refuse(exchange: Exchange, { error, detail, closes, location }: Refusal): void {
+  if (error === "body_too_large") exchange.engine.counters.add(Counter.limit_body_bytes);
+  if (closes) exchange.clientKeepsAlive = false;
+  if (error !== "https_required") answerByOurselves(exchange, proxyError(error), detail);
+  else answerHttpsRequired(exchange, proxyError(error), exchange.route!.httpsRedirectStatus, location);
 }
 
 function takesPlainHttp(match: RouteMatch): boolean {

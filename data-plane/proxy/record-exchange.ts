@@ -13,6 +13,6 @@ export function recordExchange(exchange: Exchange): void {
   if (logged === null) return;
   logged.durationMs = durationMs;
   logged.attemptEnded(failure === "" ? "ok" : failure, nowMs);
-  const log = engine.accessLog!;
-  if (log.wants(failure)) log.add(exchange, snapshot);
+  const log = engine.accessLog;
+  if (log?.wants(failure)) log.add(exchange, snapshot);
 }

@@ -2,6 +2,7 @@ import { Framing } from "../http1/body-framing.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import { awaitServer, requestWritten } from "./attempt.ts";
+import { attemptsLine, withAttempts } from "./attempts-header.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
 import { Counter } from "./proxy-counters.ts";
@@ -85,7 +86,10 @@ export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: B
   frameAnswer(exchange, head);
   // A body that was never asked for may come all the same, or not: the next request could not be told from it.
   exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose || exchange.expectsContinue;
-  exchange.unsentAnswerHead = answerHead(head, bytes, exchange);
+  const text = answerHead(head, bytes, exchange);
+  exchange.unsentAnswerHead = exchange.tellsAttempts
+    ? withAttempts(text, attemptsLine(exchange.logged!, "", nowMs))
+    : text;
   exchange.bytesOut += exchange.unsentAnswerHead.length;
   engine.counters.add(Counter.responses_1xx + Math.trunc(head.status / 100) - 1);
 }

@@ -1,5 +1,6 @@
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
+import { attemptsLine, withAttempts } from "./attempts-header.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
 import { Counter } from "./proxy-counters.ts";
@@ -24,7 +25,10 @@ export function relayUpgrade(exchange: Exchange, head: ResponseHead, from: ReadB
   exchange.framingLine = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
   exchange.passesTrailers = false;
   exchange.closes = false;
-  const answer = answerHead(head, from.bytes, exchange);
+  const text = answerHead(head, from.bytes, exchange);
+  const answer = exchange.tellsAttempts
+    ? withAttempts(text, attemptsLine(exchange.logged!, "", performance.now()))
+    : text;
   exchange.bytesOut += answer.length;
   client.socket.writeText(answer);
   engine.counters.add(Counter.responses_1xx);

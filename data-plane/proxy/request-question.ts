@@ -31,7 +31,7 @@ class HeadFields implements HeaderLookup {
 }
 
 /** What decides the route, filled in anew for each request of the worker: a question is asked within one call. */
-class Question implements RouteInput {
+export class RouteQuestion implements RouteInput {
   protocol: "http" | "https" = "http";
   method = "";
   host = "";
@@ -41,10 +41,16 @@ class Question implements RouteInput {
   readonly headers = new HeadFields();
 }
 
-const question = new Question();
+const shared = new RouteQuestion();
 
-/** The question that the route table is asked about this request. Valid until the next call. */
-export function requestQuestion(exchange: Exchange, path: NormalPath, head: RequestHead, bytes: Buffer): RouteInput {
+/** The question that the route table is asked about this request. Valid until the next call, unless it has its own. */
+export function requestQuestion(
+  exchange: Exchange,
+  path: NormalPath,
+  head: RequestHead,
+  bytes: Buffer,
+  question: RouteQuestion = shared,
+): RouteInput {
   question.protocol = exchange.scheme;
   question.method = exchange.method.name;
   question.host = exchange.host;

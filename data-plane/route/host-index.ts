@@ -20,13 +20,12 @@ export class HostIndex {
 
   /** The index of one host rule (with or without wildcard and port); null = any host. */
   pathsOf(hostRule: string | null): PathIndex {
-    if (hostRule === null || hostRule === "*") return this.#anyHost;
-    const rule = hostRule.toLowerCase();
-    const [name, port] = splitPort(rule);
+    if (hostRule === null) return this.#anyHost;
+    const { kind, key, port } = readHostRule(hostRule);
+    if (kind === "any") return this.#anyHost;
     if (port !== "") this.#hasPorts = true;
-    if (name.startsWith("*")) return pathsAt(this.#endings, name.slice(1) + port);
-    if (name.endsWith("*")) return pathsAt(this.#beginnings, name.slice(0, -1) + port);
-    return pathsAt(this.#exact, rule);
+    if (kind === "ending") return pathsAt(this.#endings, key + port);
+    return pathsAt(kind === "beginning" ? this.#beginnings : this.#exact, key + port);
   }
 
   /** Call once, after the last `pathsOf(...).add(...)`. */
@@ -69,6 +68,35 @@ export class HostIndex {
     const pathsWithPort = hosts.get(`${key}:${input.port}`);
     return pathsWithPort === undefined ? found : pathsWithPort.search(input, found);
   }
+}
+
+/** Whether one host rule takes the request's host: whether a search comes to what is indexed under the rule. */
+export function takesHost(hostRule: string, { host, port: requestPort }: Pick<RouteInput, "host" | "port">): boolean {
+  const { kind, key, port } = readHostRule(hostRule);
+  if (kind === "any") return true;
+  if (port !== "" && port !== `:${requestPort}`) return false;
+  if (kind === "exact") return key === host;
+  for (let i = 0; i < host.length; i++) {
+    if (host.charCodeAt(i) !== DOT) continue;
+    if (key === (kind === "ending" ? host.slice(i) : host.slice(0, i + 1))) return true;
+  }
+  return false;
+}
+
+interface HostRule {
+  readonly kind: "any" | "exact" | "ending" | "beginning";
+  /** Without wildcard and port. */
+  readonly key: string;
+  /** ":port", or "". */
+  readonly port: string;
+}
+
+function readHostRule(hostRule: string): HostRule {
+  if (hostRule === "*") return { kind: "any", key: "", port: "" };
+  const [name, port] = splitPort(hostRule.toLowerCase());
+  if (name.startsWith("*")) return { kind: "ending", key: name.slice(1), port };
+  if (name.endsWith("*")) return { kind: "beginning", key: name.slice(0, -1), port };
+  return { kind: "exact", key: name, port };
 }
 
 /** Name and ":port" ("" without one). The colons of a bracketed IPv6 address are no port. */

@@ -22,7 +22,7 @@ interface SniCondition {
   readonly beginnings: readonly string[];
 }
 
-interface HeaderCondition {
+export interface HeaderCondition {
   /** Spellings of the name, lower case. */
   readonly names: readonly string[];
   /** Lower case. */
@@ -46,10 +46,21 @@ export function hasValues<T>(list: readonly T[] | null): list is readonly T[] {
 }
 
 export function meetsConditions(conditions: RouteConditions, input: RouteInput): boolean {
-  if (conditions.isPlainOnly && input.protocol === "https") return false;
-  if (conditions.snis !== null && input.protocol === "https" && !meetsSni(conditions.snis, input.sni)) return false;
-  if (conditions.methods !== null && !conditions.methods.includes(input.method)) return false;
+  if (!meetsProtocol(conditions, input) || !meetsServerName(conditions, input)) return false;
+  if (!meetsMethod(conditions, input)) return false;
   return conditions.headers === null || meetsHeaders(conditions.headers, input.headers);
+}
+
+export function meetsProtocol({ isPlainOnly }: RouteConditions, { protocol }: RouteInput): boolean {
+  return !isPlainOnly || protocol !== "https";
+}
+
+export function meetsServerName({ snis }: RouteConditions, { protocol, sni }: RouteInput): boolean {
+  return snis === null || protocol !== "https" || meetsSni(snis, sni);
+}
+
+export function meetsMethod({ methods }: RouteConditions, { method }: RouteInput): boolean {
+  return methods === null || methods.includes(method);
 }
 
 /** A lone "*" is any name, but a name there must be. */
@@ -95,7 +106,7 @@ function meetsHeaders(conditions: readonly HeaderCondition[], headers: HeaderLoo
 }
 
 /** Any value of the field may be any of the wanted ones. */
-function meetsHeader(condition: HeaderCondition, headers: HeaderLookup): boolean {
+export function meetsHeader(condition: HeaderCondition, headers: HeaderLookup): boolean {
   for (let n = 0; n < condition.names.length; n++) {
     const values = headers.values(condition.names[n]!);
     for (let v = 0; v < values.length; v++) {

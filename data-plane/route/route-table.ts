@@ -2,6 +2,7 @@ import type { RouteConfig, WorkerConfig } from "../config/worker-config.ts";
 import { HostIndex } from "./host-index.ts";
 import type { Candidate } from "./path-index.ts";
 import { compilePathPattern, isPathPattern, literalPrefix } from "./path-pattern.ts";
+import { comparePaths, pathsToRank, type RankedPath } from "./rank-paths.ts";
 import { compileConditions, hasValues, type RouteConditions } from "./route-conditions.ts";
 import type { RouteInput, RouteMatch } from "./route-input.ts";
 
@@ -9,7 +10,8 @@ export type { RouteInput, RouteMatch } from "./route-input.ts";
 
 /** The routes of one config, indexed. Immutable. */
 export interface RouteTable {
-  readonly routeCount: number;
+  /** As configured. */
+  readonly routes: readonly RouteConfig[];
   /** Whether any of them takes a path with %2F. */
   readonly allowsEncodedSlashes: boolean;
   readonly hosts: HostIndex;
@@ -44,7 +46,7 @@ export function buildRouteTable(config: WorkerConfig): RouteTable {
   }
   hosts.link();
   const allowsEncodedSlashes = config.routes.some((route) => route.allowsEncodedSlashes);
-  return { routeCount: config.routes.length, allowsEncodedSlashes, hosts };
+  return { routes: config.routes, allowsEncodedSlashes, hosts };
 }
 
 /**
@@ -59,60 +61,8 @@ export function matchRoute(table: RouteTable, input: RouteInput): RouteMatch | n
   return best === null ? null : best.match;
 }
 
-/** One path of a route (or the route, when it has none), with all that decides its place. */
-interface PathToRank {
-  readonly route: RouteConfig;
-  readonly routeIndex: number;
-  readonly path: string | null;
-  /** How many of methods, hosts, headers, paths and server names the route asks for. */
-  readonly kindCount: number;
-  readonly hasPlainHosts: boolean;
-  readonly headerCount: number;
-  readonly isPattern: boolean;
-  readonly regexPriority: number;
-  readonly plainChars: number;
-}
-
-const httpProtocols: ReadonlySet<string> = new Set(["http", "https", "grpc", "grpcs"]);
-
-function pathsToRank(route: RouteConfig, routeIndex: number): PathToRank[] {
-  if (!route.protocols.some((protocol) => httpProtocols.has(protocol))) return [];
-  const kinds = [route.methods, route.hosts, route.headers, route.paths, route.snis];
-  const kindCount = kinds.filter((kind) => hasValues<unknown>(kind)).length;
-  const hasPlainHosts = hasValues(route.hosts) && !route.hosts.some((host) => host.includes("*"));
-  const paths: readonly (string | null)[] = hasValues(route.paths) ? route.paths : [null];
-  return paths.map((path) => {
-    const isPattern = path !== null && isPathPattern(path);
-    return {
-      route,
-      routeIndex,
-      path,
-      kindCount,
-      hasPlainHosts,
-      headerCount: Math.min(route.headers?.length ?? 0, 255),
-      isPattern,
-      regexPriority: isPattern ? route.regexPriority : 0,
-      plainChars: isPattern || path === null ? 0 : path.length,
-    };
-  });
-}
-
-/** Best first. Kong leaves the order of equals open; here the oldest route wins, then the smallest id. */
-function comparePaths(a: PathToRank, b: PathToRank): number {
-  return (
-    b.kindCount - a.kindCount ||
-    Number(b.hasPlainHosts) - Number(a.hasPlainHosts) ||
-    b.headerCount - a.headerCount ||
-    Number(b.isPattern) - Number(a.isPattern) ||
-    b.regexPriority - a.regexPriority ||
-    b.plainChars - a.plainChars ||
-    a.route.createdAtMs - b.route.createdAtMs ||
-    (a.route.id < b.route.id ? -1 : a.route.id > b.route.id ? 1 : 0)
-  );
-}
-
 /** For a regular expression the characters it matched are filled in by each match. */
-function matchOf(config: WorkerConfig, ranked: PathToRank): RouteMatch {
+function matchOf(config: WorkerConfig, ranked: RankedPath): RouteMatch {
   const { route, routeIndex, path, plainChars } = ranked;
   const service = config.services[route.serviceIndex] ?? null;
   return {

@@ -44,6 +44,7 @@ describe.each([
       "penstock.admin.v1.CaCertificatesAPI",
       "penstock.admin.v1.CertificatesAPI",
       "penstock.admin.v1.ConfigAPI",
+      "penstock.admin.v1.DiagnosticsAPI",
       "penstock.admin.v1.HealthAPI",
       "penstock.admin.v1.NodesAPI",
       "penstock.admin.v1.RoutesAPI",

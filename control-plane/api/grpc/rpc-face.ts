@@ -11,6 +11,7 @@ import { ServerReflection as AlphaServerReflection } from "../../../proto/gen/gr
 import { CaCertificatesAPI } from "../../../proto/gen/penstock/admin/v1/ca_certificates_pb.ts";
 import { CertificatesAPI } from "../../../proto/gen/penstock/admin/v1/certificates_pb.ts";
 import { ConfigAPI } from "../../../proto/gen/penstock/admin/v1/config_pb.ts";
+import { DiagnosticsAPI } from "../../../proto/gen/penstock/admin/v1/explain_pb.ts";
 import { HealthAPI } from "../../../proto/gen/penstock/admin/v1/health_pb.ts";
 import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
@@ -29,6 +30,7 @@ import { type SecretAccess, secretAccess } from "../secret-access.ts";
 import { caCertificatesRpc } from "./ca-certificates-rpc.ts";
 import { certificatesRpc } from "./certificates-rpc.ts";
 import { configRpc } from "./config-rpc.ts";
+import { explainRpc } from "./explain-rpc.ts";
 import { healthRpc } from "./health-rpc.ts";
 import { logFailures } from "./log-failures-rpc.ts";
 import { nodesRpc } from "./nodes-rpc.ts";
@@ -59,6 +61,7 @@ const adminServices = [
   ConfigAPI,
   NodesAPI,
   HealthAPI,
+  DiagnosticsAPI,
 ];
 const services = [...adminServices, Health, ServerReflection, AlphaServerReflection];
 
@@ -142,6 +145,7 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
     .service(ConfigAPI, configRpc(store, fleet))
     .service(NodesAPI, nodesRpc(fleet))
     .service(HealthAPI, targetHealthRpc(options))
+    .service(DiagnosticsAPI, explainRpc(fleet))
     .service(Health, healthRpc(new Set(services.map(({ typeName }) => typeName)), shutdown))
     .service(ServerReflection, reflection.v1)
     .service(AlphaServerReflection, reflection.v1alpha);

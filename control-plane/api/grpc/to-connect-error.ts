@@ -97,6 +97,13 @@ export function toBadRequest(violations: readonly FieldViolation[]): ConnectErro
   ]);
 }
 
+/** An error that is about no field. @param reason stable, of ErrorInfo once it is in upper case */
+export function toPlainError(code: Code, reason: string, message: string): ConnectError {
+  return new ConnectError(shortenText(message, messageMaxBytes), code, undefined, [
+    { desc: ErrorInfoSchema, value: { reason: reason.toUpperCase(), domain: errorDomain } },
+  ]);
+}
+
 interface FieldViolation {
   readonly field: string;
   readonly description: string;

@@ -7,6 +7,7 @@ import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type SecretAccess, secretAccess } from "../secret-access.ts";
 import { ConnectionCounter } from "./connection-counter.ts";
+import { explainRoute } from "./explain-rest.ts";
 import { healthRoutes } from "./health-rest.ts";
 import { type NodeIdentity, nodePage, statusPage } from "./node-page.ts";
 import { nodesRest } from "./nodes-rest.ts";
@@ -43,6 +44,7 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
   const findRoute = routeFinder({
     "/": { GET: nodePage(options.identity, options.store) },
     "/status": { GET: statusPage(options.store, connections) },
+    "/explain": explainRoute(options.fleet),
     "/clustering/data-planes": { GET: nodesRest(options.fleet, options.clock.unixMs) },
     ...resourceRoutes(options.admin, options.fleet, options.clock),
     ...healthRoutes({ ...options, nodeId: options.identity.nodeId }),

@@ -268,7 +268,8 @@ export type Hello = Message<"penstock.sync.v1.Hello"> & {
   build: string;
 
   /**
-   * What the node's program can do, such as "config.v1"; "query.drained" where it answers queries of that kind.
+   * What the node's program can do, such as "config.v1"; "query.drained" and "query.explain" where it
+   * answers queries of that kind.
    *
    * @generated from field: repeated string capabilities = 4;
    */
@@ -707,6 +708,10 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
  * way: at once where it knows of none. After timeoutMs it answers {"inFlight": N} with what is left. A request is
  * under way from its first byte to the target until its answer has ended, tunnels (websocket) included. Where the
  * target gets requests again meanwhile, the node answers with a problem.
+ *
+ * Kind "explain": what would become of a request? Asked of nodes with the capability "query.explain". The body is a
+ * penstock.admin.v1.ExplainRequest in proto3 JSON, its defaults filled in; its node is empty. The answer is a penstock.admin.v1.ExplainResponse in proto3 JSON,
+ * without its node, of at most 768 KiB. Fields that the control plane does not know it passes over.
  *
  * @generated from message penstock.sync.v1.Query
  */
