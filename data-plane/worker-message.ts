@@ -81,6 +81,8 @@ export type FromWorker =
       /** Connections to targets, open and idle, by address. */
       readonly upstreamConnections: SeriesCounts;
     }
+  /** What this worker counts of the endpoints with these rows is read here (telemetry/endpoint-totals.ts). */
+  | { readonly type: "endpoint-block"; readonly index: number; readonly buffer: SharedArrayBuffer }
   /** Whole lines in memory that is the worker's again after "access-log-taken", which is sent in order. */
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   /** The listening servers come with this message; with none when the main thread listens. */
