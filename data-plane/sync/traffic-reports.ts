@@ -21,7 +21,7 @@ export interface TrafficSource {
 }
 
 const lookIntervalMs = 2_000;
-/** Encoding an endpoint takes some 10 us here and as long at the control plane, which hears of many nodes. */
+/** Telling of an endpoint costs some 7 us here and 4 us at the control plane, which hears of many nodes. */
 const intervalPerEndpointMs = 1;
 const messageMaxCount = 1_000;
 
