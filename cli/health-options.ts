@@ -1,3 +1,5 @@
+import { adminDefault, adminUrlProblem } from "./admin-url.ts";
+
 /** What `penstock health` was told to do. */
 export interface HealthOptions {
   /** Id or name of the upstream; null for all. */
@@ -13,8 +15,6 @@ export type ParsedHealthOptions =
   | { readonly type: "help"; readonly text: string }
   /** Everything that is wrong, a line each. */
   | { readonly type: "problems"; readonly lines: readonly string[] };
-
-const adminDefault = "http://localhost:8001";
 
 const help = `Usage: penstock health [UPSTREAM] [options]
 
@@ -53,8 +53,8 @@ export function parseHealthOptions(argv: readonly string[], env: NodeJS.ProcessE
     else words.push(argument);
   }
   if (words.length > 1) lines.push(`one upstream at most, not ${words.map((word) => JSON.stringify(word)).join(", ")}`);
-  if (!isHttpUrl(adminUrl))
-    lines.push(`--admin: ${JSON.stringify(adminUrl)} is not an http URL such as ${adminDefault}`);
+  const problem = adminUrlProblem(adminUrl);
+  if (problem !== null) lines.push(problem);
   if (lines.length > 0) return { type: "problems", lines };
   const options = {
     upstream: words[0] ?? null,
@@ -63,9 +63,4 @@ export function parseHealthOptions(argv: readonly string[], env: NodeJS.ProcessE
     isJson: switches.has("json"),
   };
   return { type: "options", options };
-}
-
-function isHttpUrl(text: string): boolean {
-  const protocol = URL.canParse(text) ? new URL(text).protocol : "";
-  return protocol === "http:" || protocol === "https:";
 }
