@@ -11,6 +11,8 @@ import type { RouteConfig, WorkerConfig } from "../data-plane/config/worker-conf
 import { normalizePath } from "../data-plane/route/normalize-path.ts";
 import { rewritePath } from "../data-plane/route/rewrite-path.ts";
 import { buildRouteTable, matchRoute, type RouteInput } from "../data-plane/route/route-table.ts";
+import { EndpointCounts } from "../data-plane/telemetry/endpoint-counts.ts";
+import { EndpointTotals } from "../data-plane/telemetry/endpoint-totals.ts";
 import { EndpointTable } from "../data-plane/upstream/endpoint-table.ts";
 
 const operationCount = 1_000_000;
@@ -128,7 +130,24 @@ function measurePaths(): void {
   measure("rewritePath, stripped", (i) => rewritePath("/base", clean[i & 4095]!, 5, true, ""));
 }
 
+function measureCounts(): void {
+  const totals = new EndpointTotals();
+  const counts = new EndpointCounts((index, buffer) => totals.add(0, index, buffer));
+  const latencies = Array.from({ length: 4096 }, () => 10 ** (4 * Math.random() - 2));
+  measure("count a request and its answer, one endpoint", (i) => {
+    counts.requested(0);
+    counts.answered(0, 200, latencies[i & 4095]!);
+  });
+  measure("count a request and its answer, 1000 endpoints", (i) => {
+    const row = (i * 7919) % 1_000;
+    counts.requested(row);
+    counts.answered(row, 200, latencies[i & 4095]!);
+  });
+  measure("whether anything was counted of an endpoint", (i) => totals.activity(i % 1_000));
+}
+
 measureMatches();
 measurePicks();
 measurePaths();
+measureCounts();
 if (sink === 0) throw new Error("nothing was measured");

@@ -21,6 +21,7 @@ const intro = `Usage: penstock [options]                   a control plane and a
        penstock data-plane [options]        a data plane alone
        penstock health [UPSTREAM]           what the nodes see of the targets
        penstock explain [METHOD] URL        what a node would do with a request
+       penstock top [UPSTREAM]              what requests meet there, live
        penstock --version
 
 Without a command, runs a control plane and, as a process of its own, one data plane that takes its

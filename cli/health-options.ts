@@ -53,8 +53,8 @@ export function parseHealthOptions(argv: readonly string[], env: NodeJS.ProcessE
     else words.push(argument);
   }
   if (words.length > 1) lines.push(`one upstream at most, not ${words.map((word) => JSON.stringify(word)).join(", ")}`);
-  const adminProblem = adminUrlProblem(adminUrl);
-  if (adminProblem !== null) lines.push(adminProblem);
+  const problem = adminUrlProblem(adminUrl);
+  if (problem !== null) lines.push(problem);
   if (lines.length > 0) return { type: "problems", lines };
   const options = {
     upstream: words[0] ?? null,

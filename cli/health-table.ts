@@ -75,6 +75,6 @@ const stateTexts: ReadonlyMap<HealthState, string> = new Map<HealthState, string
 ]);
 
 /** A number is a state of a later version. */
-function stateText(state: HealthState): string {
+export function stateText(state: HealthState): string {
   return stateTexts.get(state) ?? String(state);
 }

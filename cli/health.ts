@@ -3,6 +3,7 @@ import { type Client, Code, ConnectError, createClient } from "@connectrpc/conne
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { HealthAPI, type UpstreamHealth, UpstreamHealthSchema } from "../proto/gen/penstock/admin/v1/health_pb.ts";
 import { UpstreamsAPI } from "../proto/gen/penstock/admin/v1/upstreams_pb.ts";
+import { failureText } from "./failure-text.ts";
 import { type HealthOptions, parseHealthOptions } from "./health-options.ts";
 import { healthTable, isUnhealthy } from "./health-table.ts";
 
@@ -29,7 +30,7 @@ export async function health(argv: readonly string[], env: NodeJS.ProcessEnv): P
     else print(upstreams.length === 0 ? "There are no upstreams.\n" : healthTable(upstreams));
     process.exitCode = upstreams.some(isUnhealthy) ? 1 : 0;
   } catch (error) {
-    refuse([failureText(error, options)]);
+    refuse([failureText(error, options.adminUrl, options.upstream)]);
   }
 }
 
@@ -82,13 +83,6 @@ async function watch(client: Client<typeof HealthAPI>, { upstream, isJson }: Hea
 
 function jsonOf(upstream: UpstreamHealth) {
   return toJson(UpstreamHealthSchema, upstream, { alwaysEmitImplicit: true }) as Record<string, unknown>;
-}
-
-/** Why there is no answer, in one line. */
-function failureText(error: unknown, { adminUrl, upstream }: HealthOptions): string {
-  const failure = ConnectError.from(error);
-  if (failure.code === Code.NotFound && upstream !== null) return `there is no upstream ${JSON.stringify(upstream)}`;
-  return `${adminUrl}: ${failure.rawMessage || failure.message}`;
 }
 
 function print(text: string): void {

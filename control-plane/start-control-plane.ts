@@ -4,6 +4,7 @@ import { startOverrideExpiry } from "./admin/expire-overrides.ts";
 import { startExpiryLog } from "./admin/log-expiring-certificates.ts";
 import { startTicketKeyRotation } from "./admin/rotate-ticket-key.ts";
 import { healthReader } from "./admin/upstream-health.ts";
+import { trafficReader } from "./admin/upstream-traffic.ts";
 import { type AdminListener, startAdminListener } from "./api/admin-listener.ts";
 import { type ListenAddress, ListenError, listenError } from "./api/bind-listen.ts";
 import { lazyRpcFace } from "./api/grpc/lazy-rpc-face.ts";
@@ -85,6 +86,7 @@ async function startFaces(options: ControlPlaneOptions, { store, hub, log, shutd
   let bound = hub.addresses.map(formatAddress);
   const admin = openAdmin(store, Date.now, () => ownAddresses(bound));
   const health = healthReader(store.image, hub.views);
+  const traffic = trafficReader(health, hub.traffic);
   const clock = { monotonicMs: () => performance.now(), unixMs: Date.now };
   const access = secretAccess(options.areSecretsInLists);
   const configuration = {
@@ -96,8 +98,11 @@ async function startFaces(options: ControlPlaneOptions, { store, hub, log, shutd
   const listener = await startAdminListener({
     listens: [options.adminListen],
     adminHosts: options.adminHosts,
-    rest: restFace({ admin, fleet, store, health, identity, clock, log, secretAccess: access }),
-    rpc: lazyRpcFace({ admin, fleet, store, health, views: hub.views, log, shutdown, secretAccess: access }),
+    rest: restFace({ admin, fleet, store, health, traffic, identity, clock, log, secretAccess: access }),
+    rpc: lazyRpcFace({
+      ...{ admin, fleet, store, health, views: hub.views, traffic, trafficViews: hub.traffic },
+      ...{ log, shutdown, secretAccess: access },
+    }),
     log,
   });
   bound = [...bound, ...listener.addresses];

@@ -7,6 +7,7 @@ import type { DataPlaneOptions } from "./options.ts";
 import { canSharePort } from "./probe-port.ts";
 import type { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import type { NodeCounters } from "./telemetry/counters.ts";
+import type { EndpointTotals } from "./telemetry/endpoint-totals.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
@@ -26,6 +27,7 @@ export interface WorkersInput extends Pick<WorkerGroupOptions, Forwarded> {
   readonly counters: NodeCounters;
   readonly workerCount: number;
   readonly table: EndpointTable;
+  readonly endpointTotals: EndpointTotals;
   readonly load: NodeLoad;
   readonly accessLog: AccessLogWriter | null;
   /** Worker after worker is lost while this is served. */
@@ -42,7 +44,7 @@ const YOUNG_GENERATION_MB = 24;
 
 /** The workers as the options want them; not started yet. */
 export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
-  const { options, log, counters, accessLog, proxyHosts, workerCount, table, load, version } = input;
+  const { options, log, counters, accessLog, proxyHosts, workerCount, table, load, version, endpointTotals } = input;
   keepAllocationsYoung();
   const reusePort = await canSharePort();
   if (!reusePort && options.accept === "worker") {
@@ -87,8 +89,10 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
       counters.workers_replaced++;
       log.info({ worker, reason }, "worker replaced: it finishes what it has");
     },
+    onEndpointBlock: (worker, index, buffer) => endpointTotals.add(worker, index, buffer),
     // What a lost worker had under way must not count for ever.
     onExited(worker) {
+      endpointTotals.keep(worker);
       table.clearColumn(worker);
       load.clearColumn(worker);
     },

@@ -23,8 +23,10 @@ import { StartError } from "./start-error.ts";
 import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
 import { type HelloFacts, type SyncClient, startSyncClient } from "./sync/sync-client.ts";
+import { TrafficChanges } from "./sync/traffic-changes.ts";
 import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import { type NodeCounters, nodeCounters } from "./telemetry/counters.ts";
+import { EndpointTotals } from "./telemetry/endpoint-totals.ts";
 import type { Log } from "./telemetry/log.ts";
 import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
 import { CertificateCheck } from "./tls/certificate-check.ts";
@@ -110,6 +112,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     holding: () => traffic.applier.served,
     apply: traffic.applier.apply,
     observations: traffic.observations,
+    traffic: traffic.changes,
     answerQuery: (kind, body) => (kind === "explain" ? answerExplain(traffic, body) : traffic.answerQuery(kind, body)),
     log,
     onApplied: (snapshot) => void keepSnapshot(file, snapshot, counters, log),
@@ -211,7 +214,8 @@ interface TrafficInput {
 async function buildTraffic(input: TrafficInput) {
   const { options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
   const table = createTable(options, workerCount);
-  const rows = new EndpointRows(table, ROWS_KEEP_MS);
+  const endpointTotals = new EndpointTotals();
+  const rows = new EndpointRows(table, ROWS_KEEP_MS, (row) => endpointTotals.clear(row));
   const nodeNames = await buildNames({ options, log, counters, onChange: (name) => endpoints.nameChanged(name) });
   const names = nodeNames.resolver;
   const endpoints: EndpointResolver = new EndpointResolver({
@@ -243,6 +247,7 @@ async function buildTraffic(input: TrafficInput) {
     version,
     workerCount,
     table,
+    endpointTotals,
     load,
     accessLog,
     onEndpoint: (found) => node.found(found),
@@ -280,8 +285,10 @@ async function buildTraffic(input: TrafficInput) {
     endMemoryWatch();
     for (const part of [expiryWatch, memory, node, endpoints, nodeNames]) part.close();
   };
+  const sets = () => node.health.pools.map(({ set }) => set);
+  const changes = new TrafficChanges({ table, rows, totals: endpointTotals, sets });
   const attemptsUnderWay = () => table.inFlightTotal();
-  return { workers, applier, table, rows, ...node, names: nodeNames, expiries, attemptsUnderWay, close };
+  return { workers, applier, table, rows, ...node, names: nodeNames, expiries, changes, attemptsUnderWay, close };
 }
 
 function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): EndpointTable {

@@ -7,6 +7,7 @@ import type { EndpointSet } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
 import { defaultClientLimits } from "./proxy/client-limits.ts";
+import { EndpointTotals } from "./telemetry/endpoint-totals.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers } from "./upstream/timers.ts";
 import { WorkerGroup } from "./worker-group.ts";
@@ -34,6 +35,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     pools: [testPool({ poolRow: table.allocatePoolRow()! })],
     tls: tls?.config ?? noTls,
   });
+  const totals = new EndpointTotals();
   const events: string[] = [];
   let wake = () => {};
   const tell = (event: string) => {
@@ -70,11 +72,13 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     retireTimeoutMs: 5_000,
     currentSets: () => sets,
     onAccessLog: () => {},
+    onEndpointBlock: (number, index, buffer) => totals.add(number, index, buffer),
     onEndpoint: () => {},
     onLost: (number, cause) => tell(`lost ${number}: ${cause.split("\n")[0]}`),
     onReplaced: (number, reason) => tell(`replaced ${number}: ${reason}`),
     onExited(number) {
       table.clearColumn(number);
+      totals.keep(number);
       tell(`exited ${number}`);
     },
     onUnfit: () => {},
@@ -96,7 +100,7 @@ export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: W
     const outcome = await group.deliver({ ...config, ...next }, sets);
     if (!outcome.ok) throw new Error(outcome.message);
   };
-  return { group, table, port, events, until, deliver, close };
+  return { group, table, totals, backend, port, events, until, deliver, close };
 }
 
 /** Has a worker do what it never should. */

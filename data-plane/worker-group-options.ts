@@ -42,6 +42,8 @@ export interface WorkerGroupOptions {
   readonly onLost: (workerNumber: number, cause: string, delayMs: number) => void;
   /** A worker hands its place over: a successor takes connections from now on. */
   readonly onReplaced: (workerNumber: number, reason: string) => void;
+  /** A worker counts of endpoints in this memory from now on (telemetry/endpoint-totals.ts). */
+  readonly onEndpointBlock: (workerNumber: number, index: number, buffer: SharedArrayBuffer) => void;
   /** Nothing of the worker runs any more. */
   readonly onExited: (workerNumber: number) => void;
   /** Worker after worker was lost while this config was served. */

@@ -53,6 +53,7 @@ function rig(given: Partial<WorkerGroupOptions> = {}) {
     endpointTable: new SharedArrayBuffer(4),
     version: "0.0.0",
     onAccessLog: () => {},
+    onEndpointBlock: () => {},
     settings: {
       workerCount: 2,
       trustedProxies: [],

@@ -45,10 +45,9 @@ export class WorkerGroup {
     this.#options = options;
     this.#places = new ListenPlaces(options);
     this.#isHeldBack = options.waitsForConfig;
-    const { entry, resourceLimits, timers, endpointTable, version, settings, onExited } = options;
+    const { entry, resourceLimits, timers, endpointTable, version, settings, onExited, onEndpointBlock } = options;
     this.#workers = new WorkerSet({
-      entry,
-      resourceLimits,
+      ...{ entry, resourceLimits, onEndpointBlock },
       start: { endpointTable, version, settings },
       maxCount: workerNumbers(options.count),
       timers,

@@ -87,6 +87,8 @@ export type FromWorker =
     }
   /** A string says why there is no explanation. */
   | { readonly type: "explained"; readonly id: number; readonly explanation: Explanation | string }
+  /** What this worker counts of the endpoints with these rows is read here (telemetry/endpoint-totals.ts). */
+  | { readonly type: "endpoint-block"; readonly index: number; readonly buffer: SharedArrayBuffer }
   /** Whole lines in memory that is the worker's again after "access-log-taken", which is sent in order. */
   | { readonly type: "access-log"; readonly lines: Uint8Array; readonly lineCount: number }
   /** The listening servers come with this message; with none when the main thread listens. */

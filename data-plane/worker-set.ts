@@ -16,6 +16,8 @@ export interface WorkerSetOptions {
   readonly timers: Timers;
   readonly onMessage: (thread: WorkerThread, message: FromWorker) => void;
   readonly onLost: (thread: WorkerThread, cause: string) => void;
+  /** A worker counts of endpoints in this memory from now on. */
+  readonly onEndpointBlock: (workerNumber: number, index: number, buffer: SharedArrayBuffer) => void;
   /** Nothing of the worker runs any more. */
   readonly onExited: (workerNumber: number) => void;
 }
@@ -54,7 +56,7 @@ export class WorkerSet {
   start(firstMessage: ToWorker | null): WorkerThread | null {
     const number = this.#freeNumbers.sort((a, b) => a - b).shift();
     if (number === undefined) return null;
-    const { entry, resourceLimits, start, onMessage, onExited } = this.#options;
+    const { entry, resourceLimits, start, onMessage, onExited, onEndpointBlock } = this.#options;
     const thread = new WorkerThread(
       { ...start, number },
       {
@@ -62,6 +64,7 @@ export class WorkerSet {
         resourceLimits,
         onMessage: (from, message) => {
           if (message.type === "left") this.#passOn(from, message);
+          else if (message.type === "endpoint-block") onEndpointBlock(number, message.index, message.buffer);
           else onMessage(from, message);
           this.#changed();
         },

@@ -6,6 +6,7 @@ import { TlsDecoder } from "./config/encoded-tls.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
 import { explainRequest } from "./proxy/explain-request.ts";
+import { EndpointCounts } from "./telemetry/endpoint-counts.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
@@ -206,6 +207,7 @@ const server = await ProxyServer.create({
   limits: settings.limits,
   load: NodeLoad.attach(settings.nodeLoad, number),
   metricsSeriesMax: settings.metricsSeriesMax,
+  endpointCounts: new EndpointCounts((index, buffer) => tell({ type: "endpoint-block", index, buffer })),
   accessLog: settings.accessLogSample === null ? null : { sampleRatio: settings.accessLogSample, send: tellLines },
   tls: settings.tls,
   upstreamPool: { idleTimeoutMs: settings.upstreamIdleTimeoutMs, trustedCaPems: settings.upstreamCaPems },

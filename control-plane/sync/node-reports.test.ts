@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { ScriptedNode } from "../../test/support/scripted-node.ts";
 import { startHub, until } from "../../test/support/sync-hub-rig.ts";
 
-const seen = { upstreamId: "u", targetId: "t", address: "127.0.0.1:80", healthy: true };
+const endpoint = { upstreamId: "u", targetId: "t", address: "127.0.0.1:80" };
+const seen = { ...endpoint, healthy: true };
 const capabilities = ["query.drained"];
 const question = { kind: "drained", body: Buffer.from("{}"), timeoutMs: 1_000 };
 
@@ -29,6 +31,31 @@ describe("what nodes say on their streams", () => {
     expect(viewsOf(rig)).toEqual(["n 127.0.0.1:80"]);
     rig.clock.advance(30_000);
     expect(viewsOf(rig)).toEqual([]);
+  });
+
+  it("goes with the stream where it is traffic, and is told anew on the next", async () => {
+    const rig = await startHub();
+    const trafficOf = () =>
+      rig.hub.traffic
+        .ofUpstream("u")
+        .flatMap(({ nodeId, hostname, endpoints }) =>
+          endpoints.map((one) => `${nodeId} ${hostname} ${one.counts.requests}`),
+        );
+    const tell = (node: ScriptedNode, requestCount: bigint) =>
+      node.send({ case: "traffic", value: { endpoints: [{ ...endpoint, requestCount }], isStartOfAll: true } });
+    const node = await connectNode(rig, "n");
+    tell(node, 3n);
+    await until(rig.hub, () => trafficOf().length === 1);
+    expect(trafficOf()).toEqual(["n host-of-n 3"]);
+    const newer = rig.connect();
+    newer.hello("n");
+    await node.ended;
+    await until(rig.hub, () => trafficOf().length === 0);
+    tell(newer, 4n);
+    await until(rig.hub, () => trafficOf().length === 1);
+    expect(trafficOf()).toEqual(["n host-of-n 4"]);
+    newer.close();
+    await until(rig.hub, () => trafficOf().length === 0);
   });
 
   it("outlives a stream that a newer one of the same node replaces", async () => {

@@ -1,6 +1,7 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { NodeViews } from "../observation/node-views.ts";
+import type { TrafficViews } from "../observation/traffic-views.ts";
 import { type EncodedSnapshot, encodeMessage } from "../snapshot/encode-snapshot.ts";
 import type { SnapshotCache } from "../snapshot/snapshot-cache.ts";
 import type { StoreEpoch } from "../store/store.ts";
@@ -35,6 +36,8 @@ export interface SessionContext {
   readonly slots: SenderSlots;
   /** Gets what the node sees of its endpoints. */
   readonly views: NodeViews;
+  /** Gets what requests meet there. */
+  readonly traffic: TrafficViews;
   readonly clock: Clock;
   /** 0 <= random() < 1. */
   readonly random: () => number;
@@ -159,6 +162,7 @@ export class NodeSession {
       else if (message.case === "nack") this.#takeNack(this.#state, message.value);
       else if (message.case === "heartbeat") this.#takeHeartbeat(this.#state, message.value);
       else if (message.case === "observations") this.#context.views.take(this.nodeId, message.value);
+      else if (message.case === "traffic") this.#context.traffic.take(this.nodeId, message.value);
       else if (message.case === "queryResult") this.#questions.take(message.value);
       // Anything else is of a later version of the protocol, or of no concern here.
     } catch (error) {
@@ -173,7 +177,7 @@ export class NodeSession {
   }
 
   #greet(hello: Hello): void {
-    const { cache, clock, epoch, log, registry, views } = this.#context;
+    const { cache, clock, epoch, log, registry, views, traffic } = this.#context;
     const read = readHello(hello);
     if (!read.ok) {
       this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
@@ -182,7 +186,7 @@ export class NodeSession {
     this.#stopHelloTimer();
     this.#context.onHello(this, read.facts.id);
     this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
-    views.connected(read.facts.id, read.facts.hostname);
+    for (const each of [views, traffic]) each.connected(read.facts.id, read.facts.hostname);
     this.#setState(greet(epoch, read.have, read.have === null ? undefined : cache.recent(read.have.publication)));
     log.info({ node: this.nodeId, address: this.#record.address, have: read.have?.publication ?? 0 }, "node connected");
     this.#answerHello(this.#state!);
@@ -322,6 +326,7 @@ export class NodeSession {
     if (this.#record !== null && this.#state !== null) {
       this.#context.registry.disconnect(this.#record);
       this.#context.views.disconnected(this.nodeId);
+      this.#context.traffic.disconnected(this.nodeId);
       this.#context.log.info({ node: this.nodeId }, "node disconnected");
     }
     this.#context.onClose(this);

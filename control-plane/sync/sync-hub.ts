@@ -1,5 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import { NodeViews } from "../observation/node-views.ts";
+import { TrafficViews } from "../observation/traffic-views.ts";
 import type { EncodedSnapshot } from "../snapshot/encode-snapshot.ts";
 import { SnapshotCache } from "../snapshot/snapshot-cache.ts";
 import type { Store } from "../store/store.ts";
@@ -52,6 +53,8 @@ export interface SyncHubSettings {
   readonly viewGraceMs: number;
   /** Endpoints seen, of all nodes together; some 400 bytes each. */
   readonly viewMaxCount: number;
+  /** Endpoints whose traffic is told of, of all nodes together; some 850 bytes each. */
+  readonly trafficMaxCount: number;
   /** Writes that wait for nodes at a time. */
   readonly waitMaxCount: number;
   readonly keepaliveMs: number;
@@ -74,6 +77,7 @@ const DEFAULTS: SyncHubSettings = {
   recentMaxCount: 1_000,
   viewGraceMs: 30_000,
   viewMaxCount: 200_000,
+  trafficMaxCount: 100_000,
   waitMaxCount: 10_000,
   keepaliveMs: 10_000,
   keepaliveTimeoutMs: 5_000,
@@ -84,6 +88,8 @@ export interface SyncHub {
   readonly fleet: Fleet;
   /** What the nodes see of their endpoints. */
   readonly views: NodeViews;
+  /** What requests meet there. */
+  readonly traffic: TrafficViews;
   /** As bound. */
   readonly addresses: readonly ListenAddress[];
   /** Ends every stream and answers every wait. */
@@ -103,6 +109,7 @@ export async function startSyncHub(options: SyncHubOptions): Promise<SyncHub> {
   return {
     fleet: hub,
     views: hub.views,
+    traffic: hub.traffic,
     addresses: listener.addresses,
     close: () => {
       closed ??= hub.close().then(() => listener.close());
@@ -116,6 +123,7 @@ class Hub implements Fleet {
   readonly #cache: SnapshotCache;
   readonly #registry: NodeRegistry;
   readonly views: NodeViews;
+  readonly traffic: TrafficViews;
   readonly #waits: AppliedWaits;
   readonly #schedule: PushSchedule;
   readonly #sessionContext: SessionContext;
@@ -139,6 +147,15 @@ class Hub implements Fleet {
       viewMaxCount: settings.viewMaxCount,
       onFull: () => log.warn({ viewMaxCount: settings.viewMaxCount }, "the nodes see more endpoints than are kept"),
     });
+    this.traffic = new TrafficViews({
+      clock,
+      viewMaxCount: settings.trafficMaxCount,
+      onFull: () =>
+        log.warn(
+          { trafficMaxCount: settings.trafficMaxCount },
+          "the nodes tell of the traffic of more endpoints than are kept",
+        ),
+    });
     this.#waits = new AppliedWaits(() => this.#streamStates(), clock, settings.waitMaxCount);
     this.#schedule = new PushSchedule({
       clock,
@@ -153,6 +170,7 @@ class Hub implements Fleet {
       registry: this.#registry,
       slots: new SenderSlots(settings.senderMaxCount),
       views: this.views,
+      traffic: this.traffic,
       clock,
       random,
       log,

@@ -16,6 +16,7 @@ import { TrafficMetrics } from "../proxy/traffic-metrics.ts";
 import { TrustedProxies } from "../proxy/trusted-proxies.ts";
 import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
+import type { EndpointCounts } from "../telemetry/endpoint-counts.ts";
 import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
 import { type HttpPing, httpPing } from "../upstream/http-ping.ts";
@@ -37,6 +38,8 @@ export interface ProxyServerOptions {
   readonly debugFrom?: readonly string[];
   /** Routes, and targets, with metrics of their own. Default 500. */
   readonly metricsSeriesMax?: number;
+  /** Default: nobody reads them. */
+  readonly endpointCounts?: EndpointCounts;
   /** Default: null, no request is logged. */
   readonly accessLog?: Pick<AccessLogOptions, "sampleRatio" | "send"> | null;
   readonly onEjected: ProxyEngine["onEjected"];
@@ -101,7 +104,7 @@ export class ProxyServer {
       requestIds: new RequestIds(),
       date: new HttpDate(),
       counters,
-      traffic: new TrafficMetrics(options.metricsSeriesMax ?? 500),
+      traffic: new TrafficMetrics(options.metricsSeriesMax ?? 500, options.endpointCounts),
       accessLog,
       limits,
       shedder: new LoadShedder({ lagMs: limits.shedLagMs, tickMs }),

@@ -34,6 +34,7 @@ export function askInstead(
 ): EndpointConfig | null {
   const endpoint = exchange.endpoint!;
   const { status } = head;
+  exchange.engine.traffic.countAnswer(endpoint, status, nowMs - exchange.sentAtMs);
   exchange.engine.passiveChecks.answered(exchange.pool!.config, endpoint, status);
   if (status < badStatusMin || !exchange.retry.statuses.includes(status)) {
     answeredWell(exchange, endpoint, nowMs);

@@ -1,5 +1,6 @@
 import type { EndpointConfig, PoolConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
+import { EndpointCounts } from "../telemetry/endpoint-counts.ts";
 import { type HandshakeFailure, handshakeFailures } from "../telemetry/handshake-failure.ts";
 import { histogramCells, observeMs } from "../telemetry/histogram.ts";
 import { type SeriesCounts, SeriesTable } from "../telemetry/series-table.ts";
@@ -63,6 +64,7 @@ export interface FinishedRequest {
 export class TrafficMetrics {
   readonly #routes: SeriesTable;
   readonly #targets: SeriesTable;
+  readonly #endpoints: EndpointCounts;
   readonly #offsetByRoute = new Map<RouteConfig | null, number>();
   readonly #offsetByEndpoint = new Map<EndpointConfig, number>();
   readonly #handshakes = new SeriesTable(histogramCells, 1, 2);
@@ -70,8 +72,12 @@ export class TrafficMetrics {
   #snapshot: ServedSnapshot | null = null;
   #generation = 0;
 
-  /** @param seriesMax routes, and targets, with series of their own */
-  constructor(seriesMax: number) {
+  /**
+   * @param seriesMax routes, and targets, with series of their own
+   * @param endpoints gets what is counted for the live view, of however many endpoints
+   */
+  constructor(seriesMax: number, endpoints = new EndpointCounts(() => {})) {
+    this.#endpoints = endpoints;
     this.#routes = new SeriesTable(routeCells, 2, seriesMax);
     this.#targets = new SeriesTable(targetCells, 2, seriesMax);
   }
@@ -93,16 +99,24 @@ export class TrafficMetrics {
   countAttempt(pool: PoolConfig, endpoint: EndpointConfig): void {
     const at = this.#offsetByEndpoint.get(endpoint) ?? this.#targetOffset(pool, endpoint);
     this.#targets.cells[at + TargetCell.attempts]!++;
+    this.#endpoints.requested(endpoint.row);
+  }
+
+  /** The head of an answer is there, be it passed on or not. @param latencyMs since the request was sent */
+  countAnswer(endpoint: EndpointConfig, status: number, latencyMs: number): void {
+    this.#endpoints.answered(endpoint.row, status, latencyMs);
   }
 
   countLoss(pool: PoolConfig, endpoint: EndpointConfig, loss: UpstreamLoss): void {
     const at = this.#offsetByEndpoint.get(endpoint) ?? this.#targetOffset(pool, endpoint);
     this.#targets.cells[at + lossCell[loss]]!++;
+    this.#endpoints.lost(endpoint.row);
   }
 
   countEjection(pool: PoolConfig, endpoint: EndpointConfig): void {
     const at = this.#offsetByEndpoint.get(endpoint) ?? this.#targetOffset(pool, endpoint);
     this.#targets.cells[at + TargetCell.ejections]!++;
+    this.#endpoints.ejected(endpoint.row);
   }
 
   countHandshake(durationMs: number, isResumed: boolean): void {

@@ -8,6 +8,7 @@ import type { Holding } from "./judge-offer.ts";
 import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
 import { type ControlMessage, type NodeMessage, SyncStream } from "./sync-stream.ts";
+import { TrafficReports, type TrafficSource } from "./traffic-reports.ts";
 
 export interface SyncClientOptions extends Partial<SyncClientSettings> {
   /** host:port of each control plane; one is used at a time. */
@@ -20,6 +21,8 @@ export interface SyncClientOptions extends Partial<SyncClientSettings> {
   readonly log: Log;
   /** What the control plane is told of endpoints. Default: nothing. */
   readonly observations?: ObservationSource;
+  /** What it is told of what requests meet there. Default: nothing. */
+  readonly traffic?: TrafficSource;
   /** The answer to a question about the live node; null for a kind of question that it does not know. */
   readonly answerQuery?: (kind: string, body: Uint8Array) => Promise<Uint8Array> | null;
   readonly onState?: (state: SyncState) => void;
@@ -107,7 +110,7 @@ class ReconnectingClient implements SyncClient {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #inbox: SnapshotInbox;
-  readonly #reports: ObservationReports | null;
+  readonly #reports: readonly (ObservationReports | TrafficReports)[];
   #queryCount = 0;
   #state: SyncState;
   #stream: SyncStream | null = null;
@@ -124,8 +127,10 @@ class ReconnectingClient implements SyncClient {
     this.#settings = { ...DEFAULTS, ...options };
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
-    this.#reports =
-      options.observations === undefined ? null : new ObservationReports(options.observations, this.#clock);
+    this.#reports = [
+      ...(options.observations === undefined ? [] : [new ObservationReports(options.observations, this.#clock)]),
+      ...(options.traffic === undefined ? [] : [new TrafficReports(options.traffic, this.#clock)]),
+    ];
     this.#state = {
       connection: "connecting",
       controlPlane: null,
@@ -158,7 +163,7 @@ class ReconnectingClient implements SyncClient {
   close(): void {
     if (this.#state.connection === "closed") return;
     this.#stopTimer();
-    this.#reports?.stop();
+    for (const reports of this.#reports) reports.stop();
     this.#inbox.close();
     this.#setState({ connection: "closed", problem: null });
     this.#stream?.close();
@@ -197,12 +202,12 @@ class ReconnectingClient implements SyncClient {
     this.#options.log.info({ controlPlane: address }, "connected to the control plane");
     this.#setState({ connection: "connected", problem: null });
     this.#scheduleHeartbeat();
-    if (this.#stream !== null) this.#reports?.start(this.#stream);
+    for (const reports of this.#reports) if (this.#stream !== null) reports.start(this.#stream);
   }
 
   #ended(address: string, reason: string): void {
     this.#stopTimer();
-    this.#reports?.stop();
+    for (const reports of this.#reports) reports.stop();
     this.#stream = null;
     this.#inbox.streamEnded();
     if (this.#state.connection === "closed") return;

@@ -34,12 +34,15 @@ interface Taken<T> {
 export class EndpointRows {
   readonly #table: EndpointTable;
   readonly #keepMs: number;
+  readonly #onFree: (row: number) => void;
   readonly #pools = new Map<string, Taken<number>>();
   readonly #endpoints = new Map<string, Taken<EndpointRow>>();
   readonly #endpointByRow = new Map<number, Taken<EndpointRow>>();
 
-  constructor(table: EndpointTable, keepMs: number) {
+  /** @param onFree called with each endpoint row that is freed, before anybody else can get it */
+  constructor(table: EndpointTable, keepMs: number, onFree: (row: number) => void = () => {}) {
     this.#table = table;
+    this.#onFree = onFree;
     this.#keepMs = keepMs;
   }
 
@@ -118,6 +121,7 @@ export class EndpointRows {
       if (!isDue(taken)) continue;
       this.#endpoints.delete(key);
       this.#endpointByRow.delete(taken.value.row);
+      this.#onFree(taken.value.row);
       this.#table.freeEndpointRow(taken.value.row);
       freed.push(taken.value.row);
     }

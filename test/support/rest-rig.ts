@@ -7,8 +7,10 @@ import { join } from "node:path";
 import { openAdmin } from "../../control-plane/admin/admin.ts";
 import type { Admin, ResourceAdmin, Written } from "../../control-plane/admin/resource-admin.ts";
 import { healthReader } from "../../control-plane/admin/upstream-health.ts";
+import { trafficReader } from "../../control-plane/admin/upstream-traffic.ts";
 import { type RestFaceOptions, restFace } from "../../control-plane/api/rest/rest-face.ts";
 import { NodeViews } from "../../control-plane/observation/node-views.ts";
+import { TrafficViews } from "../../control-plane/observation/traffic-views.ts";
 import type { Kind, Problem } from "../../control-plane/resource/checked.ts";
 import type { Draft } from "../../control-plane/resource/draft.ts";
 import { openSqliteStore, type SqliteStore } from "../../control-plane/store/sqlite-store.ts";
@@ -110,6 +112,8 @@ export interface RestRig {
   readonly fleet: ScriptedFleet;
   /** What the nodes see. */
   readonly views: NodeViews;
+  /** What requests meet there. */
+  readonly trafficViews: TrafficViews;
   readonly store: SqliteStore;
   readonly port: number;
   /** What was logged as errors. */
@@ -133,11 +137,14 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
   const fleet = new ScriptedFleet();
   const errors: unknown[] = [];
   const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
+  const trafficViews = new TrafficViews({ clock: new ManualClock(), viewMaxCount: 1_000, onFull: () => {} });
+  const health = healthReader(store.image, views);
   const face = restFace({
     admin: admin.admin,
     fleet,
     store,
-    health: healthReader(store.image, views),
+    health,
+    traffic: trafficReader(health, trafficViews),
     identity: { nodeId: "n1", hostname: "h1", version: "0.1.0", configuration: { database: "sqlite" } },
     clock: { monotonicMs: () => 0, unixMs: () => rigTimeMs },
     log: { error: (...entry: unknown[]) => void errors.push(entry) } as RestFaceOptions["log"],
@@ -151,6 +158,7 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
     admin,
     fleet,
     views,
+    trafficViews,
     store,
     port,
     errors,

@@ -4,10 +4,12 @@ import type { Code } from "@connectrpc/connect";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { openAdmin } from "../../control-plane/admin/admin.ts";
 import { healthReader } from "../../control-plane/admin/upstream-health.ts";
+import { trafficReader } from "../../control-plane/admin/upstream-traffic.ts";
 import { startAdminListener } from "../../control-plane/api/admin-listener.ts";
 import { answer } from "../../control-plane/api/answer.ts";
 import { lazyRpcFace } from "../../control-plane/api/grpc/lazy-rpc-face.ts";
 import { NodeViews } from "../../control-plane/observation/node-views.ts";
+import { TrafficViews } from "../../control-plane/observation/traffic-views.ts";
 import type { Applied, Fleet, NodeAnswer, NodeStatus } from "../../control-plane/sync/fleet.ts";
 import { grpcDefinition } from "../../control-plane/sync/grpc-definition.ts";
 import { openLog } from "../../control-plane/telemetry/log.ts";
@@ -60,11 +62,13 @@ export async function startRpcRig() {
   const log = openLog("error", { write: (line) => void errors.push(JSON.parse(line)) });
   const admin = openAdmin(store, () => 1_717_000_000_123);
   const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
+  const trafficViews = new TrafficViews({ clock: new ManualClock(), viewMaxCount: 1_000, onFull: () => {} });
   const health = healthReader(store.image, views);
+  const traffic = trafficReader(health, trafficViews);
   const listener = await startAdminListener({
     listens: [{ host: "127.0.0.1", port: 0 }],
     adminHosts: [],
-    rpc: lazyRpcFace({ admin, store, fleet, health, views, log, shutdown: shutdown.signal }),
+    rpc: lazyRpcFace({ admin, store, fleet, health, views, traffic, trafficViews, log, shutdown: shutdown.signal }),
     rest: (_request, response) => answer(response, 200, { face: "rest" }),
     log,
     limits: { closeGraceMs: 200 },
@@ -75,6 +79,7 @@ export async function startRpcRig() {
     store,
     fleet,
     views,
+    trafficViews,
     admin,
     address,
     client,

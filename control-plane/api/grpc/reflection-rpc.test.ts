@@ -51,6 +51,7 @@ describe.each([
       "penstock.admin.v1.ServicesAPI",
       "penstock.admin.v1.SnisAPI",
       "penstock.admin.v1.TargetsAPI",
+      "penstock.admin.v1.TrafficAPI",
       "penstock.admin.v1.UpstreamsAPI",
     ]);
   });

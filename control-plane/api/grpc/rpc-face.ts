@@ -18,10 +18,13 @@ import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
 import { SnisAPI } from "../../../proto/gen/penstock/admin/v1/snis_pb.ts";
 import { TargetsAPI } from "../../../proto/gen/penstock/admin/v1/targets_pb.ts";
+import { TrafficAPI } from "../../../proto/gen/penstock/admin/v1/traffic_pb.ts";
 import { UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
+import type { TrafficReader } from "../../admin/upstream-traffic.ts";
 import type { NodeViews } from "../../observation/node-views.ts";
+import type { TrafficViews } from "../../observation/traffic-views.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -41,6 +44,7 @@ import { servicesRpc } from "./services-rpc.ts";
 import { snisRpc } from "./snis-rpc.ts";
 import { targetHealthRpc } from "./target-health-rpc.ts";
 import { targetsRpc } from "./targets-rpc.ts";
+import { trafficRpc } from "./traffic-rpc.ts";
 import { upstreamsRpc } from "./upstreams-rpc.ts";
 import { validateRequests } from "./validate-request-rpc.ts";
 
@@ -62,6 +66,7 @@ const adminServices = [
   NodesAPI,
   HealthAPI,
   DiagnosticsAPI,
+  TrafficAPI,
 ];
 const services = [...adminServices, Health, ServerReflection, AlphaServerReflection];
 
@@ -72,6 +77,9 @@ export interface RpcFaceOptions {
   readonly health: HealthReader;
   /** What the nodes see; for those who watch. */
   readonly views: Pick<NodeViews, "onChange">;
+  readonly traffic: TrafficReader;
+  /** What requests meet; for those who watch. */
+  readonly trafficViews: Pick<TrafficViews, "onChange">;
   readonly log: Log;
   /** Aborted when the control plane begins to shut down: ends the streams. */
   readonly shutdown: AbortSignal;
@@ -146,6 +154,7 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
     .service(NodesAPI, nodesRpc(fleet))
     .service(HealthAPI, targetHealthRpc(options))
     .service(DiagnosticsAPI, explainRpc(fleet))
+    .service(TrafficAPI, trafficRpc(options))
     .service(Health, healthRpc(new Set(services.map(({ typeName }) => typeName)), shutdown))
     .service(ServerReflection, reflection.v1)
     .service(AlphaServerReflection, reflection.v1alpha);

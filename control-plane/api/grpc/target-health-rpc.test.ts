@@ -7,7 +7,7 @@ import { granted, targetDraft, upstreamDraft } from "../../../test/support/draft
 import { ManualClock } from "../../../test/support/manual-clock.ts";
 import { type RpcRig, startRpcRig } from "../../../test/support/rpc-rig.ts";
 import { healthReader } from "../../admin/upstream-health.ts";
-import { watchHealth } from "./watch-health-rpc.ts";
+import { watchUpstreams } from "./watch-upstreams-rpc.ts";
 
 const { getUpstreamHealth, watchUpstreamHealth, setTargetHealth } = HealthAPI.method;
 
@@ -138,13 +138,13 @@ describe("HealthAPI.WatchUpstreamHealth", () => {
   });
 });
 
-describe("watchHealth", () => {
+describe("watchUpstreams", () => {
   it("tells of an upstream at most once a second, and then the newest", async () => {
     const clock = new ManualClock();
     const health = healthReader(rig.store.image, rig.views);
     const controller = new AbortController();
-    const sources = { store: rig.store, health, views: rig.views, clock };
-    const seen = watchHealth(sources, idOf("u"), controller.signal);
+    const sources = { store: rig.store, read: health.upstream, changes: [rig.views], clock };
+    const seen = watchUpstreams(sources, idOf("u"), controller.signal);
     const nextState = async () => {
       const { value } = await seen.next();
       return value !== undefined && "upstream" in value ? value.upstream.merged.state : "deleted";

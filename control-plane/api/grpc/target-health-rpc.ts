@@ -14,7 +14,7 @@ import type { NodeViews } from "../../observation/node-views.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import { toBadRequest, toConnectError } from "./to-connect-error.ts";
-import { watchHealth } from "./watch-health-rpc.ts";
+import { watchUpstreams } from "./watch-upstreams-rpc.ts";
 
 export interface TargetHealthFace {
   readonly admin: Pick<Admin, "setTargetHealth">;
@@ -38,7 +38,8 @@ export function targetHealthRpc(face: TargetHealthFace): ServiceImpl<typeof Heal
     async *watchUpstreamHealth({ upstream }, { signal }) {
       const id = upstream === "" ? null : health.upstream(upstream);
       if (id?.ok === false) throw toConnectError(id.problems, { kind: "upstream", key: upstream });
-      for await (const seen of watchHealth(face, id === null ? null : id.value.id, signal))
+      const sources = { store: face.store, read: health.upstream, changes: [face.views] };
+      for await (const seen of watchUpstreams(sources, id === null ? null : id.value.id, signal))
         yield "deletedId" in seen
           ? { deleted: true, health: { upstreamId: seen.deletedId, upstreamName: seen.name } }
           : { deleted: false, health: message(seen.upstream) };
@@ -63,7 +64,7 @@ function connectedCount(fleet: Fleet): number {
   return fleet.nodes().filter(({ isConnected }) => isConnected).length;
 }
 
-const stateOf: Readonly<Record<MergedState, HealthState>> = {
+export const stateOf: Readonly<Record<MergedState, HealthState>> = {
   UNKNOWN: HealthState.UNSPECIFIED,
   HEALTHY: HealthState.HEALTHY,
   UNHEALTHY: HealthState.UNHEALTHY,

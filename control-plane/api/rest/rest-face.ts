@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import router from "find-my-way";
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
+import type { TrafficReader } from "../../admin/upstream-traffic.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -14,12 +15,14 @@ import { nodesRest } from "./nodes-rest.ts";
 import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
 import { type Answer, messageAnswer, notFoundAnswer, type RestRequest, sendAnswer } from "./rest-answer.ts";
 import { allowedMethods, type RestMethod, type RestRoute, resourceRoutes } from "./rest-routes.ts";
+import { trafficRest } from "./traffic-rest.ts";
 
 export interface RestFaceOptions {
   readonly admin: Admin;
   readonly fleet: Fleet;
   readonly store: Store;
   readonly health: HealthReader;
+  readonly traffic: TrafficReader;
   readonly identity: NodeIdentity;
   readonly clock: { monotonicMs(): number; unixMs(): number };
   readonly log: Pick<Log, "error">;
@@ -47,6 +50,7 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     "/explain": explainRoute(options.fleet),
     "/clustering/data-planes": { GET: nodesRest(options.fleet, options.clock.unixMs) },
     ...resourceRoutes(options.admin, options.fleet, options.clock),
+    "/upstreams/:key/traffic": { GET: trafficRest(options.traffic) },
     ...healthRoutes({ ...options, nodeId: options.identity.nodeId }),
   });
   const reading: Reading = {

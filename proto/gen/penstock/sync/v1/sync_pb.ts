@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/sync/v1/sync.proto.
  */
 export const file_penstock_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("ChtwZW5zdG9jay9zeW5jL3YxL3N5bmMucHJvdG8SEHBlbnN0b2NrLnN5bmMudjEi4gIKDkNvbm5lY3RSZXF1ZXN0EigKBWhlbGxvGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5IZWxsb0gAEiQKA2FjaxgCIAEoCzIVLnBlbnN0b2NrLnN5bmMudjEuQWNrSAASJgoEbmFjaxgDIAEoCzIWLnBlbnN0b2NrLnN5bmMudjEuTmFja0gAEjYKDG9ic2VydmF0aW9ucxgEIAEoCzIeLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb25zSAASLAoFc3RhdHMYBSABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk5vZGVTdGF0c0gAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASNQoMcXVlcnlfcmVzdWx0GAcgASgLMh0ucGVuc3RvY2suc3luYy52MS5RdWVyeVJlc3VsdEgAQgkKB21lc3NhZ2UisQMKD0Nvbm5lY3RSZXNwb25zZRI5Cg5zbmFwc2hvdF9iZWdpbhgBIAEoCzIfLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RCZWdpbkgAEjkKDnNuYXBzaG90X2NodW5rGAIgASgLMh8ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdENodW5rSAASNQoMc25hcHNob3RfZW5kGAMgASgLMh0ucGVuc3RvY2suc3luYy52MS5TbmFwc2hvdEVuZEgAEigKBWRlbHRhGAQgASgLMhcucGVuc3RvY2suc3luYy52MS5EZWx0YUgAEjAKCnVwX3RvX2RhdGUYBSABKAsyGi5wZW5zdG9jay5zeW5jLnYxLlVwVG9EYXRlSAASMAoJaGVhcnRiZWF0GAYgASgLMhsucGVuc3RvY2suc3luYy52MS5IZWFydGJlYXRIABIoCgVxdWVyeRgHIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuUXVlcnlIABIoCgVkcmFpbhgJIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRHJhaW5IAEIJCgdtZXNzYWdlSgQICBAJIiQKBUVwb2NoEg8KB2NvdW50ZXIYASABKAMSCgoCaWQYAiABKAwiWgoHSG9sZGluZxImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSEwoLcHVibGljYXRpb24YAiABKAMSEgoKc3RhdGVfaGFzaBgDIAEoDCLyAQoFSGVsbG8SDwoHbm9kZV9pZBgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRINCgVidWlsZBgDIAEoCRIUCgxjYXBhYmlsaXRpZXMYBCADKAkSJwoEaGF2ZRgFIAEoCzIZLnBlbnN0b2NrLnN5bmMudjEuSG9sZGluZxIzCgZsYWJlbHMYBiADKAsyIy5wZW5zdG9jay5zeW5jLnYxLkhlbGxvLkxhYmVsc0VudHJ5EhQKDHdvcmtlcl9jb3VudBgHIAEoBRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImEKA0FjaxITCgtwdWJsaWNhdGlvbhgBIAEoAxISCgpzdGF0ZV9oYXNoGAIgASgMEjEKDmFwcGx5X2R1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqIBCgROYWNrEhMKC3B1YmxpY2F0aW9uGAEgASgDEhMKC2VudGl0eV9raW5kGAIgASgJEhEKCWVudGl0eV9pZBgDIAEoCRITCgtlbnRpdHlfbmFtZRgEIAEoCRINCgVmaWVsZBgFIAEoCRIPCgdtZXNzYWdlGAYgASgJEhgKEGtlcHRfcHVibGljYXRpb24YByABKAMSDgoGcmVhc29uGAggASgJIjAKBkVudGl0eRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEgwKBGJvZHkYAyABKAwiJQoJRW50aXR5S2V5EgwKBGtpbmQYASABKAkSCgoCaWQYAiABKAkinAEKDVNuYXBzaG90QmVnaW4SJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhMKC3B1YmxpY2F0aW9uGAIgASgDEhAKCHJldmlzaW9uGAMgASgDEhIKCnN0YXRlX2hhc2gYBCABKAwSFAoMZW50aXR5X2NvdW50GAUgASgDEhIKCmJ5dGVfY291bnQYBiABKAMiUAoNU25hcHNob3RDaHVuaxITCgtwdWJsaWNhdGlvbhgBIAEoAxIqCghlbnRpdGllcxgCIAMoCzIYLnBlbnN0b2NrLnN5bmMudjEuRW50aXR5IiIKC1NuYXBzaG90RW5kEhMKC3B1YmxpY2F0aW9uGAEgASgDIt0BCgVEZWx0YRImCgVlcG9jaBgBIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRXBvY2gSGAoQYmFzZV9wdWJsaWNhdGlvbhgCIAEoAxITCgtwdWJsaWNhdGlvbhgDIAEoAxIQCghyZXZpc2lvbhgEIAEoAxISCgpzdGF0ZV9oYXNoGAUgASgMEikKB3Vwc2VydHMYBiADKAsyGC5wZW5zdG9jay5zeW5jLnYxLkVudGl0eRIsCgdkZWxldGVzGAcgAygLMhsucGVuc3RvY2suc3luYy52MS5FbnRpdHlLZXkiMwoIVXBUb0RhdGUSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDCI0CglIZWFydGJlYXQSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDCIvCgVRdWVyeRIKCgJpZBgBIAEoAxIMCgRraW5kGAIgASgJEgwKBGJvZHkYAyABKAwiOAoLUXVlcnlSZXN1bHQSCgoCaWQYASABKAMSDAoEYm9keRgCIAEoDBIPCgdwcm9ibGVtGAMgASgJIjMKBURyYWluEioKB3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iXAoMT2JzZXJ2YXRpb25zEjMKDG9ic2VydmF0aW9ucxgBIAMoCzIdLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb24SFwoPaXNfc3RhcnRfb2ZfYWxsGAIgASgIIqwCCgtPYnNlcnZhdGlvbhITCgt1cHN0cmVhbV9pZBgBIAEoCRIRCgl0YXJnZXRfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIPCgdoZWFsdGh5GAQgASgIEg4KBnNvdXJjZRgFIAEoCRIOCgZyZWFzb24YBiABKAkSFQoNc2luY2VfdW5peF9tcxgHIAEoAxIOCgZ3ZWlnaHQYCCABKAUSGAoQdHJhbnNpdGlvbl9jb3VudBgJIAEoAxIXCg9wcm9iZV9zdWNjZXNzZXMYCiABKAMSFgoOcHJvYmVfZmFpbHVyZXMYCyABKAMSDAoEZ29uZRgMIAEoCBISCgppc19jaGVja2VkGA0gASgIEgsKA2RucxgOIAEoCRISCgpzZXJ2aWNlX2lkGA8gASgJIlMKCU5vZGVTdGF0cxIVCg1yZXF1ZXN0X2NvdW50GAEgASgDEhUKDWZhaWx1cmVfY291bnQYAiABKAMSGAoQY29ubmVjdGlvbl9jb3VudBgDIAEoAzJdCgdTeW5jQVBJElIKB0Nvbm5lY3QSIC5wZW5zdG9jay5zeW5jLnYxLkNvbm5lY3RSZXF1ZXN0GiEucGVuc3RvY2suc3luYy52MS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("ChtwZW5zdG9jay9zeW5jL3YxL3N5bmMucHJvdG8SEHBlbnN0b2NrLnN5bmMudjEilgMKDkNvbm5lY3RSZXF1ZXN0EigKBWhlbGxvGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5IZWxsb0gAEiQKA2FjaxgCIAEoCzIVLnBlbnN0b2NrLnN5bmMudjEuQWNrSAASJgoEbmFjaxgDIAEoCzIWLnBlbnN0b2NrLnN5bmMudjEuTmFja0gAEjYKDG9ic2VydmF0aW9ucxgEIAEoCzIeLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb25zSAASLAoFc3RhdHMYBSABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk5vZGVTdGF0c0gAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASNQoMcXVlcnlfcmVzdWx0GAcgASgLMh0ucGVuc3RvY2suc3luYy52MS5RdWVyeVJlc3VsdEgAEjIKB3RyYWZmaWMYCCABKAsyHy5wZW5zdG9jay5zeW5jLnYxLlRyYWZmaWNSZXBvcnRIAEIJCgdtZXNzYWdlIrEDCg9Db25uZWN0UmVzcG9uc2USOQoOc25hcHNob3RfYmVnaW4YASABKAsyHy5wZW5zdG9jay5zeW5jLnYxLlNuYXBzaG90QmVnaW5IABI5Cg5zbmFwc2hvdF9jaHVuaxgCIAEoCzIfLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RDaHVua0gAEjUKDHNuYXBzaG90X2VuZBgDIAEoCzIdLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RFbmRIABIoCgVkZWx0YRgEIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRGVsdGFIABIwCgp1cF90b19kYXRlGAUgASgLMhoucGVuc3RvY2suc3luYy52MS5VcFRvRGF0ZUgAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASKAoFcXVlcnkYByABKAsyFy5wZW5zdG9jay5zeW5jLnYxLlF1ZXJ5SAASKAoFZHJhaW4YCSABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkRyYWluSABCCQoHbWVzc2FnZUoECAgQCSIkCgVFcG9jaBIPCgdjb3VudGVyGAEgASgDEgoKAmlkGAIgASgMIloKB0hvbGRpbmcSJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhMKC3B1YmxpY2F0aW9uGAIgASgDEhIKCnN0YXRlX2hhc2gYAyABKAwi8gEKBUhlbGxvEg8KB25vZGVfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDQoFYnVpbGQYAyABKAkSFAoMY2FwYWJpbGl0aWVzGAQgAygJEicKBGhhdmUYBSABKAsyGS5wZW5zdG9jay5zeW5jLnYxLkhvbGRpbmcSMwoGbGFiZWxzGAYgAygLMiMucGVuc3RvY2suc3luYy52MS5IZWxsby5MYWJlbHNFbnRyeRIUCgx3b3JrZXJfY291bnQYByABKAUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJhCgNBY2sSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDBIxCg5hcHBseV9kdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKiAQoETmFjaxITCgtwdWJsaWNhdGlvbhgBIAEoAxITCgtlbnRpdHlfa2luZBgCIAEoCRIRCgllbnRpdHlfaWQYAyABKAkSEwoLZW50aXR5X25hbWUYBCABKAkSDQoFZmllbGQYBSABKAkSDwoHbWVzc2FnZRgGIAEoCRIYChBrZXB0X3B1YmxpY2F0aW9uGAcgASgDEg4KBnJlYXNvbhgIIAEoCSIwCgZFbnRpdHkSDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIMCgRib2R5GAMgASgMIiUKCUVudGl0eUtleRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJIpwBCg1TbmFwc2hvdEJlZ2luEiYKBWVwb2NoGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5FcG9jaBITCgtwdWJsaWNhdGlvbhgCIAEoAxIQCghyZXZpc2lvbhgDIAEoAxISCgpzdGF0ZV9oYXNoGAQgASgMEhQKDGVudGl0eV9jb3VudBgFIAEoAxISCgpieXRlX2NvdW50GAYgASgDIlAKDVNuYXBzaG90Q2h1bmsSEwoLcHVibGljYXRpb24YASABKAMSKgoIZW50aXRpZXMYAiADKAsyGC5wZW5zdG9jay5zeW5jLnYxLkVudGl0eSIiCgtTbmFwc2hvdEVuZBITCgtwdWJsaWNhdGlvbhgBIAEoAyLdAQoFRGVsdGESJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhgKEGJhc2VfcHVibGljYXRpb24YAiABKAMSEwoLcHVibGljYXRpb24YAyABKAMSEAoIcmV2aXNpb24YBCABKAMSEgoKc3RhdGVfaGFzaBgFIAEoDBIpCgd1cHNlcnRzGAYgAygLMhgucGVuc3RvY2suc3luYy52MS5FbnRpdHkSLAoHZGVsZXRlcxgHIAMoCzIbLnBlbnN0b2NrLnN5bmMudjEuRW50aXR5S2V5IjMKCFVwVG9EYXRlEhMKC3B1YmxpY2F0aW9uGAEgASgDEhIKCnN0YXRlX2hhc2gYAiABKAwiNAoJSGVhcnRiZWF0EhMKC3B1YmxpY2F0aW9uGAEgASgDEhIKCnN0YXRlX2hhc2gYAiABKAwiLwoFUXVlcnkSCgoCaWQYASABKAMSDAoEa2luZBgCIAEoCRIMCgRib2R5GAMgASgMIjgKC1F1ZXJ5UmVzdWx0EgoKAmlkGAEgASgDEgwKBGJvZHkYAiABKAwSDwoHcHJvYmxlbRgDIAEoCSIzCgVEcmFpbhIqCgd0aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlwKDE9ic2VydmF0aW9ucxIzCgxvYnNlcnZhdGlvbnMYASADKAsyHS5wZW5zdG9jay5zeW5jLnYxLk9ic2VydmF0aW9uEhcKD2lzX3N0YXJ0X29mX2FsbBgCIAEoCCKsAgoLT2JzZXJ2YXRpb24SEwoLdXBzdHJlYW1faWQYASABKAkSEQoJdGFyZ2V0X2lkGAIgASgJEg8KB2FkZHJlc3MYAyABKAkSDwoHaGVhbHRoeRgEIAEoCBIOCgZzb3VyY2UYBSABKAkSDgoGcmVhc29uGAYgASgJEhUKDXNpbmNlX3VuaXhfbXMYByABKAMSDgoGd2VpZ2h0GAggASgFEhgKEHRyYW5zaXRpb25fY291bnQYCSABKAMSFwoPcHJvYmVfc3VjY2Vzc2VzGAogASgDEhYKDnByb2JlX2ZhaWx1cmVzGAsgASgDEgwKBGdvbmUYDCABKAgSEgoKaXNfY2hlY2tlZBgNIAEoCBILCgNkbnMYDiABKAkSEgoKc2VydmljZV9pZBgPIAEoCSKZAQoNVHJhZmZpY1JlcG9ydBI0CgllbmRwb2ludHMYASADKAsyIS5wZW5zdG9jay5zeW5jLnYxLkVuZHBvaW50VHJhZmZpYxIXCg9pc19zdGFydF9vZl9hbGwYAiABKAgSDAoEbG9vaxgDIAEoAxIrCghpbnRlcnZhbBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKtAgoPRW5kcG9pbnRUcmFmZmljEhMKC3Vwc3RyZWFtX2lkGAEgASgJEhEKCXRhcmdldF9pZBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEhUKDXJlcXVlc3RfY291bnQYBCABKAMSFAoMYW5zd2VyX2NvdW50GAUgASgDEhoKEmNsaWVudF9lcnJvcl9jb3VudBgGIAEoAxIaChJzZXJ2ZXJfZXJyb3JfY291bnQYByABKAMSEgoKbG9zc19jb3VudBgIIAEoAxIWCg5lamVjdGlvbl9jb3VudBgJIAEoAxIRCglpbl9mbGlnaHQYCiABKAUSFwoPbGF0ZW5jeV9idWNrZXRzGAsgAygNEhYKDmxhdGVuY3lfY291bnRzGAwgAygNEgwKBGdvbmUYDSABKAgiUwoJTm9kZVN0YXRzEhUKDXJlcXVlc3RfY291bnQYASABKAMSFQoNZmFpbHVyZV9jb3VudBgCIAEoAxIYChBjb25uZWN0aW9uX2NvdW50GAMgASgDMl0KB1N5bmNBUEkSUgoHQ29ubmVjdBIgLnBlbnN0b2NrLnN5bmMudjEuQ29ubmVjdFJlcXVlc3QaIS5wZW5zdG9jay5zeW5jLnYxLkNvbm5lY3RSZXNwb25zZSgBMAFiBnByb3RvMw", [file_google_protobuf_duration]);
 
 /**
  * What a node says.
@@ -81,6 +81,14 @@ export type ConnectRequest = Message<"penstock.sync.v1.ConnectRequest"> & {
      */
     value: QueryResult;
     case: "queryResult";
+  } | {
+    /**
+     * What requests meet at the node's endpoints.
+     *
+     * @generated from field: penstock.sync.v1.TrafficReport traffic = 8;
+     */
+    value: TrafficReport;
+    case: "traffic";
   } | { case: undefined; value?: undefined };
 };
 
@@ -952,6 +960,160 @@ export const ObservationSchema: GenMessage<Observation> = /*@__PURE__*/
   messageDesc(file_penstock_sync_v1_sync, 19);
 
 /**
+ * What requests meet at the endpoints of upstreams, for the live view. The first on a stream has every endpoint that was
+ * ever sent something; then a look every 2 s tells of those of which something has changed since the look before, and no
+ * report is sent where nothing has. One more without endpoints follows the last one, to say that it has become quiet.
+ * Where more than 2,000 endpoints change the looks are farther apart, 1 ms for each, so that a node tells of at most 1,000 a
+ * second. A look that is put off while earlier messages are on their way tells later of all that changed.
+ *
+ * @generated from message penstock.sync.v1.TrafficReport
+ */
+export type TrafficReport = Message<"penstock.sync.v1.TrafficReport"> & {
+  /**
+   * The endpoints, at most 1,000.
+   *
+   * @generated from field: repeated penstock.sync.v1.EndpointTraffic endpoints = 1;
+   */
+  endpoints: EndpointTraffic[];
+
+  /**
+   * These are the first of all that the node has: what was told before is void. Set on the first message of a stream.
+   *
+   * @generated from field: bool is_start_of_all = 2;
+   */
+  isStartOfAll: boolean;
+
+  /**
+   * Which look of this stream tells it: several messages have the same where there are more endpoints.
+   *
+   * @generated from field: int64 look = 3;
+   */
+  look: bigint;
+
+  /**
+   * Time since the look before, within which all of it changed. Absent in the first look, which is no measure of a rate.
+   *
+   * @generated from field: google.protobuf.Duration interval = 4;
+   */
+  interval?: Duration | undefined;
+};
+
+/**
+ * Describes the message penstock.sync.v1.TrafficReport.
+ * Use `create(TrafficReportSchema)` to create a new message.
+ */
+export const TrafficReportSchema: GenMessage<TrafficReport> = /*@__PURE__*/
+  messageDesc(file_penstock_sync_v1_sync, 20);
+
+/**
+ * What requests met at an endpoint. Counts only grow, but for a node that starts anew, and one whose endpoint was gone: those
+ * count from 0. So the difference of two is right also where something between them was not told.
+ *
+ * @generated from message penstock.sync.v1.EndpointTraffic
+ */
+export type EndpointTraffic = Message<"penstock.sync.v1.EndpointTraffic"> & {
+  /**
+   * Id of the upstream.
+   *
+   * @generated from field: string upstream_id = 1;
+   */
+  upstreamId: string;
+
+  /**
+   * Id of the target.
+   *
+   * @generated from field: string target_id = 2;
+   */
+  targetId: string;
+
+  /**
+   * The endpoint, ip:port with an IPv6 address in brackets.
+   *
+   * @generated from field: string address = 3;
+   */
+  address: string;
+
+  /**
+   * Requests sent there; one that is sent again counts wherever it is sent.
+   *
+   * @generated from field: int64 request_count = 4;
+   */
+  requestCount: bigint;
+
+  /**
+   * Answers whose head arrived, be they passed on or not. 101 is one, other interim answers are not.
+   *
+   * @generated from field: int64 answer_count = 5;
+   */
+  answerCount: bigint;
+
+  /**
+   * Those with a status of 400 to 499.
+   *
+   * @generated from field: int64 client_error_count = 6;
+   */
+  clientErrorCount: bigint;
+
+  /**
+   * Those with a status of 500 or more.
+   *
+   * @generated from field: int64 server_error_count = 7;
+   */
+  serverErrorCount: bigint;
+
+  /**
+   * Requests that came to no answer or to a part of one: no connection, a reset, a time that ran out, nonsense.
+   *
+   * @generated from field: int64 loss_count = 8;
+   */
+  lossCount: bigint;
+
+  /**
+   * Times that the endpoint was taken out for what it did to requests.
+   *
+   * @generated from field: int64 ejection_count = 9;
+   */
+  ejectionCount: bigint;
+
+  /**
+   * Requests that are under way there, now.
+   *
+   * @generated from field: int32 in_flight = 10;
+   */
+  inFlight: number;
+
+  /**
+   * How long the answers of this interval took, from the request's sending to the answer's head: the buckets in which
+   * there are some, ascending. Times are whole units of 32 us. Bucket 0 to 3 is the time t of as many units; above that
+   * bucket 4k + m, with m from 0 to 3, begins at (4 + m) * 2^(k - 1) units. 79 is the last, without an end.
+   *
+   * @generated from field: repeated uint32 latency_buckets = 11;
+   */
+  latencyBuckets: number[];
+
+  /**
+   * How many answers are in each of these buckets.
+   *
+   * @generated from field: repeated uint32 latency_counts = 12;
+   */
+  latencyCounts: number[];
+
+  /**
+   * The endpoint is gone: neither in the configuration nor in the DNS, and nothing is under way there.
+   *
+   * @generated from field: bool gone = 13;
+   */
+  gone: boolean;
+};
+
+/**
+ * Describes the message penstock.sync.v1.EndpointTraffic.
+ * Use `create(EndpointTrafficSchema)` to create a new message.
+ */
+export const EndpointTrafficSchema: GenMessage<EndpointTraffic> = /*@__PURE__*/
+  messageDesc(file_penstock_sync_v1_sync, 21);
+
+/**
  * Counters of the node since it started.
  *
  * @generated from message penstock.sync.v1.NodeStats
@@ -984,7 +1146,7 @@ export type NodeStats = Message<"penstock.sync.v1.NodeStats"> & {
  * Use `create(NodeStatsSchema)` to create a new message.
  */
 export const NodeStatsSchema: GenMessage<NodeStats> = /*@__PURE__*/
-  messageDesc(file_penstock_sync_v1_sync, 20);
+  messageDesc(file_penstock_sync_v1_sync, 22);
 
 /**
  * Between a control plane and its data-plane nodes.

@@ -1,33 +1,36 @@
-import type { HealthReader, UpstreamHealth } from "../../admin/upstream-health.ts";
 import type { NodeViews } from "../../observation/node-views.ts";
+import type { Checked } from "../../resource/checked.ts";
 import { decodeResource } from "../../store/decode-resource.ts";
 import type { StoredResource } from "../../store/resource-image.ts";
 import type { Change, Store } from "../../store/store.ts";
 import { type Clock, systemClock } from "../../sync/clock.ts";
 
-export interface HealthSources {
+export interface UpstreamSources<T> {
   readonly store: Pick<Store, "image" | "onCommit">;
-  readonly health: HealthReader;
-  readonly views: Pick<NodeViews, "onChange">;
+  /** What is told of an upstream, by its id. */
+  readonly read: (id: string) => Checked<T>;
+  /** What says that there is something new of upstreams, by their ids. */
+  readonly changes: readonly Pick<NodeViews, "onChange">[];
   /** Default: the real one. */
   readonly clock?: Pick<Clock, "monotonicMs" | "after">;
 }
 
-/** The health of an upstream, whole; or that the upstream is gone. */
-export type SeenHealth = { readonly upstream: UpstreamHealth } | { readonly deletedId: string; readonly name: string };
+/** What there is of an upstream, whole; or that the upstream is gone. */
+export type SeenUpstream<T> = { readonly upstream: T } | { readonly deletedId: string; readonly name: string };
 
 /** An upstream is told of at most this often. */
 const intervalMs = 1_000;
 
 /**
- * The health of one upstream, or of all (null): what there is, then each that changes. What changes meanwhile is told
- * once, so that a slow watcher costs no more than the names of all upstreams. Ends with the signal's reason.
+ * What is told of one upstream, or of all (null): what there is, then each of which something changes. What changes
+ * meanwhile is told once, so that a slow watcher costs no more than the names of all upstreams. Ends with the signal's
+ * reason.
  */
-export async function* watchHealth(
-  { store, health, views, clock = systemClock }: HealthSources,
+export async function* watchUpstreams<T extends { readonly name: string }>(
+  { store, read, changes, clock = systemClock }: UpstreamSources<T>,
   id: string | null,
   signal: AbortSignal,
-): AsyncGenerator<SeenHealth> {
+): AsyncGenerator<SeenUpstream<T>> {
   const due = new DueUpstreams(clock);
   /** Names of upstreams that were told of, to say at the end whose it was. */
   const names = new Map<string, string>();
@@ -35,9 +38,9 @@ export async function* watchHealth(
     if (id === null || changed === id) due.add(changed);
   };
   const stops = [
-    views.onChange((pools) => pools.forEach(mark)),
-    store.onCommit(({ changes }) => {
-      for (const change of changes) for (const changed of upstreamsOf(change)) mark(changed);
+    ...changes.map((source) => source.onChange((upstreams) => upstreams.forEach(mark))),
+    store.onCommit((commit) => {
+      for (const change of commit.changes) for (const changed of upstreamsOf(change)) mark(changed);
     }),
   ];
   const onAbort = () => due.wake();
@@ -55,10 +58,10 @@ export async function* watchHealth(
         if (name !== undefined) yield { deletedId: next, name };
         continue;
       }
-      const read = health.upstream(next);
-      if (!read.ok) continue;
-      names.set(next, read.value.name);
-      yield { upstream: read.value };
+      const told = read(next);
+      if (!told.ok) continue;
+      names.set(next, told.value.name);
+      yield { upstream: told.value };
     }
   } finally {
     for (const stop of stops) stop();
@@ -70,7 +73,7 @@ function byName(upstreams: readonly StoredResource<"upstream">[]): string[] {
   return upstreams.toSorted((a, b) => (a.message.name < b.message.name ? -1 : 1)).map(({ id }) => id);
 }
 
-/** The upstreams whose health a change of the configuration may change. */
+/** The upstreams of which a change of the configuration may change something. */
 function upstreamsOf({ kind, id, before, after }: Change): readonly string[] {
   if (kind === "upstream") return [id];
   if (kind !== "target") return [];

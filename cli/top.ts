@@ -1,0 +1,121 @@
+import { toJson } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { TrafficAPI, type UpstreamTraffic, UpstreamTrafficSchema } from "../proto/gen/penstock/admin/v1/traffic_pb.ts";
+import { failureText } from "./failure-text.ts";
+import { parseTopOptions, type TopOptions } from "./top-options.ts";
+import { TopScreen } from "./top-screen.ts";
+import { topTable } from "./top-table.ts";
+
+/** Upstreams whose changes come together make one page. */
+const drawDelayMs = 100;
+
+/**
+ * `penstock top`: what requests meet at the endpoints, over all nodes, as a page that is drawn again, as tables or as JSON.
+ * Exit codes: 0 when shown or stopped, 2 for what the user can put right.
+ */
+export async function top(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const parsed = parseTopOptions(argv, env);
+  if (parsed.type === "help") {
+    print(parsed.text);
+    return;
+  }
+  if (parsed.type === "problems") return refuse(parsed.lines);
+  const { options } = parsed;
+  const transport = createConnectTransport({ baseUrl: options.adminUrl, httpVersion: "1.1" });
+  const client = createClient(TrafficAPI, transport);
+  // Whoever reads us may have seen enough.
+  const stopping = new AbortController();
+  process.stdout.on("error", () => stopping.abort());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
+  const isScreen = process.stdout.isTTY === true && env["TERM"] !== "dumb" && !options.isJson;
+  try {
+    if (options.isOnce) await showOnce(client, options, stopping.signal);
+    else if (isScreen) await showOnScreen(client, options, stopping.signal, !env["NO_COLOR"]);
+    else await showChanges(client, options, stopping.signal);
+  } catch (error) {
+    if (!stopping.signal.aborted) refuse([failureText(error, options.adminUrl, options.upstream)]);
+  }
+}
+
+async function showOnce(client: Client<typeof TrafficAPI>, options: TopOptions, signal: AbortSignal): Promise<void> {
+  const upstreams: UpstreamTraffic[] = [];
+  let pageToken = "";
+  do {
+    const request = { upstream: options.upstream ?? "", byNode: options.byNode, pageSize: 100, pageToken };
+    const page = await client.getTraffic(request, { signal });
+    upstreams.push(...page.upstreams);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  if (options.isJson) print(`${JSON.stringify(upstreams.map(jsonOf), null, 2)}\n`);
+  else print(upstreams.length === 0 ? "There are no upstreams.\n" : tableText(upstreams, options));
+}
+
+/** Prints what there is and then each upstream in which something changes. */
+async function showChanges(client: Client<typeof TrafficAPI>, options: TopOptions, signal: AbortSignal): Promise<void> {
+  for await (const { traffic, deleted } of watch(client, options, signal)) {
+    if (traffic === undefined) continue;
+    if (options.isJson) print(`${JSON.stringify({ deleted, ...jsonOf(traffic) })}\n`);
+    else print(deleted ? `${traffic.upstreamName} was deleted.\n\n` : `${tableText([traffic], options)}\n`);
+  }
+}
+
+/** Draws all of it again whenever something changes. */
+async function showOnScreen(
+  client: Client<typeof TrafficAPI>,
+  options: TopOptions,
+  signal: AbortSignal,
+  isColoured: boolean,
+): Promise<void> {
+  const upstreams = new Map<string, UpstreamTraffic>();
+  const screen = new TopScreen(process.stdout, isColoured);
+  const draw = () => {
+    const heading = `penstock top  ${options.adminUrl}  ${new Date().toLocaleTimeString()}  upstreams: ${upstreams.size}`;
+    screen.draw(heading, topTable([...upstreams.values()], options.sortBy));
+  };
+  // However this ends, the terminal is as it was before.
+  const close = () => screen.close();
+  process.once("exit", close);
+  process.stdout.on("resize", draw);
+  let drawing: NodeJS.Timeout | undefined;
+  try {
+    draw();
+    for await (const { traffic, deleted } of watch(client, options, signal)) {
+      if (traffic === undefined) continue;
+      if (deleted) upstreams.delete(traffic.upstreamId);
+      else upstreams.set(traffic.upstreamId, traffic);
+      drawing ??= setTimeout(() => {
+        drawing = undefined;
+        draw();
+      }, drawDelayMs);
+    }
+  } finally {
+    clearTimeout(drawing);
+    process.stdout.off("resize", draw);
+    process.off("exit", close);
+    screen.close();
+  }
+}
+
+function watch(client: Client<typeof TrafficAPI>, { upstream, byNode }: TopOptions, signal: AbortSignal) {
+  return client.watchTraffic({ upstream: upstream ?? "", byNode }, { signal });
+}
+
+function tableText(upstreams: readonly UpstreamTraffic[], { sortBy }: TopOptions): string {
+  return `${topTable(upstreams, sortBy)
+    .map(({ text }) => text)
+    .join("\n")}\n`;
+}
+
+function jsonOf(upstream: UpstreamTraffic) {
+  return toJson(UpstreamTrafficSchema, upstream, { alwaysEmitImplicit: true }) as Record<string, unknown>;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+function refuse(lines: readonly string[]): void {
+  for (const line of lines) process.stderr.write(`penstock top: ${line}\n`);
+  process.exitCode = 2;
+}
