@@ -1,5 +1,4 @@
 import type { TlsSettings } from "./config/tls-settings.ts";
-import { connectionsFor, descriptorLimit } from "./descriptor-limit.ts";
 import { clientLimits } from "./limit-options.ts";
 import { isShortage, restAfterShortage } from "./listener/accept-shortage.ts";
 import type { NodeLoad } from "./listener/node-load.ts";
@@ -10,7 +9,7 @@ import type { NodeCounters } from "./telemetry/counters.ts";
 import type { Log } from "./telemetry/log.ts";
 import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
-import { WorkerGroup, workerNumbers } from "./worker-group.ts";
+import { WorkerGroup } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { keepAllocationsYoung } from "./young-allocation.ts";
 
@@ -62,7 +61,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     settings: {
       workerCount,
       trustedProxies: options.trustedProxies,
-      limits: clientLimits(options, connectionsFor(descriptorLimit(), workerNumbers(workerCount))),
+      limits: clientLimits(options),
       tls: input.tls,
       nodeLoad: load.buffer,
       upstreamIdleTimeoutMs: options.upstreamIdleTimeoutMs,
