@@ -1,5 +1,4 @@
 import type { TlsSettings } from "./config/tls-settings.ts";
-import { connectionsFor, descriptorLimit } from "./descriptor-limit.ts";
 import { clientLimits } from "./limit-options.ts";
 import { isShortage, restAfterShortage } from "./listener/accept-shortage.ts";
 import type { NodeLoad } from "./listener/node-load.ts";
@@ -66,7 +65,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
       workerCount,
       trustedProxies: options.trustedProxies,
       debugFrom: options.debugFrom,
-      limits: clientLimits(options, connectionsFor(descriptorLimit(), workerNumbers(workerCount))),
+      limits: clientLimits(options),
       tls: input.tls,
       nodeLoad: load.buffer,
       upstreamIdleTimeoutMs: options.upstreamIdleTimeoutMs,

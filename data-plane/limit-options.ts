@@ -59,8 +59,8 @@ export const LIMIT_SETTINGS = {
     flag: "connections-max",
     form: "COUNT",
     defaultText: "",
-    defaultMeaning: `${defaultClientLimits.connectionMaxCount}, or fewer where the limit of open files is low`,
-    meaning: "connections of clients at once; more are closed unread",
+    defaultMeaning: `${defaultClientLimits.connectionMaxCount}`,
+    meaning: "connections of clients at once, never more than open files are enough for; more are closed unread",
     read: readUnlessEmpty(readCount(1, 10_000_000)),
   }),
   addressConnectionMaxCount: limit(
@@ -88,8 +88,8 @@ type LimitOptions = {
   >["value"];
 };
 
-/** What the options say of clients. @param connectionMaxCount where no option says it */
-export function clientLimits(options: LimitOptions, connectionMaxCount: number): ClientLimits {
+/** What the options say of clients. */
+export function clientLimits(options: LimitOptions): ClientLimits {
   const limits: Record<string, unknown> = { ...defaultClientLimits };
   for (const name of Object.keys(defaultClientLimits)) {
     if (name in LIMIT_SETTINGS) limits[name] = options[name as keyof LimitOptions];
@@ -97,6 +97,6 @@ export function clientLimits(options: LimitOptions, connectionMaxCount: number):
   return {
     ...(limits as unknown as ClientLimits),
     bodyMaxBytes: options.bodyMaxBytes ?? Number.POSITIVE_INFINITY,
-    connectionMaxCount: options.connectionMaxCount ?? connectionMaxCount,
+    connectionMaxCount: options.connectionMaxCount ?? defaultClientLimits.connectionMaxCount,
   };
 }

@@ -156,13 +156,13 @@ describe("parseOptions", () => {
 
 describe("clientLimits", () => {
   it("are the documented ones where no option is set", () => {
-    expect(clientLimits(optionsOf([]), 32_768)).toEqual(defaultClientLimits);
+    expect(clientLimits(optionsOf([]))).toEqual(defaultClientLimits);
   });
 
   it("are what the options say", () => {
     const argv = ["--headers-max=7", "--body-max-bytes=5", "--rate-grace=1s", "--shed-lag=1s", "--total-timeout=2s"];
     const want = { fieldMaxCount: 7, bodyMaxBytes: 5, rateGraceMs: 1_000, shedLagMs: 1_000, totalTimeoutMs: 2_000 };
-    expect(clientLimits(optionsOf(argv), 10)).toEqual({ ...defaultClientLimits, ...want, connectionMaxCount: 10 });
-    expect(clientLimits(optionsOf(["--connections-max=20"]), 10).connectionMaxCount).toBe(20);
+    expect(clientLimits(optionsOf(argv))).toEqual({ ...defaultClientLimits, ...want });
+    expect(clientLimits(optionsOf(["--connections-max=20"])).connectionMaxCount).toBe(20);
   });
 });

@@ -6,6 +6,7 @@ import { buildNames } from "./build-names.ts";
 import { buildWorkers } from "./build-workers.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
 import { answerExplain } from "./explain-query.ts";
+import { guardDescriptors } from "./guard-descriptors.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
@@ -232,7 +233,7 @@ async function buildTraffic(input: TrafficInput) {
     caughtUp: () => workers.caughtUp(),
   });
   const load = NodeLoad.create(workerNumbers(workerCount));
-  const endMemoryWatch = guardMemory(options, load, log);
+  const endGuards = guardSupplies(options, load, log, workerNumbers(workerCount));
   const upstreamCaPems = openUpstreamCa(options.upstreamCaFile);
   const timesOf = (poolKey: string) => endpoints.outlierOf(poolKey);
   const node = buildHealth({ table, rows, names, upstreamCaPems, timesOf, log, counters });
@@ -282,7 +283,7 @@ async function buildTraffic(input: TrafficInput) {
   const expiries = () => [...ownExpiry, ...applier.expiries];
   const expiryWatch = new ExpiryWatch({ expiries, nowUnixMs: Date.now, timers, log });
   const close = () => {
-    endMemoryWatch();
+    endGuards();
     for (const part of [expiryWatch, memory, node, endpoints, nodeNames]) part.close();
   };
   const sets = () => node.health.pools.map(({ set }) => set);
@@ -298,6 +299,17 @@ function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): E
     poolRowsMax: 2 * endpointsMax,
     columnsMax: workerNumbers(workerCount),
   });
+}
+
+/** What the node must not run out of. @returns what ends it */
+function guardSupplies(options: DataPlaneOptions, load: NodeLoad, log: Log, threadCount: number): () => void {
+  const endMemoryWatch = guardMemory(options, load, log);
+  const wantedMaxCount = options.connectionMaxCount;
+  const endDescriptorWatch = guardDescriptors({ wantedMaxCount, threadCount, load, log, timers });
+  return () => {
+    endMemoryWatch();
+    endDescriptorWatch();
+  };
 }
 
 /** Has the workers refuse requests while the process comes near its memory limit. @returns what ends it */

@@ -98,7 +98,7 @@ export class ClientConnections implements ConnectionOwner, HandshakeReceiver {
 
   #hasRoomFor(address: string): boolean {
     const { counters, limits, trustedProxies } = this.#engine;
-    if (this.#load.connectionCount >= limits.connectionMaxCount) {
+    if (this.#load.connectionCount >= Math.min(limits.connectionMaxCount, this.#load.connectionMaxCount)) {
       counters.add(Counter.limit_connections);
       return false;
     }

@@ -34,6 +34,33 @@ describe("NodeLoad", () => {
     expect([main.connectionCount, main.addressCount("a")]).toEqual([1, 1]);
   });
 
+  it("shows every thread whether descriptors have run out, and how many connections they are enough for", () => {
+    const main = NodeLoad.create(2);
+    const worker = NodeLoad.attach(main.buffer, 1);
+    expect([worker.isOutOfDescriptors, worker.connectionMaxCount]).toEqual([false, Number.POSITIVE_INFINITY]);
+    main.isOutOfDescriptors = true;
+    main.connectionMaxCount = 24;
+    expect([worker.isOutOfDescriptors, worker.connectionMaxCount]).toEqual([true, 24]);
+    main.isOutOfDescriptors = false;
+    main.connectionMaxCount = Number.POSITIVE_INFINITY;
+    expect([worker.isOutOfDescriptors, worker.connectionMaxCount]).toEqual([false, Number.POSITIVE_INFINITY]);
+  });
+
+  it("says how many connections are more than nine tenths of what descriptors are enough for", () => {
+    const main = NodeLoad.create(2);
+    const worker = NodeLoad.attach(main.buffer, 1);
+    for (let i = 0; i < 10; i++) worker.opened("a");
+    worker.ownUpstreamConnectionCount = 11;
+    expect(worker.surplusCount).toBe(Number.NEGATIVE_INFINITY);
+    main.connectionMaxCount = 10;
+    expect([main.surplusCount, worker.surplusCount]).toEqual([3, 3]);
+    worker.ownUpstreamConnectionCount = 7;
+    main.ownUpstreamConnectionCount = 1;
+    expect(worker.surplusCount).toBe(0);
+    main.clearColumn(1);
+    expect(main.surplusCount).toBe(-17);
+  });
+
   it("shows every thread the share that is refused for want of memory", () => {
     const main = NodeLoad.create(2);
     main.memoryRatio = 0.125;

@@ -1,7 +1,10 @@
 // All cells are 32-bit words: a header, then a column for each thread that carries traffic, which it alone writes.
 const memoryRatioAt = 0;
+const isOutOfDescriptorsAt = 1;
+const connectionMaxCountAt = 2;
 const headerWords = 16;
 const connectionsAt = 0;
+const upstreamConnectionsAt = 1;
 const firstBucketAt = 16;
 /** Of each of the two hashes. */
 const bucketCount = 4_096;
@@ -9,7 +12,7 @@ const columnWords = firstBucketAt + 2 * bucketCount;
 
 /**
  * What the threads of a node have to know of each other to keep limits of the whole node: how many connections of
- * clients there are, how many of one address, and whether memory is short. Addresses are counted by two hashes
+ * clients there are, how many of one address, and whether memory or file descriptors are short. Addresses are counted by two hashes
  * each, of which the lower count is the better guess: it is never too low, and too high only where another address
  * meets both hashes. So memory does not grow with the number of addresses.
  *
@@ -71,6 +74,40 @@ export class NodeLoad {
   /** On the main thread. */
   set memoryRatio(ratio: number) {
     this.#words[memoryRatioAt] = Math.round(ratio * 1_000);
+  }
+
+  /** Whether the process could open nothing within the last second. */
+  get isOutOfDescriptors(): boolean {
+    return this.#words[isOutOfDescriptorsAt] === 1;
+  }
+
+  /** On the main thread. */
+  set isOutOfDescriptors(isOut: boolean) {
+    this.#words[isOutOfDescriptorsAt] = isOut ? 1 : 0;
+  }
+
+  /** Connections that the descriptors are enough for; no limit until somebody says one. */
+  get connectionMaxCount(): number {
+    return this.#words[connectionMaxCountAt]! || Number.POSITIVE_INFINITY;
+  }
+
+  /** On the main thread. @param count at least 1 */
+  set connectionMaxCount(count: number) {
+    this.#words[connectionMaxCountAt] = count < 2 ** 31 ? count : 0;
+  }
+
+  /** The thread's connections to targets, as it last said. */
+  set ownUpstreamConnectionCount(count: number) {
+    this.#words[this.#column + upstreamConnectionsAt] = count;
+  }
+
+  /**
+   * How many connections, of clients and to targets, there are more than the descriptors are enough for, less a tenth
+   * for what comes until the next look. Negative where there is room.
+   */
+  get surplusCount(): number {
+    const roomCount = 2 * this.connectionMaxCount * 0.9;
+    return Math.ceil(this.connectionCount + this.#sum(upstreamConnectionsAt) - roomCount);
   }
 
   #count(address: string, change: number): void {

@@ -25,6 +25,7 @@ import { isShortage, restAfterShortage } from "./accept-shortage.ts";
 import { type AcceptMode, probeAcceptMode } from "./accepted-socket.ts";
 import { ClientConnections, type GiveConnection } from "./client-connections.ts";
 import { Listener } from "./listener.ts";
+import { LoopRest } from "./loop-rest.ts";
 import { NodeLoad } from "./node-load.ts";
 
 export interface ProxyServerOptions {
@@ -84,6 +85,8 @@ export class ProxyServer {
   readonly #tlsListeners: Listener[] = [];
   readonly #ticking: NodeJS.Timeout;
   readonly #load: NodeLoad;
+  readonly #rest = new LoopRest();
+  #isOutOfDescriptors = false;
   /** Clients let go with the last tick: what they ask is new load that was asked for. */
   #invitedCount = 0;
 
@@ -139,15 +142,32 @@ export class ProxyServer {
     wheel.tick();
     stalls.look(nowMs);
     this.engine.accessLog?.flush();
+    this.#heedShortage();
   }
 
+  /**
+   * Keeps no more idle connections to targets than there are descriptors for; and where descriptors have run out all
+   * the same, keeps none, and keeps a loop that cannot accept from spinning.
+   */
+  #heedShortage(): void {
+    this.#load.ownUpstreamConnectionCount = this.engine.upstreams.openCount;
+    const { isOutOfDescriptors: isOut, surplusCount } = this.#load;
+    this.engine.upstreams.isTight = surplusCount >= 0;
+    if (surplusCount > 0) this.engine.upstreams.closeSomeIdle(surplusCount);
+    if (isOut && !this.#isOutOfDescriptors) this.engine.counters.add(Counter.accept_pauses);
+    this.#isOutOfDescriptors = isOut;
+    // What is only kept for later is better used for who waits now.
+    if (isOut) this.engine.upstreams.closeIdle();
+    this.#rest.set(isOut && this.#listeners.length + this.#tlsListeners.length > 0);
+  }
+
+  /** Not for want of descriptors where libuv keeps that to itself: see watchDescriptors. */
   #acceptFailed(error: Error): void {
     if (!isShortage(error)) {
       this.engine.onDefect(error);
       return;
     }
     this.engine.counters.add(Counter.accept_pauses);
-    // What is only kept for later is better used for who waits now.
     this.engine.upstreams.closeIdle();
     restAfterShortage();
   }
@@ -311,6 +331,7 @@ export class ProxyServer {
     this.engine.upstreams.closeIdle();
     this.engine.accessLog?.flush();
     clearInterval(this.#ticking);
+    this.#rest.set(false);
   }
 }
 

@@ -21,7 +21,7 @@ beforeEach(async () => {
     socket.on("error", () => {});
     socket.on("data", () => socket.write(`HTTP/1.1 204 No Content\r\n${answerLines}\r\n`));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
 });
 afterEach(async () => {
   for (const socket of sockets) socket.destroy();
@@ -70,6 +70,28 @@ async function until(isSo: () => boolean): Promise<void> {
 }
 
 describe("UpstreamPool", () => {
+  it("keeps and opens, while descriptors are nearly used up, only in the place of what was idle for longest", async () => {
+    const { pool: upstreams } = pool();
+    const [a, b] = [1, 2].map((row) => upstreams.connectionsTo({ ...endpoint(row), address: `127.0.0.${row}` }));
+    const opened = [a!.open(), a!.open(), b!.open()];
+    for (const connection of opened) await exchange(connection);
+    expect([upstreams.openCount, upstreams.idleCount]).toEqual([3, 3]);
+    upstreams.isTight = true;
+    const another = b!.open();
+    expect([a!.idleCount, b!.idleCount, upstreams.openCount]).toEqual([1, 1, 3]);
+    expect(a!.takeIdle()).toBe(opened[1]);
+    a!.keep(opened[1]!);
+    // Of a, which was kept last, nothing is closed while b has something idle.
+    expect([a!.idleCount, b!.idleCount, upstreams.openCount]).toEqual([1, 0, 2]);
+    await exchange(another);
+    expect([a!.idleCount, b!.idleCount, upstreams.openCount]).toEqual([0, 1, 1]);
+    expect(b!.takeIdle()).toBe(another);
+    b!.keep(another);
+    expect([upstreams.openCount, upstreams.idleCount]).toEqual([1, 1]);
+    upstreams.closeSomeIdle(5);
+    expect([upstreams.openCount, upstreams.idleCount]).toEqual([0, 0]);
+  });
+
   it("gives the connection that was used last", async () => {
     const connections = pool().pool.connectionsTo(endpoint());
     const [first, second] = [connections.open(), connections.open()];

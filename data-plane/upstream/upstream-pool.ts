@@ -32,6 +32,11 @@ export class UpstreamPool {
   readonly #byRow: (EndpointConnections | undefined)[] = [];
   /** Counts the calls of retainOnly. */
   #round = 0;
+  /** Of all addresses. Written by those. */
+  openCount = 0;
+  idleCount = 0;
+  /** Descriptors are nearly used up: whatever is opened or kept takes the place of something idle. */
+  isTight = false;
 
   constructor(wheel: DeadlineWheel, buffers: ReadBuffers, options: UpstreamPoolOptions = {}) {
     this.wheel = wheel;
@@ -138,6 +143,25 @@ export class UpstreamPool {
     }
   }
 
+  /** Closes so many idle connections, or all: first those to addresses that were longest without one coming back. */
+  closeSomeIdle(count: number): void {
+    let left = Math.min(count, this.idleCount);
+    for (const connections of this.#byPlace.values()) {
+      while (left > 0 && connections.closeOldestIdle()) left--;
+      if (left === 0) return;
+    }
+  }
+
+  /** A connection has become idle while descriptors are nearly used up. */
+  keptWhileTight(connections: EndpointConnections): void {
+    if (this.#byPlace.get(connections.key) === connections) {
+      this.#byPlace.delete(connections.key);
+      this.#byPlace.set(connections.key, connections);
+    }
+    // Alone, it has no other's place to take: each client has one connection to a target at most.
+    if (this.idleCount > 1) this.closeSomeIdle(1);
+  }
+
   /** Closes what is idle. Connections in use close when their exchange is over, since nothing may be kept then. */
   closeIdle(): void {
     for (const connections of this.#byPlace.values()) connections.closeIdle();
@@ -189,32 +213,52 @@ export class EndpointConnections implements UpstreamPlace {
     for (;;) {
       const connection = this.#idle.pop();
       if (connection === undefined) return null;
+      this.pool.idleCount--;
       if (!connection.isExpired) return connection;
       connection.close();
     }
   }
 
   open(): UpstreamConnection {
+    if (this.pool.isTight) this.pool.closeSomeIdle(1);
     if (this.#openCount++ === 0) this.pool.remember(this);
+    this.pool.openCount++;
     return new UpstreamConnection(this);
   }
 
   /** Takes back a connection whose exchange is over and that may carry another. */
   keep(connection: UpstreamConnection): void {
-    if (this.isGone || this.#idle.length >= this.#idleMaxCount) connection.close();
-    else this.#idle.push(connection);
+    if (this.isGone || this.#idle.length >= this.#idleMaxCount) {
+      connection.close();
+      return;
+    }
+    this.#idle.push(connection);
+    this.pool.idleCount++;
+    if (this.pool.isTight) this.pool.keptWhileTight(this);
   }
 
   /** A connection is closed, in whatever state it was. */
   closed(connection: UpstreamConnection): void {
     const at = this.#idle.indexOf(connection);
-    if (at >= 0) this.#idle.splice(at, 1);
+    if (at >= 0) {
+      this.#idle.splice(at, 1);
+      this.pool.idleCount--;
+    }
     this.#openCount--;
+    this.pool.openCount--;
     if (this.#openCount === 0) this.pool.forget(this);
   }
 
   closeIdle(): void {
+    this.pool.idleCount -= this.#idle.length;
     for (const connection of this.#idle.splice(0)) connection.close();
+  }
+
+  /** @returns false where nothing is idle */
+  closeOldestIdle(): boolean {
+    const oldest = this.#idle[0];
+    oldest?.close();
+    return oldest !== undefined;
   }
 }
 
