@@ -116,6 +116,10 @@ export class AdmissionTable {
     Atomics.notify(this.#words, wakes);
   }
 
+  wakeSelf(): void {
+    this.#wake(this.#own);
+  }
+
   /** How often this thread was woken until now. */
   wakeCount(): number {
     return Atomics.load(this.#words, this.#own.wakes);
