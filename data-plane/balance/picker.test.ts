@@ -98,6 +98,88 @@ describe("createPicker", () => {
     expect(new Set(rows)).toEqual(new Set(want.length === 0 ? [undefined] : want));
   });
 
+  it.each<{ name: string; out: [number, EndpointFlag][]; thresholdPercent: number; want: number[] }>([
+    {
+      name: "the one that went out last",
+      out: [
+        [1, "ejected"],
+        [2, "unhealthy"],
+        [0, "ejected"],
+        [3, "ejected"],
+      ],
+      thresholdPercent: 0,
+      want: [3],
+    },
+    {
+      name: "whom checks took out last",
+      out: [
+        [1, "ejected"],
+        [0, "ejected"],
+        [3, "ejected"],
+        [2, "unhealthy"],
+      ],
+      thresholdPercent: 0,
+      want: [2],
+    },
+    {
+      name: "never whom a person took out",
+      out: [
+        [1, "ejected"],
+        [0, "ejected"],
+        [2, "ejected"],
+        [3, "forced_out"],
+      ],
+      thresholdPercent: 0,
+      want: [2],
+    },
+    {
+      name: "as many as it takes beside those that are in",
+      out: [
+        [0, "ejected"],
+        [1, "unhealthy"],
+        [2, "ejected"],
+      ],
+      thresholdPercent: 50,
+      want: [1, 2, 3],
+    },
+    {
+      name: "nobody where it is no panic",
+      out: [
+        [0, "ejected"],
+        [1, "ejected"],
+      ],
+      thresholdPercent: 40,
+      want: [2, 3],
+    },
+    {
+      name: "all that there are where it never is enough",
+      out: [
+        [0, "ejected"],
+        [1, "forced_out"],
+        [2, "forced_out"],
+        [3, "ejected"],
+      ],
+      thresholdPercent: 50,
+      want: [0, 3],
+    },
+  ])("goes back to the last good ones in a panic: $name", ({ out, thresholdPercent, want }) => {
+    const { picker, state } = pickerOf([1, 1, 1, 1], { thresholdPercent, mode: "last_good" });
+    for (const [row, flag] of out) state.set(row, flag);
+    const rows = Array.from({ length: 12 }, () => picker.pick(question())?.row);
+    expect(new Set(rows)).toEqual(new Set(want));
+  });
+
+  it("goes back to all that went out at the same moment", () => {
+    const { picker, state } = pickerOf([1, 1, 1], { thresholdPercent: 0, mode: "last_good" });
+    for (const row of [0, 1, 2]) state.set(row, "ejected");
+    state.outOrder = (row) => (row === 0 ? 1 : 2);
+    const rows = Array.from({ length: 4 }, () => picker.pick(question())?.row);
+    expect(new Set(rows)).toEqual(new Set([1, 2]));
+    // Whom traffic alone speaks against is still a last resort.
+    const tried = [1, 2].map((row) => testEndpoint({ row }));
+    expect(picker.pick(question(tried))?.row).toBe(0);
+  });
+
   it("sends a retry to an ejected endpoint before it repeats one, and never to one that checks or a person took out", () => {
     const { picker, state, endpoints } = pickerOf([1, 1, 1, 1], open);
     state.set(1, "ejected");

@@ -1,6 +1,8 @@
 import type { EndpointConfig, EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
-import { roundRobin } from "./round-robin.ts";
+import { Latency } from "./latency.ts";
+import { LeastConnections } from "./least-connections.ts";
+import { RoundRobin } from "./round-robin.ts";
 
 /** What a picker goes by; an exchange is one, so that asking makes no object. */
 export interface PickQuestion {
@@ -28,11 +30,20 @@ export interface Picker {
    * Cost: at most 0.5 us with 10 endpoints and 2 us with 1,000, without tried ones; no allocation.
    */
   pick(question: PickQuestion): EndpointConfig | null;
+  /** The endpoint that `pick` would give now; nothing moves by it. */
+  peek(question: PickQuestion): EndpointConfig | null;
   /** Whether the last pick gave null because every endpoint that could have been picked is at its limit. */
   readonly isFull: boolean;
 }
 
-/** The picker of a pool. Every algorithm is round-robin for now; the control plane warns of the others. */
-export function createPicker(pool: PoolConfig, set: EndpointSet, state: EndpointState): Picker {
-  return roundRobin(pool, set.endpoints, state);
+/** The picker of a pool, by its algorithm. */
+export function createPicker(pool: PoolConfig, { endpoints }: EndpointSet, state: EndpointState): Picker {
+  switch (pool.algorithm) {
+    case "least-connections":
+      return new LeastConnections(pool, endpoints, state);
+    case "latency":
+      return new Latency(pool, endpoints, state);
+    default:
+      return new RoundRobin(pool, endpoints, state);
+  }
 }
