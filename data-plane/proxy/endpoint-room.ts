@@ -8,12 +8,13 @@ export function isFull(table: EndpointTable, { row, maxInFlight }: EndpointConfi
   return maxInFlight > 0 && table.isAtLimit(row, maxInFlight);
 }
 
-/** Whether an endpoint that is in and has not been tried is at its limit. */
+/** Whether an endpoint that is in and has not been tried is at its limit. One of weight 0 is nobody's second choice. */
 export function hasFullEndpoint({ engine, pool, tried }: Exchange): boolean {
   const { endpoints } = pool!.set;
   for (let i = 0; i < endpoints.length; i++) {
     const each = endpoints[i]!;
-    if (isFull(engine.endpoints, each) && !engine.endpoints.isOut(each.row) && !isAmong(tried, each)) return true;
+    if (each.weight === 0 || !isFull(engine.endpoints, each)) continue;
+    if (!engine.endpoints.isOut(each.row) && !isAmong(tried, each)) return true;
   }
   return false;
 }

@@ -46,7 +46,8 @@ export function hasBetterEndpoint(exchange: Exchange): boolean {
   for (let i = 0; i < endpoints.length; i++) {
     const each = endpoints[i]!;
     const isUsed = each.row === exchange.endpoint?.row || isAmong(exchange.tried, each);
-    if (!isUsed && !table.isOut(each.row) && !isFull(table, each)) return true;
+    // One of weight 0 gets nobody who has not been there before.
+    if (!isUsed && each.weight > 0 && !table.isOut(each.row) && !isFull(table, each)) return true;
   }
   return false;
 }
