@@ -2,7 +2,7 @@ import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { nthDraw } from "./mix32.ts";
 import type { Picker, PickQuestion } from "./picker.ts";
-import { type Rotation, rotationOf } from "./rotation.ts";
+import { type LevelOrder, type Rotation, rotationOf } from "./rotation.ts";
 import type { RotationLevel } from "./rotation-level.ts";
 import { isAmong } from "./tried-endpoints.ts";
 
@@ -93,15 +93,8 @@ export abstract class LevelPicker implements Picker {
     tried: readonly EndpointConfig[],
   ): EndpointConfig | null {
     const { levels, order } = rotation;
-    if (order === null) {
-      const endpoint = this.chooseIn(levels[0]!, turn, question, tried);
-      return endpoint ?? this.#chooseSpare(rotation, turn, question, tried);
-    }
-    const place = this.placeInOrder(turn, question, order.wheel.length);
-    const first = order.wheel[place % order.wheel.length]!;
-    // The turns that this level has had: over all of them its own wheel is followed exactly, whatever its share.
-    const ownTurn =
-      Math.floor(place / order.wheel.length) * order.turns[first]! + order.ranks[place % order.wheel.length]!;
+    const first = order === null ? 0 : this.levelAt(rotation, turn, question);
+    const ownTurn = order === null ? turn : turnOfLevel(order, first, turn);
     const endpoint = this.chooseIn(levels[first]!, ownTurn, question, tried);
     if (endpoint !== null) return endpoint;
     for (let i = 0; i < levels.length; i++) {
@@ -111,9 +104,10 @@ export abstract class LevelPicker implements Picker {
     return this.#chooseSpare(rotation, turn, question, tried);
   }
 
-  /** What decides which level is asked first: the turn, unless an algorithm goes by something of the request. */
-  protected placeInOrder(turn: number, _question: PickQuestion, _orderLength: number): number {
-    return turn;
+  /** Which level is asked first, of several: that whose turn it is, unless an algorithm goes by something of the request. */
+  protected levelAt({ order }: Rotation, turn: number, _question: PickQuestion): number {
+    const { wheel } = order!;
+    return wheel[turn % wheel.length]!;
   }
 
   /** Only retries come here, and requests that found everyone in use at the limit. */
@@ -127,7 +121,7 @@ export abstract class LevelPicker implements Picker {
       const endpoint = this.chooseIn(reserve[i]!, turn, question, tried);
       if (endpoint !== null) return endpoint;
     }
-    return lastResort.length === 0 ? null : this.#firstFrom(lastResort, 0, tried);
+    return lastResort.length === 0 ? null : this.firstFrom(lastResort, turn, tried);
   }
 
   /** Whether it has not been tried, and is below its limit. */
@@ -151,11 +145,11 @@ export abstract class LevelPicker implements Picker {
         if (this.canTake(other, tried)) return other;
       }
     }
-    return this.#firstFrom(endpoints, first, tried);
+    return this.firstFrom(endpoints, first, tried);
   }
 
   /** The first endpoint at or after `start`, going round, that can take the request. */
-  #firstFrom(
+  protected firstFrom(
     endpoints: readonly EndpointConfig[],
     start: number,
     tried: readonly EndpointConfig[],
@@ -166,4 +160,9 @@ export abstract class LevelPicker implements Picker {
     }
     return null;
   }
+}
+
+/** The turns that a level has had: over all of them its own wheel is followed exactly, whatever its share. */
+function turnOfLevel({ wheel, ranks, turns }: LevelOrder, level: number, turn: number): number {
+  return Math.floor(turn / wheel.length) * turns[level]! + ranks[turn % wheel.length]!;
 }

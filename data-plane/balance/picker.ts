@@ -1,8 +1,10 @@
 import type { EndpointConfig, EndpointSet, PoolConfig } from "../config/worker-config.ts";
+import { ConsistentHashing } from "./consistent-hashing.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { Latency } from "./latency.ts";
 import { LeastConnections } from "./least-connections.ts";
 import { RoundRobin } from "./round-robin.ts";
+import { StickySessions } from "./sticky-sessions.ts";
 
 /** What a picker goes by; an exchange is one, so that asking makes no object. */
 export interface PickQuestion {
@@ -37,13 +39,18 @@ export interface Picker {
 }
 
 /** The picker of a pool, by its algorithm. */
-export function createPicker(pool: PoolConfig, { endpoints }: EndpointSet, state: EndpointState): Picker {
+export function createPicker(pool: PoolConfig, set: EndpointSet, state: EndpointState): Picker {
   switch (pool.algorithm) {
     case "least-connections":
-      return new LeastConnections(pool, endpoints, state);
+      return new LeastConnections(pool, set.endpoints, state);
     case "latency":
-      return new Latency(pool, endpoints, state);
-    default:
-      return new RoundRobin(pool, endpoints, state);
+      return new Latency(pool, set.endpoints, state);
+    case "consistent-hashing":
+      // There are none before its names have resolved.
+      return set.rings === null ? new RoundRobin(pool, set.endpoints, state) : new ConsistentHashing(pool, set, state);
+    case "sticky-sessions":
+      return new StickySessions(pool, set, state);
+    case "round-robin":
+      return new RoundRobin(pool, set.endpoints, state);
   }
 }
