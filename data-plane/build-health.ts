@@ -1,6 +1,8 @@
+import type { EndpointSet } from "./config/worker-config.ts";
 import type { EndpointFinding } from "./health/endpoint-finding.ts";
 import { answerDrained } from "./health-check/drained-query.ts";
 import type { HealthView } from "./health-check/endpoint-health.ts";
+import { EndpointRamps } from "./health-check/endpoint-ramps.ts";
 import { HealthKeeper } from "./health-check/health-keeper.ts";
 import { EndpointReadmission, type ReadmissionOptions } from "./health-check/readmit-endpoints.ts";
 import { probeSender } from "./health-check/send-probe.ts";
@@ -12,6 +14,7 @@ import type { Log } from "./telemetry/log.ts";
 import type { EndpointRow, EndpointRows } from "./upstream/endpoint-rows.ts";
 import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { httpPing } from "./upstream/http-ping.ts";
+import type { PoolPlan } from "./upstream/pool-plan.ts";
 import type { NameResolver } from "./upstream/resolve-name.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 
@@ -34,6 +37,8 @@ export interface NodeHealth {
   readonly observations: ObservationSource;
   /** null for a kind of question that the node does not know. */
   readonly answerQuery: (kind: string, body: Uint8Array) => Promise<Uint8Array> | null;
+  /** These pools and endpoints are in use from now on: before workers are told. */
+  update(pools: readonly PoolPlan[], sets: ReadonlyMap<string, EndpointSet>): void;
   /** What a worker found out of an endpoint. */
   found(finding: EndpointFinding): void;
   close(): void;
@@ -45,7 +50,8 @@ const PROBES_MAX = 256;
 export function buildHealth(input: HealthInput): NodeHealth {
   const { table, rows } = input;
   const readmission = buildReadmission(input, () => health);
-  const health: HealthKeeper = buildKeeper(input, readmission);
+  const ramps = new EndpointRamps({ table, rows, timers });
+  const health: HealthKeeper = buildKeeper(input, readmission, ramps);
   const toObservations = (views: readonly HealthView[]) => views.map(toObservation);
   return {
     readmission,
@@ -58,6 +64,10 @@ export function buildHealth(input: HealthInput): NodeHealth {
       if (kind !== "drained") return null;
       return answerDrained({ table, rows, timers }, body).then((answer) => Buffer.from(JSON.stringify(answer)));
     },
+    update(pools, sets) {
+      health.update(pools, sets);
+      ramps.update(pools, sets);
+    },
     found(finding) {
       if (finding.type !== "health") readmission.found(finding);
       else health.flippedByTraffic(finding.endpointRow, finding.flip, finding.cause);
@@ -65,11 +75,12 @@ export function buildHealth(input: HealthInput): NodeHealth {
     close() {
       readmission.close();
       health.close();
+      ramps.close();
     },
   };
 }
 
-function buildKeeper(input: HealthInput, readmission: EndpointReadmission): HealthKeeper {
+function buildKeeper(input: HealthInput, readmission: EndpointReadmission, ramps: EndpointRamps): HealthKeeper {
   const { log, counters, names, rows } = input;
   return new HealthKeeper({
     ...input,
@@ -86,7 +97,8 @@ function buildKeeper(input: HealthInput, readmission: EndpointReadmission): Heal
       counters.health_probes++;
       if (!isSuccess) counters.health_probe_failures++;
     },
-    onTransition({ upstreamName, target, address, isHealthy, source, reason }) {
+    onTransition({ upstreamName, target, address, row, isHealthy, source, reason }) {
+      ramps.look(row);
       const told = { upstream: upstreamName, target, endpoint: address, source, reason };
       log[isHealthy ? "info" : "warn"](told, isHealthy ? "endpoint healthy" : "endpoint unhealthy");
     },

@@ -12,7 +12,6 @@ import type { EndpointTable } from "./upstream/endpoint-table.ts";
 import { systemTimers as timers } from "./upstream/timers.ts";
 import { WorkerGroup } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
-import { workerNumbers } from "./worker-set.ts";
 import { keepAllocationsYoung } from "./young-allocation.ts";
 
 type Forwarded = "proxyHosts" | "tlsPlace" | "version" | "currentSets" | "onEndpoint";

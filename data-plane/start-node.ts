@@ -226,7 +226,7 @@ async function buildTraffic(input: TrafficInput) {
     firstAnswersWaitMs: FIRST_ANSWERS_WAIT_MS,
     endpointsMax: options.endpointsMax,
     zone: options.zone,
-    onUse: (pools, sets) => node.health.update(pools, sets),
+    onUse: (pools, sets) => node.update(pools, sets),
     onSets: (endpointSets) => workers.post({ type: "endpoints", endpointSets }),
     onOverflow: (pool) =>
       log.error({ pool, endpointsMax: options.endpointsMax }, "too many endpoints: the former ones stay"),

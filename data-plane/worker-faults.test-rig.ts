@@ -3,7 +3,7 @@ import type { EncodedConfig } from "./config/encoded-config.ts";
 import { noTls, type TlsConfig } from "./config/tls-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
 import { testEndpoint, testPool, testSet } from "./config/worker-config.test-entities.ts";
-import type { EndpointSet } from "./config/worker-config.ts";
+import type { EndpointConfig, EndpointSet, PoolConfig } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
 import { defaultClientLimits } from "./proxy/client-limits.ts";
@@ -19,20 +19,28 @@ export interface WorkersRigOptions {
   readonly answerTimeoutMs?: number;
   /** Takes connections over TLS as well. */
   readonly tls?: { readonly settings: TlsSettings; readonly config: TlsConfig };
+  /** What is said of the upstream, and of its endpoint. */
+  readonly pool?: Partial<PoolConfig>;
+  readonly endpoint?: Partial<EndpointConfig>;
+  /** Default: "ok", at once. */
+  readonly answer?: Parameters<typeof openBackend>[0];
 }
 
+const ok: Parameters<typeof openBackend>[0] = (_, socket) => void setImmediate(() => socket.write(answerText("ok")));
+
 /** Two real workers and a spare before a backend. They do what worker-faults.test-worker.ts is told to. */
-export async function openWorkers({ acceptIn, answerTimeoutMs = 30_000, tls }: WorkersRigOptions) {
-  const backend = await openBackend((_, socket) => void setImmediate(() => socket.write(answerText("ok"))));
+export async function openWorkers(options: WorkersRigOptions) {
+  const { acceptIn, answerTimeoutMs = 30_000, tls } = options;
+  const backend = await openBackend(options.answer ?? ok);
   const table = EndpointTable.create({ endpointRowsMax: 8, poolRowsMax: 2, columnsMax: workerNumbers(2) });
   const endpoint = { row: table.allocateEndpointRow()!, address: "127.0.0.1", port: backend.port };
-  const sets: EndpointSet[] = [testSet([testEndpoint({ ...endpoint, weight: 100 })])];
+  const sets: EndpointSet[] = [testSet([testEndpoint({ ...endpoint, weight: 100, ...options.endpoint })])];
   const config = encodeConfig({
     publication: 1,
     revision: 1,
     routes: [routeDefaults],
     services: [serviceDefaults],
-    pools: [testPool({ poolRow: table.allocatePoolRow()! })],
+    pools: [testPool({ poolRow: table.allocatePoolRow()!, ...options.pool })],
     tls: tls?.config ?? noTls,
   });
   const totals = new EndpointTotals();

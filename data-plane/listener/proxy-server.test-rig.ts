@@ -291,10 +291,19 @@ export class Rig {
     return rig;
   }
 
-  apply(options: RigOptions): void {
+  /** The same endpoints under another configuration. */
+  reapply(options: RigOptions): void {
+    this.apply(
+      options,
+      options.ports.map((_, i) => i),
+    );
+  }
+
+  /** @param rows of the endpoints; new ones by default */
+  apply(options: RigOptions, rows: readonly number[] = []): void {
     const endpoints = options.ports.map((port, i) =>
       testEndpoint({
-        row: this.table.allocateEndpointRow()!,
+        row: rows[i] ?? this.table.allocateEndpointRow()!,
         port,
         weight: 100,
         hostHeader: `target.test:${port}`,
@@ -347,6 +356,10 @@ export class Rig {
     // Whatever happened in the test: what was counted as under way must have been uncounted, once.
     const rows = Array.from({ length: 64 }, (_, row) => this.table.inFlight(row));
     if (rows.some((count) => count !== 0)) throw new Error(`attempts left in flight by row: ${rows}`);
+    const { admissions } = this.table;
+    const held = rows.map((_, row) => admissions.admittedToEndpoint(row));
+    held.push(admissions.admittedToPool(this.#poolRow), admissions.waitingCount(this.#poolRow));
+    if (held.some((count) => count !== 0)) throw new Error(`left admitted by row, by the pool, and waiting: ${held}`);
   }
 }
 

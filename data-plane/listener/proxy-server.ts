@@ -3,6 +3,7 @@ import type { TlsSettings } from "../config/tls-settings.ts";
 import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import { RequestHead } from "../http1/request-head.ts";
 import { AccessLog, type AccessLogOptions } from "../proxy/access-log.ts";
+import { startChosen } from "../proxy/attempt.ts";
 import { type ClientLimits, defaultClientLimits } from "../proxy/client-limits.ts";
 import { HeldClients } from "../proxy/held-clients.ts";
 import { HttpDate } from "../proxy/http-date.ts";
@@ -14,6 +15,7 @@ import { RequestIds } from "../proxy/request-id.ts";
 import { StallWatch } from "../proxy/stall-watch.ts";
 import { TrafficMetrics } from "../proxy/traffic-metrics.ts";
 import { TrustedProxies } from "../proxy/trusted-proxies.ts";
+import { TurnQueue } from "../proxy/turn-queue.ts";
 import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import type { EndpointCounts } from "../telemetry/endpoint-counts.ts";
@@ -100,6 +102,9 @@ export class ProxyServer {
       snapshots: new SnapshotHolder(options.endpoints, options.workerCount ?? 1),
       endpoints: options.endpoints,
       stalls: new StallWatch(options.ping ?? httpPing),
+      turns: new TurnQueue({
+        ...{ table: options.endpoints.admissions, wheel, counters, onTurn: startChosen, onDefect: options.onDefect },
+      }),
       passiveChecks: new PassiveChecks(options.endpoints, options.onHealthFlip ?? (() => {})),
       upstreams: new UpstreamPool(wheel, buffers, options.upstreamPool),
       buffers,
@@ -134,13 +139,14 @@ export class ProxyServer {
 
   /** Timers of connections, and what tells the shedder how the event loop lags. */
   #tick(): void {
-    const { shedder, held, wheel, stalls } = this.engine;
+    const { shedder, held, wheel, stalls, turns } = this.engine;
     const nowMs = performance.now();
     shedder.turned(nowMs, this.#invitedCount);
     shedder.memoryRatio = this.#load.memoryRatio;
     this.#invitedCount = held.letGo(nowMs, shedder.roomCount);
     wheel.tick();
     stalls.look(nowMs);
+    turns.look();
     this.engine.accessLog?.flush();
     this.#heedShortage();
   }
@@ -243,17 +249,18 @@ export class ProxyServer {
   apply(config: WorkerConfig, sets: readonly EndpointSet[]): void {
     this.engine.snapshots.apply(config, sets);
     this.#connections.apply(config.tls);
-    this.#leaveFormerEndpoints();
+    this.#followSnapshot();
   }
 
   /** Serves other endpoints under the same config. */
   applyEndpoints(sets: readonly EndpointSet[]): void {
     this.engine.snapshots.applyEndpoints(sets);
-    this.#leaveFormerEndpoints();
+    this.#followSnapshot();
   }
 
-  #leaveFormerEndpoints(): void {
+  #followSnapshot(): void {
     const { current } = this.engine.snapshots;
+    if (current !== null) this.engine.turns.follow(current);
     this.engine.upstreams.retainOnly(
       (current?.pools ?? []).map(({ set }) => set),
       current?.tlsKeys ?? new Set(),
@@ -330,6 +337,7 @@ export class ProxyServer {
     await this.#connections.emptied(timeoutMs);
     this.engine.upstreams.closeIdle();
     this.engine.accessLog?.flush();
+    this.engine.turns.close();
     clearInterval(this.#ticking);
     this.#rest.set(false);
   }

@@ -41,7 +41,9 @@ export function accessLine(time: string, facts: AccessFacts, parts: AccessLinePa
     `{"time":"${time}","request_id":"${facts.requestId}","client":"${escaped(facts.clientAddress)}",` +
     `"method":"${facts.method.name}","host":"${escaped(facts.host)}","path":"${escaped(facts.sentTarget)}",` +
     `"status":${facts.status},"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut},` +
-    `"duration_ms":${tenths(logged.durationMs)},${parts.place(facts)}${attemptsText(logged, parts)}],` +
+    `"duration_ms":${tenths(logged.durationMs)},` +
+    (logged.queuedMs > 0 ? `"queued_ms":${tenths(logged.queuedMs)},` : "") +
+    `${parts.place(facts)}${attemptsText(logged, parts)}],` +
     `"failure":"${facts.failure}",` +
     (logged.traceId === "" ? `"user_agent":"` : `"trace_id":"${logged.traceId}","user_agent":"`) +
     `${escaped(logged.userAgent)}"}\n`

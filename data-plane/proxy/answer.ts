@@ -23,6 +23,13 @@ export function answerOverloaded(exchange: Exchange): void {
   exchange.engine.shedder.refused(performance.now() - startedAtMs);
 }
 
+/** Refuses where only so many requests may be under way, and no more may wait. */
+export function answerAtLimit(exchange: Exchange): void {
+  const error = proxyError("at_limit");
+  exchange.engine.counters.add(Counter.limit_in_flight);
+  writeAnswer(exchange, error, error.status, { extraLines: "Retry-After: 1\r\n", detail: "" });
+}
+
 /** A route that only takes HTTPS, met over HTTP: 426, or the redirect that the route asks for. */
 export function answerHttpsRequired(exchange: Exchange, error: ProxyError, status: number, location: string): void {
   const redirect = secureLocation(exchange, status, location);

@@ -1,7 +1,8 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
 import type { EndpointConnections } from "../upstream/upstream-pool.ts";
-import { answerByOurselves } from "./answer.ts";
+import { Admission, type Chosen } from "./admission.ts";
+import { answerAtLimit, answerByOurselves } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { hasBetterEndpoint, isInBudget, mayExecuteTwice, nextEndpoint } from "./may-retry.ts";
 import { countReset, ejectRefusing, outCount } from "./outliers.ts";
@@ -13,16 +14,39 @@ import { endTrial, takeTrial } from "./trial.ts";
 
 /** The first attempt: an endpoint is picked and the request goes out on an idle connection, or on a new one. */
 export function startAttempts(exchange: Exchange): void {
-  const { config, history, picker, set } = exchange.pool!;
+  const { config, history, picker, isLimited } = exchange.pool!;
   history.budget.request(exchange.startedAtMs);
-  const trial = exchange.engine.endpoints.hasTrial(config.poolRow) ? takeTrial(exchange) : null;
-  const endpoint = trial ?? picker.pick(exchange);
-  if (endpoint === null) {
-    const isUnresolved = set.emptyBecause === "unresolved";
-    answerByOurselves(exchange, proxyError(isUnresolved ? "name_resolution_failed" : "no_peer"));
+  if (isLimited) {
+    startWithinLimits(exchange);
     return;
   }
-  attemptAt(exchange, endpoint, true);
+  const trial = exchange.engine.endpoints.hasTrial(config.poolRow) ? takeTrial(exchange) : null;
+  const endpoint = trial ?? picker.pick(exchange);
+  if (endpoint === null) answerNobody(exchange);
+  else attemptAt(exchange, endpoint, true);
+}
+
+/** The first attempt, where only so many may be under way: those that came before and wait go first. */
+function startWithinLimits(exchange: Exchange): void {
+  const { turns } = exchange.engine;
+  const admission = new Admission(exchange);
+  exchange.admission = admission;
+  const chosen = turns.hasWaiting(exchange.pool!.config.poolRow) ? "full" : admission.admit(exchange);
+  if (chosen !== "full") startChosen(exchange, chosen);
+  else if (!turns.join(exchange)) answerAtLimit(exchange);
+}
+
+/** An attempt at the endpoint to which the request was admitted, at once or when its turn came. */
+export function startChosen(exchange: Exchange, chosen: Exclude<Chosen, "full">): void {
+  if (chosen === "nobody") answerNobody(exchange);
+  else attemptAt(exchange, chosen, true);
+}
+
+function answerNobody(exchange: Exchange): void {
+  const isUnresolved = exchange.pool!.set.emptyBecause === "unresolved";
+  const isRetry = exchange.extraAttempts > 0;
+  const name = isUnresolved ? "name_resolution_failed" : isRetry ? "all_unavailable" : "no_peer";
+  answerByOurselves(exchange, proxyError(name));
 }
 
 function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boolean): void {
@@ -35,6 +59,7 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   exchange.endpoint = endpoint;
   // Picked although it is out, since there is no other: what comes of it says whether it is back.
   if (engine.endpoints.isOut(endpoint.row)) exchange.trialRow = endpoint.row;
+  exchange.admission?.attemptBegins();
   exchange.inFlightRow = endpoint.row;
   engine.endpoints.attemptBegins(exchange.pool!.config.poolRow, endpoint.row);
   exchange.targetHost = hostFor(exchange, endpoint);
@@ -140,8 +165,10 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
     extraAttempts: exchange.extraAttempts,
     retries: exchange.service!.retries,
   };
+  const step = nextStep(lost);
   exchange.connection = null;
   noteLoss(exchange, endpoint, lost, detail);
+  if (step === "fresh_connection") exchange.admission?.keepForNext();
   exchange.attemptEnds();
   // A head that is still held back was never sent: an answer of our own can take its place.
   if (exchange.unsentAnswerHead !== "") {
@@ -157,7 +184,6 @@ export function attemptLost(exchange: Exchange, loss: UpstreamLoss, detail: stri
     exchange.client.cut();
     return;
   }
-  const step = nextStep(lost);
   if (step === "fresh_connection") attemptAt(exchange, endpoint, false);
   else if (step === "give_up" || !isPaidFor(exchange, loss) || !attemptElsewhere(exchange)) {
     const error = isConnectFailure(loss) && areAllOut(exchange) ? "all_unavailable" : errorOfLoss(loss);
@@ -204,8 +230,20 @@ function isPaidFor(exchange: Exchange, loss: UpstreamLoss): boolean {
 /** Another attempt, at an endpoint that this request has not been at. @returns false when there is none */
 function attemptElsewhere(exchange: Exchange): boolean {
   const next = nextEndpoint(exchange);
-  if (next === null) return false;
+  if (next === null) return waitForAnother(exchange);
   attemptNext(exchange, next);
+  return true;
+}
+
+/** Where those that could be asked have no room, the request waits for them. @returns false when it cannot */
+function waitForAnother(exchange: Exchange): boolean {
+  const { admission, engine } = exchange;
+  if (admission === null || !admission.isFull) return false;
+  // Behind all others, and holding nothing.
+  admission.requestEnds();
+  if (!engine.turns.join(exchange)) return false;
+  engine.counters.add(Counter.retries);
+  exchange.extraAttempts++;
   return true;
 }
 

@@ -8,6 +8,7 @@ import type { ResponseHead } from "../http1/response-head.ts";
 import type { ServedPool } from "../snapshot/snapshot-holder.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
+import type { Admission } from "./admission.ts";
 import { attemptConnected, attemptLost, attemptNext } from "./attempt.ts";
 import { clientAddress } from "./client-address.ts";
 import type { ClientConnection } from "./client-connection.ts";
@@ -105,6 +106,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   previousWaiting: Waiting | null = null;
   nextWaiting: Waiting | null = null;
   connectStartedAtMs = 0;
+  /** What it holds, or waits for, in a pool with limits; null in any other. */
+  admission: Admission | null = null;
   /** The endpoint row at which an attempt is counted as under way; -1: none is. */
   inFlightRow = -1;
   sentAtMs = 0;
@@ -253,6 +256,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.waits?.end(this);
     if (this.trialRow >= 0) endTrial(this, "unclear", "");
     this.trialLimitMs = null;
+    this.admission?.attemptEnds();
     if (this.inFlightRow < 0) return;
     this.engine.endpoints.attemptEnds(this.pool!.config.poolRow, this.inFlightRow);
     this.inFlightRow = -1;
@@ -285,6 +289,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
       this.tellsAttempts = false;
       if (this.engine.accessLog === null) this.logged = null;
     }
+    this.admission?.requestEnds();
+    this.admission = null;
     this.#total?.stop();
     this.isActive = false;
     this.connection = null;

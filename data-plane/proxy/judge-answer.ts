@@ -52,7 +52,9 @@ function betterEndpoint(exchange: Exchange, nowMs: number): EndpointConfig | nul
   if (!maySendAgain(exchange) || !hasBetterEndpoint(exchange)) return null;
   // None, although one is in: where this very answer has put the pool into a panic, and nobody gets anything.
   const next = nextEndpoint(exchange);
-  return next !== null && isInBudget(exchange, nowMs) ? next : null;
+  if (next !== null && isInBudget(exchange, nowMs)) return next;
+  exchange.admission?.cancelNext();
+  return null;
 }
 
 function answeredWell(exchange: Exchange, endpoint: EndpointConfig, nowMs: number): void {

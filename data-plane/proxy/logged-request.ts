@@ -30,6 +30,8 @@ export class LoggedRequest {
   /** Of a valid traceparent; "" without. */
   traceId = "";
   durationMs = 0;
+  /** How long it waited for its turn, where only so many requests may be under way. */
+  queuedMs = 0;
   /** The first `attemptCount` of them are this request's; the others are of requests before, to be used again. */
   readonly attempts: LoggedAttempt[] = [];
   attemptCount = 0;
@@ -50,6 +52,7 @@ export class LoggedRequest {
   reset(): void {
     this.userAgent = "";
     this.traceId = "";
+    this.queuedMs = 0;
     this.attemptCount = 0;
   }
 

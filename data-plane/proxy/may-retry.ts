@@ -1,6 +1,7 @@
 import { isAmong } from "../balance/tried-endpoints.ts";
 import type { RetryConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
+import { isFull } from "./endpoint-room.ts";
 import type { Exchange } from "./exchange.ts";
 import { Counter } from "./proxy-counters.ts";
 
@@ -33,17 +34,20 @@ export function isInBudget(exchange: Exchange, nowMs: number): boolean {
 /** After the endpoint that the request is at, one that it has not been at, one that is in where there is one; or null. */
 export function nextEndpoint(exchange: Exchange): EndpointConfig | null {
   exchange.tried.push(exchange.endpoint!);
+  if (exchange.admission !== null) return exchange.admission.next(exchange);
   const next = exchange.pool!.picker.pick(exchange);
   return next === null || isAmong(exchange.tried, next) ? null : next;
 }
 
-/** Whether an endpoint that is in has not been tried, nor is being. Cost: only after something failed. */
+/** Whether an endpoint that is in, and has room, has not been tried, nor is being. Cost: only after something failed. */
 export function hasBetterEndpoint(exchange: Exchange): boolean {
   const { endpoints } = exchange.pool!.set;
+  const table = exchange.engine.endpoints;
   for (let i = 0; i < endpoints.length; i++) {
     const each = endpoints[i]!;
     const isUsed = each.row === exchange.endpoint?.row || isAmong(exchange.tried, each);
-    if (!isUsed && !exchange.engine.endpoints.isOut(each.row)) return true;
+    // One of weight 0 gets nobody who has not been there before.
+    if (!isUsed && each.weight > 0 && !table.isOut(each.row) && !isFull(table, each)) return true;
   }
   return false;
 }

@@ -18,6 +18,8 @@ const names = [
   "retries",
   "retries_over_budget",
   "ejections",
+  "queued",
+  "queued_active",
   "client_aborts",
   "responses_cut",
   "defects",
@@ -41,6 +43,8 @@ const names = [
   "limit_write_time",
   "limit_read_time",
   "limit_total_time",
+  "limit_in_flight",
+  "limit_queue_time",
   "access_log_lines_dropped",
 ] as const;
 export type CounterName = (typeof names)[number];

@@ -16,6 +16,7 @@ import type { RequestIds } from "./request-id.ts";
 import type { StallWatch } from "./stall-watch.ts";
 import type { TrafficMetrics } from "./traffic-metrics.ts";
 import type { TrustedProxies } from "./trusted-proxies.ts";
+import type { TurnQueue } from "./turn-queue.ts";
 
 /** What all connections of one worker share. */
 export interface ProxyEngine {
@@ -23,6 +24,8 @@ export interface ProxyEngine {
   readonly endpoints: EndpointTable;
   /** Notices the endpoints that do not answer. */
   readonly stalls: StallWatch;
+  /** Who waits where only so many requests may be under way. */
+  readonly turns: TurnQueue;
   readonly passiveChecks: PassiveChecks;
   readonly upstreams: UpstreamPool;
   readonly buffers: ReadBuffers;

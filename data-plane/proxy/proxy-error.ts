@@ -31,6 +31,8 @@ export type ProxyErrorName =
   | "body_too_large"
   | "total_timeout"
   | "overloaded"
+  | "at_limit"
+  | "queue_timeout"
   | "head_too_large"
   | "expectation_failed"
   | "not_implemented"
@@ -105,6 +107,8 @@ const rows: Readonly<Record<ProxyErrorName, Row>> = {
   body_too_large: ["http_request_denied", 413, "Request body too large", "p"],
   total_timeout: ["http_response_timeout", 504, timingOut],
   overloaded: ["http_request_denied", 503, "this node has too much to do"],
+  at_limit: ["connection_limit_reached", 503, "too many requests are under way to the upstream server"],
+  queue_timeout: ["connection_limit_reached", 503, "too many requests have been under way to the upstream server"],
   misdirected: ["http_request_error", 421, "Misdirected request", "p"],
   uri_too_long: ["http_request_error", 414, "URI too long", "p"],
   head_too_large: ["http_request_error", 431, "Request header or cookie too large", "p"],

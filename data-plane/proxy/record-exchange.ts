@@ -12,6 +12,8 @@ export function recordExchange(exchange: Exchange): void {
   engine.traffic.countRequest(exchange, durationMs, snapshot);
   if (logged === null) return;
   logged.durationMs = durationMs;
+  const turn = exchange.admission?.turn ?? null;
+  if (turn !== null) logged.queuedMs += nowMs - turn.sinceMs;
   logged.attemptEnded(failure === "" ? "ok" : failure, nowMs);
   const log = engine.accessLog;
   if (log?.wants(failure)) log.add(exchange, snapshot);

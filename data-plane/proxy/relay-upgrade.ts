@@ -16,7 +16,10 @@ import { Tunnel } from "./tunnel.ts";
 export function relayUpgrade(exchange: Exchange, head: ResponseHead, from: ReadBuffer, at: number, end: number): void {
   const { engine, client } = exchange;
   const connection = exchange.connection!;
-  const busy = { poolRow: exchange.pool!.config.poolRow, endpointRow: exchange.endpoint!.row };
+  const { admission } = exchange;
+  const busy = { poolRow: exchange.pool!.config.poolRow, endpointRow: exchange.endpoint!.row, admission };
+  // The tunnel's from here on: nobody else is to be let in between.
+  exchange.admission = null;
   exchange.isAnswered = true;
   exchange.status = head.status;
   exchange.answerLatencyMs = performance.now() - exchange.sentAtMs;

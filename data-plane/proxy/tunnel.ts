@@ -1,6 +1,7 @@
 import type { ByteReader, ByteSocket } from "../socket/byte-socket.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import { Deadline, type DeadlineOwner } from "../upstream/deadline-wheel.ts";
+import type { Admission } from "./admission.ts";
 import { Counter } from "./proxy-counters.ts";
 import type { ProxyEngine } from "./proxy-engine.ts";
 
@@ -24,6 +25,8 @@ export interface TunnelSide {
 interface BusyRows {
   readonly poolRow: number;
   readonly endpointRow: number;
+  /** What it goes on holding in a pool with limits; null in any other. */
+  readonly admission: Admission | null;
 }
 
 /**
@@ -37,6 +40,7 @@ export class Tunnel implements DeadlineOwner {
   readonly #deadline: Deadline;
   readonly #poolRow: number;
   readonly #endpointRow: number;
+  readonly #admission: Admission | null;
   readonly #client: TunnelEnd;
   readonly #server: TunnelEnd;
   #openCount = 2;
@@ -45,6 +49,7 @@ export class Tunnel implements DeadlineOwner {
     this.#engine = engine;
     this.#poolRow = busy.poolRow;
     this.#endpointRow = busy.endpointRow;
+    this.#admission = busy.admission;
     this.#deadline = new Deadline(engine.wheel, this);
     this.#client = new TunnelEnd(this, client);
     this.#server = new TunnelEnd(this, server);
@@ -74,6 +79,7 @@ export class Tunnel implements DeadlineOwner {
       return;
     }
     this.#engine.endpoints.attemptEnds(this.#poolRow, this.#endpointRow);
+    this.#admission?.requestEnds();
     this.#engine.counters.subtract(Counter.tunnels_active);
   }
 

@@ -21,6 +21,8 @@ export interface ServedPool {
   readonly config: PoolConfig;
   readonly set: EndpointSet;
   readonly picker: Picker;
+  /** Whether only so many requests may be under way: in the pool, or at one of its endpoints. */
+  readonly isLimited: boolean;
   /** Outlives snapshots for as long as they name the pool. */
   readonly history: PoolHistory;
 }
@@ -85,7 +87,8 @@ export class SnapshotHolder {
   #servedPool(config: PoolConfig, set: EndpointSet, known: PoolHistory | null): ServedPool {
     known?.budget.configure(config.resilience.budget);
     const history = known ?? new PoolHistory(config.resilience, this.#share);
-    return { config, set, picker: createPicker(config, set, this.#state), history };
+    const isLimited = config.balancing.inFlight !== null || set.endpoints.some(({ maxInFlight }) => maxInFlight > 0);
+    return { config, set, picker: createPicker(config, set, this.#state), isLimited, history };
   }
 
   /** Routes and endpoints come and go without a trace. */

@@ -29,7 +29,7 @@ interface Taken<T> {
 /**
  * Who has which row of the shared table. A row outlives the message that no longer names it by `keepMs`: requests
  * may still be under way on it, and an endpoint that comes back soon is known as it was. It is freed only when
- * every worker is known to have taken in a message without it.
+ * every worker is known to have taken in a message without it, and nothing is under way on it.
  */
 export class EndpointRows {
   readonly #table: EndpointTable;
@@ -118,7 +118,8 @@ export class EndpointRows {
       retired?.isConfirmed === true && nowMs - retired.atMs >= this.#keepMs;
     const freed: number[] = [];
     for (const [key, taken] of this.#endpoints) {
-      if (!isDue(taken)) continue;
+      // A tunnel may last for hours: what it gives back at its end must not be another endpoint's.
+      if (!isDue(taken) || this.#table.isBusy(taken.value.row)) continue;
       this.#endpoints.delete(key);
       this.#endpointByRow.delete(taken.value.row);
       this.#onFree(taken.value.row);
@@ -126,7 +127,7 @@ export class EndpointRows {
       freed.push(taken.value.row);
     }
     for (const [key, taken] of this.#pools) {
-      if (!isDue(taken)) continue;
+      if (!isDue(taken) || this.#table.isPoolBusy(taken.value)) continue;
       this.#pools.delete(key);
       this.#table.freePoolRow(taken.value);
     }

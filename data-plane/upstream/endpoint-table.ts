@@ -1,5 +1,7 @@
 import type { EndpointFlag, EndpointState } from "../balance/endpoint-state.ts";
+import { AdmissionTable } from "./admission-table.ts";
 import { RowAllocator } from "./row-allocator.ts";
+import { type ColumnLayout, ENDPOINT_WORDS, EndpointWord, PoolWord, TableLayout } from "./table-layout.ts";
 
 export interface EndpointTableOptions {
   /** Endpoints that can exist at once on the node. Default 65,536. */
@@ -10,42 +12,8 @@ export interface EndpointTableOptions {
   readonly columnsMax?: number;
 }
 
-// All cells are 32-bit words. A pool row is a whole cache line, so that the cursors of two busy pools never
-// share one. After the endpoints come the columns, one per thread that carries traffic, with a cell per endpoint row and
-// then one per pool row: columns do not share a cache line either.
-const HEADER_WORDS = 16;
-const HEADER_LAYOUT = 0;
-const HEADER_POOL_ROWS = 1;
-const HEADER_ENDPOINT_ROWS = 2;
-const HEADER_COLUMNS = 3;
-/** Written at word 0: attaching to a buffer of another layout is a bug that must show at once. */
-const LAYOUT_VERSION = 0x70730004;
-
-const POOL_WORDS = 16;
-const POOL_CURSOR = 0;
-const POOL_GENERATION = 1;
-/** Row of the endpoint that is to get one request as a trial, plus 1; 0 for none. */
-const POOL_TRIAL = 2;
 /** Set beside the row where any request will do. */
 const TRIAL_BY_ANY = 1 << 30;
-
-/** A cache line. */
-const ENDPOINT_WORDS = 16;
-const ENDPOINT_FLAGS = 0;
-/** Four counters of eight bits, of Kong's health checks. */
-const ENDPOINT_CHECK_COUNTS = 1;
-/** Bits 0 to 7: resets in a row; 8 to 15: bad answers in a row. */
-const ENDPOINT_OUTLIER_COUNTS = 2;
-/** When it last answered; see `clockMs`. */
-const ENDPOINT_LAST_ANSWER = 3;
-/** Microseconds; see peak-ewma.ts. */
-const ENDPOINT_LATENCY = 4;
-/** When that was written; see `clockMs`. */
-const ENDPOINT_LATENCY_AT = 5;
-/** Thousandths of its weight that it does not have, so that a new row has all. */
-const ENDPOINT_HELD_BACK = 6;
-/** The pool's generation when it last went out. */
-const ENDPOINT_OUT_ORDER = 7;
 
 /** Taken out by a worker, for what it did to traffic. */
 const EJECTED = 1;
@@ -69,9 +37,6 @@ const rampMax = 1_000;
 const countMask = 0xff;
 const statusShift = 8;
 
-/** Two cache lines: neighbours are fetched in pairs. */
-const COLUMN_ALIGN_WORDS = 32;
-
 /**
  * The rows that the threads of a node share: per pool the round-robin cursor, the availability generation and the
  * trial, per endpoint why it is out and what was counted against it, per endpoint and worker how many attempts are under
@@ -83,32 +48,24 @@ const COLUMN_ALIGN_WORDS = 32;
  */
 export class EndpointTable implements EndpointState {
   readonly buffer: SharedArrayBuffer;
+  /** Who is admitted where limits are, and who waits. */
+  readonly admissions: AdmissionTable;
   readonly #words: Int32Array;
-  readonly #endpointsAt: number;
-  /** Where this thread's own column begins. */
-  readonly #cellsAt: number;
-  readonly #columnsAt: number;
-  readonly #columnWords: number;
-  readonly #columnCount: number;
-  /** From a column's beginning to its pools. */
-  readonly #poolCellsAt: number;
+  readonly #layout: TableLayout;
+  readonly #columns: readonly ColumnLayout[];
+  /** This thread's own column. */
+  readonly #own: ColumnLayout;
   /** Only where the table was created: two allocators would give out the same row. */
   readonly #rows: { readonly pools: RowAllocator; readonly endpoints: RowAllocator } | null;
 
   private constructor(buffer: SharedArrayBuffer, isOwner: boolean, column: number) {
     this.buffer = buffer;
     this.#words = new Int32Array(buffer);
-    if (this.#words[HEADER_LAYOUT] !== LAYOUT_VERSION)
-      throw new Error("not an endpoint table, or one of another layout");
-    const poolRows = this.#words[HEADER_POOL_ROWS]!;
-    const endpointRows = this.#words[HEADER_ENDPOINT_ROWS]!;
-    this.#endpointsAt = HEADER_WORDS + poolRows * POOL_WORDS;
-    this.#columnWords = columnWords(poolRows, endpointRows);
-    this.#poolCellsAt = endpointRows;
-    this.#columnCount = this.#words[HEADER_COLUMNS]!;
-    if (column >= this.#columnCount) throw new Error(`column ${column} of ${this.#columnCount}`);
-    this.#columnsAt = columnsAt(poolRows, endpointRows);
-    this.#cellsAt = this.#firstCell(column);
+    this.#layout = TableLayout.of(this.#words);
+    this.#columns = this.#layout.columns();
+    this.#own = this.#layout.column(column);
+    this.admissions = new AdmissionTable(this.#words, this.#layout, column);
+    const { poolRows, endpointRows } = this.#layout.size;
     this.#rows = isOwner
       ? { pools: new RowAllocator("pool", poolRows), endpoints: new RowAllocator("endpoint", endpointRows) }
       : null;
@@ -116,16 +73,13 @@ export class EndpointTable implements EndpointState {
 
   /** On the main thread: a new table with every row free. */
   static create(options: EndpointTableOptions = {}): EndpointTable {
-    const poolRows = options.poolRowsMax ?? 16_384;
-    const endpointRows = options.endpointRowsMax ?? 65_536;
-    const columns = options.columnsMax ?? 8;
-    const wordCount = columnsAt(poolRows, endpointRows) + columns * columnWords(poolRows, endpointRows);
-    const buffer = new SharedArrayBuffer(wordCount * Int32Array.BYTES_PER_ELEMENT);
-    const header = new Int32Array(buffer, 0, HEADER_WORDS);
-    header[HEADER_LAYOUT] = LAYOUT_VERSION;
-    header[HEADER_POOL_ROWS] = poolRows;
-    header[HEADER_ENDPOINT_ROWS] = endpointRows;
-    header[HEADER_COLUMNS] = columns;
+    const layout = new TableLayout({
+      poolRows: options.poolRowsMax ?? 16_384,
+      endpointRows: options.endpointRowsMax ?? 65_536,
+      columns: options.columnsMax ?? 8,
+    });
+    const buffer = new SharedArrayBuffer(layout.wordCount * Int32Array.BYTES_PER_ELEMENT);
+    layout.mark(new Int32Array(buffer));
     return new EndpointTable(buffer, true, 0);
   }
 
@@ -138,24 +92,24 @@ export class EndpointTable implements EndpointState {
   }
 
   isOut(row: number): boolean {
-    const flags = Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_FLAGS));
+    const flags = Atomics.load(this.#words, this.#layout.endpoint(row, EndpointWord.flags));
     return (flags & FORCED_IN) === 0 && (flags & (EJECTED | UNHEALTHY | FORCED_OUT)) !== 0;
   }
 
   has(row: number, flag: EndpointFlag): boolean {
-    return (Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_FLAGS)) & flagBits[flag]) !== 0;
+    return (Atomics.load(this.#words, this.#layout.endpoint(row, EndpointWord.flags)) & flagBits[flag]) !== 0;
   }
 
   generation(poolRow: number): number {
-    return Atomics.load(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION);
+    return Atomics.load(this.#words, this.#layout.pool(poolRow, PoolWord.generation));
   }
 
   cursor(poolRow: number): number {
-    return Atomics.load(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_CURSOR) >>> 0;
+    return Atomics.load(this.#words, this.#layout.pool(poolRow, PoolWord.cursor)) >>> 0;
   }
 
   advanceCursor(poolRow: number): number {
-    return Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_CURSOR, 1) >>> 0;
+    return Atomics.add(this.#words, this.#layout.pool(poolRow, PoolWord.cursor), 1) >>> 0;
   }
 
   eject(poolRow: number, row: number): boolean {
@@ -172,11 +126,11 @@ export class EndpointTable implements EndpointState {
   /** @returns false when it was so already */
   setFlag(poolRow: number, row: number, flag: EndpointFlag, isSet: boolean): boolean {
     const bit = flagBits[flag];
-    const cell = this.#cellOf(row, ENDPOINT_FLAGS);
+    const cell = this.#layout.endpoint(row, EndpointWord.flags);
     const before = isSet ? Atomics.or(this.#words, cell, bit) : Atomics.and(this.#words, cell, ~bit);
     if (((before & bit) !== 0) === isSet) return false;
     if (isSet && bit !== FORCED_IN && bit !== STALLED) {
-      Atomics.store(this.#words, this.#cellOf(row, ENDPOINT_OUT_ORDER), this.generation(poolRow) + 1);
+      Atomics.store(this.#words, this.#layout.endpoint(row, EndpointWord.outOrder), this.generation(poolRow) + 1);
     }
     // After the flag, never before: who reads the new generation must also see the flag, or its wheel stays stale.
     this.#nextGeneration(poolRow);
@@ -184,35 +138,35 @@ export class EndpointTable implements EndpointState {
   }
 
   #nextGeneration(poolRow: number): void {
-    Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION, 1);
+    Atomics.add(this.#words, this.#layout.pool(poolRow, PoolWord.generation), 1);
   }
 
   outOrder(row: number): number {
-    return Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_OUT_ORDER));
+    return Atomics.load(this.#words, this.#layout.endpoint(row, EndpointWord.outOrder));
   }
 
   ramp(row: number): number {
-    return rampMax - Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_HELD_BACK));
+    return rampMax - Atomics.load(this.#words, this.#layout.endpoint(row, EndpointWord.heldBack));
   }
 
   /** Main thread. @param thousandths of its weight that the endpoint has from now on, 0 to 1000 */
   setRamp(poolRow: number, row: number, thousandths: number): void {
-    Atomics.store(this.#words, this.#cellOf(row, ENDPOINT_HELD_BACK), rampMax - thousandths);
+    Atomics.store(this.#words, this.#layout.endpoint(row, EndpointWord.heldBack), rampMax - thousandths);
     this.#nextGeneration(poolRow);
   }
 
   latencyUs(row: number): number {
-    return this.#words[this.#cellOf(row, ENDPOINT_LATENCY)]!;
+    return this.#words[this.#layout.endpoint(row, EndpointWord.latency)]!;
   }
 
   latencyAgeMs(row: number, nowMs: number): number {
-    return (clockMs(nowMs) - this.#words[this.#cellOf(row, ENDPOINT_LATENCY_AT)]!) | 0;
+    return (clockMs(nowMs) - this.#words[this.#layout.endpoint(row, EndpointWord.latencyAt)]!) | 0;
   }
 
   /** Cost: two plain stores; of two workers that write at once, one is forgotten. */
   setLatency(row: number, latencyUs: number, nowMs: number): void {
-    this.#words[this.#cellOf(row, ENDPOINT_LATENCY)] = latencyUs;
-    this.#words[this.#cellOf(row, ENDPOINT_LATENCY_AT)] = clockMs(nowMs);
+    this.#words[this.#layout.endpoint(row, EndpointWord.latency)] = latencyUs;
+    this.#words[this.#layout.endpoint(row, EndpointWord.latencyAt)] = clockMs(nowMs);
   }
 
   /**
@@ -221,32 +175,32 @@ export class EndpointTable implements EndpointState {
    */
   offerTrial(poolRow: number, row: number, byAny: boolean): void {
     const offered = (row + 1) | (byAny ? TRIAL_BY_ANY : 0);
-    Atomics.store(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, offered);
+    Atomics.store(this.#words, this.#layout.pool(poolRow, PoolWord.trial), offered);
   }
 
   /** Cost: a plain load, since a trial that is seen a moment late is as good. */
   hasTrial(poolRow: number): boolean {
-    return this.#words[HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL] !== 0;
+    return this.#words[this.#layout.pool(poolRow, PoolWord.trial)] !== 0;
   }
 
   isTrialByAny(poolRow: number): boolean {
-    return (this.#words[HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL]! & TRIAL_BY_ANY) !== 0;
+    return (this.#words[this.#layout.pool(poolRow, PoolWord.trial)]! & TRIAL_BY_ANY) !== 0;
   }
 
   /** Row of the endpoint to be tried, for the one caller of all threads that takes it; -1 for the others. */
   takeTrial(poolRow: number): number {
-    const offered = Atomics.exchange(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, 0);
+    const offered = Atomics.exchange(this.#words, this.#layout.pool(poolRow, PoolWord.trial), 0);
     return (offered & ~TRIAL_BY_ANY) - 1;
   }
 
   /** Four counters in one word, as health/check-counts.ts packs them. */
   checkCounts(row: number): number {
-    return Atomics.load(this.#words, this.#cellOf(row, ENDPOINT_CHECK_COUNTS));
+    return Atomics.load(this.#words, this.#layout.endpoint(row, EndpointWord.checkCounts));
   }
 
   /** @returns false when another thread was faster: read again */
   replaceCheckCounts(row: number, expected: number, wanted: number): boolean {
-    const cell = this.#cellOf(row, ENDPOINT_CHECK_COUNTS);
+    const cell = this.#layout.endpoint(row, EndpointWord.checkCounts);
     return Atomics.compareExchange(this.#words, cell, expected, wanted) === expected;
   }
 
@@ -262,12 +216,12 @@ export class EndpointTable implements EndpointState {
 
   /** A good answer: nothing is in a row any more. Cost: a load, where nothing was counted. */
   clearOutlierCounts(row: number): void {
-    const cell = this.#cellOf(row, ENDPOINT_OUTLIER_COUNTS);
+    const cell = this.#layout.endpoint(row, EndpointWord.outlierCounts);
     if (this.#words[cell] !== 0) Atomics.store(this.#words, cell, 0);
   }
 
   #countOutlier(row: number, shift: number): number {
-    const cell = this.#cellOf(row, ENDPOINT_OUTLIER_COUNTS);
+    const cell = this.#layout.endpoint(row, EndpointWord.outlierCounts);
     for (;;) {
       const word = Atomics.load(this.#words, cell);
       const count = Math.min(((word >>> shift) & countMask) + 1, countMask);
@@ -278,70 +232,85 @@ export class EndpointTable implements EndpointState {
 
   /** The endpoint has begun to answer something. Cost: a plain store. */
   answered(row: number, nowMs: number): void {
-    this.#words[this.#cellOf(row, ENDPOINT_LAST_ANSWER)] = clockMs(nowMs);
+    this.#words[this.#layout.endpoint(row, EndpointWord.lastAnswer)] = clockMs(nowMs);
   }
 
   /** Milliseconds since it last began to answer anything to any worker; a long time when it never did. */
   silentForMs(row: number, nowMs: number): number {
-    const at = this.#words[this.#cellOf(row, ENDPOINT_LAST_ANSWER)]!;
+    const at = this.#words[this.#layout.endpoint(row, EndpointWord.lastAnswer)]!;
     return at === 0 ? Number.POSITIVE_INFINITY : (clockMs(nowMs) - at) | 0;
   }
 
   /** In a worker. Cost: plain additions, since nobody else writes this worker's column. */
   attemptBegins(poolRow: number, row: number): void {
-    this.#words[this.#cellsAt + row]!++;
-    this.#words[this.#cellsAt + this.#poolCellsAt + poolRow]!++;
+    this.#words[this.#own.inFlight + row]!++;
+    this.#words[this.#own.poolInFlight + poolRow]!++;
   }
 
   attemptEnds(poolRow: number, row: number): void {
-    this.#words[this.#cellsAt + row]!--;
-    this.#words[this.#cellsAt + this.#poolCellsAt + poolRow]!--;
-  }
-
-  poolInFlight(poolRow: number): number {
-    return this.inFlight(this.#poolCellsAt + poolRow);
+    this.#words[this.#own.inFlight + row]!--;
+    this.#words[this.#own.poolInFlight + poolRow]!--;
   }
 
   isAtLimit(row: number, max: number): boolean {
-    return this.inFlight(row) >= max;
+    return this.admissions.admittedToEndpoint(row) >= max;
   }
 
   /** Attempts of all workers that are under way at the endpoint: exact but for what changes meanwhile. */
   inFlight(row: number): number {
+    const columns = this.#columns;
     let sum = 0;
-    for (let column = 0; column < this.#columnCount; column++) sum += this.#words[this.#firstCell(column) + row]!;
+    for (let column = 0; column < columns.length; column++) sum += this.#words[columns[column]!.inFlight + row]!;
     return sum;
+  }
+
+  poolInFlight(poolRow: number): number {
+    const columns = this.#columns;
+    let sum = 0;
+    for (let column = 0; column < columns.length; column++) {
+      sum += this.#words[columns[column]!.poolInFlight + poolRow]!;
+    }
+    return sum;
+  }
+
+  /** Whether an attempt is under way at the endpoint: until then its row must not be another's. */
+  isBusy(row: number): boolean {
+    return this.inFlight(row) !== 0 || this.admissions.admittedToEndpoint(row) !== 0;
+  }
+
+  /** The same of a pool; a request that waits for its turn counts. */
+  isPoolBusy(poolRow: number): boolean {
+    const { admissions } = this;
+    return (
+      this.poolInFlight(poolRow) !== 0 ||
+      admissions.admittedToPool(poolRow) !== 0 ||
+      admissions.waitingCount(poolRow) !== 0
+    );
   }
 
   /** Attempts under way at all endpoints. Main thread. */
   inFlightTotal(): number {
+    const usedCount = this.#owned().endpoints.everUsedCount;
     let sum = 0;
-    for (let column = 0; column < this.#columnCount; column++) {
-      const first = this.#firstCell(column);
-      for (let at = first; at < first + this.#usedRowCount; at++) sum += this.#words[at]!;
+    for (const { inFlight } of this.#columns) {
+      for (let at = inFlight; at < inFlight + usedCount; at++) sum += this.#words[at]!;
     }
     return sum;
   }
 
   /** Main thread: what a worker that is gone had under way ended with it. Before the column is used again. */
   clearColumn(column: number): void {
-    const first = this.#firstCell(column);
-    const firstPool = first + this.#poolCellsAt;
-    this.#clearCells(first, this.#usedRowCount);
-    this.#clearCells(firstPool, this.#owned().pools.everUsedCount);
+    const { inFlight, poolInFlight } = this.#columns[column]!;
+    const { endpoints, pools } = this.#owned();
+    const used = { endpoints: endpoints.everUsedCount, pools: pools.everUsedCount };
+    this.#clearCells(inFlight, used.endpoints);
+    this.#clearCells(poolInFlight, used.pools);
+    this.admissions.clearColumn(column, used);
   }
 
   /** Only cells that are not zero: writing to one makes its page take memory. */
   #clearCells(first: number, count: number): void {
     for (let at = first; at < first + count; at++) if (this.#words[at] !== 0) this.#words[at] = 0;
-  }
-
-  get #usedRowCount(): number {
-    return this.#owned().endpoints.everUsedCount;
-  }
-
-  #firstCell(column: number): number {
-    return this.#columnsAt + column * this.#columnWords;
   }
 
   /** A row whose cursor starts at 0, or null when all are taken. */
@@ -352,10 +321,10 @@ export class EndpointTable implements EndpointState {
   /** Gives the row back. Only when no worker holds a snapshot that names it. */
   freePoolRow(poolRow: number): void {
     this.#owned().pools.giveBack(poolRow);
-    Atomics.store(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_CURSOR, 0);
-    Atomics.store(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_TRIAL, 0);
+    Atomics.store(this.#words, this.#layout.pool(poolRow, PoolWord.cursor), 0);
+    Atomics.store(this.#words, this.#layout.pool(poolRow, PoolWord.trial), 0);
     // The generation goes on growing, so that whoever cached the former pool's cannot meet it again.
-    Atomics.add(this.#words, HEADER_WORDS + poolRow * POOL_WORDS + POOL_GENERATION, 1);
+    Atomics.add(this.#words, this.#layout.pool(poolRow, PoolWord.generation), 1);
   }
 
   /** A row that is in the rotation, or null when all are taken. */
@@ -366,11 +335,7 @@ export class EndpointTable implements EndpointState {
   /** Gives the row back, with nothing known of it. Only when no worker holds an endpoint set that names it. */
   freeEndpointRow(row: number): void {
     this.#owned().endpoints.giveBack(row);
-    for (let word = 0; word < ENDPOINT_WORDS; word++) Atomics.store(this.#words, this.#cellOf(row, word), 0);
-  }
-
-  #cellOf(row: number, word: number): number {
-    return this.#endpointsAt + row * ENDPOINT_WORDS + word;
+    for (let word = 0; word < ENDPOINT_WORDS; word++) Atomics.store(this.#words, this.#layout.endpoint(row, word), 0);
   }
 
   #owned() {
@@ -385,13 +350,4 @@ const threadOffsetMs = Number(process.hrtime.bigint() / 1_000_000n) - performanc
 /** @param nowMs of performance.now() @returns whole milliseconds, the same in all threads, of 32 bits, never 0 */
 function clockMs(nowMs: number): number {
   return Math.floor(threadOffsetMs + nowMs) | 0 || 1;
-}
-
-function columnWords(poolRows: number, endpointRows: number): number {
-  return Math.ceil((endpointRows + poolRows) / COLUMN_ALIGN_WORDS) * COLUMN_ALIGN_WORDS;
-}
-
-function columnsAt(poolRows: number, endpointRows: number): number {
-  const end = HEADER_WORDS + poolRows * POOL_WORDS + endpointRows * ENDPOINT_WORDS;
-  return Math.ceil(end / COLUMN_ALIGN_WORDS) * COLUMN_ALIGN_WORDS;
 }
