@@ -16,6 +16,7 @@ import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
 import { askInstead, type BadAnswer, waitIsOver } from "./judge-answer.ts";
 import { KeptBody } from "./kept-body.ts";
 import { LoggedRequest } from "./logged-request.ts";
+import { noteAnswer } from "./note-latency.ts";
 import { type OriginClaims, readOriginClaims } from "./origin-claims.ts";
 import type { ProxyEngine } from "./proxy-engine.ts";
 import { clientLeft, recordExchange } from "./record-exchange.ts";
@@ -73,6 +74,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   hash = 0;
   /** What the cookie of sticky sessions says. */
   stickyKey = "";
+  /** Header line with the cookie that is hashed, for a client that came without one; "" for none. */
+  givenCookie = "";
   /** The client's body is complete, or there is none. */
   isBodyComplete = true;
   /** What was sent of the body. */
@@ -125,6 +128,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   endsByClose = false;
   isReadPaused = false;
   framingLine = "";
+  /** Header line with a cookie of ours; "" for none. */
+  cookieLine = "";
   passesTrailers = false;
   upstreamLatencyMs = 0;
   proxyLatencyMs = 0;
@@ -231,6 +236,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.extraAttempts = 0;
     this.unsentHead = "";
     this.isAnswered = false;
+    this.givenCookie = "";
+    this.cookieLine = "";
     this.unsentAnswerHead = "";
     this.wrapsInChunks = false;
     this.endsByClose = false;
@@ -318,6 +325,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   onResponseHead(head: ResponseHead, bytes: Buffer): void {
     const nowMs = performance.now();
     waitIsOver(this, nowMs);
+    noteAnswer(this, nowMs);
     const next = askInstead(this, head, bytes, nowMs);
     if (next === null) relayAnswerHead(this, head, bytes, nowMs);
     else this.#askElsewhere(head, next);
@@ -342,6 +350,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void {
     const nowMs = performance.now();
     waitIsOver(this, nowMs);
+    noteAnswer(this, nowMs);
     // 101 is as good an answer as any: there is none to be asked instead.
     askInstead(this, head, from.bytes, nowMs);
     relayUpgrade(this, head, from, start, end);

@@ -4,6 +4,7 @@ import type { ReadBuffer } from "../socket/read-buffer.ts";
 import { awaitServer, requestWritten } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
+import { affinityLine } from "./hash-input.ts";
 import { Counter } from "./proxy-counters.ts";
 import { recordExchange } from "./record-exchange.ts";
 import { bodyCameUnasked, sendHeadOfHeldBody } from "./relay-interim.ts";
@@ -85,6 +86,7 @@ export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: B
   frameAnswer(exchange, head);
   // A body that was never asked for may come all the same, or not: the next request could not be told from it.
   exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose || exchange.expectsContinue;
+  if (exchange.pool!.hasAffinity) exchange.cookieLine = affinityLine(exchange);
   exchange.unsentAnswerHead = answerHead(head, bytes, exchange);
   exchange.bytesOut += exchange.unsentAnswerHead.length;
   engine.counters.add(Counter.responses_1xx + Math.trunc(head.status / 100) - 1);

@@ -2,6 +2,7 @@ import type { ResponseHead } from "../http1/response-head.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
+import { affinityLine } from "./hash-input.ts";
 import { Counter } from "./proxy-counters.ts";
 import { recordExchange } from "./record-exchange.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -27,6 +28,7 @@ export function relayUpgrade(exchange: Exchange, head: ResponseHead, from: ReadB
   exchange.framingLine = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
   exchange.passesTrailers = false;
   exchange.closes = false;
+  if (exchange.pool!.hasAffinity) exchange.cookieLine = affinityLine(exchange);
   const answer = answerHead(head, from.bytes, exchange);
   exchange.bytesOut += answer.length;
   client.socket.writeText(answer);
