@@ -55,11 +55,14 @@ export class FieldLines {
     return bytes.toString("latin1", this.valueStart[index]!, this.valueEnd[index]!);
   }
 
+  /** Whether the field has that name, given in lower case. */
+  isNamed(index: number, bytes: Uint8Array, name: string): boolean {
+    return equalsIgnoringCase(bytes, this.nameStart[index]!, this.nameEnd[index]!, name);
+  }
+
   /** The first field of that name (given in lower case), or -1. For names that have no kind: it looks at each. */
   indexOf(name: string, bytes: Uint8Array): number {
-    for (let index = 0; index < this.count; index++) {
-      if (equalsIgnoringCase(bytes, this.nameStart[index]!, this.nameEnd[index]!, name)) return index;
-    }
+    for (let index = 0; index < this.count; index++) if (this.isNamed(index, bytes, name)) return index;
     return -1;
   }
 }

@@ -5,6 +5,7 @@ import { Admission, type Chosen } from "./admission.ts";
 import { answerAtLimit, answerByOurselves } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import { hasBetterEndpoint, isInBudget, mayExecuteTwice, nextEndpoint } from "./may-retry.ts";
+import { noteLoss as noteLatencyOfLoss } from "./note-latency.ts";
 import { countReset, ejectRefusing, outCount } from "./outliers.ts";
 import { Counter } from "./proxy-counters.ts";
 import { proxyError } from "./proxy-error.ts";
@@ -204,6 +205,7 @@ function noteLoss(exchange: Exchange, endpoint: EndpointConfig, lost: LostAttemp
   if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
   // A connection that was kept and is closed just then is none of the endpoint's failures.
   const isEndpoints = isConnect || isReset(lost);
+  if (isEndpoints || loss === "stalled") noteLatencyOfLoss(exchange, performance.now());
   if (isEndpoints) engine.passiveChecks.lost(exchange.pool!.config, endpoint, loss);
   if (exchange.trialRow >= 0 && isEndpoints) endTrial(exchange, "failed", loss);
   if (isConnect) ejectRefusing(exchange, endpoint, loss);

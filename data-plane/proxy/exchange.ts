@@ -16,6 +16,7 @@ import type { AnswerFacts, ForwardFacts } from "./forward-head.ts";
 import { askInstead, type BadAnswer, waitIsOver } from "./judge-answer.ts";
 import { KeptBody } from "./kept-body.ts";
 import { LoggedRequest } from "./logged-request.ts";
+import { noteAnswer } from "./note-latency.ts";
 import { type OriginClaims, readOriginClaims } from "./origin-claims.ts";
 import type { ProxyEngine } from "./proxy-engine.ts";
 import { clientLeft, recordExchange } from "./record-exchange.ts";
@@ -125,6 +126,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   endsByClose = false;
   isReadPaused = false;
   framingLine = "";
+  /** Header line with a cookie of ours; "" for none. */
+  cookieLine = "";
   passesTrailers = false;
   upstreamLatencyMs = 0;
   proxyLatencyMs = 0;
@@ -238,6 +241,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.extraAttempts = 0;
     this.unsentHead = "";
     this.isAnswered = false;
+    this.cookieLine = "";
     this.unsentAnswerHead = "";
     this.wrapsInChunks = false;
     this.endsByClose = false;
@@ -285,10 +289,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   /** The answer is written: an idle connection must not keep what its last request needed. */
   finish(): void {
     this.attemptEnds();
-    if (this.tellsAttempts) {
-      this.tellsAttempts = false;
-      if (this.engine.accessLog === null) this.logged = null;
-    }
+    this.tellsAttempts = false;
+    if (this.engine.accessLog === null) this.logged = null;
     this.admission?.requestEnds();
     this.admission = null;
     this.#total?.stop();
@@ -316,10 +318,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   abandon(): void {
     if (this.failure === "") this.failure = clientLeft;
     recordExchange(this);
-    this.waits?.gaveUp(this, performance.now());
-    const { connection } = this;
+    this.abandonAttempt();
     this.finish();
-    connection?.abandon();
   }
 
   onUpstreamConnected(): void {
@@ -327,12 +327,18 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   }
 
   onResponseHead(head: ResponseHead, bytes: Buffer): void {
-    const nowMs = performance.now();
-    waitIsOver(this, nowMs);
-    this.logged?.attemptAnswered(head.status, nowMs);
+    const nowMs = this.#answerBegins(head);
     const next = askInstead(this, head, bytes, nowMs);
     if (next === null) relayAnswerHead(this, head, bytes, nowMs);
     else this.#askElsewhere(head, next);
+  }
+
+  #answerBegins({ status }: ResponseHead): number {
+    const nowMs = performance.now();
+    waitIsOver(this, nowMs);
+    this.logged?.attemptAnswered(status, nowMs);
+    noteAnswer(this, nowMs);
+    return nowMs;
   }
 
   /** Leaves an answer to the connection that it comes on, which is good for others when the rest of it is read. */
@@ -352,9 +358,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   }
 
   onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void {
-    const nowMs = performance.now();
-    waitIsOver(this, nowMs);
-    this.logged?.attemptAnswered(head.status, nowMs);
+    const nowMs = this.#answerBegins(head);
     // 101 is as good an answer as any: there is none to be asked instead.
     askInstead(this, head, from.bytes, nowMs);
     relayUpgrade(this, head, from, start, end);

@@ -112,6 +112,8 @@ export function withExpectation(requestHead: string): string {
 export interface AnswerFacts {
   /** Header line that frames the body for this client, with CRLF; "" for none. */
   readonly framingLine: string;
+  /** Header line with a cookie of ours, with CRLF; "" for none. Those of the server stand before it. */
+  readonly cookieLine: string;
   /** The body goes on in its chunks, and its trailers with it. */
   readonly passesTrailers: boolean;
   readonly upstreamLatencyMs: number;
@@ -124,7 +126,7 @@ export interface AnswerFacts {
 export function answerHead(head: ResponseHead, bytes: Buffer, facts: AnswerFacts): string {
   const forwards = facts.passesTrailers ? responseForwards : responseForwardsUnchunked;
   return (
-    `HTTP/1.1 ${keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, forwards)}${facts.framingLine}` +
+    `HTTP/1.1 ${keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, forwards)}${facts.framingLine}${facts.cookieLine}` +
     (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n" : "Via: 1.0 penstock\r\n") +
     `X-Kong-Upstream-Latency: ${facts.upstreamLatencyMs}\r\nX-Kong-Proxy-Latency: ${facts.proxyLatencyMs}\r\n` +
     (facts.closes

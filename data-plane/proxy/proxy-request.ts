@@ -15,6 +15,7 @@ import { answerByOurselves, answerHttpsRequired, answerOverloaded } from "./answ
 import { startAttempts } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { forwardedFields } from "./forward-head.ts";
+import { readAffinity } from "./hash-input.ts";
 import { mayExecuteTwice, mergeRetry } from "./may-retry.ts";
 import { Counter } from "./proxy-counters.ts";
 import { type ProxyErrorName, proxyError } from "./proxy-error.ts";
@@ -29,6 +30,7 @@ import { requestQuestion } from "./request-question.ts";
  *   route       the snapshot is read once; everything of this request comes from it
  *   service     a route may have none, or one that cannot be served
  *   fields      what the upstream gets of the head
+ *   affinity    what is hashed of it, or the session that it belongs to, where the pool goes by that
  *   attempts    attempt.ts: pick, connect, send; again elsewhere when that fails
  *   relay       relay-body.ts: the body there and the answer back, with back-pressure
  *   end         the connection takes its next request
@@ -123,6 +125,7 @@ export function planRequest(exchange: Exchange, head: RequestHead, bytes: Buffer
   exchange.target = rewritePath(service.path, path, match.matchedChars, route.stripPath, query);
   exchange.strippedPrefix = strippedPrefix(match, path);
   exchange.fields = forwardedFields(head, bytes, exchange);
+  if (exchange.pool.hasAffinity) readAffinity(exchange, { head, bytes, match, path, query });
   return null;
 }
 

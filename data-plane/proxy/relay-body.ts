@@ -5,6 +5,7 @@ import { awaitServer, requestWritten } from "./attempt.ts";
 import { attemptsLine, withAttempts } from "./attempts-header.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
+import { affinityLine } from "./hash-input.ts";
 import { Counter } from "./proxy-counters.ts";
 import { recordExchange } from "./record-exchange.ts";
 import { bodyCameUnasked, sendHeadOfHeldBody } from "./relay-interim.ts";
@@ -86,6 +87,7 @@ export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: B
   frameAnswer(exchange, head);
   // A body that was never asked for may come all the same, or not: the next request could not be told from it.
   exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose || exchange.expectsContinue;
+  if (exchange.pool!.hasAffinity) exchange.cookieLine = affinityLine(exchange);
   const text = answerHead(head, bytes, exchange);
   exchange.unsentAnswerHead = exchange.tellsAttempts
     ? withAttempts(text, attemptsLine(exchange.logged!, "", nowMs))

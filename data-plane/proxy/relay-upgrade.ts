@@ -3,6 +3,7 @@ import type { ReadBuffer } from "../socket/read-buffer.ts";
 import { attemptsLine, withAttempts } from "./attempts-header.ts";
 import type { Exchange } from "./exchange.ts";
 import { answerHead } from "./forward-head.ts";
+import { affinityLine } from "./hash-input.ts";
 import { Counter } from "./proxy-counters.ts";
 import { recordExchange } from "./record-exchange.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -28,6 +29,7 @@ export function relayUpgrade(exchange: Exchange, head: ResponseHead, from: ReadB
   exchange.framingLine = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
   exchange.passesTrailers = false;
   exchange.closes = false;
+  if (exchange.pool!.hasAffinity) exchange.cookieLine = affinityLine(exchange);
   const text = answerHead(head, from.bytes, exchange);
   const answer = exchange.tellsAttempts
     ? withAttempts(text, attemptsLine(exchange.logged!, "", performance.now()))

@@ -1,4 +1,3 @@
-import { lowerCase } from "../http1/byte-class.ts";
 import type { FieldLines } from "../http1/field-lines.ts";
 import { readPort } from "../http1/host-field.ts";
 import type { RequestHead } from "../http1/request-head.ts";
@@ -15,18 +14,9 @@ class HeadFields implements HeaderLookup {
     const fields = this.fields!;
     const values: string[] = [];
     for (let index = 0; index < fields.count; index++) {
-      if (this.#isNamed(fields, index, lowerName)) values.push(fields.valueAt(index, this.bytes));
+      if (fields.isNamed(index, this.bytes, lowerName)) values.push(fields.valueAt(index, this.bytes));
     }
     return values;
-  }
-
-  #isNamed(fields: FieldLines, index: number, lowerName: string): boolean {
-    const start = fields.nameStart[index]!;
-    if (fields.nameEnd[index]! - start !== lowerName.length) return false;
-    for (let i = 0; i < lowerName.length; i++) {
-      if (lowerCase[this.bytes[start + i]!] !== lowerName.charCodeAt(i)) return false;
-    }
-    return true;
   }
 }
 

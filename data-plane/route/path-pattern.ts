@@ -16,6 +16,8 @@ function re2(): Re2 {
 export interface PathPattern {
   /** How many characters from the start of the path it matches, or -1. Linear in the path's length. */
   matchedChars(path: string): number;
+  /** What a group of it matched, by the group's name or number; "" where there is no such group, or it matched nothing. */
+  captured(path: string, group: string): string;
 }
 
 /**
@@ -23,9 +25,16 @@ export interface PathPattern {
  * the end. Throws when it does not compile.
  */
 export function compilePathPattern(path: string): PathPattern {
-  const matcher = re2().RE2JS.compile(path.slice(1)).matcher("");
+  const pattern = re2().RE2JS.compile(path.slice(1));
+  const matcher = pattern.matcher("");
+  const numberOf = (group: string) => (/^\d{1,4}$/.test(group) ? Number(group) : (pattern.namedGroups()[group] ?? -1));
   return {
     matchedChars: (requestPath) => (matcher.resetMatcherInput(requestPath).lookingAt() ? matcher.end() : -1),
+    captured(requestPath, group) {
+      const number = numberOf(group);
+      if (number < 0 || number > matcher.groupCount()) return "";
+      return matcher.resetMatcherInput(requestPath).lookingAt() ? (matcher.group(number) ?? "") : "";
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
+import type { PathPattern } from "./path-pattern.ts";
 
 /** The request's header fields, asked only when a route that could match has header rules. */
 export interface HeaderLookup {
@@ -35,4 +36,6 @@ export interface RouteMatch {
   readonly hasPath: boolean;
   /** Characters of the path that the route matched; 0 without paths. */
   readonly matchedChars: number;
+  /** The regular expression that did; null where it was none. */
+  readonly pattern: PathPattern | null;
 }

@@ -1,7 +1,7 @@
 import type { RouteConfig, WorkerConfig } from "../config/worker-config.ts";
 import { HostIndex } from "./host-index.ts";
 import type { Candidate } from "./path-index.ts";
-import { compilePathPattern, isPathPattern, literalPrefix } from "./path-pattern.ts";
+import { compilePathPattern, isPathPattern, literalPrefix, type PathPattern } from "./path-pattern.ts";
 import { comparePaths, pathsToRank, type RankedPath } from "./rank-paths.ts";
 import { compileConditions, hasValues, type RouteConditions } from "./route-conditions.ts";
 import type { RouteInput, RouteMatch } from "./route-input.ts";
@@ -35,11 +35,12 @@ export function buildRouteTable(config: WorkerConfig): RouteTable {
       conditions.set(route, routeConditions);
     }
     const isPattern = path !== null && isPathPattern(path);
+    const pattern = isPattern ? compilePathPattern(path) : null;
     const candidate: Candidate = {
       rank,
-      match: matchOf(config, ranked),
+      match: matchOf(config, ranked, pattern),
       conditions: routeConditions,
-      pattern: isPattern ? compilePathPattern(path) : null,
+      pattern,
     };
     const prefix = isPattern ? literalPrefix(path) : (path ?? "");
     for (const host of hasValues(route.hosts) ? route.hosts : [null]) hosts.pathsOf(host).add(prefix, candidate);
@@ -62,7 +63,7 @@ export function matchRoute(table: RouteTable, input: RouteInput): RouteMatch | n
 }
 
 /** For a regular expression the characters it matched are filled in by each match. */
-function matchOf(config: WorkerConfig, ranked: RankedPath): RouteMatch {
+function matchOf(config: WorkerConfig, ranked: RankedPath, pattern: PathPattern | null): RouteMatch {
   const { route, routeIndex, path, plainChars } = ranked;
   const service = config.services[route.serviceIndex] ?? null;
   return {
@@ -73,5 +74,6 @@ function matchOf(config: WorkerConfig, ranked: RankedPath): RouteMatch {
     poolIndex: service === null ? -1 : service.poolIndex,
     hasPath: path !== null,
     matchedChars: plainChars,
+    pattern,
   };
 }

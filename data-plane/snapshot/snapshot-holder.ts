@@ -23,6 +23,8 @@ export interface ServedPool {
   readonly picker: Picker;
   /** Whether only so many requests may be under way: in the pool, or at one of its endpoints. */
   readonly isLimited: boolean;
+  /** Whether requests are tied to endpoints, by what they hash to or by a cookie. */
+  readonly hasAffinity: boolean;
   /** Outlives snapshots for as long as they name the pool. */
   readonly history: PoolHistory;
 }
@@ -87,8 +89,15 @@ export class SnapshotHolder {
   #servedPool(config: PoolConfig, set: EndpointSet, known: PoolHistory | null): ServedPool {
     known?.budget.configure(config.resilience.budget);
     const history = known ?? new PoolHistory(config.resilience, this.#share);
-    const isLimited = config.balancing.inFlight !== null || set.endpoints.some(({ maxInFlight }) => maxInFlight > 0);
-    return { config, set, picker: createPicker(config, set, this.#state), isLimited, history };
+    const { inFlight, hash, sticky } = config.balancing;
+    return {
+      config,
+      set,
+      picker: createPicker(config, set, this.#state),
+      isLimited: inFlight !== null || set.endpoints.some(({ maxInFlight }) => maxInFlight > 0),
+      hasAffinity: hash !== null || sticky !== null,
+      history,
+    };
   }
 
   /** Routes and endpoints come and go without a trace. */

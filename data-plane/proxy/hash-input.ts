@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { hash32 } from "../balance/hash32.ts";
+import type { HashInputConfig } from "../config/balancing-config.ts";
+import type { RequestHead } from "../http1/request-head.ts";
+import type { NormalPath } from "../route/normalize-path.ts";
+import type { RouteMatch } from "../route/route-input.ts";
+import type { Exchange } from "./exchange.ts";
+import { requestCookie, setCookieLine } from "./request-cookie.ts";
+
+/** What of a request may be hashed; `bytes` is what `head` was parsed from. */
+export interface RequestParts {
+  readonly head: RequestHead;
+  readonly bytes: Buffer;
+  readonly match: RouteMatch;
+  readonly path: NormalPath;
+  /** With its question mark; "" for none. */
+  readonly query: string;
+}
+
+/**
+ * Reads what ties a request to an endpoint: what the pool hashes, or the cookie of its sticky sessions. Once per request,
+ * for all of its attempts. A client without the cookie that is hashed is given one with its answer.
+ */
+export function readAffinity(exchange: Exchange, parts: RequestParts): void {
+  const { hash, sticky } = exchange.pool!.config.balancing;
+  if (sticky !== null) exchange.stickyKey = requestCookie(parts.head.fields, parts.bytes, sticky.name);
+  if (hash === null) return;
+  const text =
+    hashInput(exchange, hash.on, parts) ||
+    (hash.fallback === null ? "" : hashInput(exchange, hash.fallback, parts)) ||
+    exchange.clientAddress;
+  exchange.hash = hash32(text);
+}
+
+/** The header line with the cookie that the client is given with the answer of its endpoint; "" for none. */
+export function affinityLine({ pool, endpoint, stickyKey, cookieLine }: Exchange): string {
+  const { sticky } = pool!.config.balancing;
+  const key = endpoint!.stickyKey;
+  if (sticky === null || key === "" || key === stickyKey) return cookieLine;
+  return setCookieLine(sticky, key);
+}
+
+/** "" where the request has nothing of the kind. */
+function hashInput(exchange: Exchange, input: HashInputConfig, parts: RequestParts): string {
+  switch (input.kind) {
+    case "ip":
+      return exchange.clientAddress;
+    case "path":
+      return parts.path;
+    case "header":
+      return fieldValues(parts, input.name);
+    case "cookie": {
+      const value = requestCookie(parts.head.fields, parts.bytes, input.name);
+      if (value !== "") return value;
+      const given = randomUUID();
+      exchange.cookieLine = setCookieLine(input, given);
+      return given;
+    }
+    case "query_arg":
+      return queryValues(parts.query, input.name);
+    case "uri_capture":
+      return parts.match.pattern?.captured(parts.path, input.name) ?? "";
+    case "consumer":
+      // Nobody is authenticated.
+      return "";
+  }
+}
+
+/** Of all fields of that name, in their order. @param name in lower case */
+function fieldValues({ head, bytes }: RequestParts, name: string): string {
+  const { fields } = head;
+  let text = "";
+  for (let index = 0; index < fields.count; index++) {
+    if (!fields.isNamed(index, bytes, name)) continue;
+    const value = fields.valueAt(index, bytes);
+    text = text === "" ? value : `${text},${value}`;
+  }
+  return text;
+}
+
+/** Of all arguments of that name, decoded and sorted, so that their order makes no difference. */
+function queryValues(query: string, name: string): string {
+  if (query.length < 2) return "";
+  const values: string[] = [];
+  for (const argument of query.slice(1).split("&")) {
+    const equals = argument.indexOf("=");
+    if (decoded(equals < 0 ? argument : argument.slice(0, equals)) !== name) continue;
+    values.push(equals < 0 ? "" : decoded(argument.slice(equals + 1)));
+  }
+  return values.sort().join(",");
+}
+
+/** What is not percent-encoded UTF-8 stands for itself. */
+function decoded(text: string): string {
+  const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
+  if (!spaced.includes("%")) return spaced;
+  try {
+    return decodeURIComponent(spaced);
+  } catch {
+    return spaced;
+  }
+}
