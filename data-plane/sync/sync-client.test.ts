@@ -88,7 +88,7 @@ describe("startSyncClient", () => {
     server.send({ case: "query", value: { id: 7n, kind: "explain" } });
     expect(await server.nextMessage("queryResult")).toMatchObject({ id: 7n, problem: expect.any(String) });
     server.send({ case: "delta", value: { publication: 4n } });
-    expect(await server.nextMessage("nack")).toMatchObject({ publication: 4n, reason: "unsupported" });
+    expect(await server.nextMessage("nack")).toMatchObject({ publication: 4n, reason: "invalid_delta" });
     expect(server.streams).toHaveLength(1);
   });
 

@@ -578,7 +578,10 @@ export const SnapshotEndSchema: GenMessage<SnapshotEnd> = /*@__PURE__*/
   messageDesc(file_penstock_sync_v1_sync, 11);
 
 /**
- * What turns the state of one publication into that of a later one.
+ * What turns the state of one publication into that of a later one. Only sent to nodes with the capability "delta.v1",
+ * which refuse one that does not fit with "unknown_base" (it begins from something else than what they serve),
+ * "invalid_delta" (it cannot be applied to that) or "hash_mismatch" (what comes of it is not what was announced), and
+ * then get the whole.
  *
  * @generated from message penstock.sync.v1.Delta
  */
