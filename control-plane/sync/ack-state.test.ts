@@ -209,16 +209,30 @@ describe("deltaBase", () => {
 });
 
 describe("takeHeartbeat", () => {
+  const beat = (publication: number, stateHash: Uint8Array, epochCounter: number | null = null) => ({
+    ...{ publication, stateHash, epochCounter },
+  });
+
+  it("pushes to a node that went back to a higher number of an earlier epoch", () => {
+    const back = takeHeartbeat(serving7, beat(900, hashB, 4), undefined, epoch);
+    expect(back.served).toMatchObject({ publication: 900, isOfEarlierEpoch: true });
+    expect(nextStep(back, state8)).toBe("push");
+    expect(deltaBase(back)).toBeNull();
+    const forth = takeHeartbeat(back, beat(7, hashA, 5), state7, epoch);
+    expect(deltaBase(forth)).toMatchObject(state7);
+    expect(takeHeartbeat(forth, beat(7, hashA, 5), state7, epoch)).toBe(forth);
+  });
+
   it("notices that a node serves something else than thought", () => {
-    expect(takeHeartbeat(serving7, { publication: 7, stateHash: hashA }, state7)).toBe(serving7);
-    const back = takeHeartbeat(serving7, { publication: 6, stateHash: hashB }, undefined);
+    expect(takeHeartbeat(serving7, beat(7, hashA), state7, epoch)).toBe(serving7);
+    const back = takeHeartbeat(serving7, beat(6, hashB), undefined, epoch);
     expect(back.served).toMatchObject({ publication: 6, revision: 0 });
   });
 
   it("leaves the answer to a push to its ack", () => {
     const pushed = markPushed(serving7, state8, whole);
-    expect(takeHeartbeat(pushed, { publication: 8, stateHash: hashB }, state8)).toBe(pushed);
-    expect(takeHeartbeat(serving7, { publication: 0, stateHash: noHash }, undefined)).toBe(serving7);
+    expect(takeHeartbeat(pushed, beat(8, hashB), state8, epoch)).toBe(pushed);
+    expect(takeHeartbeat(serving7, beat(0, noHash), undefined, epoch)).toBe(serving7);
   });
 });
 

@@ -192,17 +192,32 @@ export function takeNack(state: AckState, nack: NackedState, kept: PublishedStat
   return { ...state, stop };
 }
 
-/** Takes what a node says it serves between pushes; an answer to a push is left to its ack or nack. */
+export interface HeartbeatState {
+  readonly publication: number;
+  readonly stateHash: Uint8Array;
+  /** Counter of the epoch of what the node serves; null when it does not say. */
+  readonly epochCounter: number | null;
+}
+
+/**
+ * Takes what a node says it serves between pushes; an answer to a push is left to its ack or nack.
+ * @param epoch ours
+ */
 export function takeHeartbeat(
   state: AckState,
-  heartbeat: { readonly publication: number; readonly stateHash: Uint8Array },
+  heartbeat: HeartbeatState,
   known: PublishedState | undefined,
+  epoch: NodeHolding["epoch"],
 ): AckState {
   const { served, pushed, stop } = state;
-  if (pushed !== null || stop !== null || heartbeat.stateHash.length !== 32) return state;
+  const { publication, stateHash, epochCounter } = heartbeat;
+  if (pushed !== null || stop !== null || stateHash.length !== 32) return state;
+  const isOfEarlierEpoch = epochCounter === null ? (served?.isOfEarlierEpoch ?? false) : epochCounter < epoch.counter;
   const isUnchanged =
-    served?.publication === heartbeat.publication && isSameHash(served.stateHash, heartbeat.stateHash);
-  return isUnchanged ? state : { ...state, served: servedState(heartbeat, known, served?.isOfEarlierEpoch ?? false) };
+    served?.publication === publication &&
+    served.isOfEarlierEpoch === isOfEarlierEpoch &&
+    isSameHash(served.stateHash, stateHash);
+  return isUnchanged ? state : { ...state, served: servedState(heartbeat, known, isOfEarlierEpoch) };
 }
 
 /** Whether the node serves content of at least the revision. */

@@ -287,7 +287,9 @@ export class NodeSession {
   #takeHeartbeat(state: AckState, heartbeat: Heartbeat): void {
     const publication = Number(heartbeat.publication);
     const { stateHash } = heartbeat;
-    const next = takeHeartbeat(state, { publication, stateHash }, this.#context.cache.recent(publication));
+    const epochCounter = heartbeat.epoch === undefined ? null : Number(heartbeat.epoch.counter);
+    const { cache, epoch } = this.#context;
+    const next = takeHeartbeat(state, { publication, stateHash, epochCounter }, cache.recent(publication), epoch);
     if (next === state) return;
     this.#setState(next);
     this.advance();

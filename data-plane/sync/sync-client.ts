@@ -320,8 +320,8 @@ class ReconnectingClient implements SyncClient {
   #scheduleHeartbeat(): void {
     const delayMs = this.#settings.heartbeatMs * (0.8 + 0.4 * this.#random());
     this.#stopTimer = this.#clock.after(delayMs, () => {
-      const { publication, stateHash } = this.#holdingMessage() ?? {};
-      if (this.#stream?.isBacklogged === false) this.#send({ case: "heartbeat", value: { publication, stateHash } });
+      const value = this.#holdingMessage() ?? {};
+      if (this.#stream?.isBacklogged === false) this.#send({ case: "heartbeat", value });
       this.#scheduleHeartbeat();
     });
   }
