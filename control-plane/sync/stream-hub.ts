@@ -53,6 +53,7 @@ export interface StreamHubSettings {
   /** Writes that wait for nodes at a time. */
   readonly waitMaxCount: number;
 }
+
 export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
   coalesceMs: 50,
   coalesceMaxMs: 250,

@@ -19,11 +19,12 @@ export interface SyncHubSettings extends StreamHubSettings {
   /** Time for streams to end by themselves when closing. */
   readonly closeGraceMs: number;
 }
-const DEFAULTS: SyncHubSettings = {
+
+export const SYNC_HUB_DEFAULTS: SyncHubSettings = {
   ...STREAM_HUB_DEFAULTS,
   connectionMaxCount: 8_000,
   messageMaxBytes: 1024 * 1024,
-  keepaliveMs: 10_000,
+  keepaliveMs: 9_000,
   keepaliveTimeoutMs: 5_000,
   closeGraceMs: 500,
 };
@@ -43,7 +44,7 @@ export interface SyncHub {
  * Errors: rejects with the error of `listen` (EADDRINUSE, EACCES, ...).
  */
 export async function startSyncHub(options: SyncHubOptions): Promise<SyncHub> {
-  const settings = { ...DEFAULTS, ...options };
+  const settings = { ...SYNC_HUB_DEFAULTS, ...options };
   const hub = new StreamHub(options, settings);
   const listener = await openSyncListener({ ...settings, onConnect: (call) => hub.connect(call) });
   hub.start();

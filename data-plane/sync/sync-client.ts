@@ -70,13 +70,13 @@ export interface SyncClientSettings {
   readonly bodyMaxBytes: number;
 }
 
-const DEFAULTS: SyncClientSettings = {
+export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
   backoffFirstMaxMs: 200,
   backoffMaxMs: 10_000,
   stableMs: 5_000,
   connectTimeoutMs: 5_000,
   silenceMs: 15_000,
-  keepaliveMs: 10_000,
+  keepaliveMs: 9_000,
   keepaliveTimeoutMs: 5_000,
   heartbeatMs: 10_000,
   entityMaxCount: 1_000_000,
@@ -132,7 +132,7 @@ class ReconnectingClient implements SyncClient {
   constructor(options: SyncClientOptions) {
     // What was restored is the inbox's to keep, and to let go.
     this.#options = { ...options, restored: null };
-    this.#settings = { ...DEFAULTS, ...options };
+    this.#settings = { ...SYNC_CLIENT_DEFAULTS, ...options };
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#reports =
