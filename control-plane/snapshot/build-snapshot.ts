@@ -1,11 +1,6 @@
 import type { StoredKind } from "../resource/checked.ts";
 import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 
-/** The content of a snapshot in its stable order, or the references in it that point to nothing. */
-export type BuiltSnapshot =
-  | { readonly ok: true; readonly entities: readonly StoredResource[] }
-  | { readonly ok: false; readonly danglingReferences: readonly DanglingReference[] };
-
 export interface DanglingReference {
   readonly kind: StoredKind;
   readonly id: string;
@@ -13,8 +8,8 @@ export interface DanglingReference {
   readonly toId: string;
 }
 
-/** What is referred to comes before what refers to it, so that a reader may link in one pass. */
-const KIND_ORDER: readonly StoredKind[] = [
+/** What nodes get. What is referred to comes before what refers to it, so that a reader may link in one pass. */
+export const SNAPSHOT_KINDS: readonly StoredKind[] = [
   "ca_certificate",
   "certificate",
   "sni",
@@ -26,23 +21,29 @@ const KIND_ORDER: readonly StoredKind[] = [
   "ticket_key",
 ];
 
+/** The content of a snapshot in its stable order, by kind and id. @param all the resources of a kind */
+export function inSnapshotOrder(all: (kind: StoredKind) => Iterable<StoredResource>): StoredResource[] {
+  const ordered: StoredResource[] = [];
+  for (const kind of SNAPSHOT_KINDS) for (const resource of [...all(kind)].sort(byId)) ordered.push(resource);
+  return ordered;
+}
+
 /**
- * Lays out everything that a node needs, ordered by kind and id, and checks every reference once.
- * The store keeps references whole, so a dangling one is a fault of ours: it must reach no node.
+ * The references of resources that point to nothing in the image. The store keeps references whole, so one is a fault
+ * of ours: it must reach no node.
  */
-export function buildSnapshot(image: ResourceImage): BuiltSnapshot {
-  const entities: StoredResource[] = [];
-  const danglingReferences: DanglingReference[] = [];
-  for (const kind of KIND_ORDER) {
-    for (const resource of [...image.all(kind)].sort(byId)) {
-      entities.push(resource);
-      for (const reference of referencesOf(resource)) {
-        if (image.get(reference.toKind, reference.toId) === undefined)
-          danglingReferences.push({ kind, id: resource.id, ...reference });
-      }
+export function findDanglingReferences(
+  resources: Iterable<StoredResource>,
+  image: Pick<ResourceImage, "get">,
+): DanglingReference[] {
+  const found: DanglingReference[] = [];
+  for (const resource of resources) {
+    for (const reference of referencesOf(resource)) {
+      if (image.get(reference.toKind, reference.toId) === undefined)
+        found.push({ kind: resource.kind, id: resource.id, ...reference });
     }
   }
-  return danglingReferences.length === 0 ? { ok: true, entities } : { ok: false, danglingReferences };
+  return found;
 }
 
 function byId(left: StoredResource, right: StoredResource): number {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   type AckContext,
   type AckState,
+  deltaBase,
   greet,
   isWorthWaiting,
   markMissed,
@@ -20,6 +21,7 @@ const noHash = new Uint8Array();
 
 const state7 = { publication: 7, revision: 17, stateHash: hashA };
 const state8 = { publication: 8, revision: 18, stateHash: hashB };
+const whole = { dueAtMs: 0, isDelta: false };
 const none = greet(epoch, null, undefined);
 const serving7 = greet(epoch, { epoch, publication: 7, stateHash: hashA }, state7);
 
@@ -81,7 +83,7 @@ describe("greet", () => {
 });
 
 describe("takeAck", () => {
-  const pushed8 = markPushed(serving7, state8, 0);
+  const pushed8 = markPushed(serving7, state8, whole);
 
   it("counts a publication as served with the right hash only", () => {
     const { state, type } = takeAck(pushed8, ackOf(state8), context());
@@ -101,7 +103,11 @@ describe("takeAck", () => {
     expect(once.type).toBe("wrong_hash_once");
     expect(nextStep(once.state, state8)).toBe("push");
     expect(once.state.served?.publication).toBe(7);
-    const again = takeAck(markPushed(once.state, state8, 0), ackOf({ publication: 8, stateHash: hashA }), context());
+    const again = takeAck(
+      markPushed(once.state, state8, whole),
+      ackOf({ publication: 8, stateHash: hashA }),
+      context(),
+    );
     expect(again.type).toBe("wrong_hash_again");
     expect(nextStep(again.state, state8)).toBe("wait");
     expect(nextStep(again.state, { ...state8, publication: 9 })).toBe("push");
@@ -139,14 +145,14 @@ describe("takeAck", () => {
 
 describe("takeNack", () => {
   it("does not push the refused publication again, but the next one", () => {
-    const state = takeNack(markPushed(serving7, state8, 0), nackOf(8), state7);
+    const state = takeNack(markPushed(serving7, state8, whole), nackOf(8), state7);
     expect(nextStep(state, state8)).toBe("wait");
     expect(nextStep(state, { ...state8, publication: 9 })).toBe("push");
     expect(state.served?.publication).toBe(7);
   });
 
   it("follows a node that went back from what it had acked", () => {
-    const serving8 = takeAck(markPushed(serving7, state8, 0), ackOf(state8), context()).state;
+    const serving8 = takeAck(markPushed(serving7, state8, whole), ackOf(state8), context()).state;
     const state = takeNack(serving8, nackOf(8), state7);
     expect(state.served).toMatchObject(state7);
     expect(nextStep(state, state8)).toBe("wait");
@@ -155,27 +161,83 @@ describe("takeNack", () => {
   });
 
   it("stops when the node sees a foreign store", () => {
-    const state = takeNack(markPushed(none, state8, 0), nackOf(8, 0, "foreign_store"), undefined);
+    const state = takeNack(markPushed(none, state8, whole), nackOf(8, 0, "foreign_store"), undefined);
     expect(nextStep(state, { ...state8, publication: 9 })).toBe("wait");
   });
 });
 
+describe("deltaBase", () => {
+  const delta8 = markPushed(serving7, state8, { dueAtMs: 0, isDelta: true });
+
+  it("is what the node serves, of this epoch", () => {
+    expect(deltaBase(serving7)).toMatchObject(state7);
+    expect(deltaBase(none)).toBeNull();
+    const earlier = { epoch: { counter: 4, id: epoch.id }, publication: 7, stateHash: hashA };
+    expect(deltaBase(greet(epoch, earlier, state7))).toBeNull();
+  });
+
+  it.each(["unknown_base", "hash_mismatch", "invalid_delta"])(
+    "is nothing after a delta was refused with %s, until a whole one was applied",
+    (reason) => {
+      const failed = takeNack(delta8, nackOf(8, 7, reason), state7);
+      expect(nextStep(failed, state8)).toBe("push");
+      expect(deltaBase(failed)).toBeNull();
+      const { state } = takeAck(markPushed(failed, state8, whole), ackOf(state8), context());
+      expect(deltaBase(state)).toMatchObject(state8);
+    },
+  );
+
+  it("tries the whole once: a refused one is refused", () => {
+    const failed = takeNack(delta8, nackOf(8, 7, "hash_mismatch"), state7);
+    const again = takeNack(markPushed(failed, state8, whole), nackOf(8, 7, "hash_mismatch"), state7);
+    expect(nextStep(again, state8)).toBe("wait");
+    expect(nextStep(again, { ...state8, publication: 9 })).toBe("push");
+    expect(deltaBase(again)).toBeNull();
+  });
+
+  it("takes a refusal of the content for what it is, though a delta brought it", () => {
+    const refused = takeNack(delta8, nackOf(8), state7);
+    expect(nextStep(refused, state8)).toBe("wait");
+    expect(deltaBase(refused)).toMatchObject(state7);
+  });
+
+  it("is nothing after an ack with another hash", () => {
+    const once = takeAck(delta8, ackOf({ publication: 8, stateHash: hashA }), context());
+    expect(nextStep(once.state, state8)).toBe("push");
+    expect(deltaBase(once.state)).toBeNull();
+  });
+});
+
 describe("takeHeartbeat", () => {
+  const beat = (publication: number, stateHash: Uint8Array, epochCounter: number | null = null) => ({
+    ...{ publication, stateHash, epochCounter },
+  });
+
+  it("pushes to a node that went back to a higher number of an earlier epoch", () => {
+    const back = takeHeartbeat(serving7, beat(900, hashB, 4), undefined, epoch);
+    expect(back.served).toMatchObject({ publication: 900, isOfEarlierEpoch: true });
+    expect(nextStep(back, state8)).toBe("push");
+    expect(deltaBase(back)).toBeNull();
+    const forth = takeHeartbeat(back, beat(7, hashA, 5), state7, epoch);
+    expect(deltaBase(forth)).toMatchObject(state7);
+    expect(takeHeartbeat(forth, beat(7, hashA, 5), state7, epoch)).toBe(forth);
+  });
+
   it("notices that a node serves something else than thought", () => {
-    expect(takeHeartbeat(serving7, { publication: 7, stateHash: hashA }, state7)).toBe(serving7);
-    const back = takeHeartbeat(serving7, { publication: 6, stateHash: hashB }, undefined);
+    expect(takeHeartbeat(serving7, beat(7, hashA), state7, epoch)).toBe(serving7);
+    const back = takeHeartbeat(serving7, beat(6, hashB), undefined, epoch);
     expect(back.served).toMatchObject({ publication: 6, revision: 0 });
   });
 
   it("leaves the answer to a push to its ack", () => {
-    const pushed = markPushed(serving7, state8, 0);
-    expect(takeHeartbeat(pushed, { publication: 8, stateHash: hashB }, state8)).toBe(pushed);
-    expect(takeHeartbeat(serving7, { publication: 0, stateHash: noHash }, undefined)).toBe(serving7);
+    const pushed = markPushed(serving7, state8, whole);
+    expect(takeHeartbeat(pushed, beat(8, hashB), state8, epoch)).toBe(pushed);
+    expect(takeHeartbeat(serving7, beat(0, noHash), undefined, epoch)).toBe(serving7);
   });
 });
 
 describe("isWorthWaiting", () => {
-  const pushed = markPushed(serving7, state8, 0);
+  const pushed = markPushed(serving7, state8, whole);
   it.each<{ name: string; state: AckState; keepingUp: boolean; all: boolean }>([
     { name: "a push under way", state: pushed, keepingUp: true, all: true },
     { name: "a node that missed", state: markMissed(pushed), keepingUp: false, all: true },

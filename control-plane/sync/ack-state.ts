@@ -1,5 +1,5 @@
 import { isSameHash } from "../../proto/state-hash.ts";
-import type { PublishedState } from "../snapshot/snapshot-cache.ts";
+import type { PublishedState } from "../snapshot/publication-ring.ts";
 import type { NodeHolding } from "./read-hello.ts";
 
 /**
@@ -7,7 +7,7 @@ import type { NodeHolding } from "./read-hello.ts";
  * what it refused. Every function takes a state and returns the next; the session keeps the current one.
  *
  *   greet ─► [serves nothing / older] ──push──► [pushed] ──ack──► [serves newest]
- *                     ▲                            │ wrong hash: once more, then refused
+ *                     ▲                            │ wrong hash, or a delta that did not fit: the whole, then refused
  *                     └──── next publication ◄── nack
  *   stopped (foreign store, newer epoch, diverged) is for the rest of the stream: pushing would not help.
  */
@@ -20,6 +20,8 @@ export interface AckState {
   readonly refused: PublishedState | null;
   /** The publication that was acked with a wrong hash once and is therefore sent a second time. */
   readonly secondTry: number | null;
+  /** What was sent last did not fit what the node holds, so what we think it holds is not to be built upon. */
+  readonly mustBeWhole: boolean;
   readonly stop: StopReason | null;
   /** The node holds a later publication than our newest; not lasting. */
   readonly isAhead: boolean;
@@ -35,6 +37,7 @@ export interface ServedState extends PublishedState {
 export interface PushedState extends PublishedState {
   /** When the node could have had it, by the monotonic clock: waiting for a free sender counts as the node's time. */
   readonly dueAtMs: number;
+  readonly isDelta: boolean;
 }
 
 /** Why nothing more is pushed on a stream. */
@@ -60,6 +63,7 @@ export function greet(
     pushed: null,
     refused: null,
     secondTry: null,
+    mustBeWhole: false,
     stop: null,
     isAhead: false,
     hasMissed: false,
@@ -83,9 +87,18 @@ export function nextStep(state: AckState, newest: PublishedState): Step {
   return isSameHash(served.stateHash, newest.stateHash) ? "serves-newest" : "diverged";
 }
 
+/** What a delta for the node may begin from; null when it has to be the whole. */
+export function deltaBase({ served, mustBeWhole }: AckState): PublishedState | null {
+  return served === null || served.isOfEarlierEpoch || mustBeWhole ? null : served;
+}
+
 /** A push begins, or waits for its turn to begin. */
-export function markPushed(state: AckState, snapshot: PublishedState, dueAtMs: number): AckState {
-  return { ...state, pushed: { ...publishedState(snapshot), dueAtMs }, isAhead: false };
+export function markPushed(
+  state: AckState,
+  snapshot: PublishedState,
+  { dueAtMs, isDelta }: Pick<PushedState, "dueAtMs" | "isDelta">,
+): AckState {
+  return { ...state, pushed: { ...publishedState(snapshot), dueAtMs, isDelta }, isAhead: false };
 }
 
 /** The node serves the newest already, so its revision is known. */
@@ -131,17 +144,19 @@ export function takeAck(state: AckState, ack: AckedState, context: AckContext): 
   if (pushed === null || pushed.publication !== ack.publication) return takeUnaskedAck(state, ack, context);
   if (!isSameHash(pushed.stateHash, ack.stateHash)) {
     if (state.secondTry !== ack.publication) {
-      return { state: { ...state, pushed: null, secondTry: ack.publication }, type: "wrong_hash_once" };
+      const again = { pushed: null, secondTry: ack.publication, mustBeWhole: true };
+      return { state: { ...state, ...again }, type: "wrong_hash_once" };
     }
     return { state: { ...state, pushed: null, secondTry: null, refused: pushed }, type: "wrong_hash_again" };
   }
-  const { dueAtMs, ...published } = pushed;
-  const served = { ...published, isOfEarlierEpoch: false };
+  const { dueAtMs } = pushed;
+  const served = { ...publishedState(pushed), isOfEarlierEpoch: false };
   // A node that was stopped for a while and went on has caught up once it serves the newest, if applying itself
   // is quick; one that always takes long stays unwaited for, or every write would wait for it in vain.
   const hasCaughtUp = served.publication >= context.newest.publication && ack.applyDurationMs <= context.keepUpMs;
   const hasMissed = context.nowMs - dueAtMs > context.keepUpMs && !hasCaughtUp;
-  return { state: { ...state, served, pushed: null, secondTry: null, hasMissed }, type: "applied" };
+  const applied = { served, pushed: null, secondTry: null, mustBeWhole: false, hasMissed };
+  return { state: { ...state, ...applied }, type: "applied" };
 }
 
 /** A node that reconnected while applying acks on the new stream what the old one had pushed. */
@@ -158,10 +173,14 @@ export interface NackedState {
   readonly reason: string;
 }
 
+/** A delta did not fit what the node holds: that says nothing against the publication itself. */
+const DELTA_FAULTS: ReadonlySet<string> = new Set(["unknown_base", "hash_mismatch", "invalid_delta"]);
+
 /** Takes a nack. `kept` is what we know of the publication that the node kept, if anything. */
 export function takeNack(state: AckState, nack: NackedState, kept: PublishedState | undefined): AckState {
   const stop = nack.reason === "foreign_store" ? "foreign_store" : state.stop;
   if (state.pushed?.publication === nack.publication) {
+    if (state.pushed.isDelta && DELTA_FAULTS.has(nack.reason)) return { ...state, pushed: null, mustBeWhole: true };
     return { ...state, stop, refused: state.pushed, pushed: null, secondTry: null };
   }
   if (state.served !== null && !state.served.isOfEarlierEpoch && state.served.publication === nack.publication) {
@@ -173,17 +192,32 @@ export function takeNack(state: AckState, nack: NackedState, kept: PublishedStat
   return { ...state, stop };
 }
 
-/** Takes what a node says it serves between pushes; an answer to a push is left to its ack or nack. */
+export interface HeartbeatState {
+  readonly publication: number;
+  readonly stateHash: Uint8Array;
+  /** Counter of the epoch of what the node serves; null when it does not say. */
+  readonly epochCounter: number | null;
+}
+
+/**
+ * Takes what a node says it serves between pushes; an answer to a push is left to its ack or nack.
+ * @param epoch ours
+ */
 export function takeHeartbeat(
   state: AckState,
-  heartbeat: { readonly publication: number; readonly stateHash: Uint8Array },
+  heartbeat: HeartbeatState,
   known: PublishedState | undefined,
+  epoch: NodeHolding["epoch"],
 ): AckState {
   const { served, pushed, stop } = state;
-  if (pushed !== null || stop !== null || heartbeat.stateHash.length !== 32) return state;
+  const { publication, stateHash, epochCounter } = heartbeat;
+  if (pushed !== null || stop !== null || stateHash.length !== 32) return state;
+  const isOfEarlierEpoch = epochCounter === null ? (served?.isOfEarlierEpoch ?? false) : epochCounter < epoch.counter;
   const isUnchanged =
-    served?.publication === heartbeat.publication && isSameHash(served.stateHash, heartbeat.stateHash);
-  return isUnchanged ? state : { ...state, served: servedState(heartbeat, known, served?.isOfEarlierEpoch ?? false) };
+    served?.publication === publication &&
+    served.isOfEarlierEpoch === isOfEarlierEpoch &&
+    isSameHash(served.stateHash, stateHash);
+  return isUnchanged ? state : { ...state, served: servedState(heartbeat, known, isOfEarlierEpoch) };
 }
 
 /** Whether the node serves content of at least the revision. */

@@ -2,12 +2,14 @@ import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { NodeViews } from "../observation/node-views.ts";
 import type { TrafficViews } from "../observation/traffic-views.ts";
-import { type EncodedSnapshot, encodeMessage } from "../snapshot/encode-snapshot.ts";
+import { type EncodedPush, encodeMessage } from "../snapshot/encode-snapshot.ts";
+import type { PublishedState } from "../snapshot/publication-ring.ts";
 import type { SnapshotCache } from "../snapshot/snapshot-cache.ts";
 import type { StoreEpoch } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
 import {
   type AckState,
+  deltaBase,
   greet,
   markAhead,
   markMissed,
@@ -21,19 +23,19 @@ import {
 } from "./ack-state.ts";
 import type { Clock } from "./clock.ts";
 import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
+import type { Admission } from "./hello-admission.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { type Answered, NodeQuestions } from "./node-questions.ts";
 import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
 import { readHello } from "./read-hello.ts";
-import type { SenderSlots } from "./sender-slots.ts";
-import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
+import { type NodeCall, type PushSlots, SnapshotSender } from "./snapshot-sender.ts";
 
 /** What a session needs of the hub that it belongs to. */
 export interface SessionContext {
   readonly epoch: StoreEpoch;
   readonly cache: SnapshotCache;
   readonly registry: NodeRegistry;
-  readonly slots: SenderSlots;
+  readonly slots: PushSlots;
   /** Gets what the node sees of its endpoints. */
   readonly views: NodeViews;
   /** Gets what requests meet there. */
@@ -44,7 +46,9 @@ export interface SessionContext {
   readonly log: Log;
   readonly timing: SessionTiming;
   /** The newest publication that is meant to be served; null before there is one. */
-  newest(): EncodedSnapshot | null;
+  newest(): PublishedState | null;
+  /** Asked once for each hello: whether there is room for the node now, or when it is to come again. */
+  admitHello(): Admission;
   /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
   onHello(session: NodeSession, nodeId: string): void;
   /** What the node serves, or whether it is worth waiting for, may have changed. */
@@ -61,6 +65,15 @@ export interface SessionTiming {
   /** A reader that takes nothing for this long lets others send. */
   readonly stallMs: number;
 }
+
+/** What a node says in its hello that takes deltas. */
+const DELTA_CAPABILITY = "delta.v1";
+
+/**
+ * Trailer in which a node is told after how many milliseconds to come again; as in gRPC's retry design (gRFC A6), here
+ * for a stream that the client opens again by itself.
+ */
+const RETRY_AFTER_TRAILER = "grpc-retry-pushback-ms";
 
 /** One stream of one node: reads what it says, tells it what it lacks. */
 export class NodeSession {
@@ -140,12 +153,12 @@ export class NodeSession {
   }
 
   /** Ends the stream with a status. */
-  end(code: status, details: string): void {
+  end(code: status, details: string, metadata = new Metadata()): void {
     if (this.#isClosed) return;
     this.#close();
     // The way in which grpc-js ends a stream with a status; OK ends it plainly.
     if (code === status.OK) this.#call.end();
-    else this.#call.emit("error", { code, details });
+    else this.#call.emit("error", { code, details, metadata });
   }
 
   #receive({ message }: ConnectRequest): void {
@@ -183,6 +196,13 @@ export class NodeSession {
       this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
       return;
     }
+    const admission = this.#context.admitHello();
+    if (!admission.ok) {
+      const metadata = new Metadata();
+      metadata.set(RETRY_AFTER_TRAILER, String(admission.retryAfterMs));
+      this.end(status.RESOURCE_EXHAUSTED, "too many nodes come at once", metadata);
+      return;
+    }
     this.#stopHelloTimer();
     this.#context.onHello(this, read.facts.id);
     this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
@@ -208,11 +228,11 @@ export class NodeSession {
     this.#context.onChange();
   }
 
-  async #push(newest: EncodedSnapshot): Promise<void> {
+  async #push(newest: PublishedState): Promise<void> {
     const { clock, timing } = this.#context;
     const dueAtMs = clock.monotonicMs();
     this.#isSending = true;
-    this.#setState(markPushed(this.#state!, newest, dueAtMs));
+    this.#setState(markPushed(this.#state!, newest, { dueAtMs, isDelta: false }));
     this.#stopMissedTimer();
     this.#stopMissedTimer = clock.after(timing.keepUpMs, () => {
       this.#setState(markMissed(this.#state!));
@@ -220,16 +240,24 @@ export class NodeSession {
     });
     await this.#sender.send(
       () => {
-        const snapshot = this.#context.newest();
         // Answered while it waited for its turn: the node knew the publication from an earlier stream.
-        if (snapshot === null || this.#state?.pushed === null) return null;
-        this.#setState(markPushed(this.#state!, snapshot, dueAtMs));
-        return snapshot;
+        if (this.#state?.pushed === null) return null;
+        const push = this.#encodedPush();
+        this.#setState(markPushed(this.#state!, push, { dueAtMs, isDelta: push.basePublication !== null }));
+        return push;
       },
       ({ publication }) => this.#state?.pushed?.publication === publication,
     );
     this.#isSending = false;
     this.advance();
+  }
+
+  /** The way to the newest publication from what the node serves now. */
+  #encodedPush(): EncodedPush {
+    const { cache } = this.#context;
+    const takesDeltas = this.#record!.facts.capabilities.includes(DELTA_CAPABILITY);
+    const base = takesDeltas ? deltaBase(this.#state!) : null;
+    return (base === null ? null : cache.deltaFrom(base)) ?? cache.whole();
   }
 
   #takeAck(state: AckState, ack: Ack): void {
@@ -263,7 +291,9 @@ export class NodeSession {
   #takeHeartbeat(state: AckState, heartbeat: Heartbeat): void {
     const publication = Number(heartbeat.publication);
     const { stateHash } = heartbeat;
-    const next = takeHeartbeat(state, { publication, stateHash }, this.#context.cache.recent(publication));
+    const epochCounter = heartbeat.epoch === undefined ? null : Number(heartbeat.epoch.counter);
+    const { cache, epoch } = this.#context;
+    const next = takeHeartbeat(state, { publication, stateHash, epochCounter }, cache.recent(publication), epoch);
     if (next === state) return;
     this.#setState(next);
     this.advance();
@@ -309,7 +339,7 @@ export class NodeSession {
     });
   }
 
-  #sendHeartbeat({ publication, stateHash }: EncodedSnapshot): void {
+  #sendHeartbeat({ publication, stateHash }: PublishedState): void {
     // A node that does not read needs no heap of them.
     if (this.#isClosed || this.#call.writableLength > 0) return;
     this.#call.write(encodeMessage({ case: "heartbeat", value: { publication: BigInt(publication), stateHash } }));

@@ -1,6 +1,6 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { ConnectRequest, ConnectResponse } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
-import type { EncodedSnapshot } from "../snapshot/encode-snapshot.ts";
+import type { EncodedPush } from "../snapshot/encode-snapshot.ts";
 import type { Clock } from "./clock.ts";
 import type { SenderSlots } from "./sender-slots.ts";
 
@@ -9,22 +9,32 @@ export type NodeCall = ServerDuplexStream<ConnectRequest, ConnectResponse | Buff
 
 export interface SnapshotSenderOptions {
   readonly call: NodeCall;
-  readonly slots: SenderSlots;
+  readonly slots: PushSlots;
   readonly clock: Clock;
   /** A reader that takes nothing for this long gives its slot to the next one. */
   readonly stallMs: number;
 }
 
+/** Turns at sending: a delta does not wait for those who are sent a whole snapshot. */
+export interface PushSlots {
+  readonly whole: SenderSlots;
+  readonly delta: SenderSlots;
+}
+
 /** So much may lie unread in a stream's buffers before sending waits. */
 const UNREAD_MAX_BYTES = 256 * 1024;
 
+/** A delta up to this takes no turn: of the largest fleet, all of which read nothing, they are 130 MB. */
+const UNQUEUED_DELTA_MAX_BYTES = 16 * 1024;
+
 /**
- * Sends snapshots down one stream, no faster than the node reads. The stream's own `write` says "full" only after
+ * Sends snapshots and deltas down one stream, no faster than the node reads. The stream's own `write` says "full" only after
  * 16 messages, which may be 4 MiB: what counts here is when a message was handed to the connection.
  */
 export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;
-  #holdsSlot = false;
+  /** Of which a slot is held. */
+  #slots: SenderSlots | null = null;
   #isClosed = false;
   #wake: () => void = () => {};
 
@@ -33,15 +43,23 @@ export class SnapshotSender {
   }
 
   /**
-   * Sends one snapshot, chosen when its turn has come: the newest then, not the newest now.
-   * @param choose the snapshot to send; null when there is nothing to send any more
+   * Sends one push, chosen when its turn has come: the newest then, not the newest now.
+   * @param choose what to send; null when there is nothing to send any more
    * @param isWanted asked before each message; false once the node has answered without having read all
    */
-  async send(choose: () => EncodedSnapshot | null, isWanted: (snapshot: EncodedSnapshot) => boolean): Promise<void> {
-    await this.#takeSlot();
+  async send(choose: () => EncodedPush | null, isWanted: (push: EncodedPush) => boolean): Promise<void> {
+    const now = this.#isClosed ? null : choose();
+    if (now === null) return;
+    if (isSmallDelta(now)) {
+      this.#options.call.write(now.messages[0]!);
+      return;
+    }
+    const { slots } = this.#options;
+    const lane = now.basePublication === null ? slots.whole : slots.delta;
+    await this.#takeSlot(lane);
     try {
-      const snapshot = this.#isClosed ? null : choose();
-      if (snapshot !== null) await this.#sendMessages(snapshot, isWanted);
+      const push = this.#isClosed ? null : choose();
+      if (push !== null) await this.#sendMessages(push, isWanted, lane);
     } finally {
       this.#giveSlot();
     }
@@ -53,14 +71,14 @@ export class SnapshotSender {
     this.#wake();
   }
 
-  async #sendMessages(snapshot: EncodedSnapshot, isWanted: (snapshot: EncodedSnapshot) => boolean): Promise<void> {
+  async #sendMessages(push: EncodedPush, isWanted: (push: EncodedPush) => boolean, lane: SenderSlots): Promise<void> {
     let unreadBytes = 0;
-    for (const [index, message] of snapshot.messages.entries()) {
-      if (this.#isClosed || !isWanted(snapshot)) return;
+    for (const [index, message] of push.messages.entries()) {
+      if (this.#isClosed || !isWanted(push)) return;
       unreadBytes += message.length;
-      const isLast = index === snapshot.messages.length - 1;
+      const isLast = index === push.messages.length - 1;
       if (isLast || unreadBytes >= UNREAD_MAX_BYTES) {
-        await this.#writeAndWait(message);
+        await this.#writeAndWait(message, lane);
         unreadBytes = 0;
       } else {
         this.#options.call.write(message);
@@ -68,7 +86,7 @@ export class SnapshotSender {
     }
   }
 
-  async #writeAndWait(message: Buffer): Promise<void> {
+  async #writeAndWait(message: Buffer, lane: SenderSlots): Promise<void> {
     const { call, clock, stallMs } = this.#options;
     const stopStallTimer = clock.after(stallMs, () => this.#giveSlot());
     await new Promise<void>((resolve) => {
@@ -77,17 +95,21 @@ export class SnapshotSender {
       call.write(message, () => resolve());
     });
     stopStallTimer();
-    if (!this.#holdsSlot && !this.#isClosed) await this.#takeSlot();
+    if (this.#slots === null && !this.#isClosed) await this.#takeSlot(lane);
   }
 
-  async #takeSlot(): Promise<void> {
-    await this.#options.slots.acquire();
-    this.#holdsSlot = true;
+  async #takeSlot(slots: SenderSlots): Promise<void> {
+    await slots.acquire();
+    this.#slots = slots;
   }
 
   #giveSlot(): void {
-    if (!this.#holdsSlot) return;
-    this.#holdsSlot = false;
-    this.#options.slots.release();
+    const slots = this.#slots;
+    this.#slots = null;
+    slots?.release();
   }
+}
+
+function isSmallDelta({ basePublication, messages }: EncodedPush): boolean {
+  return basePublication !== null && messages[0]!.length <= UNQUEUED_DELTA_MAX_BYTES;
 }

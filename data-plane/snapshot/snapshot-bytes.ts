@@ -8,10 +8,11 @@ import {
 } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash, StateHash } from "../../proto/state-hash.ts";
 import type { ReceivedSnapshot, SnapshotEntity } from "./apply-snapshot.ts";
+import { HeldContent } from "./held-content.ts";
 
 /** What a file held, or why it is not to be used. */
 export type DecodedSnapshot =
-  | { readonly ok: true; readonly snapshot: ReceivedSnapshot }
+  | { readonly ok: true; readonly snapshot: ReceivedSnapshot; readonly content: HeldContent }
   | { readonly ok: false; readonly problem: string };
 
 /** First bytes of a snapshot file; the digit is its format's version. */
@@ -77,13 +78,13 @@ export function decodeSnapshotBytes(file: Uint8Array): DecodedSnapshot {
   }
 }
 
-function decodeContent(content: Buffer): DecodedSnapshot {
-  const frames = [...framesOf(content)];
+function decodeContent(bytes: Buffer): DecodedSnapshot {
+  const frames = [...framesOf(bytes)];
   const begin = fromBinary(SnapshotBeginSchema, frames[0] ?? new Uint8Array());
   const entities: SnapshotEntity[] = [];
   const state = new StateHash();
-  for (const bytes of frames.slice(1)) {
-    const chunk: SnapshotChunk = fromBinary(SnapshotChunkSchema, bytes);
+  for (const frame of frames.slice(1)) {
+    const chunk: SnapshotChunk = fromBinary(SnapshotChunkSchema, frame);
     for (const { kind, id, body } of chunk.entities) {
       entities.push({ kind, id, body });
       state.set({ kind, id, body });
@@ -93,14 +94,15 @@ function decodeContent(content: Buffer): DecodedSnapshot {
     return unusable("its content is not one whole snapshot");
   }
   if (!isSameHash(state.digest(), begin.stateHash)) return unusable("its state hash is not that of its content");
+  const content = HeldContent.of(entities, state);
   const snapshot: ReceivedSnapshot = {
     epoch: { counter: Number(begin.epoch.counter), id: begin.epoch.id },
     publication: Number(begin.publication),
     revision: Number(begin.revision),
     stateHash: begin.stateHash,
-    entities,
+    entities: content.entities,
   };
-  return { ok: true, snapshot };
+  return { ok: true, snapshot, content };
 }
 
 function frame(message: Uint8Array): Buffer {

@@ -1,6 +1,7 @@
 import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ReceivedSnapshot } from "./apply-snapshot.ts";
+import type { HeldContent } from "./held-content.ts";
 import { decodeSnapshotBytes, encodeSnapshotBytes } from "./snapshot-bytes.ts";
 
 export interface SnapshotFileOptions {
@@ -26,6 +27,8 @@ export interface SnapshotFile {
 export interface LoadedSnapshot {
   /** null when no generation is usable. */
   readonly snapshot: ReceivedSnapshot | null;
+  /** Of the snapshot. */
+  readonly content: HeldContent | null;
   /** Generations that are there but were not used. */
   readonly skipped: readonly { readonly file: string; readonly reason: string }[];
 }
@@ -90,14 +93,14 @@ async function loadNewest(folder: string, fileMaxBytes: number): Promise<LoadedS
         continue;
       }
       const decoded = decodeSnapshotBytes(await readFile(file));
-      if (decoded.ok) return { snapshot: decoded.snapshot, skipped };
+      if (decoded.ok) return { snapshot: decoded.snapshot, content: decoded.content, skipped };
       skipped.push({ file, reason: decoded.problem });
     } catch (error) {
       // Missing is how a node begins, and how a save that was cut between its two renames leaves it.
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") skipped.push({ file, reason: messageOf(error) });
     }
   }
-  return { snapshot: null, skipped };
+  return { snapshot: null, content: null, skipped };
 }
 
 /** Writes beside, makes it durable, then renames: at any moment one whole generation is in its place. */

@@ -1,6 +1,8 @@
 import type { SnapshotBegin, SnapshotChunk, SnapshotEnd } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash, StateHash } from "../../proto/state-hash.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "../snapshot/apply-snapshot.ts";
+import { HeldContent } from "../snapshot/held-content.ts";
+import type { HeldSnapshot } from "./held-snapshots.ts";
 
 export interface SnapshotLimits {
   readonly entityMaxCount: number;
@@ -16,7 +18,7 @@ export type Beginning =
   | { readonly ok: false; readonly publication: number; readonly refusal: Refusal };
 
 export type Assembled =
-  | { readonly ok: true; readonly snapshot: ReceivedSnapshot }
+  | { readonly ok: true; readonly held: HeldSnapshot }
   | { readonly ok: false; readonly refusal: Refusal };
 
 /** Reads a snapshot's beginning and holds it to the limits, so that nothing too large is ever collected. */
@@ -87,7 +89,8 @@ export class SnapshotAssembler {
     if (!isSameHash(state.digest(), this.head.stateHash)) {
       return refused("hash_mismatch", "the state hash of what came is not the one that was announced");
     }
-    return { ok: true, snapshot: { ...this.head, entities: this.#entities } };
+    const content = HeldContent.of(this.#entities, state);
+    return { ok: true, held: { snapshot: { ...this.head, entities: content.entities }, content } };
   }
 }
 
@@ -104,6 +107,6 @@ function entityIdentity({ kind, id }: SnapshotEntity): Pick<Refusal, "entityKind
   return { entityKind: kind, entityId: id };
 }
 
-function isCount(value: number): boolean {
+export function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
 }

@@ -1,7 +1,9 @@
 import type { Delta, SnapshotBegin } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
 import type { Clock } from "./clock.ts";
+import { type HeldSnapshot, HeldSnapshots } from "./held-snapshots.ts";
 import { type Holding, judgeOffer } from "./judge-offer.ts";
+import { applyDelta, isBase, readDelta } from "./read-delta.ts";
 import {
   type Assembled,
   readBeginning,
@@ -12,6 +14,8 @@ import {
 import type { ControlMessage } from "./sync-stream.ts";
 
 export interface SnapshotInboxOptions {
+  /** What the node started with, if it did with anything. */
+  readonly restored: HeldSnapshot | null;
   /** What is served; must name a snapshot from the moment on that its `apply` resolves ok. */
   readonly holding: () => Holding | null;
   readonly apply: ApplySnapshot;
@@ -26,13 +30,16 @@ export interface SnapshotInboxOptions {
 }
 
 interface WaitingSnapshot {
-  readonly snapshot: ReceivedSnapshot;
+  readonly held: HeldSnapshot;
+  readonly isOfDelta: boolean;
   readonly receivedAtMs: number;
 }
 
 /**
- * Turns the messages that carry snapshots into applied snapshots, each answered by one ack or one nack. It outlives
- * streams: what was being applied when a stream broke is acked on the next one.
+ * Turns the messages that carry snapshots and deltas into applied snapshots, each answered by one ack or one nack. It
+ * outlives streams: what was being applied when a stream broke is acked on the next one.
+ *
+ * What came is held in memory only from the moment on that it is served, so what was refused spoils nothing after it.
  */
 export class SnapshotInbox {
   readonly #options: SnapshotInboxOptions;
@@ -42,8 +49,11 @@ export class SnapshotInbox {
   /** The newest that waits for the one being applied. */
   #waiting: WaitingSnapshot | null = null;
 
+  readonly #heldSnapshots: HeldSnapshots;
+
   constructor(options: SnapshotInboxOptions) {
-    this.#options = options;
+    this.#options = { ...options, restored: null };
+    this.#heldSnapshots = new HeldSnapshots(options.restored);
   }
 
   /** Forgets what came in part: the rest does not follow on another stream. */
@@ -60,7 +70,7 @@ export class SnapshotInbox {
   /** Takes a message; those that carry no snapshot are left alone. */
   receive(message: ControlMessage): void {
     if (message.case === "snapshotBegin") this.#begin(message.value);
-    else if (message.case === "delta") this.#refuseDelta(message.value);
+    else if (message.case === "delta") this.#takeDelta(message.value);
     else if (this.#assembler === null) return;
     else if (message.case === "snapshotChunk") {
       const refusal = this.#assembler.add(message.value);
@@ -94,7 +104,7 @@ export class SnapshotInbox {
 
   /** Whether the offer is no better than what is being applied; an equal one is answered when that is done. */
   #isUnderWay(offer: Holding): boolean {
-    const underWay = this.#waiting?.snapshot ?? this.#applying;
+    const underWay = this.#waiting?.held.snapshot ?? this.#applying;
     if (underWay === null) return false;
     const verdict = judgeOffer(underWay, offer);
     if (verdict.type === "refuse") {
@@ -103,18 +113,34 @@ export class SnapshotInbox {
     return verdict.type !== "take";
   }
 
-  /** What a later version of the protocol may send; it must answer a push with something. */
-  #refuseDelta({ publication }: Delta): void {
-    this.#options.onNack(Number(publication), refusalOf("unsupported", "this node takes whole snapshots only"));
+  #takeDelta(delta: Delta): void {
+    const read = readDelta(delta);
+    if (!read.ok) {
+      this.#options.onNack(read.publication, read.refusal);
+      return;
+    }
+    const { head, basePublication } = read;
+    if (this.#answersWithoutWork(head) || this.#isUnderWay(head)) return;
+    const base = this.#served();
+    if (base === null || !isBase(base.snapshot, head, basePublication)) {
+      const served = this.#options.holding()?.publication ?? 0;
+      const message = `the delta begins from publication ${basePublication}, this node has the content of ${served}`;
+      this.#options.onNack(head.publication, refusalOf("unknown_base", message));
+      return;
+    }
+    const outcome = applyDelta(base, delta, head, this.#options.limits);
+    if (outcome.ok) this.#take(outcome.held, true);
+    else this.#options.onNack(head.publication, outcome.refusal);
   }
 
   #finish(assembler: SnapshotAssembler, assembled: Assembled): void {
     this.#assembler = null;
-    if (!assembled.ok) {
-      this.#options.onNack(assembler.head.publication, assembled.refusal);
-      return;
-    }
-    this.#waiting = { snapshot: assembled.snapshot, receivedAtMs: this.#options.clock.monotonicMs() };
+    if (assembled.ok) this.#take(assembled.held, false);
+    else this.#options.onNack(assembler.head.publication, assembled.refusal);
+  }
+
+  #take(held: HeldSnapshot, isOfDelta: boolean): void {
+    this.#waiting = { held, isOfDelta, receivedAtMs: this.#options.clock.monotonicMs() };
     if (this.#applying !== null) return;
     this.#applyWaiting().catch((error) => {
       this.#applying = null;
@@ -124,15 +150,18 @@ export class SnapshotInbox {
 
   async #applyWaiting(): Promise<void> {
     while (this.#waiting !== null) {
-      const { snapshot, receivedAtMs } = this.#waiting;
+      const { held, isOfDelta, receivedAtMs } = this.#waiting;
+      const { snapshot } = held;
       this.#waiting = null;
       // Judged again: what was applied meanwhile may be newer.
       if (this.#answersWithoutWork(snapshot)) continue;
       this.#applying = snapshot;
+      const before = this.#served();
       const outcome = await this.#applied(snapshot);
       this.#applying = null;
       const { publication, stateHash } = snapshot;
       if (outcome.ok) {
+        this.#heldSnapshots.applied(held, isOfDelta ? before : null);
         const applyDurationMs = this.#options.clock.monotonicMs() - receivedAtMs;
         this.#options.onAck({ publication, stateHash, applyDurationMs });
         this.#options.onApplied(snapshot);
@@ -140,6 +169,11 @@ export class SnapshotInbox {
         this.#options.onNack(publication, outcome.refusal);
       }
     }
+  }
+
+  /** What is served, with its content; null when that is not known. */
+  #served(): HeldSnapshot | null {
+    return this.#heldSnapshots.of(this.#options.holding());
   }
 
   async #applied(snapshot: ReceivedSnapshot): Promise<ApplyOutcome> {

@@ -2,7 +2,8 @@ import net from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import { stateHashOf } from "../../proto/state-hash.ts";
 import { scriptedEpoch, startScriptedSyncServer } from "../../test/support/scripted-sync-server.ts";
-import { cleanups, startClient, startServer, u1, u2 } from "../../test/support/sync-client-rig.ts";
+import { cleanups, helloFacts, startClient, startServer, u1, u2 } from "../../test/support/sync-client-rig.ts";
+import { startHub, until } from "../../test/support/sync-hub-rig.ts";
 
 describe("startSyncClient", () => {
   it("says who it is and that it holds nothing, applies what comes and acks it", async () => {
@@ -88,7 +89,7 @@ describe("startSyncClient", () => {
     server.send({ case: "query", value: { id: 7n, kind: "explain" } });
     expect(await server.nextMessage("queryResult")).toMatchObject({ id: 7n, problem: expect.any(String) });
     server.send({ case: "delta", value: { publication: 4n } });
-    expect(await server.nextMessage("nack")).toMatchObject({ publication: 4n, reason: "unsupported" });
+    expect(await server.nextMessage("nack")).toMatchObject({ publication: 4n, reason: "invalid_delta" });
     expect(server.streams).toHaveLength(1);
   });
 
@@ -195,6 +196,22 @@ describe("startSyncClient", () => {
     expect(clock.nextDelayMs()).toBe(0);
     clock.advance(0);
     expect((await stateWhere(({ connection }) => connection === "connected")).controlPlane).toBe(first.address);
+  });
+
+  it("comes again when a control plane that had no room has said so", async () => {
+    const { hub, clock: hubClock } = await startHub({ helloMaxPerSecond: 1 });
+    const address = `127.0.0.1:${hub.addresses[0]!.port}`;
+    const first = startClient([address]);
+    await first.stateWhere(({ connection }) => connection === "connected");
+    await until(hub, (fleet) => fleet.nodes().length === 1);
+    const second = startClient([address], { hello: { ...helloFacts, nodeId: "n2" } });
+    const { problem } = await second.stateWhere(({ connection }) => connection === "waiting");
+    expect(problem).toBe("too many nodes come at once");
+    // The time that it was told, and half of the first random wait.
+    expect(second.clock.nextDelayMs()).toBe(1_100);
+    hubClock.advance(1_000);
+    second.clock.advance(1_100);
+    await until(hub, (fleet) => fleet.nodes().length === 2);
   });
 
   it("waits longer after each round of failures", async () => {

@@ -2,12 +2,20 @@ import type { Query } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
 import type { ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
 import type { Log } from "../telemetry/log.ts";
-import { backoffMs, shuffled } from "./backoff.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import type { HeldSnapshot } from "./held-snapshots.ts";
 import type { Holding } from "./judge-offer.ts";
 import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
+import { ReconnectPlan } from "./reconnect-plan.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
-import { type ControlMessage, type NodeMessage, SyncStream } from "./sync-stream.ts";
+import {
+  type ControlMessage,
+  type NodeMessage,
+  type NodeStream,
+  type StreamEnd,
+  SyncStream,
+  type SyncStreamOptions,
+} from "./sync-stream.ts";
 import { TrafficReports, type TrafficSource } from "./traffic-reports.ts";
 
 export interface SyncClientOptions extends Partial<SyncClientSettings> {
@@ -16,6 +24,8 @@ export interface SyncClientOptions extends Partial<SyncClientSettings> {
   readonly hello: HelloFacts;
   /** What is served, null for nothing; must name a snapshot from the moment on that its `apply` resolves ok. */
   readonly holding: () => Holding | null;
+  /** What is served from the start on, with its content, so that the first message may be a delta. Default: nothing. */
+  readonly restored?: HeldSnapshot | null;
   /** Called for one snapshot at a time. */
   readonly apply: ApplySnapshot;
   readonly log: Log;
@@ -28,6 +38,8 @@ export interface SyncClientOptions extends Partial<SyncClientSettings> {
   readonly onState?: (state: SyncState) => void;
   /** A snapshot was applied and acked: the moment to keep it on disk. */
   readonly onApplied?: (snapshot: ReceivedSnapshot) => void;
+  /** Opens a stream to a control plane. Default: a gRPC stream. Errors: throws when the address is not one. */
+  readonly openStream?: (options: SyncStreamOptions) => NodeStream;
   readonly clock?: Clock;
   /** 0 <= random() < 1; for jitter. */
   readonly random?: () => number;
@@ -61,13 +73,13 @@ export interface SyncClientSettings {
   readonly bodyMaxBytes: number;
 }
 
-const DEFAULTS: SyncClientSettings = {
+export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
   backoffFirstMaxMs: 200,
   backoffMaxMs: 10_000,
   stableMs: 5_000,
   connectTimeoutMs: 5_000,
   silenceMs: 15_000,
-  keepaliveMs: 10_000,
+  keepaliveMs: 9_000,
   keepaliveTimeoutMs: 5_000,
   heartbeatMs: 10_000,
   entityMaxCount: 1_000_000,
@@ -110,21 +122,20 @@ class ReconnectingClient implements SyncClient {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #inbox: SnapshotInbox;
+  readonly #plan: ReconnectPlan;
   readonly #reports: readonly (ObservationReports | TrafficReports)[];
   #queryCount = 0;
   #state: SyncState;
-  #stream: SyncStream | null = null;
+  #stream: NodeStream | null = null;
   #openedAtMs: number | null = null;
-  /** Addresses not tried yet in this round. */
-  #untried: string[] = [];
-  #failedRounds = 0;
   /** Heartbeats in a row that named less than what is held. */
   #lesserHeartbeats = 0;
   #stopTimer: () => void = () => {};
 
   constructor(options: SyncClientOptions) {
-    this.#options = options;
-    this.#settings = { ...DEFAULTS, ...options };
+    // What was restored is the inbox's to keep, and to let go.
+    this.#options = { ...options, restored: null };
+    this.#settings = { ...SYNC_CLIENT_DEFAULTS, ...options };
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#reports = [
@@ -139,7 +150,15 @@ class ReconnectingClient implements SyncClient {
       problem: null,
       lastRefusal: null,
     };
+    this.#plan = new ReconnectPlan({
+      controlPlanes: options.controlPlanes,
+      random: this.#random,
+      stableMs: this.#settings.stableMs,
+      firstMaxMs: this.#settings.backoffFirstMaxMs,
+      maxMs: this.#settings.backoffMaxMs,
+    });
     this.#inbox = new SnapshotInbox({
+      restored: options.restored ?? null,
       holding: options.holding,
       apply: options.apply,
       limits: this.#settings,
@@ -171,28 +190,26 @@ class ReconnectingClient implements SyncClient {
   }
 
   #connect(): void {
-    const { controlPlanes } = this.#options;
-    if (this.#untried.length === 0) this.#untried = shuffled(controlPlanes, this.#random);
-    const address = this.#untried.shift();
+    const { openStream = (options) => new SyncStream(options) } = this.#options;
+    const address = this.#plan.next();
     if (address === undefined) return;
     this.#openedAtMs = null;
     this.#lesserHeartbeats = 0;
     this.#setState({ connection: "connecting", controlPlane: address });
     try {
-      const stream: SyncStream = new SyncStream({
+      this.#stream = openStream({
         address,
         clock: this.#clock,
         timing: this.#settings,
         messageMaxBytes: this.#settings.bodyMaxBytes + MESSAGE_FRAME_BYTES,
         onOpen: () => this.#opened(address),
         onMessage: (message) => this.#guarded(() => this.#receive(message)),
-        onClose: (reason) => this.#ended(address, reason),
+        onClose: (end) => this.#ended(address, end),
       });
-      this.#stream = stream;
       this.#hello();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      if (this.#stream === null) this.#ended(address, reason);
+      if (this.#stream === null) this.#ended(address, { reason, retryAfterMs: 0 });
       else this.#stream.close();
     }
   }
@@ -205,7 +222,7 @@ class ReconnectingClient implements SyncClient {
     for (const reports of this.#reports) if (this.#stream !== null) reports.start(this.#stream);
   }
 
-  #ended(address: string, reason: string): void {
+  #ended(address: string, { reason, retryAfterMs }: StreamEnd): void {
     this.#stopTimer();
     for (const reports of this.#reports) reports.stop();
     this.#stream = null;
@@ -213,21 +230,11 @@ class ReconnectingClient implements SyncClient {
     if (this.#state.connection === "closed") return;
     const isNews = this.#openedAtMs !== null || this.#state.problem !== reason;
     this.#options.log[isNews ? "warn" : "debug"]({ controlPlane: address, reason }, "no stream to the control plane");
-    const delayMs = this.#nextDelayMs();
+    const nowMs = this.#clock.monotonicMs();
+    const openMs = this.#openedAtMs === null ? null : nowMs - this.#openedAtMs;
+    const delayMs = this.#plan.delayMs({ nowMs, openMs, retryAfterMs });
     this.#setState({ connection: "waiting", problem: reason });
     this.#stopTimer = this.#clock.after(delayMs, () => this.#connect());
-  }
-
-  /** The next address of a round is tried at once; between rounds, and after a stream that had lived, it waits. */
-  #nextDelayMs(): number {
-    const { stableMs, backoffFirstMaxMs: firstMaxMs, backoffMaxMs: maxMs } = this.#settings;
-    if (this.#openedAtMs !== null && this.#clock.monotonicMs() - this.#openedAtMs >= stableMs) {
-      this.#failedRounds = 0;
-      this.#untried = [];
-    } else if (this.#untried.length > 0) {
-      return 0;
-    }
-    return backoffMs(this.#failedRounds++, this.#random(), { firstMaxMs, maxMs });
   }
 
   #receive(message: ControlMessage): void {
@@ -318,8 +325,8 @@ class ReconnectingClient implements SyncClient {
   #scheduleHeartbeat(): void {
     const delayMs = this.#settings.heartbeatMs * (0.8 + 0.4 * this.#random());
     this.#stopTimer = this.#clock.after(delayMs, () => {
-      const { publication, stateHash } = this.#holdingMessage() ?? {};
-      if (this.#stream?.isBacklogged === false) this.#send({ case: "heartbeat", value: { publication, stateHash } });
+      const value = this.#holdingMessage() ?? {};
+      if (this.#stream?.isBacklogged === false) this.#send({ case: "heartbeat", value });
       this.#scheduleHeartbeat();
     });
   }

@@ -22,8 +22,24 @@ export interface SyncStreamOptions {
   /** The control plane has answered; called once. */
   readonly onOpen: () => void;
   readonly onMessage: (message: ControlMessage) => void;
-  /** Called once, whatever ended the stream; `reason` is for people. */
-  readonly onClose: (reason: string) => void;
+  /** Called once, whatever ended the stream. */
+  readonly onClose: (end: StreamEnd) => void;
+}
+
+export interface StreamEnd {
+  /** For people. */
+  readonly reason: string;
+  /** The control plane has no room and asks not to be asked again before this; 0 when it said nothing of the kind. */
+  readonly retryAfterMs: number;
+}
+
+/** A stream to a control plane, as the sync client uses it. */
+export interface NodeStream {
+  /** Sends a message; on a closed stream it is lost. */
+  send(message: NodeMessage): void;
+  /** Whether what was sent is still on its way out: more of what only says "alive" would pile up. */
+  readonly isBacklogged: boolean;
+  close(): void;
 }
 
 export interface StreamTiming {
@@ -38,13 +54,15 @@ export interface StreamTiming {
 /** Bytes of a snapshot that may be under way: the protocol's 64 KiB would cost a round trip for each. */
 const FLOW_CONTROL_WINDOW_BYTES = 1024 * 1024;
 
+const RETRY_AFTER_TRAILER = "grpc-retry-pushback-ms";
+
 const CONNECT_PATH = `/${SyncAPI.typeName}/${SyncAPI.method.connect.name}`;
 
 /**
  * One stream to one control plane, over a connection of its own. It never reconnects: that is the sync client's
  * business, which knows other addresses.
  */
-export class SyncStream {
+export class SyncStream implements NodeStream {
   readonly #options: SyncStreamOptions;
   readonly #client: Client;
   readonly #call: ClientDuplexStream<ConnectRequest, ConnectResponse>;
@@ -64,16 +82,14 @@ export class SyncStream {
       this.#heard();
       if (!this.#isClosed) options.onMessage(response.message);
     });
-    this.#call.on("error", (error: ServiceError) => this.#end(error.details || error.message));
+    this.#call.on("error", (error: ServiceError) => this.#end(error.details || error.message, retryAfterMs(error)));
     this.#call.on("end", () => this.#end("the control plane ended the stream"));
   }
 
-  /** Sends a message; on a closed stream it is lost. */
   send(message: NodeMessage): void {
     if (!this.#isClosed) this.#call.write(create(ConnectRequestSchema, { message }));
   }
 
-  /** Whether what was sent is still on its way out: more of what only says "alive" would pile up. */
   get isBacklogged(): boolean {
     return this.#call.writableLength > 0;
   }
@@ -93,14 +109,20 @@ export class SyncStream {
     onOpen();
   }
 
-  #end(reason: string): void {
+  #end(reason: string, retryAfterMs = 0): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#stopTimer();
     this.#call.cancel();
     this.#client.close();
-    this.#options.onClose(reason);
+    this.#options.onClose({ reason, retryAfterMs });
   }
+}
+
+/** What the control plane says in the trailer of gRPC's retry design (gRFC A6). */
+function retryAfterMs({ metadata }: ServiceError): number {
+  const ms = Number(metadata?.get(RETRY_AFTER_TRAILER)[0] ?? 0);
+  return Number.isFinite(ms) && ms > 0 ? ms : 0;
 }
 
 function channelOptions({ timing, messageMaxBytes }: SyncStreamOptions) {

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type SyncHub, startSyncHub } from "../../control-plane/sync/sync-hub.ts";
 import type { ApplyOutcome, ReceivedSnapshot, Refusal } from "../../data-plane/snapshot/apply-snapshot.ts";
 import { startSyncClient } from "../../data-plane/sync/sync-client.ts";
+import { SyncStream } from "../../data-plane/sync/sync-stream.ts";
 import { FakeSyncStore } from "../support/fake-sync-store.ts";
 
 const log = pino({ level: "silent" });
@@ -24,9 +25,20 @@ function startNode(
   nodeId = "n1",
 ) {
   const applied: ReceivedSnapshot[] = [];
+  /** How each publication came. */
+  const pushes: string[] = [];
   const client = startSyncClient({
     controlPlanes: [`127.0.0.1:${port}`],
-    hello: { nodeId, hostname: "h", build: "b", capabilities: [], labels: {}, workerCount: 1 },
+    hello: { nodeId, hostname: "h", build: "b", capabilities: ["delta.v1"], labels: {}, workerCount: 1 },
+    openStream: (options) =>
+      new SyncStream({
+        ...options,
+        onMessage(message) {
+          if (message.case === "snapshotEnd") pushes.push(`whole ${message.value.publication}`);
+          if (message.case === "delta") pushes.push(`${message.value.basePublication} to ${message.value.publication}`);
+          options.onMessage(message);
+        },
+      }),
     holding: () => applied.at(-1) ?? null,
     apply: async (snapshot) => {
       const outcome = await apply(snapshot);
@@ -38,7 +50,7 @@ function startNode(
     backoffMaxMs: 100,
   });
   cleanups.push(() => client.close());
-  return { client, applied };
+  return { client, applied, pushes };
 }
 
 const portOf = (hub: SyncHub): number => hub.addresses[0]!.port;
@@ -73,6 +85,29 @@ describe("a sync hub with sync clients", () => {
     await connected(hub, 1);
     expect(await hub.fleet.waitForRevision(100, waitAll)).toEqual({ appliedCount: 1, nodeCount: 1 });
     expect(applied[0]?.entities).toHaveLength(100);
+  });
+
+  it("brings what changed of a large state only, also to a node that was away", async () => {
+    const store = new FakeSyncStore();
+    for (let i = 0; i < 100; i++) store.putUpstream(`u${i}`);
+    const first = await startHub(store);
+    const port = portOf(first);
+    const { applied, pushes } = startNode(port);
+    await connected(first, 1);
+    expect(await first.fleet.waitForRevision(100, waitAll)).toEqual({ appliedCount: 1, nodeCount: 1 });
+    await first.fleet.waitForRevision(store.putUpstream("u7", { tags: ["changed"] }), waitAll);
+    await first.fleet.waitForRevision(store.remove("upstream", "u8"), waitAll);
+    await first.close();
+
+    // The next control plane knows from what it starts with, and that is what the node has.
+    const second = await startHub(store, port);
+    const revision = store.putUpstream("new");
+    await connected(second, 1);
+    expect(await second.fleet.waitForRevision(revision, waitAll)).toEqual({ appliedCount: 1, nodeCount: 1 });
+    expect(pushes).toEqual(["whole 100", "100 to 101", "101 to 102", "102 to 103"]);
+    const whole = [...store.image.all("upstream")].map(({ id, body }) => ({ id, body: new Uint8Array(body) }));
+    const served = applied.at(-1)!.entities.map(({ id, body }) => ({ id, body: new Uint8Array(body) }));
+    expect(served).toEqual(whole.sort((left, right) => (left.id < right.id ? -1 : 1)));
   });
 
   it("brings a node that is slow to apply from its first publication to the newest", async () => {

@@ -24,6 +24,13 @@ export interface SnapshotOnWire {
   readonly chunkCount: number;
 }
 
+export interface StreamEnding {
+  readonly code: number;
+  readonly details: string;
+  /** 0 when the control plane did not say when to come again. */
+  readonly retryAfterMs: number;
+}
+
 /** A node that says what a test says, also what a real one never would. */
 export class ScriptedNode {
   readonly #client: Client;
@@ -31,7 +38,7 @@ export class ScriptedNode {
   readonly #queue = new MessageQueue<ControlMessage>();
   /** The control plane has taken the stream. */
   readonly answered: Promise<void>;
-  readonly #ended = Promise.withResolvers<{ code: number; details: string }>();
+  readonly #ended = Promise.withResolvers<StreamEnding>();
 
   /** @param address host:port */
   constructor(address: string) {
@@ -43,12 +50,15 @@ export class ScriptedNode {
     );
     this.answered = new Promise((resolve) => this.#call.once("metadata", () => resolve()));
     this.#call.on("data", ({ message }: ConnectResponse) => this.#queue.push(message));
-    this.#call.on("error", ({ code, details }: ServiceError) => this.#ended.resolve({ code, details }));
-    this.#call.on("end", () => this.#ended.resolve({ code: 0, details: "" }));
+    this.#call.on("error", ({ code, details, metadata }: ServiceError) => {
+      const retryAfterMs = Number(metadata.get("grpc-retry-pushback-ms")[0] ?? 0);
+      this.#ended.resolve({ code, details, retryAfterMs });
+    });
+    this.#call.on("end", () => this.#ended.resolve({ code: 0, details: "", retryAfterMs: 0 }));
   }
 
   /** How the control plane ended the stream. */
-  get ended(): Promise<{ code: number; details: string }> {
+  get ended(): Promise<StreamEnding> {
     return this.#ended.promise;
   }
 

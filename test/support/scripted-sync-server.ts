@@ -1,6 +1,11 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
-import { encodeMessage, encodeSnapshot } from "../../control-plane/snapshot/encode-snapshot.ts";
+import {
+  type DeltaContent,
+  encodeDelta,
+  encodeMessage,
+  encodeSnapshot,
+} from "../../control-plane/snapshot/encode-snapshot.ts";
 import { grpcDefinition } from "../../control-plane/sync/grpc-definition.ts";
 import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
@@ -37,6 +42,8 @@ export interface ScriptedSyncServer {
   unreadCount(kind: NonNullable<NodeMessage["case"]>): number;
   /** Sends a whole snapshot on the newest open stream: a correct one, but for what `options` says otherwise. */
   sendSnapshot(entities: readonly HashedEntity[], options: ScriptedSnapshot): void;
+  /** Sends a delta on the newest open stream; of the scripted epoch, its revision that of its publication. */
+  sendDelta(delta: ScriptedDelta): void;
   /** Sends one message on the newest open stream. */
   send(message: ControlMessage): void;
   /** Cuts every stream; the server goes on taking new ones. */
@@ -61,6 +68,12 @@ export interface ScriptedSnapshot {
   readonly chunkMaxBytes?: number;
   /** false leaves out the end. */
   readonly isEnded?: boolean;
+}
+
+export interface ScriptedDelta extends Partial<DeltaContent> {
+  readonly basePublication: number;
+  readonly publication: number;
+  readonly stateHash: Uint8Array;
 }
 
 export const scriptedEpoch = { counter: 1, id: Buffer.alloc(16, 7) };
@@ -95,6 +108,10 @@ export async function startScriptedSyncServer({ port = 0, heartbeatMs = 5_000 } 
     },
     unreadCount: (kind) => queue.unreadCount(kind),
     sendSnapshot: (entities, options) => newestStream().sendSnapshot(entities, options),
+    sendDelta: (delta) => {
+      const complete = { epoch: scriptedEpoch, revision: delta.publication, upserts: [], deletes: [], ...delta };
+      newestStream().send(encodeDelta(complete).messages[0]!);
+    },
     send: (message) => newestStream().send(encodeMessage(message)),
     dropStreams: () => {
       for (const stream of streams) stream.drop();

@@ -14,6 +14,11 @@ afterEach(async () => {
 export const u1 = entity("upstream", { id: "u1", name: "u1" });
 export const u2 = entity("upstream", { id: "u2", name: "u2" });
 
+export const helloFacts = {
+  ...{ nodeId: "n1", hostname: "h", build: "b", workerCount: 2 },
+  ...{ capabilities: ["config.v1"], labels: { zone: "a" } },
+};
+
 /** A scripted control plane that is closed when the test has ended. */
 export async function startServer(
   options?: Parameters<typeof startScriptedSyncServer>[0],
@@ -37,14 +42,7 @@ export function startClient(addresses: readonly string[], options: Partial<SyncC
   };
   const client = startSyncClient({
     controlPlanes: addresses,
-    hello: {
-      nodeId: "n1",
-      hostname: "h",
-      build: "b",
-      capabilities: ["config.v1"],
-      labels: { zone: "a" },
-      workerCount: 2,
-    },
+    hello: helloFacts,
     holding: () => held,
     apply: async (snapshot) => serve(snapshot),
     log: pino({ level: "silent" }),

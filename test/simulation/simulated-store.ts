@@ -1,0 +1,113 @@
+import type { ResourceImage, StoredResource } from "../../control-plane/store/resource-image.ts";
+import type { Commit, StoreEpoch } from "../../control-plane/store/store.ts";
+import type { SimulatedClock } from "./simulated-time.ts";
+
+type Content = ReadonlyMap<string, StoredResource>;
+
+/** A state of the store; its number is both revision and publication. */
+export interface SimulatedCommit {
+  readonly publication: number;
+  readonly content: Content;
+}
+
+/** A store of upstreams: every state that it ever had, and its incarnations. */
+export class SimulatedStore {
+  epoch: StoreEpoch = { counter: 1, id: Buffer.alloc(16, 1) };
+  /** Of this incarnation, oldest first. */
+  commits: SimulatedCommit[];
+  readonly #listeners = new Set<(commit: SimulatedCommit) => void>();
+  /** The texts that are compared with what nodes serve, by epoch and publication. */
+  readonly #published = new Map<string, SimulatedCommit>();
+  #bodyCount = 0;
+
+  constructor(upstreamCount: number) {
+    const content = new Map<string, StoredResource>();
+    for (let i = 0; i < upstreamCount; i++) content.set(`u${i}`, this.#resource(`u${i}`, 1));
+    this.commits = [{ publication: 1, content }];
+    this.#remember(this.newest);
+  }
+
+  get newest(): SimulatedCommit {
+    return this.commits.at(-1)!;
+  }
+
+  put(id: string): void {
+    const publication = this.newest.publication + 1;
+    this.#commit(publication, new Map(this.newest.content).set(id, this.#resource(id, publication)));
+  }
+
+  /** Removes an upstream if it is there. */
+  remove(id: string): void {
+    const content = new Map(this.newest.content);
+    if (content.delete(id)) this.#commit(this.newest.publication + 1, content);
+  }
+
+  /** Goes back to a backup: an older state, as a new incarnation. */
+  restore(commit: SimulatedCommit): void {
+    const counter = this.epoch.counter + 1;
+    this.epoch = { counter, id: Buffer.alloc(16, counter) };
+    this.commits = [commit];
+    this.#remember(commit);
+  }
+
+  /** What was published under a number; undefined when nothing was. */
+  published(epochCounter: number, publication: number): Content | undefined {
+    return this.#published.get(`${epochCounter}/${publication}`)?.content;
+  }
+
+  /** The store as one control plane sees it, a while after each commit. */
+  replica(clock: SimulatedClock, lagMs: () => number) {
+    const { epoch } = this;
+    let current = this.newest;
+    let arrivesAtMs = 0;
+    const listeners = new Set<(commit: Commit) => void>();
+    const follow = (commit: SimulatedCommit) => {
+      if (this.epoch !== epoch) return;
+      arrivesAtMs = Math.max(arrivesAtMs, clock.monotonicMs() + lagMs());
+      clock.after(arrivesAtMs - clock.monotonicMs(), () => {
+        current = commit;
+        const { publication } = commit;
+        for (const listener of listeners) listener({ revision: publication, publication, changes: [] });
+      });
+    };
+    this.#listeners.add(follow);
+    const image: ResourceImage = {
+      get revision() {
+        return current.publication;
+      },
+      get publication() {
+        return current.publication;
+      },
+      get: (kind, id) => (kind === "upstream" ? (current.content.get(id) as never) : undefined),
+      getByKey: () => undefined,
+      all: (kind) => (kind === "upstream" ? (current.content.values() as never) : []),
+      count: (kind) => (kind === "upstream" ? current.content.size : 0),
+      referrers: () => [],
+    };
+    const onCommit = (listener: (commit: Commit) => void) => {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+        this.#listeners.delete(follow);
+      };
+    };
+    return { epoch, image, onCommit };
+  }
+
+  #commit(publication: number, content: Content): void {
+    const commit = { publication, content };
+    this.commits.push(commit);
+    this.#remember(commit);
+    for (const listener of this.#listeners) listener(commit);
+  }
+
+  #remember(commit: SimulatedCommit): void {
+    this.#published.set(`${this.epoch.counter}/${commit.publication}`, commit);
+  }
+
+  /** No two bodies are equal. Its message is read for references only, of which it has none. */
+  #resource(id: string, revision: number): StoredResource {
+    const body = Buffer.from(`${id}, body ${++this.#bodyCount}, ${"x".repeat(40)}`);
+    return { kind: "upstream", id, revision, body, message: {} as never };
+  }
+}

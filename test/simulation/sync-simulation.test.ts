@@ -1,0 +1,108 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type * as ackState from "../../control-plane/sync/ack-state.ts";
+import type * as judgeOffer from "../../data-plane/sync/judge-offer.ts";
+import type * as readDelta from "../../data-plane/sync/read-delta.ts";
+import type { SimulationOptions } from "./sync-simulation.ts";
+
+const seedCount = 1_000;
+/** A planted fault has to be found by then. */
+const seedsToFind = 100;
+
+afterEach(() => {
+  vi.doUnmock("../../control-plane/sync/ack-state.ts");
+  vi.doUnmock("../../data-plane/sync/judge-offer.ts");
+  vi.doUnmock("../../data-plane/sync/read-delta.ts");
+  vi.resetModules();
+});
+
+/** What the first seed that fails has to say; null when none does. */
+async function firstFailure(options: SimulationOptions = {}): Promise<string | null> {
+  vi.resetModules();
+  const { simulateSync } = await import("./sync-simulation.ts");
+  for (let seed = 0; seed < seedsToFind; seed++) {
+    const failure = await simulateSync(seed, options).then(
+      () => null,
+      (error: Error) => error.message,
+    );
+    if (failure !== null) return failure;
+  }
+  return null;
+}
+
+describe("simulateSync", () => {
+  it(`keeps every invariant, and brings every node to the newest publication, whatever happens: ${seedCount} seeds`, {
+    timeout: 240_000,
+  }, async () => {
+    const { simulateSync, noCounts } = await import("./sync-simulation.ts");
+    const counts = noCounts();
+    for (let seed = 0; seed < seedCount; seed++) await simulateSync(seed, { counts });
+    // A simulation in which nothing happens would prove nothing.
+    for (const [what, count] of Object.entries(counts))
+      expect({ what, isOften: count > 100 }).toEqual({ what, isOften: true });
+  });
+
+  it("does the same again for the same seed", async () => {
+    const { simulateSync } = await import("./sync-simulation.ts");
+    const [first, second]: string[][] = [[], []];
+    await simulateSync(7, { trace: (line) => first!.push(line) });
+    await simulateSync(7, { trace: (line) => second!.push(line) });
+    expect(first!.length).toBeGreaterThan(100);
+    expect(second).toEqual(first);
+  });
+});
+
+/** Each is what it says, in the place of the real thing: the simulation must not be satisfied with it. */
+describe("simulateSync, of planted faults", () => {
+  it("finds a control plane that takes any ack for that of its last push", async () => {
+    vi.doMock("../../control-plane/sync/ack-state.ts", async (importReal) => {
+      const real = await importReal<typeof ackState>();
+      const takeAck: typeof real.takeAck = (state, ack, context) =>
+        real.takeAck(state, { ...ack, ...(state.pushed ?? {}) }, context);
+      return { ...real, takeAck };
+    });
+    expect(await firstFailure()).toMatch(/is believed to serve|in the end/);
+  });
+
+  it("finds a node that acks what it does not serve yet", async () => {
+    expect(await firstFailure({ acksTooEarly: true })).toMatch(/and does not serve it/);
+  });
+
+  it("finds a node that does not look from where a delta begins", async () => {
+    vi.doMock("../../data-plane/sync/read-delta.ts", async (importReal) => {
+      return { ...(await importReal<typeof readDelta>()), isBase: () => true };
+    });
+    expect(await firstFailure()).toMatch(/hash_mismatch|invalid_delta/);
+  });
+
+  it("finds a node that looks neither from where a delta begins nor at what comes of it", async () => {
+    vi.doMock("../../data-plane/sync/read-delta.ts", async (importReal) => {
+      const real = await importReal<typeof readDelta>();
+      const applyDelta: typeof real.applyDelta = (base, delta, head) => {
+        const there = delta.deletes.filter(({ id }) => base.content.entities.some((entity) => entity.id === id));
+        const changed = base.content.with(delta.upserts, there);
+        if (!changed.ok) throw new Error(changed.problem);
+        const { content } = changed;
+        return { ok: true, held: { snapshot: { ...head, entities: content.entities }, content } };
+      };
+      return { ...real, isBase: () => true, applyDelta };
+    });
+    expect(await firstFailure()).toMatch(/what was never published/);
+  });
+
+  it("finds a node that compares publications of different epochs", async () => {
+    vi.doMock("../../data-plane/sync/judge-offer.ts", async (importReal) => {
+      const real = await importReal<typeof judgeOffer>();
+      const judgeWithoutEpoch: typeof real.judgeOffer = (held, offer) =>
+        real.judgeOffer(held === null ? null : { ...held, epoch: offer.epoch }, offer);
+      return { ...real, judgeOffer: judgeWithoutEpoch };
+    });
+    expect(await firstFailure()).toMatch(/diverged|in the end/);
+  });
+
+  it("finds a node that takes older publications", async () => {
+    vi.doMock("../../data-plane/sync/judge-offer.ts", async (importReal) => {
+      return { ...(await importReal<typeof judgeOffer>()), judgeOffer: () => ({ type: "take" }) };
+    });
+    expect(await firstFailure()).toMatch(/goes from/);
+  });
+});

@@ -1,0 +1,386 @@
+import { STREAM_HUB_DEFAULTS, StreamHub } from "../../control-plane/sync/stream-hub.ts";
+import type { ReceivedSnapshot } from "../../data-plane/snapshot/apply-snapshot.ts";
+import type { ControlMessage, NodeMessage, NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
+import { isSameHash } from "../../proto/state-hash.ts";
+import { nameOf, SimulatedNode } from "./simulated-node.ts";
+import { SimulatedStore } from "./simulated-store.ts";
+import { type SimulatedAddressee, SimulatedStream } from "./simulated-stream.ts";
+import { type Random, type SimulatedProcess, SimulatedTime, seededRandom } from "./simulated-time.ts";
+
+/** How often what was simulated came about, so that a simulation in which nothing happens is noticed. */
+export interface SimulationCounts {
+  writes: number;
+  streams: number;
+  wholes: number;
+  deltas: number;
+  acks: number;
+  /** Acks of what an earlier stream had brought. */
+  lateAcks: number;
+  unknownBases: number;
+  refusals: number;
+  goneBack: number;
+  restoredStores: number;
+  turnedAway: number;
+  nodeRestarts: number;
+  hubRestarts: number;
+}
+
+export function noCounts(): SimulationCounts {
+  return {
+    ...{ writes: 0, streams: 0, wholes: 0, deltas: 0, acks: 0, lateAcks: 0, unknownBases: 0, refusals: 0 },
+    ...{ goneBack: 0, restoredStores: 0, turnedAway: 0, nodeRestarts: 0, hubRestarts: 0 },
+  };
+}
+
+export interface SimulationOptions {
+  /** Added to. */
+  readonly counts?: SimulationCounts;
+  /** A planted fault of the simulated nodes, which the simulation has to find. */
+  readonly acksTooEarly?: boolean;
+  /** Gets a line for each thing that happens: to look at a seed that failed. */
+  readonly trace?: (line: string) => void;
+}
+
+/** What must never happen has happened. */
+export class SimulationFailure extends Error {}
+
+const CHAOS_MS = 8_000;
+/** Longer than the longest silence, wait before connecting again and heartbeat together. */
+const SETTLE_MS = 60_000;
+/** For one more publication, when all are connected. */
+const LAST_WRITE_MS = 20_000;
+
+const UPSTREAM_COUNT = 25;
+const POISON = "poison";
+
+/** What nothing but a fault of ours can bring about here, since the simulated network changes no byte. */
+const IMPOSSIBLE_REASONS: ReadonlySet<string> = new Set([
+  ...["hash_mismatch", "invalid_delta", "invalid_snapshot", "duplicate_entity", "limit_exceeded", "internal_error"],
+  ...["apply_failed", "diverged", "foreign_store", "newer_epoch"],
+]);
+
+/**
+ * One life of a small fleet, the same for the same seed: control planes over one store and nodes with their real hub,
+ * sessions, caches, sync clients and inboxes, joined by a network that breaks. In the end everything is well again,
+ * and then every node must serve what was published last.
+ *
+ * Errors: rejects with SimulationFailure when an invariant is broken.
+ */
+export async function simulateSync(seed: number, options: SimulationOptions = {}): Promise<void> {
+  const fleet = new SimulatedFleet(seed, options);
+  try {
+    await fleet.run();
+  } catch (cause) {
+    if (cause instanceof SimulationFailure) throw new SimulationFailure(`seed ${seed}: ${cause.message}`);
+    throw new SimulationFailure(`seed ${seed}: ${(cause as Error).stack}`);
+  } finally {
+    fleet.close();
+  }
+}
+
+class SimulatedHub implements SimulatedAddressee {
+  readonly process: SimulatedProcess;
+  readonly #hub: StreamHub;
+  /** Something came from a node since this was last reset. */
+  hasHeard = false;
+
+  constructor(fleet: SimulatedFleet, store: SimulatedStore) {
+    const { time, random } = fleet;
+    this.process = time.startProcess();
+    const replica = store.replica(this.process.clock, () => (random() < 0.1 ? 1_000 : 5) * random());
+    const { recentMaxCount, helloMaxPerSecond } = fleet;
+    this.#hub = new StreamHub(
+      { store: replica, log: fleet.log as never, clock: this.process.clock, random },
+      { ...STREAM_HUB_DEFAULTS, recentMaxCount, helloMaxPerSecond },
+    );
+    this.#hub.start();
+  }
+
+  get nodes() {
+    return this.#hub.nodes();
+  }
+
+  connect(...[call]: Parameters<StreamHub["connect"]>): void {
+    call.on("data", () => {
+      this.hasHeard = true;
+    });
+    this.#hub.connect(call);
+  }
+
+  /** Whatever it says to its streams at the end is heard by nobody: those are cut before. */
+  kill(): void {
+    this.process.kill();
+    void this.#hub.close();
+  }
+}
+
+class SimulatedFleet {
+  readonly time = new SimulatedTime();
+  readonly random: Random;
+  readonly recentMaxCount: number;
+  readonly helloMaxPerSecond: number;
+  readonly counts: SimulationCounts;
+  readonly #store = new SimulatedStore(UPSTREAM_COUNT);
+  readonly #hubs = new Map<string, SimulatedHub | null>();
+  readonly #nodes: SimulatedNode[] = [];
+  #streams: { readonly stream: SimulatedStream; readonly node: SimulatedNode }[] = [];
+  readonly #fussyNodes = new Set<string>();
+  #isChaos = true;
+  #failure: string | null = null;
+  readonly #trace: (line: string) => void;
+  /** What each node served last, since its start. */
+  readonly #last = new Map<string, ReceivedSnapshot>();
+  /** What each node has ever served, as numbers and hashes. */
+  readonly #everServed = new Map<string, Set<string>>();
+
+  constructor(seed: number, { counts = noCounts(), acksTooEarly = false, trace }: SimulationOptions) {
+    this.#trace = (line) => trace?.(`${this.time.nowMs.toFixed(1).padStart(9)} ms  ${line}`);
+    this.random = seededRandom(seed);
+    this.counts = counts;
+    this.recentMaxCount = this.#oneOf([1, 2, 5, 1_000]);
+    this.helloMaxPerSecond = this.#oneOf([1, 200, 200]);
+    const addresses = this.#oneOf([["a"], ["a", "b"]]);
+    for (const address of addresses) this.#hubs.set(address, null);
+    const nodeCount = 1 + this.#below(3);
+    for (let i = 0; i < nodeCount; i++) {
+      const id = `n${i}`;
+      if (this.random() < 0.5) this.#fussyNodes.add(id);
+      this.#everServed.set(id, new Set());
+      this.#nodes.push(
+        new SimulatedNode({
+          ...{ id, addresses, acksTooEarly, time: this.time, random: this.random, log: this.log },
+          openStream: (node, client) => this.#openStream(node, client),
+          refusal: (snapshot) => this.#refusal(id, snapshot),
+          onServed: (node, snapshot, how) => this.#served(node, snapshot, how),
+        }),
+      );
+    }
+  }
+
+  /** Nothing that is logged as an error may come about. */
+  readonly log = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (facts: { err?: Error }, message: string) => this.fail(`${message}: ${facts.err?.stack ?? ""}`),
+  };
+
+  fail(failure: string): void {
+    this.#failure ??= `after ${Math.round(this.time.nowMs)} ms: ${failure}`;
+  }
+
+  async run(): Promise<void> {
+    for (const address of this.#hubs.keys()) this.#hubs.set(address, new SimulatedHub(this, this.#store));
+    for (const node of this.#nodes) this.time.after(500 * this.random(), () => node.start());
+    while (this.time.nowMs < CHAOS_MS) {
+      await this.#runFor(800 * this.random() ** 2);
+      this.#strike();
+    }
+    this.#isChaos = false;
+    for (const [address, hub] of this.#hubs) {
+      if (hub === null) this.#hubs.set(address, new SimulatedHub(this, this.#store));
+    }
+    for (const node of this.#nodes) if (!node.process.isAlive) node.start();
+    this.#store.remove(POISON);
+    await this.#runFor(SETTLE_MS);
+    // A node is not sent again what it refused: only the next publication brings it along.
+    if (this.#nodes.some((node) => node.refused.has(this.#newestName()))) {
+      this.#store.put("last");
+      await this.#runFor(LAST_WRITE_MS);
+    }
+    for (const node of this.#nodes) this.#checkIsUpToDate(node);
+  }
+
+  close(): void {
+    for (const hub of this.#hubs.values()) hub?.kill();
+    for (const node of this.#nodes) node.kill();
+  }
+
+  async #runFor(ms: number): Promise<void> {
+    await this.time.runUntil(this.time.nowMs + ms, () => {
+      this.#checkBeliefs();
+      if (this.#failure !== null) throw new SimulationFailure(this.#failure);
+    });
+  }
+
+  /** One thing happens that may happen at any time. */
+  #strike(): void {
+    const chance = this.random();
+    this.#trace(`strike ${chance.toFixed(3)}, the newest is ${this.#newestName()}`);
+    if (chance < 0.5) this.#write();
+    else if (chance < 0.64) this.#anyStream()?.stream.break();
+    else if (chance < 0.72) this.#anyStream()?.stream.stall(this.#oneOf([200, 3_000, 20_000]));
+    else if (chance < 0.8) this.#restartNode();
+    else if (chance < 0.87) this.#restartHub(this.#oneOf([...this.#hubs.keys()]));
+    else if (chance < 0.93) this.counts.goneBack += this.#oneOf(this.#nodes).goBack() ? 1 : 0;
+    else if (chance < 0.96) this.#store.put(POISON);
+    else if (chance < 0.98) this.#store.remove(POISON);
+    else this.#restoreStore();
+  }
+
+  #write(): void {
+    const count = this.#oneOf([1, 1, 1, 3, 15]);
+    this.counts.writes += count;
+    for (let i = 0; i < count; i++) {
+      const id = `u${this.#below(UPSTREAM_COUNT + 5)}`;
+      if (this.random() < 0.25) this.#store.remove(id);
+      else this.#store.put(id);
+    }
+  }
+
+  #restartNode(): void {
+    const node = this.#oneOf(this.#nodes);
+    if (!node.process.isAlive) return;
+    this.counts.nodeRestarts++;
+    this.#last.delete(node.id);
+    node.kill();
+    for (const { stream, node: opener } of this.#streams) if (opener === node) stream.processGone("node");
+    this.time.after(1_000 * this.random(), () => (node.process.isAlive ? undefined : node.start()));
+  }
+
+  #restartHub(address: string): void {
+    const hub = this.#hubs.get(address)!;
+    if (hub === null) return;
+    this.counts.hubRestarts++;
+    this.#killHub(address, hub);
+    this.time.after(2_000 * this.random(), () => {
+      if (this.#hubs.get(address) === null) this.#hubs.set(address, new SimulatedHub(this, this.#store));
+    });
+  }
+
+  #killHub(address: string, hub: SimulatedHub): void {
+    this.#hubs.set(address, null);
+    for (const { stream } of this.#streams) if (stream.hubProcess === hub.process) stream.processGone("hub");
+    hub.kill();
+  }
+
+  /** Every control plane ends, and comes back with what the backup held. */
+  #restoreStore(): void {
+    this.counts.restoredStores++;
+    for (const [address, hub] of this.#hubs) if (hub !== null) this.#killHub(address, hub);
+    this.#store.restore(this.#oneOf(this.#store.commits));
+    for (const address of this.#hubs.keys()) {
+      this.time.after(2_000 * this.random(), () => {
+        if (this.#hubs.get(address) === null) this.#hubs.set(address, new SimulatedHub(this, this.#store));
+      });
+    }
+  }
+
+  #openStream(node: SimulatedNode, client: SyncStreamOptions): NodeStream {
+    this.counts.streams++;
+    const pushed = new Set<number>();
+    const stream: SimulatedStream = new SimulatedStream({
+      ...{ time: this.time, random: this.random, node: node.process },
+      client: {
+        ...client,
+        onMessage: (message) => {
+          this.#trace(`${node.id} < ${client.address}  ${told(message)}`);
+          if (message.case === "snapshotEnd") this.counts.wholes++;
+          if (message.case === "delta") this.counts.deltas++;
+          if (message.case === "snapshotEnd" || message.case === "delta") pushed.add(Number(message.value.publication));
+          client.onMessage(message);
+        },
+        onClose: (end) => {
+          this.#trace(`${node.id} | ${client.address}  ${end.reason}`);
+          if (end.retryAfterMs > 0) this.counts.turnedAway++;
+          client.onClose(end);
+        },
+      },
+      addressee: () => this.#hubs.get(client.address) ?? null,
+      onSent: (message) => this.#sent(node, message, pushed),
+    });
+    this.#streams = this.#streams.filter(({ stream }) => !stream.isClosed);
+    this.#streams.push({ stream, node });
+    return stream;
+  }
+
+  #sent(node: SimulatedNode, message: NodeMessage, pushed: ReadonlySet<number>): void {
+    this.#trace(`${node.id} >  ${told(message)}`);
+    if (message?.case === "ack") {
+      const { publication, stateHash } = message.value;
+      this.counts.acks++;
+      if (!pushed.has(Number(publication))) this.counts.lateAcks++;
+      if (node.served === null || !isSameHash(stateHash ?? new Uint8Array(), node.served.stateHash))
+        this.fail(`${node.id} acks ${publication} and does not serve it`);
+    } else if (message?.case === "nack") {
+      const { reason = "", publication } = message.value;
+      if (reason === "unknown_base") this.counts.unknownBases++;
+      if (IMPOSSIBLE_REASONS.has(reason)) this.fail(`${node.id} nacks ${publication}: ${reason}`);
+    }
+  }
+
+  #refusal(id: string, { entities }: ReceivedSnapshot): string | null {
+    const isPoisoned = this.#fussyNodes.has(id) && entities.some((entity) => entity.id === POISON);
+    const reason = isPoisoned ? "invalid_entity" : this.#isChaos && this.random() < 0.05 ? "worker_failed" : null;
+    if (reason !== null) this.counts.refusals++;
+    return reason;
+  }
+
+  #served(node: SimulatedNode, snapshot: ReceivedSnapshot, how: "applied" | "went back" | "restored"): void {
+    const { epoch, publication, entities, stateHash } = snapshot;
+    this.#trace(`${node.id}    ${how} ${nameOf(snapshot)}`);
+    const published = this.#store.published(epoch.counter, publication);
+    const isPublished =
+      published?.size === entities.length &&
+      entities.every(({ id, body }) => isSameHash(published.get(id)?.body ?? new Uint8Array(), body));
+    if (!isPublished) this.fail(`${node.id} serves as ${nameOf(snapshot)} what was never published`);
+    const last = this.#last.get(node.id);
+    const isLater =
+      last === undefined ||
+      epoch.counter > last.epoch.counter ||
+      (epoch.counter === last.epoch.counter && publication > last.publication);
+    if (how === "applied" && !isLater) this.fail(`${node.id} goes from ${nameOf(last!)} to ${nameOf(snapshot)}`);
+    this.#last.set(node.id, snapshot);
+    this.#everServed.get(node.id)!.add(`${publication} ${Buffer.from(stateHash).toString("latin1")}`);
+  }
+
+  /** No control plane believes of a node what was never so. */
+  #checkBeliefs(): void {
+    for (const hub of this.#hubs.values()) {
+      if (hub?.hasHeard !== true) continue;
+      hub.hasHeard = false;
+      for (const { id, isConnected, publication, stateHash, lastNack } of hub.nodes) {
+        if (lastNack !== null && IMPOSSIBLE_REASONS.has(lastNack.reason)) this.fail(`${id}: ${lastNack.message}`);
+        if (!isConnected || publication === 0) continue;
+        // A node that went back to what its control plane no longer knows: the number is known, the hash is not.
+        if (stateHash.length === 0) continue;
+        const belief = `${publication} ${Buffer.from(stateHash).toString("latin1")}`;
+        if (!this.#everServed.get(id)!.has(belief)) this.fail(`${id} is believed to serve ${publication}`);
+      }
+    }
+  }
+
+  #checkIsUpToDate(node: SimulatedNode): void {
+    const held = node.served === null ? "nothing" : nameOf(node.served);
+    if (held !== this.#newestName())
+      throw new SimulationFailure(`in the end ${node.id} serves ${held}, the newest is ${this.#newestName()}`);
+    const knowing = [...this.#hubs.values()].filter((hub) =>
+      hub?.nodes.some(({ id, isConnected, lag }) => id === node.id && isConnected && lag === 0),
+    );
+    if (knowing.length !== 1)
+      throw new SimulationFailure(`in the end ${knowing.length} control planes know ${node.id} as up to date`);
+  }
+
+  #newestName(): string {
+    return nameOf({ epoch: this.#store.epoch, publication: this.#store.newest.publication });
+  }
+
+  #anyStream() {
+    this.#streams = this.#streams.filter(({ stream }) => !stream.isClosed);
+    return this.#streams.length === 0 ? undefined : this.#oneOf(this.#streams);
+  }
+
+  #oneOf<T>(choices: readonly T[]): T {
+    return choices[this.#below(choices.length)]!;
+  }
+
+  #below(count: number): number {
+    return Math.floor(this.random() * count);
+  }
+}
+
+function told(message: NodeMessage | ControlMessage): string {
+  const { publication, basePublication, reason } = (message?.value ?? {}) as Record<string, unknown>;
+  const of = [publication, basePublication, reason].filter((word) => word !== undefined).join(", ");
+  return `${message?.case} ${of}`;
+}
