@@ -65,7 +65,15 @@ describe("the access log", () => {
       route: "r",
       service: "s",
       upstream: "u",
-      attempts: [{ address: `127.0.0.1:${target.port}`, outcome: "ok", ms: expect.any(Number) }],
+      attempts: [
+        {
+          address: `127.0.0.1:${target.port}`,
+          outcome: "ok",
+          ms: expect.any(Number),
+          connect_ms: expect.any(Number),
+          wait_ms: expect.any(Number),
+        },
+      ],
       failure: "",
       trace_id: "0af7651916cd43dd8448eb211c80319c",
       user_agent: 'x\u009b31m"',
