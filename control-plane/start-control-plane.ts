@@ -1,7 +1,9 @@
+import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
 import { openAdmin } from "./admin/admin.ts";
 import { startOverrideExpiry } from "./admin/expire-overrides.ts";
 import { startExpiryLog } from "./admin/log-expiring-certificates.ts";
+import { NameLookups } from "./admin/name-lookups.ts";
 import { startTicketKeyRotation } from "./admin/rotate-ticket-key.ts";
 import { healthReader } from "./admin/upstream-health.ts";
 import { trafficReader } from "./admin/upstream-traffic.ts";
@@ -84,7 +86,8 @@ async function startFaces(options: ControlPlaneOptions, { store, hub, log, shutd
   const { fleet } = hub;
   /** Complete before the first write can come: it comes through the listener. */
   let bound = hub.addresses.map(formatAddress);
-  const admin = openAdmin(store, Date.now, () => ownAddresses(bound));
+  const lookups = new NameLookups({ lookUp: lookup, clock: systemClock });
+  const admin = openAdmin(store, Date.now, () => ownAddresses(bound), lookups);
   const health = healthReader(store.image, hub.views);
   const traffic = trafficReader(health, hub.traffic);
   const clock = { monotonicMs: () => performance.now(), unixMs: Date.now };

@@ -1,4 +1,5 @@
-import type { Kind } from "../resource/checked.ts";
+import type { Checked, Kind } from "../resource/checked.ts";
+import type { Draft, ResourceOf } from "../resource/draft.ts";
 import type { Store } from "../store/store.ts";
 import { caCertificates } from "./ca-certificates.ts";
 import { certificates } from "./certificates.ts";
@@ -7,7 +8,7 @@ import { findResource } from "./find-resource.ts";
 import { KeyQueue } from "./key-queue.ts";
 import { ResourceLists } from "./list-resources.ts";
 import { removeResource } from "./remove-resource.ts";
-import type { Admin, ResourceAdmin } from "./resource-admin.ts";
+import type { Admin, ResourceAdmin, Written } from "./resource-admin.ts";
 import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
 import { routes } from "./routes.ts";
 import { services } from "./services.ts";
@@ -16,6 +17,7 @@ import { showResource } from "./show-resource.ts";
 import { snis } from "./snis.ts";
 import { targets } from "./targets.ts";
 import { upstreams } from "./upstreams.ts";
+import { warnOfHost } from "./warn-of-host.ts";
 import { createResource, replaceResource, updateResource } from "./write-resource.ts";
 
 /** Writes of all resources that may wait for their turn; beyond it they are refused at once. */
@@ -36,13 +38,15 @@ const definitions: { readonly [K in Kind]: ResourceDefinition<K> } = {
  *
  * @param clock unix time in milliseconds, for created_at and updated_at
  * @param ownAddresses where the control plane is reached, at the time of each write
+ * @param lookups whether hosts resolve on this machine; null: nobody looks
  */
 export function openAdmin(
   store: Store,
   clock: () => number,
   ownAddresses: AdminContext["ownAddresses"] = () => [],
+  lookups: AdminContext["lookups"] = null,
 ): Admin {
-  const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount), ownAddresses };
+  const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount), ownAddresses, lookups };
   return {
     upstream: openResourceAdmin(context, definitions.upstream),
     target: openResourceAdmin(context, definitions.target),
@@ -57,6 +61,8 @@ export function openAdmin(
 
 function openResourceAdmin<K extends Kind>(context: AdminContext, definition: ResourceDefinition<K>): ResourceAdmin<K> {
   const lists = new ResourceLists(definition);
+  const looked = (draft: Draft<ResourceOf[K]>, write: Promise<Checked<Written<ResourceOf[K]>>>) =>
+    warnOfHost(context, definition, draft.paths, write);
   return {
     get(key, access) {
       const found = findResource(context.store.image, definition, key);
@@ -64,16 +70,13 @@ function openResourceAdmin<K extends Kind>(context: AdminContext, definition: Re
       return { ok: true, value: showResource(definition, context.store.image, found.value, access?.withSecrets) };
     },
     list: (query) => lists.list(context.store.image, query),
-    create: (draft, parent) => createResource(context, definition, draft, parent),
-    createFor: ({ kind, key }, draft) =>
-      createReferred(
-        context,
-        definition,
-        { definition: definitions[kind] as unknown as ResourceDefinition, key },
-        draft,
-      ),
-    replace: (key, draft) => replaceResource(context, definition, key, draft),
-    update: (key, draft) => updateResource(context, definition, key, draft),
+    create: (draft, parent) => looked(draft, createResource(context, definition, draft, parent)),
+    createFor: ({ kind, key }, draft) => {
+      const referrer = { definition: definitions[kind] as unknown as ResourceDefinition, key };
+      return looked(draft, createReferred(context, definition, referrer, draft));
+    },
+    replace: (key, draft) => looked(draft, replaceResource(context, definition, key, draft)),
+    update: (key, draft) => looked(draft, updateResource(context, definition, key, draft)),
     remove: (key, etag) => removeResource(context, definition, key, etag),
   };
 }

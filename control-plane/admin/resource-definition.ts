@@ -6,6 +6,7 @@ import type { Warning } from "../resource/stored-only-warnings.ts";
 import type { ResourceImage } from "../store/resource-image.ts";
 import type { ResourceWrite, Store } from "../store/store.ts";
 import type { KeyQueue } from "./key-queue.ts";
+import type { NameLookups } from "./name-lookups.ts";
 
 /** How resources of one kind are found, listed and deleted; what may stand in them is in their rules. */
 export interface ResourceDefinition<K extends Kind = Kind> {
@@ -30,6 +31,8 @@ export interface ResourceDefinition<K extends Kind = Kind> {
   }): Partial<ResourceOf[K]>;
   /** Warnings that need the other resources, or the time. `paths` is what the write sets. */
   warnings?(message: ResourceOf[K], paths: readonly string[], beside: WriteSurroundings): readonly Warning[];
+  /** The host that the nodes have to look up, and the field that names it; null where they need not. */
+  lookedUpHost?(message: ResourceOf[K], image: ResourceImage): { readonly field: string; readonly name: string } | null;
   /** For kinds with fields that are resources of their own: the message as it is stored, and the writes of those. */
   split?(merged: ResourceOf[K], paths: readonly string[], beside: WriteSurroundings): Checked<SplitMessage<K>>;
   /** The reverse: the message as clients get it. */
@@ -61,6 +64,8 @@ export interface AdminContext {
   readonly clock: () => number;
   /** One per process: writes to one resource go one after the other. */
   readonly queue: KeyQueue;
+  /** Whether hosts resolve on this machine; null: nobody looks. */
+  readonly lookups: Pick<NameLookups, "problemOf"> | null;
   /** Where the control plane itself is reached. */
   readonly ownAddresses: () => readonly OwnAddress[];
 }

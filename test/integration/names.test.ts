@@ -290,3 +290,20 @@ describe("weight_basis", () => {
     expect([first.hosts.length, third.hosts.length]).toEqual([10, 20]);
   });
 });
+
+describe("a service whose host does not resolve where the control plane runs", () => {
+  it("is written, over REST and over RPC, and the answer warns of it", async () => {
+    const { adminUrl } = await startControlPlane();
+    // Longer than a label may be: no DNS is asked.
+    const host = `${"a".repeat(64)}.test`;
+    const warning = `'${host}' does not resolve where the control plane runs (ENOTFOUND); nodes resolve names by themselves, and go by what they find`;
+    const { headers } = await adminOk(adminUrl, "POST", "/services", { name: "rest", host });
+    expect(headers.get("penstock-warning")).toBe(`host: ${warning}`);
+    const created = await adminOk(adminUrl, "POST", "/penstock.admin.v1.ServicesAPI/CreateService", {
+      service: { name: "rpc", host },
+    });
+    expect(created.body.warnings).toEqual([{ field: "host", message: warning }]);
+    const known = await adminOk(adminUrl, "PATCH", "/services/rest", { host: "127.0.0.1" });
+    expect(known.headers.get("penstock-warning")).toBeNull();
+  });
+});
