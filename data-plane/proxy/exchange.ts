@@ -188,9 +188,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     if (head.acceptIndex >= 0) this.accept = head.fields.valueAt(head.acceptIndex, bytes);
     else if (head.framing !== Framing.None) this.#readContentType(head, bytes);
     this.authority = bytes.toString("latin1", head.hostStart, head.authorityEnd);
-    const hostLength = head.hostNameEnd - head.hostStart;
-    const host = hostLength === this.authority.length ? this.authority : this.authority.slice(0, hostLength);
-    this.host = host.toLowerCase();
+    this.host = this.authority.slice(0, head.hostNameEnd - head.hostStart).toLowerCase();
     this.bytesIn = head.byteLength;
     this.logged?.begin(head, bytes);
     if (this.#isPeerTrusted) {
