@@ -3,11 +3,13 @@
  * five runs; figures differ between machines, their proportions hardly.
  */
 
+import { hashRings } from "../data-plane/balance/hash-ring.ts";
+import { hash32 } from "../data-plane/balance/hash32.ts";
 import type { PickQuestion } from "../data-plane/balance/picker.ts";
 import { createPicker } from "../data-plane/balance/picker.ts";
 import { noTls } from "../data-plane/config/tls-config.ts";
 import { testEndpoint, testPool, testSet } from "../data-plane/config/worker-config.test-entities.ts";
-import type { RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
+import type { PoolConfig, RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
 import { normalizePath } from "../data-plane/route/normalize-path.ts";
 import { rewritePath } from "../data-plane/route/rewrite-path.ts";
 import { buildRouteTable, matchRoute, type RouteInput } from "../data-plane/route/route-table.ts";
@@ -105,15 +107,37 @@ function measureMatches(): void {
 }
 
 function measurePicks(): void {
-  for (const weights of [[100, 100], [50, 30, 20], Array.from({ length: 1_000 }, (_, i) => 1 + (i % 5))]) {
-    const table = EndpointTable.create();
-    const poolRow = table.allocatePoolRow()!;
-    const pool = testPool({ poolRow });
-    const endpoints = weights.map((weight) => testEndpoint({ row: table.allocateEndpointRow()!, weight }));
-    const picker = createPicker(pool, testSet(endpoints), table);
-    const question: PickQuestion = { tried: [], hash: 0, stickyKey: "", startedAtMs: 0 };
-    measure(`pick, ${weights.length} endpoints`, () => picker.pick(question));
+  for (const algorithm of algorithms) for (const count of [10, 1_000]) measurePick(algorithm, count);
+}
+
+const algorithms = ["round-robin", "least-connections", "consistent-hashing", "latency", "sticky-sessions"] as const;
+
+/** Among endpoints of five weights, each with a request under way and a latency; hashes and sessions are all different. */
+function measurePick(algorithm: PoolConfig["algorithm"], count: number): void {
+  const table = EndpointTable.create();
+  const poolRow = table.allocatePoolRow()!;
+  const endpoints = Array.from({ length: count }, (_, i) =>
+    testEndpoint({
+      row: table.allocateEndpointRow()!,
+      port: 9_000 + i,
+      weight: 1 + (i % 5),
+      stickyKey: algorithm === "sticky-sessions" ? `s${i}` : "",
+    }),
+  );
+  for (const { row } of endpoints) {
+    table.attemptBegins(poolRow, row);
+    table.setLatency(row, 1_000 + row, 0);
   }
+  const startMs = performance.now();
+  const rings = algorithm === "consistent-hashing" ? hashRings(endpoints, 10_000) : null;
+  const built = rings === null ? "" : ` (ring built in ${(performance.now() - startMs).toFixed(0)} ms)`;
+  const picker = createPicker(testPool({ poolRow, algorithm }), testSet(endpoints, { rings }), table);
+  const questions = Array.from({ length: 4_096 }, (_, i): PickQuestion => {
+    // Through a Buffer, as cookies come: a flat string that no table has.
+    const stickyKey = algorithm === "sticky-sessions" ? Buffer.from(`s${(i * 7) % count}`).toString("latin1") : "";
+    return { tried: [], hash: hash32(`user-${i}`), stickyKey, startedAtMs: 10 };
+  });
+  measure(`pick, ${algorithm}, ${count} endpoints${built}`, (i) => picker.pick(questions[i & 4095]!));
 }
 
 function measurePaths(): void {
@@ -123,6 +147,7 @@ function measurePaths(): void {
     1_000,
   ).map(({ path }) => path);
   const messy = clean.map((path) => `${path}//a/%2e%2e/b%20c`);
+  measure("hash32 (22 characters)", (i) => hash32(clean[i & 4095]!));
   measure("normalizePath, nothing to do (25 characters)", (i) => normalizePath(clean[i & 4095]!));
   measure("normalizePath, dots, slashes and escapes", (i) => normalizePath(messy[i & 4095]!));
   measure("rewritePath, stripped", (i) => rewritePath("/base", clean[i & 4095]!, 5, true, ""));

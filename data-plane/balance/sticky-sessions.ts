@@ -46,9 +46,8 @@ export class StickySessions extends LevelPicker {
 
   /** Nobody gets new sessions: all are drained, or at their limits. */
   #againAt(holder: EndpointConfig, { tried }: PickQuestion): EndpointConfig | null {
-    if (isAmong(tried, holder) && this.hasRoom(holder)) return holder;
-    this.isFull = true;
-    return null;
+    this.isFull = !isAmong(tried, holder) || !this.hasRoom(holder);
+    return this.isFull ? null : holder;
   }
 
   /** Who has the session, whether it can take a request or not; null without one. */
@@ -60,11 +59,13 @@ export class StickySessions extends LevelPicker {
     return !this.state.isOut(holder.row) || this.#rowsInUse.has(holder.row) ? holder : null;
   }
 
-  protected override rotated({ levels, isPanic }: Rotation): void {
+  protected override rotated({ levels, reserve, isPanic }: Rotation): void {
     // Without any weight there is nothing to be too little: nobody is to get more than the sessions that there are.
     const hasWeight = this.endpoints.some(({ weight }) => weight > 0);
     this.#isClosed = isPanic && hasWeight && this.pool.resilience.panic.mode === "fail_closed";
-    this.#rowsInUse = new Set(isPanic ? levels.flatMap(({ endpoints }) => endpoints.map(({ row }) => row)) : []);
+    this.#rowsInUse = new Set(
+      isPanic ? [...levels, ...reserve].flatMap(({ endpoints }) => endpoints.map(({ row }) => row)) : [],
+    );
   }
 
   protected override chooseIn(
