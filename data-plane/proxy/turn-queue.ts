@@ -79,7 +79,7 @@ export class TurnQueue {
 
   /** Whether anybody waits in the pool, in whatever worker. */
   hasWaiting(poolRow: number): boolean {
-    return this.#table.waitingCount(poolRow) > 0;
+    return this.#table.seemsToWait(poolRow);
   }
 
   /** The request waits from now on. @returns false when there is no queue, or no room in it */
@@ -131,7 +131,7 @@ export class TurnQueue {
 
   /** Something of the pool was given back. Cost: a load for each column where nobody waits. */
   roomMade(poolRow: number): void {
-    if (!this.hasWaiting(poolRow)) return;
+    if (this.#table.waitingCount(poolRow) === 0) return;
     const oldest = this.#table.oldestTicket(poolRow);
     if (oldest !== 0 && !this.#table.wakeHolder(poolRow, oldest)) this.#serveSoon(poolRow);
   }

@@ -253,7 +253,7 @@ export class EndpointTable implements EndpointState {
   }
 
   isAtLimit(row: number, max: number): boolean {
-    return this.admissions.admittedToEndpoint(row) >= max;
+    return this.admissions.isEndpointFull(row, max);
   }
 
   /** Attempts of all workers that are under way at the endpoint: exact but for what changes meanwhile. */
