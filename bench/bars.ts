@@ -4,6 +4,8 @@ import { median } from "./statistics.ts";
 /** What the CPU time per request of ours may be at most, as a multiple of another's in the same rounds. */
 interface Bar {
   readonly workload: string;
+  /** The contestant of ours; default: penstock. */
+  readonly of?: string;
   /** A contestant of the workload, or Kong. */
   readonly against: string;
   readonly max: number;
@@ -31,6 +33,10 @@ const bars: readonly Bar[] = [
   { workload: "W1r", against: "penstock-one-route", max: 1.1 },
   { workload: "W1r", against: kong, max: 0.45 },
   { workload: "W1state", against: "penstock-one-route", max: 1.15 },
+  { workload: "W1algorithms", of: "penstock-least-connections", against: "nginx", max: 1.2 },
+  { workload: "W1algorithms", of: "penstock-latency", against: "nginx", max: 1.2 },
+  { workload: "W1algorithms", of: "penstock-consistent-hashing", against: "nginx", max: 1.2 },
+  { workload: "W1algorithms", of: "penstock-sticky-sessions", against: "nginx", max: 1.2 },
   { workload: "W1log", against: "penstock-no-log", max: 1.15 },
   { workload: "W2", against: "nginx", max: 1.8 },
   { workload: "W2", against: "envoy", max: 0.9 },
@@ -56,17 +62,17 @@ export function judgeBars(results: readonly WorkloadResult[]): JudgedBar[] {
   const judged: JudgedBar[] = [];
   for (const bar of bars) {
     const result = results.find(({ workload }) => workload === bar.workload);
-    if (result !== undefined) judged.push({ ...bar, ratio: ratioOf(result, bar.against) });
+    if (result !== undefined) judged.push({ ...bar, ratio: ratioOf(result, bar) });
   }
   return judged;
 }
 
-function ratioOf(result: WorkloadResult, against: string): number | null {
+function ratioOf(result: WorkloadResult, { of = "penstock", against }: Pick<Bar, "of" | "against">): number | null {
   if (against === kong) {
-    const toNginx = ratioOf(result, "nginx");
+    const toNginx = ratioOf(result, { of, against: "nginx" });
     return toNginx && toNginx / kongTimesNginx[result.workload]!;
   }
   const roundsOf = (name: string) => result.subjects.find((one) => one.name === name)?.rounds;
-  const [own, other] = [roundsOf("penstock"), roundsOf(against)];
+  const [own, other] = [roundsOf(of), roundsOf(against)];
   return own && other ? median(own.map((us, round) => us / other[round]!)) : null;
 }

@@ -23,7 +23,7 @@ export async function configurePenstock(
   }
   const names = Array.from({ length: routing.upstreamCount }, (_, i) => `bench-${i}`);
   await inParallel(names, async (name) => {
-    await create(adminUrl, "/upstreams?wait=none", { name });
+    await create(adminUrl, "/upstreams?wait=none", { name, ...setup.contestant.upstream });
     for (const [i, port] of setup.targetPorts.entries()) {
       const target = { target: `127.0.0.1:${port}`, weight: setup.targetWeights[i] };
       await create(adminUrl, `/upstreams/${name}/targets?wait=none`, target);

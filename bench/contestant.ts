@@ -15,18 +15,21 @@ export interface Contestant {
   readonly hasAccessLog: boolean;
   /** "fixed": every request goes to the first route. */
   readonly paths: "fixed" | "random";
+  /** Fields of its upstreams beside their names, as the REST face takes them; only of ours. */
+  readonly upstream: Readonly<Record<string, unknown>>;
 }
 
 interface Differences {
   readonly paths?: Contestant["paths"];
   readonly hasAccessLog?: boolean;
+  readonly upstream?: Contestant["upstream"];
 }
 
 /** The programs that ours is compared with. nginx is what ratios are against. */
 export const peerPrograms = ["nginx", "haproxy", "envoy", "caddy", "node-undici"] as const;
 
 export function ours(name: string, routing: Routing, differences: Differences = {}): Contestant {
-  return { name, program: "penstock", routing, hasAccessLog: false, paths: "fixed", ...differences };
+  return { name, program: "penstock", routing, hasAccessLog: false, paths: "fixed", upstream: {}, ...differences };
 }
 
 export function peersAlongside(

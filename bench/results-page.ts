@@ -21,9 +21,9 @@ export function resultsPage(results: readonly WorkloadResult[], memory: MemoryRe
 }
 
 function barTable(results: readonly WorkloadResult[], memory: MemoryResult | null): string {
-  const rows = judgeBars(results).map(({ workload, against, max, aim, ratio }) => [
+  const rows = judgeBars(results).map(({ workload, of, against, max, aim, ratio }) => [
     workload,
-    `CPU per request, x ${against}`,
+    `CPU per request${of === undefined ? "" : ` of ${of}`}, x ${against}`,
     aim === undefined ? `<= ${max}` : `<= ${max}, aim ${aim.toFixed(1)}`,
     ratio === null ? "not measured" : ratio.toFixed(2),
     ratio === null ? "-" : verdict(ratio <= max, results.find((one) => one.workload === workload)!.isValid),

@@ -62,6 +62,14 @@ const oneRoute = { routeCount: 1, upstreamCount: 1 };
 const allFeatures = { routeCount: 1_000, upstreamCount: 1 };
 const largeState = { routeCount: 10_000, upstreamCount: 1_000 };
 
+/** Beside round-robin. The load sends no cookie: every answer gives one, which is the dearest case of sticky sessions. */
+const algorithms = [
+  { algorithm: "least-connections" },
+  { algorithm: "latency" },
+  { algorithm: "consistent-hashing", hash_on: "header", hash_on_header: "host" },
+  { algorithm: "sticky-sessions", sticky_sessions_cookie: "session" },
+];
+
 /** Ours has 1,000 routes where the peers have one, unless the workload is about routes. */
 const oursAndEveryPeer = [ours("penstock", allFeatures), ...peersAlongside(oneRoute)];
 
@@ -90,6 +98,16 @@ export const workloads: readonly Workload[] = [
       ours("penstock", largeState),
       ours("penstock-random", largeState, { paths: "random" }),
       ours("penstock-one-route", oneRoute),
+      ...peersAlongside(oneRoute, { programs: ["nginx"] }),
+    ],
+  },
+  {
+    ...keepAliveGet,
+    name: "W1algorithms",
+    title: "W1 under each algorithm",
+    contestants: [
+      ours("penstock", allFeatures),
+      ...algorithms.map((upstream) => ours(`penstock-${upstream.algorithm}`, allFeatures, { upstream })),
       ...peersAlongside(oneRoute, { programs: ["nginx"] }),
     ],
   },
