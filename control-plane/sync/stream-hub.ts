@@ -171,7 +171,9 @@ export class StreamHub implements Fleet {
   }
 
   ask(question: NodeQuestion): Promise<readonly NodeAnswer[]> {
-    return Promise.all([...this.#sessionOfNode.values()].map((session) => session.ask(question)));
+    const { nodeId } = question;
+    const asked = [...this.#sessionOfNode.values()].filter((one) => nodeId === undefined || one.nodeId === nodeId);
+    return Promise.all(asked.map((session) => session.ask(question)));
   }
 
   async close(): Promise<void> {
