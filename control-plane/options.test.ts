@@ -19,6 +19,7 @@ describe("parseOptions", () => {
       secretKeyPath: join(".penstock", "control-plane", "secret.key"),
       areSecretsInLists: false,
       ticketKeyRotationMs: 12 * 60 * 60 * 1000,
+      syncIdentity: { type: "off" },
     });
   });
 

@@ -26,6 +26,7 @@ import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
 import { readHello } from "./read-hello.ts";
 import type { SenderSlots } from "./sender-slots.ts";
 import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
+import type { StreamGate } from "./stream-gate.ts";
 
 /** What a session needs of the hub that it belongs to. */
 export interface SessionContext {
@@ -40,6 +41,8 @@ export interface SessionContext {
   readonly random: () => number;
   readonly log: Log;
   readonly timing: SessionTiming;
+  /** Says whether the node is who it says; null where nobody is asked. */
+  readonly gate: StreamGate | null;
   /** The newest publication that is meant to be served; null before there is one. */
   newest(): EncodedSnapshot | null;
   /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
@@ -173,10 +176,15 @@ export class NodeSession {
   }
 
   #greet(hello: Hello): void {
-    const { cache, clock, epoch, log, registry, views } = this.#context;
+    const { cache, clock, epoch, gate, log, registry, views } = this.#context;
     const read = readHello(hello);
     if (!read.ok) {
       this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
+      return;
+    }
+    const refusal = gate?.hello(this.#call, read.facts.id, ({ code, cause }) => this.end(code, cause)) ?? null;
+    if (refusal !== null) {
+      this.end(refusal.code, refusal.cause);
       return;
     }
     this.#stopHelloTimer();

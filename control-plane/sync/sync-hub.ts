@@ -13,16 +13,23 @@ import { NodeSession, type SessionContext } from "./node-session.ts";
 import { PushSchedule } from "./push-schedule.ts";
 import { SenderSlots } from "./sender-slots.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
-import { type ListenAddress, openSyncListener } from "./sync-listener.ts";
+import { refuseStream, type StreamGate } from "./stream-gate.ts";
+import { type ListenAddress, openSyncListener, type SyncListenerOptions } from "./sync-listener.ts";
 
 export interface SyncHubOptions extends Partial<SyncHubSettings> {
   readonly store: Pick<Store, "epoch" | "image" | "onCommit">;
   /** The first must be bindable; further ones are its twins (IPv6) and take its port where theirs is 0. */
   readonly listen: readonly ListenAddress[];
   readonly log: Log;
+  /** How the nodes are known, and who may have a stream. Default: the port is plain, and everybody may. */
+  readonly secured?: HubSecurity;
   readonly clock?: Clock;
   /** 0 <= random() < 1; for jitter. */
   readonly random?: () => number;
+}
+
+export interface HubSecurity extends Required<Pick<SyncListenerOptions, "tls" | "services">> {
+  readonly gate: StreamGate;
 }
 
 /** Every limit and time of the hub, each with its default below. */
@@ -97,7 +104,11 @@ export interface SyncHub {
 export async function startSyncHub(options: SyncHubOptions): Promise<SyncHub> {
   const settings = { ...DEFAULTS, ...options };
   const hub = new Hub(options, settings);
-  const listener = await openSyncListener({ ...settings, onConnect: (call) => hub.connect(call) });
+  const listener = await openSyncListener({
+    ...settings,
+    ...options.secured,
+    onConnect: (call) => hub.connect(call),
+  });
   hub.start();
   let closed: Promise<void> | undefined;
   return {
@@ -157,6 +168,7 @@ class Hub implements Fleet {
       random,
       log,
       timing: settings,
+      gate: options.secured?.gate ?? null,
       newest: () => this.#published,
       onHello: (session, nodeId) => this.#admit(session, nodeId),
       onChange: () => this.#waits.check(),
@@ -170,6 +182,11 @@ class Hub implements Fleet {
   }
 
   connect(call: NodeCall): void {
+    const refusal = this.#options.secured?.gate.connect(call) ?? null;
+    if (refusal !== null) {
+      refuseStream(call, refusal);
+      return;
+    }
     const session = new NodeSession(call, this.#sessionContext);
     if (this.#isClosed) session.end(status.UNAVAILABLE, "the control plane is closing");
     else this.#sessions.add(session);

@@ -12,6 +12,7 @@ import { CaCertificatesAPI } from "../../../proto/gen/penstock/admin/v1/ca_certi
 import { CertificatesAPI } from "../../../proto/gen/penstock/admin/v1/certificates_pb.ts";
 import { ConfigAPI } from "../../../proto/gen/penstock/admin/v1/config_pb.ts";
 import { HealthAPI } from "../../../proto/gen/penstock/admin/v1/health_pb.ts";
+import { NodeTokensAPI } from "../../../proto/gen/penstock/admin/v1/node_tokens_pb.ts";
 import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
@@ -20,6 +21,7 @@ import { TargetsAPI } from "../../../proto/gen/penstock/admin/v1/targets_pb.ts";
 import { UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
+import type { NodeIdentities } from "../../identity/node-identities.ts";
 import type { NodeViews } from "../../observation/node-views.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
@@ -31,6 +33,7 @@ import { certificatesRpc } from "./certificates-rpc.ts";
 import { configRpc } from "./config-rpc.ts";
 import { healthRpc } from "./health-rpc.ts";
 import { logFailures } from "./log-failures-rpc.ts";
+import { nodeTokensRpc } from "./node-tokens-rpc.ts";
 import { nodesRpc } from "./nodes-rpc.ts";
 import { reflectionRpc } from "./reflection-rpc.ts";
 import { routesRpc } from "./routes-rpc.ts";
@@ -58,6 +61,7 @@ const adminServices = [
   CaCertificatesAPI,
   ConfigAPI,
   NodesAPI,
+  NodeTokensAPI,
   HealthAPI,
 ];
 const services = [...adminServices, Health, ServerReflection, AlphaServerReflection];
@@ -67,6 +71,7 @@ export interface RpcFaceOptions {
   readonly store: Store;
   readonly fleet: Fleet;
   readonly health: HealthReader;
+  readonly identities: NodeIdentities;
   /** What the nodes see; for those who watch. */
   readonly views: Pick<NodeViews, "onChange">;
   readonly log: Log;
@@ -129,7 +134,7 @@ function unavailableOn(shutdown: AbortSignal): AbortSignal {
 }
 
 function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
-  const { admin, store, fleet, shutdown } = options;
+  const { admin, store, fleet, identities, shutdown } = options;
   const reflection = reflectionRpc(() => services);
   router
     .service(UpstreamsAPI, upstreamsRpc(admin.upstream, store))
@@ -140,7 +145,8 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
     .service(SnisAPI, snisRpc(admin.sni, store))
     .service(CaCertificatesAPI, caCertificatesRpc(admin.ca_certificate, store))
     .service(ConfigAPI, configRpc(store, fleet))
-    .service(NodesAPI, nodesRpc(fleet))
+    .service(NodesAPI, nodesRpc(fleet, identities))
+    .service(NodeTokensAPI, nodeTokensRpc(identities))
     .service(HealthAPI, targetHealthRpc(options))
     .service(Health, healthRpc(new Set(services.map(({ typeName }) => typeName)), shutdown))
     .service(ServerReflection, reflection.v1)

@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import router from "find-my-way";
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
+import type { NodeIdentities } from "../../identity/node-identities.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { type SecretAccess, secretAccess } from "../secret-access.ts";
 import { ConnectionCounter } from "./connection-counter.ts";
 import { healthRoutes } from "./health-rest.ts";
+import { nodeIdentityRoutes } from "./node-identity-rest.ts";
 import { type NodeIdentity, nodePage, statusPage } from "./node-page.ts";
 import { nodesRest } from "./nodes-rest.ts";
 import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
@@ -20,6 +22,7 @@ export interface RestFaceOptions {
   readonly store: Store;
   readonly health: HealthReader;
   readonly identity: NodeIdentity;
+  readonly identities: NodeIdentities;
   readonly clock: { monotonicMs(): number; unixMs(): number };
   readonly log: Pick<Log, "error">;
   /** Default: 10 MiB and 64 levels. */
@@ -43,7 +46,8 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
   const findRoute = routeFinder({
     "/": { GET: nodePage(options.identity, options.store) },
     "/status": { GET: statusPage(options.store, connections) },
-    "/clustering/data-planes": { GET: nodesRest(options.fleet, options.clock.unixMs) },
+    "/clustering/data-planes": { GET: nodesRest(options.fleet, options.identities, options.clock.unixMs) },
+    ...nodeIdentityRoutes(options.identities),
     ...resourceRoutes(options.admin, options.fleet, options.clock),
     ...healthRoutes({ ...options, nodeId: options.identity.nodeId }),
   });
