@@ -3,6 +3,7 @@ const commands = {
   "control-plane": "owns the configuration, serves the Admin API, feeds the nodes",
   "data-plane": "carries traffic by the configuration of a control plane",
   health: "shows what the nodes see of the targets",
+  node: "lets data planes join, and cuts them off",
 } as const;
 
 /** Module specifiers end in .js in compiled code and in .ts in the sources. */
@@ -14,7 +15,7 @@ interface PlaneModule {
 
 /**
  * Runs the command line: `penstock control-plane`, `penstock data-plane`, or without a command both.
- * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health` has its own.
+ * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health` and `node` have their own.
  */
 export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const [first, ...rest] = argv;
@@ -27,6 +28,9 @@ export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv):
   } else if (first === "health") {
     const { health } = await import("./health.ts");
     await health(rest, env);
+  } else if (first === "node") {
+    const { node } = await import("./node.ts");
+    await node(rest, env);
   } else if (Object.hasOwn(commands, first)) {
     // Loaded by a computed name, so that one plane never loads the other's code.
     const plane = (await import(new URL(`../${first}/main${ending}`, import.meta.url).href)) as PlaneModule;

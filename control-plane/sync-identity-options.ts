@@ -6,7 +6,7 @@ export const syncIdentitySettings = {
   syncTls: {
     flag: "sync-tls",
     form: "auto|on|off",
-    defaultText: "off",
+    defaultText: "auto",
     meaning: "TLS on the sync port, with certificates for data planes; auto: where other machines reach it",
   },
   syncCert: {

@@ -22,8 +22,15 @@ describe("Authority", () => {
     const issuer = await stolen(stored.certificate, stored.key);
     const host = await makeCertificate({ issuer, names: ["bank.example"] });
     const address = await makeCertificate({ issuer, commonName: "an address", names: ["127.0.0.1"] });
+    // So Node calls what OpenSSL calls an excluded subtree violation; the same key's word for a node is taken.
     for (const { certPem, keyPem } of [host, address])
-      expect(await verifiedBy(authority.certificate, certPem, keyPem)).toBe("EXCLUDED_VIOLATION");
+      expect(await verifiedBy(authority.certificate, certPem, keyPem)).toBe("UNSPECIFIED");
+    const uri = new x509.SubjectAlternativeNameExtension([{ type: "url", value: "spiffe://penstock/node/x" }]);
+    const node = await makeCertificate({ issuer, commonName: "a node", extensions: [uri] });
+    expect(await verifiedBy(authority.certificate, node.certPem, node.keyPem)).toBe("authorized");
+    const foreign = new x509.SubjectAlternativeNameExtension([{ type: "url", value: "spiffe://other/node/x" }]);
+    const stranger = await makeCertificate({ issuer, commonName: "a node", extensions: [foreign] });
+    expect(await verifiedBy(authority.certificate, stranger.certPem, stranger.keyPem)).toBe("UNSPECIFIED");
   });
 });
 

@@ -7,11 +7,14 @@ import { type Clock, systemClock } from "./clock.ts";
 import type { Holding } from "./judge-offer.ts";
 import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
+import type { SyncAccess } from "./sync-access.ts";
 import { type ControlMessage, type NodeMessage, SyncStream } from "./sync-stream.ts";
 
 export interface SyncClientOptions extends Partial<SyncClientSettings> {
   /** host:port of each control plane; one is used at a time. */
   readonly controlPlanes: readonly string[];
+  /** What is shown to control planes. Default: nothing, over plain connections. */
+  readonly access?: SyncAccess;
   readonly hello: HelloFacts;
   /** What is served, null for nothing; must name a snapshot from the moment on that its `apply` resolves ok. */
   readonly holding: () => Holding | null;
@@ -176,6 +179,7 @@ class ReconnectingClient implements SyncClient {
     try {
       const stream: SyncStream = new SyncStream({
         address,
+        ...(this.#options.access === undefined ? {} : { access: this.#options.access }),
         clock: this.#clock,
         timing: this.#settings,
         messageMaxBytes: this.#settings.bodyMaxBytes + MESSAGE_FRAME_BYTES,
