@@ -2,6 +2,7 @@ import { credentials, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
 import { makeAuthority, makeCertificate } from "../../test/support/certificates.ts";
 import { hourMs, namesOf, newKey, nodeKeys, startSecuredHub, tlsAs } from "../../test/support/identity-rig.ts";
+import { until } from "../../test/support/sync-hub-rig.ts";
 
 const a = "aaaaaaaa-0000-4000-8000-000000000001";
 const b = "bbbbbbbb-0000-4000-8000-000000000002";
@@ -149,6 +150,12 @@ describe("NodeGate", () => {
     expect(rig.identity.identities.refusals()[0]).toMatchObject({ nodeId: a, action: "connect" });
     expect(rig.hub.fleet.nodes()).toMatchObject([{ id: a, isConnected: true }]);
     first.close();
+    await until(rig.hub, (fleet) => fleet.nodes().every(({ isConnected }) => !isConnected));
+    const renewed = await rig.connected(await issue(), a);
+    // Ended by the control plane, it makes room as well.
+    renewed.hello(a);
+    await renewed.ended;
+    await rig.connected(await issue(), a);
   });
 
   it("takes certificates from elsewhere, by SPIFFE id or common name, and revokes and restores them", async () => {

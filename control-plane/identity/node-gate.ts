@@ -73,8 +73,13 @@ export class NodeGate implements StreamGate {
     this.#open.set(nodeId, open);
     this.#remember(open);
     this.#watchExpiry(open);
-    for (const event of ["close", "cancelled"] as const) call.once(event, () => this.#closed(open));
     return null;
+  }
+
+  closed(call: NodeCall): void {
+    const nodeId = this.#peers.get(call)?.nodeId ?? "";
+    const open = this.#open.get(nodeId);
+    if (open?.call === call) this.#forget(open);
   }
 
   /** Who makes a call, or why nobody is believed to. */
@@ -163,14 +168,14 @@ export class NodeGate implements StreamGate {
   }
 
   #end(open: OpenStream, refusal: GateRefusal): void {
-    this.#closed(open);
+    this.#forget(open);
     this.#refused("connect", open.call, open.peer.nodeId, refusal);
     open.end(refusal);
   }
 
-  #closed(open: OpenStream): void {
-    open.stopTimer();
-    if (this.#open.get(open.peer.nodeId) === open) this.#open.delete(open.peer.nodeId);
+  #forget({ peer, stopTimer }: OpenStream): void {
+    stopTimer();
+    this.#open.delete(peer.nodeId);
   }
 
   #remember({ peer, expiresAtMs }: OpenStream): void {

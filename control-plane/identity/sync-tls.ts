@@ -7,6 +7,8 @@ export interface SyncTlsOptions {
   readonly credentials: SyncCredentials;
   /** From a connection's opening to its first byte, and from there to the end of the handshake. */
   readonly handshakeTimeoutMs?: number;
+  /** Connections at once of peers without a certificate that is trusted; more are closed. */
+  readonly unverifiedMaxCount?: number;
   readonly log: Pick<Log, "debug">;
 }
 
@@ -22,6 +24,9 @@ export interface SyncCredentials {
 /** First byte of every TLS connection: a record of the type handshake (RFC 8446 section 5.1). */
 const handshakeRecord = 0x16;
 const handshakeTimeoutDefaultMs = 10_000;
+
+/** Connections at once of peers that nobody vouches for: strangers must not take the room of nodes. */
+const unverifiedMaxDefault = 1_000;
 
 const plainCause = "this port takes TLS only: give the node a join token, or certificates of its own (--sync-cert)";
 const noCertificateCause = "the node has shown no certificate: give it a join token";
@@ -69,9 +74,8 @@ export class SyncTls {
   serve(inject: (socket: Socket) => void): { accept(socket: Socket): void } {
     this.#server.on("secureConnection", (socket) => {
       const cause = causeOfSocket(socket);
-      if (cause !== null) this.#note(socket, cause);
       socket.on("error", () => {});
-      inject(socket);
+      if (cause === null || this.#note(socket, cause)) inject(socket);
     });
     this.#server.on("tlsClientError", (error, socket) => {
       this.#options.log.debug({ err: error, address: socket.remoteAddress }, "a TLS handshake on the sync port failed");
@@ -84,8 +88,7 @@ export class SyncTls {
             this.#server.emit("connection", socket);
             return;
           }
-          this.#note(socket, plainCause);
-          inject(socket);
+          if (this.#note(socket, plainCause)) inject(socket);
         }),
     };
   }
@@ -99,10 +102,16 @@ export class SyncTls {
     return this.#causes.get(peer) === plainCause;
   }
 
-  #note(socket: Socket, cause: string): void {
+  /** False where there are too many already: then the connection is gone. */
+  #note(socket: Socket, cause: string): boolean {
+    if (this.#causes.size >= (this.#options.unverifiedMaxCount ?? unverifiedMaxDefault)) {
+      socket.destroy();
+      return false;
+    }
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     this.#causes.set(peer, cause);
     socket.once("close", () => this.#causes.delete(peer));
+    return true;
   }
 }
 

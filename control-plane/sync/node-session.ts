@@ -327,6 +327,7 @@ export class NodeSession {
     this.#stopMissedTimer();
     this.#sender.close();
     this.#questions.close();
+    this.#context.gate?.closed(this.#call);
     if (this.#record !== null && this.#state !== null) {
       this.#context.registry.disconnect(this.#record);
       this.#context.views.disconnected(this.nodeId);

@@ -17,6 +17,8 @@ export interface StreamGate {
    * @param end ends the stream, when what let it in holds no longer
    */
   hello(call: NodeCall, nodeId: string, end: (refusal: GateRefusal) => void): GateRefusal | null;
+  /** A stream that was let in has ended, however that came. */
+  closed(call: NodeCall): void;
 }
 
 /** Ends a stream that nothing has been done with. */

@@ -45,6 +45,7 @@ describe.each([
       "penstock.admin.v1.CertificatesAPI",
       "penstock.admin.v1.ConfigAPI",
       "penstock.admin.v1.HealthAPI",
+      "penstock.admin.v1.NodeTokensAPI",
       "penstock.admin.v1.NodesAPI",
       "penstock.admin.v1.RoutesAPI",
       "penstock.admin.v1.ServicesAPI",
