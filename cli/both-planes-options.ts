@@ -22,6 +22,7 @@ const intro = `Usage: penstock [options]                   a control plane and a
        penstock health [UPSTREAM]           what the nodes see of the targets
        penstock explain [METHOD] URL        what a node would do with a request
        penstock top [UPSTREAM]              what requests meet there, live
+       penstock node token                  lets a data plane on another machine join
        penstock --version
 
 Without a command, runs a control plane and, as a process of its own, one data plane that takes its
@@ -46,6 +47,8 @@ export function parseBothPlanes(argv: readonly string[], givenEnv: NodeJS.Proces
   const controlPlane = parseControlPlane(split.controlPlane, env);
   const dataPlane = parseDataPlane(split.dataPlane, env);
   const problems = [...split.problems];
+  if (controlPlane.type === "options" && controlPlane.options.syncIdentity.type === "own")
+    problems.push("--sync-cert: certificates from elsewhere are for planes that are started apart");
   for (const parsed of [controlPlane, dataPlane]) if (parsed.type === "problems") problems.push(...parsed.lines);
   if (problems.length > 0 || controlPlane.type !== "options")
     return { type: "problems", lines: [...new Set(problems)] };

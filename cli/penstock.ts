@@ -5,6 +5,7 @@ const commands = {
   health: "shows what the nodes see of the targets",
   explain: "asks a node what it would do with a request",
   top: "shows what requests meet there, live",
+  node: "lets data planes join, and cuts them off",
 } as const;
 
 /** Module specifiers end in .js in compiled code and in .ts in the sources. */
@@ -16,7 +17,7 @@ interface PlaneModule {
 
 /**
  * Runs the command line: `penstock control-plane`, `penstock data-plane`, or without a command both.
- * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health`, `explain` and `top` have their own.
+ * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health`, `explain`, `top` and `node` have their own.
  */
 export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const [first, ...rest] = argv;
@@ -35,6 +36,9 @@ export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv):
   } else if (first === "top") {
     const { top } = await import("./top.ts");
     await top(rest, env);
+  } else if (first === "node") {
+    const { node } = await import("./node.ts");
+    await node(rest, env);
   } else if (Object.hasOwn(commands, first)) {
     // Loaded by a computed name, so that one plane never loads the other's code.
     const plane = (await import(new URL(`../${first}/main${ending}`, import.meta.url).href)) as PlaneModule;

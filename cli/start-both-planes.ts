@@ -34,9 +34,12 @@ export async function startBothPlanes(argv: readonly string[], givenEnv: NodeJS.
     const dataPlaneArguments = [
       "data-plane",
       ...parsed.dataPlaneArguments,
-      `--control-plane=${controlPlane.syncAddresses[0]}`,
+      `--control-plane=${reachable(controlPlane.syncAddresses[0]!)}`,
+      `--sync-tls=${controlPlane.isSyncSecured ? "on" : "off"}`,
     ];
-    const dataPlane = new DataPlaneChild(dataPlaneArguments, env, log);
+    // In its environment, where other users of the machine do not see it. Once it has joined, it needs it no more.
+    const joinToken = controlPlane.isSyncSecured ? { PENSTOCK_JOIN_TOKEN: await controlPlane.makeJoinToken() } : {};
+    const dataPlane = new DataPlaneChild(dataPlaneArguments, { ...env, ...joinToken }, log);
     endOnSignals(log, async () => {
       // Traffic ends first: what is being answered may still be reported.
       await dataPlane.end();
@@ -49,6 +52,11 @@ export async function startBothPlanes(argv: readonly string[], givenEnv: NodeJS.
     if (error instanceof StartError) refuse([error.message]);
     throw error;
   }
+}
+
+/** An address that stands for all of this machine's, as one of them. */
+function reachable(address: string): string {
+  return address.replace(/^0\.0\.0\.0:/, "127.0.0.1:").replace(/^\[::\]:/, "[::1]:");
 }
 
 function greet(admin: string, { proxy, proxyTls, status }: Ready): void {

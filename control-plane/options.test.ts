@@ -19,6 +19,7 @@ describe("parseOptions", () => {
       secretKeyPath: join(".penstock", "control-plane", "secret.key"),
       areSecretsInLists: false,
       ticketKeyRotationMs: 12 * 60 * 60 * 1000,
+      syncIdentity: { type: "off" },
     });
   });
 
@@ -61,6 +62,19 @@ describe("parseOptions", () => {
     });
   });
 
+  it("asks data planes for certificates where other machines reach the sync port, or when told to", () => {
+    const certified = { type: "built_in", certificateLifeMs: 24 * 60 * 60 * 1000 };
+    expect(optionsOf(["--sync-listen", "0.0.0.0:8005"]).syncIdentity).toEqual(certified);
+    expect(optionsOf(["--sync-tls", "on"]).syncIdentity).toEqual(certified);
+    const own = ["--sync-cert", "/c", "--sync-key", "/k", "--sync-client-ca", "/a"];
+    const files = { certFile: "/c", keyFile: "/k", clientCaFile: "/a" };
+    expect(optionsOf(own).syncIdentity).toEqual({ type: "own", files });
+    const half = parseOptions(["--sync-cert", "/c"], {});
+    expect(half.type === "problems" && half.lines).toHaveLength(2);
+    const plain = ["--sync-listen", "0.0.0.0:8005", "--sync-tls", "off", "--insecure"];
+    expect(optionsOf(plain).syncIdentity).toEqual({ type: "off" });
+  });
+
   it("takes a store and further names", () => {
     expect(optionsOf(["--store", "sqlite:/a/b.db", "--admin-hosts", "Gate.example, [::2]"])).toMatchObject({
       storePath: "/a/b.db",
@@ -74,8 +88,11 @@ describe("parseOptions", () => {
     [["--admin-listen", "::1:80"], {}, /is not host:port/],
     [["--admin-listen", "[1.2.3.4]:80"], {}, /no IPv6 address/],
     [["--admin-listen", "0.0.0.0:8001"], {}, /needs --insecure/],
-    [["--sync-listen", "[::]:8005"], {}, /^--sync-listen: .*needs --insecure/],
-    [["--sync-listen", "[::ffff:10.0.0.1]:8005"], {}, /needs --insecure/],
+    [["--sync-listen", "[::]:8005", "--sync-tls", "off"], {}, /^--sync-listen: .*needs --insecure/],
+    [["--sync-listen", "[::ffff:10.0.0.1]:8005"], { PENSTOCK_SYNC_TLS: "off" }, /needs --insecure/],
+    [["--sync-tls", "maybe"], {}, /^--sync-tls: "maybe" is not one of auto, on, off$/],
+    [["--sync-tls=off", "--sync-cert=c", "--sync-key=k", "--sync-client-ca=a"], {}, /certificates that are given/],
+    [["--node-certificate-life", "721"], {}, /^--node-certificate-life: .*from 1 to 720$/],
     [[], { PENSTOCK_ADMIN_LISTEN: "10.0.0.1:1" }, /^PENSTOCK_ADMIN_LISTEN: "10.0.0.1:1".*needs --insecure/],
     [["--admin-listen", "gate.example:1"], {}, /needs --insecure/],
     [["--admin-listen"], {}, /^--admin-listen: needs a value, HOST:PORT$/],
@@ -104,7 +121,7 @@ describe("parseOptions", () => {
   });
 
   it("tells all problems at once, a line each", () => {
-    const argv = ["--admin-listen", "x", "--zzz", "--log-level", "loud", "--sync-listen", "0.0.0.0:1"];
+    const argv = ["--admin-listen", "x", "--zzz", "--log-level", "loud", "--sync-listen", "y"];
     const parsed = parseOptions(argv, { PENSTOCK_STORE: "postgresql://h" });
     expect(parsed.type === "problems" && parsed.lines.length).toBe(5);
   });

@@ -2,6 +2,8 @@ import { isIP } from "node:net";
 import { dirname, join } from "node:path";
 import type { ListenAddress } from "./api/bind-listen.ts";
 import { isLoopback } from "./api/loopback-address.ts";
+import type { SyncIdentityMode } from "./identity/open-sync-identity.ts";
+import { readSyncIdentity, syncIdentitySettings } from "./sync-identity-options.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
 
 /** The value of every option. */
@@ -19,6 +21,8 @@ export interface ControlPlaneOptions {
   readonly areSecretsInLists: boolean;
   /** Age at which the key of session tickets is replaced. */
   readonly ticketKeyRotationMs: number;
+  /** How data planes are known on the sync port. */
+  readonly syncIdentity: SyncIdentityMode;
 }
 
 export type ParsedOptions =
@@ -52,6 +56,7 @@ const settings = {
     defaultText: "127.0.0.1:8005",
     meaning: "where data planes connect; the default also takes [::1] where there is IPv6",
   },
+  ...syncIdentitySettings,
   store: {
     flag: "store",
     form: "sqlite:FILE",
@@ -136,15 +141,31 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
   };
   const isInsecure = readSwitch(given("insecure"), refuse);
   const storePath = readStore(given("store"), given("stateDir").text, refuse);
+  const adminListen = readListen(given("adminListen"), isInsecure, refuse);
+  const text = (name: SettingName) => {
+    const one = given(name);
+    return { text: one.text, refuse: (problem: string) => refuse(one, problem) };
+  };
+  const syncIdentity = readSyncIdentity(
+    {
+      syncTls: text("syncTls"),
+      syncCert: text("syncCert"),
+      syncKey: text("syncKey"),
+      syncClientCa: text("syncClientCa"),
+      nodeCertificateLife: text("nodeCertificateLife"),
+    },
+    hostOf(given("syncListen").text),
+  );
   const options: ControlPlaneOptions = {
-    adminListen: readListen(given("adminListen"), isInsecure, refuse),
-    syncListen: readListen(given("syncListen"), isInsecure, refuse),
+    adminListen,
+    syncListen: readListen(given("syncListen"), isInsecure || syncIdentity.type !== "off", refuse),
     storePath,
     adminHosts: readHosts(given("adminHosts"), refuse),
     logLevel: readLogLevel(given("logLevel"), refuse),
     secretKeyPath: given("secretKeyFile").text || join(dirname(storePath), "secret.key"),
     areSecretsInLists: readSwitch(given("secretsInLists"), refuse),
     ticketKeyRotationMs: readHours(given("ticketKeyRotation"), refuse),
+    syncIdentity,
   };
   return problems.length > 0 ? { type: "problems", lines: problems } : { type: "options", options };
 }
@@ -152,9 +173,18 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
 /** Tells a problem; the reader that met it then returns anything. */
 type Refuse = (given: Given, problem: string) => void;
 
+/** `host:port`, IPv6 in brackets. */
+const listenForm = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):([0-9]{1,5})$/;
+
+/** "" where the text has no such form, which is told when it is read. */
+function hostOf(text: string): string {
+  const match = listenForm.exec(text);
+  return match?.[1] ?? match?.[2] ?? "";
+}
+
 function readListen(given: Given, isInsecure: boolean, refuse: Refuse): ListenAddress {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):([0-9]{1,5})$/.exec(given.text);
-  const host = match?.[1] ?? match?.[2] ?? "";
+  const match = listenForm.exec(given.text);
+  const host = hostOf(given.text);
   const port = Number(match?.[3]);
   if (match === null || port > 65_535) refuse(given, "is not host:port");
   else if (match[1] !== undefined && isIP(host) !== 6) refuse(given, "has no IPv6 address in its brackets");

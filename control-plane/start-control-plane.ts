@@ -12,6 +12,10 @@ import { type ListenAddress, ListenError, listenError } from "./api/bind-listen.
 import { lazyRpcFace } from "./api/grpc/lazy-rpc-face.ts";
 import { restFace } from "./api/rest/rest-face.ts";
 import { secretAccess } from "./api/secret-access.ts";
+import type { NodeIdentities } from "./identity/node-identities.ts";
+import { tokenTtlDefaultMs } from "./identity/node-tokens.ts";
+import { openSyncIdentity, type SyncIdentity } from "./identity/open-sync-identity.ts";
+import { OwnPkiError } from "./identity/own-pki.ts";
 import type { ControlPlaneOptions } from "./options.ts";
 import { ownAddresses } from "./own-addresses.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
@@ -32,6 +36,13 @@ export interface ControlPlane {
   /** `host:port` of each bound address. */
   readonly adminAddresses: readonly string[];
   readonly syncAddresses: readonly string[];
+  /** Whether nodes have to show certificates. */
+  readonly isSyncSecured: boolean;
+  /**
+   * A join token for a node that this process starts itself.
+   * Errors: rejects where there are none; the control plane says why.
+   */
+  makeJoinToken(): Promise<string>;
   /** Accepts no more, finishes what is under way (at most 10 s), and closes the store. */
   close(): Promise<void>;
 }
@@ -54,10 +65,13 @@ export async function startControlPlane(options: ControlPlaneOptions, log: Log):
     });
     closers.push(() => store.close());
     closers.push(startTimedWork(options, store, log));
-    const hub = await startHub(options.syncListen, store, log);
+    const identity = await openSyncIdentity({ mode: options.syncIdentity, store, clock: systemClock, log });
+    closers.push(async () => identity.close());
+    const { identities } = identity;
+    const hub = await startHub(options.syncListen, { store, identity, log });
     closers.push(() => hub.close());
     const shutdown = new AbortController();
-    const listener = await startFaces(options, { store, hub, log, shutdown: shutdown.signal });
+    const listener = await startFaces(options, { store, hub, identities, log, shutdown: shutdown.signal });
     closers.push(() => {
       // Ends the calls that would go on for ever, so that closing waits for the others only.
       shutdown.abort();
@@ -66,23 +80,39 @@ export async function startControlPlane(options: ControlPlaneOptions, log: Log):
     const syncAddresses = hub.addresses.map(formatAddress);
     for (const address of listener.addresses) log.info({ address }, "the admin port is open");
     for (const address of syncAddresses) log.info({ address }, "the sync port is open");
-    return { adminAddresses: listener.addresses, syncAddresses, close: closeAll };
+    return {
+      adminAddresses: listener.addresses,
+      syncAddresses,
+      isSyncSecured: identity.secured !== null,
+      makeJoinToken: () => makeJoinToken(identities),
+      close: closeAll,
+    };
   } catch (error) {
     await closeAll();
-    if (error instanceof StoreLockedError || error instanceof StoreUnusableError || error instanceof ListenError)
-      throw new StartError(error.message, { cause: error });
+    const isForTheUser = [StoreLockedError, StoreUnusableError, ListenError, OwnPkiError].some(
+      (kind) => error instanceof kind,
+    );
+    if (isForTheUser) throw new StartError((error as Error).message, { cause: error });
     throw error;
   }
+}
+
+async function makeJoinToken(identities: NodeIdentities): Promise<string> {
+  const made = await identities.makeToken({ ttlMs: tokenTtlDefaultMs, labels: {}, nodeId: "" });
+  if (!made.ok) throw new StartError(made.problem);
+  return made.value.text;
 }
 
 interface Parts {
   readonly store: Store;
   readonly hub: SyncHub;
+  readonly identities: NodeIdentities;
   readonly log: Log;
   readonly shutdown: AbortSignal;
 }
 
-async function startFaces(options: ControlPlaneOptions, { store, hub, log, shutdown }: Parts): Promise<AdminListener> {
+async function startFaces(options: ControlPlaneOptions, parts: Parts): Promise<AdminListener> {
+  const { store, hub, identities, log, shutdown } = parts;
   const { fleet } = hub;
   /** Complete before the first write can come: it comes through the listener. */
   let bound = hub.addresses.map(formatAddress);
@@ -101,9 +131,9 @@ async function startFaces(options: ControlPlaneOptions, { store, hub, log, shutd
   const listener = await startAdminListener({
     listens: [options.adminListen],
     adminHosts: options.adminHosts,
-    rest: restFace({ admin, fleet, store, health, traffic, identity, clock, log, secretAccess: access }),
+    rest: restFace({ admin, fleet, store, health, traffic, identity, identities, clock, log, secretAccess: access }),
     rpc: lazyRpcFace({
-      ...{ admin, fleet, store, health, views: hub.views, traffic, trafficViews: hub.traffic },
+      ...{ admin, fleet, store, health, identities, views: hub.views, traffic, trafficViews: hub.traffic },
       ...{ log, shutdown, secretAccess: access },
     }),
     log,
@@ -125,10 +155,18 @@ function startTimedWork({ ticketKeyRotationMs }: ControlPlaneOptions, store: Sto
   };
 }
 
-async function startHub({ host, port, twinHost }: ListenAddress, store: Store, log: Log): Promise<SyncHub> {
+interface HubParts {
+  readonly store: Store;
+  readonly identity: SyncIdentity;
+  readonly log: Log;
+}
+
+async function startHub({ host, port, twinHost }: ListenAddress, parts: HubParts): Promise<SyncHub> {
+  const { store, identity, log } = parts;
   const listen = [{ host, port }, ...(twinHost === undefined ? [] : [{ host: twinHost, port }])];
   try {
-    return await startSyncHub({ store, listen, log });
+    const { secured } = identity;
+    return await startSyncHub({ store, listen, log, ...(secured === null ? {} : { secured }) });
   } catch (error) {
     throw listenError({ host, port }, error);
   }

@@ -50,6 +50,7 @@ function statusOf(
     certificatesSeriesMax: 10,
     attemptsUnderWay: () => 5,
     syncState: () => (given.sync === undefined ? connected : given.sync),
+    identity: () => null,
     isDraining: () => given.isDraining ?? false,
   });
 }

@@ -4,6 +4,7 @@ import { expiryMetric } from "./certificate-expiries.ts";
 import type { HealthKeeper } from "./health-check/health-keeper.ts";
 import { endpointsPage, healthMetrics } from "./health-check/health-metrics.ts";
 import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
+import type { IdentityStatus } from "./identity/node-identity.ts";
 import type { CertificateExpiry } from "./snapshot/compile-tls.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { ourMetric } from "./status/metrics-text.ts";
@@ -37,6 +38,8 @@ export interface NodeStatusParts {
   readonly attemptsUnderWay: () => number;
   /** Null until the node has begun to look for a control plane. */
   readonly syncState: () => SyncState | null;
+  /** Null where the node shows control planes nothing. */
+  readonly identity: () => IdentityStatus | null;
   readonly isDraining: () => boolean;
 }
 
@@ -63,6 +66,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         revision: served?.revision ?? null,
         state_hash: served === null ? null : Buffer.from(served.stateHash).toString("hex"),
         control_plane: controlPlaneStatus(parts.syncState(), served?.publication ?? 0),
+        identity: identityStatus(parts.identity()),
         workers: { count: parts.workerCount, listening: workers.listeningCount, serving: workers.servingCount },
         ejected_endpoints: readmission.ejectedCount,
         attempts_under_way: parts.attemptsUnderWay(),
@@ -80,6 +84,7 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
         revision: applier.served?.revision ?? 0,
         control_plane_connected: parts.syncState()?.connection === "connected" ? 1 : 0,
         control_plane_stale: isStale(parts.syncState(), held) ? 1 : 0,
+        ...identityGauges(parts.identity()),
         workers: parts.workerCount,
         workers_serving: workers.servingCount,
         endpoints_ejected: readmission.ejectedCount,
@@ -109,6 +114,23 @@ function controlPlaneStatus(state: SyncState | null, heldPublication: number) {
     stale: isStale(state, heldPublication),
     problem: state?.problem ?? null,
     last_refusal: state?.lastRefusal ?? null,
+  };
+}
+
+function identityStatus(identity: IdentityStatus | null) {
+  if (identity === null) return null;
+  const { type, expiresAtMs, renewsAtMs, problem } = identity;
+  const isoTime = (unixMs: number | null) => (unixMs === null ? null : new Date(unixMs).toISOString());
+  return { type, expires_at: isoTime(expiresAtMs), renews_at: isoTime(renewsAtMs), problem };
+}
+
+/** No expiry stands for no certificate; a problem is there before it expires. */
+function identityGauges(identity: IdentityStatus | null): Record<string, number> {
+  if (identity === null) return {};
+  const { expiresAtMs, problem } = identity;
+  return {
+    identity_problem: problem === null ? 0 : 1,
+    ...(expiresAtMs === null ? {} : { identity_expires_timestamp_seconds: expiresAtMs / 1000 }),
   };
 }
 

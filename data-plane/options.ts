@@ -1,3 +1,4 @@
+import { IDENTITY_SETTINGS } from "./identity-options.ts";
 import { LIMIT_SETTINGS } from "./limit-options.ts";
 import { NAME_SETTINGS } from "./name-options.ts";
 import {
@@ -33,6 +34,7 @@ const SETTINGS = {
     meaning: "control planes to take the configuration from; any of them will do",
     read: readAddresses,
   }),
+  ...IDENTITY_SETTINGS,
   proxyListen: setting({
     flag: "proxy-listen",
     form: "HOST:PORT",

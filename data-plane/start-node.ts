@@ -13,6 +13,7 @@ import { NodeLoad } from "./listener/node-load.ts";
 import { collectGarbage, MemoryReturn, spareHeapBytes } from "./memory-return.ts";
 import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
 import { nodeStatus } from "./node-status.ts";
+import { givenNodeId, openIdentity, openOwnPki } from "./open-identity.ts";
 import { type NodeTls, openTls } from "./open-tls.ts";
 import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
@@ -75,7 +76,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const version = readVersion();
   const counters = nodeCounters();
   const workerCount = options.workers ?? availableParallelism();
-  const folder = openFolder(options);
+  const { folder, identity } = openSelf(options, log);
   const proxyHosts = await freeHosts(options, "proxyListen");
   const tlsHosts = await freeHosts(options, "proxyTlsListen");
   const tls = await openTls(options, folder.path);
@@ -97,6 +98,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     certificatesSeriesMax: options.metricsSeriesMax,
     endpointsSeriesMax: options.metricsSeriesMax,
     syncState: () => sync?.state ?? null,
+    identity: () => identity?.status ?? null,
     isDraining: () => isDraining,
   });
   const statusServer = await openStatus(options.statusListen, status);
@@ -110,6 +112,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   else await listening;
   sync = startSyncClient({
     controlPlanes: options.controlPlanes,
+    ...(identity === null ? {} : { access: identity }),
     hello: helloOf(options, folder.nodeId, version, workerCount),
     holding: () => traffic.applier.served,
     restored,
@@ -137,17 +140,26 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     async drain() {
       isDraining = true;
       sync?.close();
-      const cancelWord = timers.after(Math.max(options.drainTimeoutMs - LAST_WORD_MS, 0), () => {
-        log.warn({ attempts: traffic.attemptsUnderWay() }, "the drain time is over: what is under way is cut");
-      });
-      await traffic.workers.drain(options.drainTimeoutMs);
-      cancelWord();
+      identity?.close();
+      await drainWorkers(traffic, options.drainTimeoutMs, log);
       await accessLog?.close(ACCESS_LOG_END_MS);
       traffic.close();
       statusServer.close();
       folder.close();
     },
   };
+}
+
+async function drainWorkers(
+  { workers, attemptsUnderWay }: Awaited<ReturnType<typeof buildTraffic>>,
+  timeoutMs: number,
+  log: Log,
+): Promise<void> {
+  const cancelWord = timers.after(Math.max(timeoutMs - LAST_WORD_MS, 0), () => {
+    log.warn({ attempts: attemptsUnderWay() }, "the drain time is over: what is under way is cut");
+  });
+  await workers.drain(timeoutMs);
+  cancelWord();
 }
 
 function helloOf({ labels, zone }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
@@ -190,9 +202,16 @@ async function openAccessLog(options: DataPlaneOptions, log: Log, counters: Node
   }
 }
 
-function openFolder(options: DataPlaneOptions) {
+/** Who this node is, and the folder where that is kept. */
+function openSelf(options: DataPlaneOptions, log: Log) {
+  const ownPki = openOwnPki(options);
+  const folder = openFolder(options, givenNodeId(options, ownPki));
+  return { folder, identity: ownPki ?? openIdentity(options, folder, log) };
+}
+
+function openFolder(options: DataPlaneOptions, nodeId: string | null) {
   try {
-    return openStateFolder(join(resolve(options.stateDir), "data-plane"), options.nodeId);
+    return openStateFolder(join(resolve(options.stateDir), "data-plane"), nodeId);
   } catch (cause) {
     if (cause instanceof StateFolderError) throw new StartError(cause.message, { cause });
     throw cause;

@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { CommitBatch, QueuedTransact } from "./engine-call.ts";
+import { isPublished } from "./is-published.ts";
 import type { ResourceWrite, StoreConflict, TransactOutcome } from "./store.ts";
 
 /** Where a transact stands in history if it is committed. */
@@ -44,7 +45,8 @@ export class BatchCommitter {
     this.#sql.begin.run();
     let { revision, publication } = this.#sql.readCounters.get() as { revision: number; publication: number };
     const outcomes = batch.transacts.map((transact): TransactOutcome => {
-      const turn: Turn = { revision: revision + 1, publication: publication + 1, atUnixMs: batch.atUnixMs };
+      const step = transact.writes.some(({ kind }) => isPublished(kind)) ? 1 : 0;
+      const turn: Turn = { revision: revision + 1, publication: publication + step, atUnixMs: batch.atUnixMs };
       const conflict = this.#tryTransact(transact, turn);
       if (conflict !== null) return { ok: false, conflict };
       ({ revision, publication } = turn);

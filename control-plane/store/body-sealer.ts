@@ -3,7 +3,7 @@ import type { StoredKind } from "../resource/checked.ts";
 import { createSecretKey, isReadByOthers, readSecretKey } from "./secret-key.ts";
 
 /** Kinds whose whole body is sealed wherever it is stored: they hold private keys. */
-const secretKinds: ReadonlySet<StoredKind> = new Set<StoredKind>(["certificate", "ticket_key"]);
+const secretKinds: ReadonlySet<StoredKind> = new Set<StoredKind>(["certificate", "ticket_key", "node_authority"]);
 
 /** First byte of a sealed body: AES-256-GCM; then the nonce, the ciphertext and the tag. */
 const version = 1;

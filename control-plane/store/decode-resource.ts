@@ -6,6 +6,11 @@ import {
   TicketKeySchema,
 } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { HealthOverrideSchema } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
+import {
+  JoinTokenSchema,
+  NodeAuthoritySchema,
+  NodeIdentitySchema,
+} from "../../proto/gen/penstock/config/v1/node_identity_pb.ts";
 import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -23,6 +28,9 @@ const decoders: { readonly [K in StoredKind]: (body: Uint8Array) => MessageOf[K]
   ca_certificate: (body) => fromBinary(CaCertificateSchema, body),
   ticket_key: (body) => fromBinary(TicketKeySchema, body),
   health_override: (body) => fromBinary(HealthOverrideSchema, body),
+  node_authority: (body) => fromBinary(NodeAuthoritySchema, body),
+  join_token: (body) => fromBinary(JoinTokenSchema, body),
+  node_identity: (body) => fromBinary(NodeIdentitySchema, body),
 };
 
 /**

@@ -131,6 +131,9 @@ function emptyState(): State {
     ca_certificate: table(),
     ticket_key: table(),
     health_override: table(),
+    node_authority: table(),
+    join_token: table(),
+    node_identity: table(),
   };
   return { tables, referrers: new Map(), revision: 0, publication: 0 };
 }

@@ -29,6 +29,7 @@ import { type Answered, NodeQuestions } from "./node-questions.ts";
 import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
 import { readHello } from "./read-hello.ts";
 import { type NodeCall, type PushSlots, SnapshotSender } from "./snapshot-sender.ts";
+import type { StreamGate } from "./stream-gate.ts";
 
 /** What a session needs of the hub that it belongs to. */
 export interface SessionContext {
@@ -45,6 +46,8 @@ export interface SessionContext {
   readonly random: () => number;
   readonly log: Log;
   readonly timing: SessionTiming;
+  /** Says whether the node is who it says; null where nobody is asked. */
+  readonly gate: StreamGate | null;
   /** The newest publication that is meant to be served; null before there is one. */
   newest(): PublishedState | null;
   /** Asked once for each hello: whether there is room for the node now, or when it is to come again. */
@@ -190,7 +193,7 @@ export class NodeSession {
   }
 
   #greet(hello: Hello): void {
-    const { cache, clock, epoch, log, registry, views, traffic } = this.#context;
+    const { cache, clock, epoch, gate, log, registry, views, traffic } = this.#context;
     const read = readHello(hello);
     if (!read.ok) {
       this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
@@ -201,6 +204,11 @@ export class NodeSession {
       const metadata = new Metadata();
       metadata.set(RETRY_AFTER_TRAILER, String(admission.retryAfterMs));
       this.end(status.RESOURCE_EXHAUSTED, "too many nodes come at once", metadata);
+      return;
+    }
+    const refusal = gate?.hello(this.#call, read.facts.id, ({ code, cause }) => this.end(code, cause)) ?? null;
+    if (refusal !== null) {
+      this.end(refusal.code, refusal.cause);
       return;
     }
     this.#stopHelloTimer();
@@ -353,6 +361,7 @@ export class NodeSession {
     this.#stopMissedTimer();
     this.#sender.close();
     this.#questions.close();
+    this.#context.gate?.closed(this.#call);
     if (this.#record !== null && this.#state !== null) {
       this.#context.registry.disconnect(this.#record);
       this.#context.views.disconnected(this.nodeId);

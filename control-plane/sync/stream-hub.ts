@@ -15,10 +15,13 @@ import { NodeSession, type SessionContext } from "./node-session.ts";
 import { PushSchedule } from "./push-schedule.ts";
 import { SenderSlots } from "./sender-slots.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
+import { refuseStream, type StreamGate } from "./stream-gate.ts";
 
 export interface StreamHubOptions {
   readonly store: Pick<Store, "epoch" | "image" | "onCommit">;
   readonly log: Log;
+  /** Who may have a stream. Default: everybody. */
+  readonly gate?: StreamGate;
   readonly clock?: Clock;
   /** 0 <= random() < 1; for jitter. */
   readonly random?: () => number;
@@ -143,6 +146,7 @@ export class StreamHub implements Fleet {
       random,
       log,
       timing: settings,
+      gate: options.gate ?? null,
       newest: () => this.#published,
       admitHello: () => admission.admit(),
       onHello: (session, nodeId) => this.#admit(session, nodeId),
@@ -157,6 +161,11 @@ export class StreamHub implements Fleet {
   }
 
   connect(call: NodeCall): void {
+    const refusal = this.#options.gate?.connect(call) ?? null;
+    if (refusal !== null) {
+      refuseStream(call, refusal);
+      return;
+    }
     const session = new NodeSession(call, this.#sessionContext);
     if (this.#isClosed) session.end(status.UNAVAILABLE, "the control plane is closing");
     else this.#sessions.add(session);

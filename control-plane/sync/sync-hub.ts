@@ -1,12 +1,19 @@
 import type { NodeViews } from "../observation/node-views.ts";
 import type { TrafficViews } from "../observation/traffic-views.ts";
 import type { Fleet } from "./fleet.ts";
+import type { StreamGate } from "./stream-gate.ts";
 import { STREAM_HUB_DEFAULTS, StreamHub, type StreamHubOptions, type StreamHubSettings } from "./stream-hub.ts";
-import { type ListenAddress, openSyncListener } from "./sync-listener.ts";
+import { type ListenAddress, openSyncListener, type SyncListenerOptions } from "./sync-listener.ts";
 
-export interface SyncHubOptions extends Partial<SyncHubSettings>, StreamHubOptions {
+export interface SyncHubOptions extends Partial<SyncHubSettings>, Omit<StreamHubOptions, "gate"> {
   /** The first must be bindable; further ones are its twins (IPv6) and take its port where theirs is 0. */
   readonly listen: readonly ListenAddress[];
+  /** How the nodes are known, and who may have a stream. Default: the port is plain, and everybody may. */
+  readonly secured?: HubSecurity;
+}
+
+export interface HubSecurity extends Required<Pick<SyncListenerOptions, "tls" | "services">> {
+  readonly gate: StreamGate;
 }
 
 /** Every limit and time of the hub, each with its default below or in stream-hub.ts. */
@@ -48,8 +55,9 @@ export interface SyncHub {
  */
 export async function startSyncHub(options: SyncHubOptions): Promise<SyncHub> {
   const settings = { ...SYNC_HUB_DEFAULTS, ...options };
-  const hub = new StreamHub(options, settings);
-  const listener = await openSyncListener({ ...settings, onConnect: (call) => hub.connect(call) });
+  const { secured } = options;
+  const hub = new StreamHub({ ...options, ...(secured === undefined ? {} : { gate: secured.gate }) }, settings);
+  const listener = await openSyncListener({ ...settings, ...secured, onConnect: (call) => hub.connect(call) });
   hub.start();
   let closed: Promise<void> | undefined;
   return {

@@ -1,6 +1,12 @@
 import net from "node:net";
 import { promisify } from "node:util";
-import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
+import {
+  type ConnectionInjector,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 import { SyncAPI } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { grpcDefinition } from "./grpc-definition.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
@@ -23,6 +29,19 @@ export interface SyncListenerOptions {
   /** Time for streams to end by themselves when closing. */
   readonly closeGraceMs: number;
   readonly onConnect: (call: NodeCall) => void;
+  /** Takes the connections before gRPC gets them. Default: none, the port is plain. */
+  readonly tls?: ConnectionTls;
+  /** Further services on the port. Default: none. */
+  readonly services?: readonly {
+    readonly definition: ServiceDefinition;
+    readonly implementation: UntypedServiceImplementation;
+  }[];
+}
+
+/** TLS in front of gRPC. */
+export interface ConnectionTls {
+  /** @param inject gets each connection once its handshake is done */
+  serve(inject: (connection: net.Socket) => void): { accept(connection: net.Socket): void };
 }
 
 export interface SyncListener {
@@ -33,6 +52,9 @@ export interface SyncListener {
 
 /** One stream per connection is the rule; a node that replaces its stream may have two for a moment. */
 const STREAMS_PER_CONNECTION = 4;
+
+/** A connection without a call is closed after this: strangers may open some, too. */
+const IDLE_MAX_MS = 60_000;
 
 /**
  * Serves SyncAPI. The sockets are ours and are handed to grpc-js: its own binding says neither why a port could not
@@ -47,13 +69,16 @@ export async function openSyncListener(options: SyncListenerOptions): Promise<Sy
     "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION,
     "grpc.keepalive_time_ms": options.keepaliveMs,
     "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
+    "grpc.max_connection_idle_ms": IDLE_MAX_MS,
     "grpc.enable_channelz": 0,
   });
   server.addService(grpcDefinition(SyncAPI), { connect: (call: NodeCall) => options.onConnect(call) });
+  for (const { definition, implementation } of options.services ?? []) server.addService(definition, implementation);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const accept = acceptor(options.tls, injector);
   const sockets: net.Server[] = [];
   try {
-    await bindAll(options, injector, sockets);
+    await bindAll(options, accept, sockets);
   } catch (error) {
     await closeListener(server, sockets, 0);
     throw error;
@@ -64,9 +89,18 @@ export async function openSyncListener(options: SyncListenerOptions): Promise<Sy
   };
 }
 
-async function bindAll(options: SyncListenerOptions, injector: ConnectionInjector, sockets: net.Server[]) {
+type Accept = (connection: net.Socket) => void;
+
+/** What is done with each connection. gRPC knows of no TLS here: it gets sockets that are secured already. */
+function acceptor(tls: ConnectionTls | undefined, injector: ConnectionInjector): Accept {
+  const inject: Accept = (connection) => injector.injectConnection(connection);
+  const served = tls?.serve(inject);
+  return served === undefined ? inject : (connection) => served.accept(connection);
+}
+
+async function bindAll(options: SyncListenerOptions, accept: Accept, sockets: net.Server[]) {
   for (const { host, port } of options.listen) {
-    const socket = net.createServer({ noDelay: true }, (connection) => injector.injectConnection(connection));
+    const socket = net.createServer({ noDelay: true }, accept);
     socket.maxConnections = options.connectionMaxCount;
     const firstPort = sockets[0] === undefined ? 0 : boundAddress(sockets[0]).port;
     try {

@@ -8,6 +8,7 @@ import type { Holding } from "./judge-offer.ts";
 import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
 import { ReconnectPlan } from "./reconnect-plan.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
+import type { SyncAccess } from "./sync-access.ts";
 import {
   type ControlMessage,
   type NodeMessage,
@@ -21,6 +22,8 @@ import { TrafficReports, type TrafficSource } from "./traffic-reports.ts";
 export interface SyncClientOptions extends Partial<SyncClientSettings> {
   /** host:port of each control plane; one is used at a time. */
   readonly controlPlanes: readonly string[];
+  /** What is shown to control planes. Default: nothing, over plain connections. */
+  readonly access?: SyncAccess;
   readonly hello: HelloFacts;
   /** What is served, null for nothing; must name a snapshot from the moment on that its `apply` resolves ok. */
   readonly holding: () => Holding | null;
@@ -199,6 +202,7 @@ class ReconnectingClient implements SyncClient {
     try {
       this.#stream = openStream({
         address,
+        ...(this.#options.access === undefined ? {} : { access: this.#options.access }),
         clock: this.#clock,
         timing: this.#settings,
         messageMaxBytes: this.#settings.bodyMaxBytes + MESSAGE_FRAME_BYTES,

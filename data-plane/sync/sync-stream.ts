@@ -1,5 +1,11 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { Client, type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import {
   type ConnectRequest,
   ConnectRequestSchema,
@@ -8,6 +14,7 @@ import {
   SyncAPI,
 } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { Clock } from "./clock.ts";
+import type { SyncAccess } from "./sync-access.ts";
 
 export type NodeMessage = MessageInitShape<typeof ConnectRequestSchema>["message"];
 export type ControlMessage = ConnectResponse["message"];
@@ -15,6 +22,8 @@ export type ControlMessage = ConnectResponse["message"];
 export interface SyncStreamOptions {
   /** host:port. */
   readonly address: string;
+  /** Default: a plain connection. */
+  readonly access?: SyncAccess;
   readonly clock: Clock;
   readonly timing: StreamTiming;
   /** Of one message; a larger one ends the stream. */
@@ -70,11 +79,11 @@ export class SyncStream implements NodeStream {
   #isClosed = false;
   #stopTimer: () => void;
 
-  /** Errors: throws when the address is not one. */
+  /** Errors: throws when the address is not one, or when this node has nothing to show. */
   constructor(options: SyncStreamOptions) {
     const { address, clock, timing } = options;
     this.#options = options;
-    this.#client = new Client(address, credentials.createInsecure(), channelOptions(options));
+    this.#client = new Client(address, ...channelTo(options));
     this.#call = this.#client.makeBidiStreamRequest(CONNECT_PATH, serialize, deserialize);
     this.#stopTimer = clock.after(timing.connectTimeoutMs, () => this.#end("no answer within the connect timeout"));
     this.#call.on("metadata", () => this.#heard());
@@ -123,6 +132,13 @@ export class SyncStream implements NodeStream {
 function retryAfterMs({ metadata }: ServiceError): number {
   const ms = Number(metadata?.get(RETRY_AFTER_TRAILER)[0] ?? 0);
   return Number.isFinite(ms) && ms > 0 ? ms : 0;
+}
+
+function channelTo(options: SyncStreamOptions): [ChannelCredentials, Record<string, string | number>] {
+  const access = options.access?.access(options.address);
+  if (access?.ok === false) throw new Error(access.problem);
+  const channel = access?.credentials ?? credentials.createInsecure();
+  return [channel, { ...channelOptions(options), ...access?.channelOptions }];
 }
 
 function channelOptions({ timing, messageMaxBytes }: SyncStreamOptions) {

@@ -43,6 +43,7 @@ function start(more: Partial<ControlPlaneOptions> = {}): Promise<ControlPlane> {
     secretKeyPath: join(folder, "secret.key"),
     areSecretsInLists: false,
     ticketKeyRotationMs: 3_600_000,
+    syncIdentity: { type: "off" },
     ...more,
   };
   return startControlPlane(options, openLog("trace", { write: (line: string) => void lines.push(line) }));

@@ -44,13 +44,19 @@ const isTest = (file: string): boolean => /\.(test|fuzz|bench)\.ts$/.test(file) 
  * plane's folder (main, options, worker ...) are the top floor.
  */
 const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
-  "control-plane": [["store", "resource", "observation", "telemetry"], ["snapshot"], ["admin", "sync"], ["api"], [""]],
+  "control-plane": [
+    ["store", "resource", "observation", "telemetry"],
+    ["snapshot"],
+    ["admin", "sync", "identity"],
+    ["api"],
+    [""],
+  ],
   "data-plane": [
     ["config"],
     ["http1", "health", "telemetry", "socket", "tls"],
     ["route", "balance", "upstream", "observation"],
     ["snapshot"],
-    ["proxy", "health-check", "sync", "status"],
+    ["proxy", "health-check", "sync", "identity", "status"],
     ["listener"],
     [""],
   ],
@@ -112,6 +118,8 @@ const pure = [
   "control-plane/resource/",
   "control-plane/snapshot/build-snapshot.ts",
   "control-plane/sync/ack-state.ts",
+  "control-plane/identity/spiffe-id.ts",
+  "control-plane/identity/name-constraints.ts",
   "data-plane/config/",
   "data-plane/http1/",
   "data-plane/route/",

@@ -16,6 +16,7 @@ import type { Draft } from "../../control-plane/resource/draft.ts";
 import { openSqliteStore, type SqliteStore } from "../../control-plane/store/sqlite-store.ts";
 import type { Applied, Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "../../control-plane/sync/fleet.ts";
 import { ManualClock } from "./manual-clock.ts";
+import { plainIdentities } from "./plain-identities.ts";
 
 /** 2024-05-29, with the milliseconds that only targets print. */
 export const rigTimeMs = 1_717_000_000_123;
@@ -145,6 +146,7 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
     store,
     health,
     traffic: trafficReader(health, trafficViews),
+    identities: plainIdentities(store),
     identity: { nodeId: "n1", hostname: "h1", version: "0.1.0", configuration: { database: "sqlite" } },
     clock: { monotonicMs: () => 0, unixMs: () => rigTimeMs },
     log: { error: (...entry: unknown[]) => void errors.push(entry) } as RestFaceOptions["log"],

@@ -22,6 +22,7 @@ import {
 import { StatusSchema } from "../../proto/gen/google/rpc/status_pb.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { MemoryStore } from "./memory-store.ts";
+import { plainIdentities } from "./plain-identities.ts";
 
 /** A fleet that a test scripts. */
 export class FakeFleet implements Fleet {
@@ -64,11 +65,23 @@ export async function startRpcRig() {
   const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
   const trafficViews = new TrafficViews({ clock: new ManualClock(), viewMaxCount: 1_000, onFull: () => {} });
   const health = healthReader(store.image, views);
+  const identities = plainIdentities(store);
   const traffic = trafficReader(health, trafficViews);
   const listener = await startAdminListener({
     listens: [{ host: "127.0.0.1", port: 0 }],
     adminHosts: [],
-    rpc: lazyRpcFace({ admin, store, fleet, health, views, traffic, trafficViews, log, shutdown: shutdown.signal }),
+    rpc: lazyRpcFace({
+      admin,
+      store,
+      fleet,
+      health,
+      views,
+      traffic,
+      trafficViews,
+      log,
+      shutdown: shutdown.signal,
+      identities,
+    }),
     rest: (_request, response) => answer(response, 200, { face: "rest" }),
     log,
     limits: { closeGraceMs: 200 },

@@ -1,5 +1,11 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { Client, type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { grpcDefinition } from "../../control-plane/sync/grpc-definition.ts";
 import {
   type ConnectRequest,
@@ -40,9 +46,9 @@ export class ScriptedNode {
   readonly answered: Promise<void>;
   readonly #ended = Promise.withResolvers<StreamEnding>();
 
-  /** @param address host:port */
-  constructor(address: string) {
-    this.#client = new Client(address, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
+  /** @param address host:port @param channel default: without TLS */
+  constructor(address: string, channel: ChannelCredentials = credentials.createInsecure()) {
+    this.#client = new Client(address, channel, { "grpc.use_local_subchannel_pool": 1 });
     this.#call = this.#client.makeBidiStreamRequest<ConnectRequest, ConnectResponse>(
       path,
       requestSerialize,

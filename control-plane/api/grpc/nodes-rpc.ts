@@ -1,6 +1,7 @@
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import type { ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
+import type { NodeIdentities } from "../../identity/node-identities.ts";
 import type { Fleet, NodeNackStatus, NodeStatus } from "../../sync/fleet.ts";
 import { defaultPageSize } from "./list-query.ts";
 import { toBadRequest } from "./to-connect-error.ts";
@@ -8,8 +9,8 @@ import { toBadRequest } from "./to-connect-error.ts";
 /** Says that the rest is a node id, so that a token from elsewhere is recognised. */
 const tokenPrefix = "after:";
 
-/** gRPC face of the nodes. */
-export function nodesRpc(fleet: Fleet): ServiceImpl<typeof NodesAPI> {
+/** gRPC face of the nodes, and of who they are. */
+export function nodesRpc(fleet: Fleet, identities: NodeIdentities): ServiceImpl<typeof NodesAPI> {
   return {
     listNodes(request) {
       const afterId = afterIdOf(request.pageToken);
@@ -18,7 +19,32 @@ export function nodesRpc(fleet: Fleet): ServiceImpl<typeof NodesAPI> {
       const rest = fleet.nodes().filter(({ id }) => id > afterId);
       const page = rest.slice(0, size);
       const nextPageToken = rest.length > size ? pageToken(page.at(-1)!.id) : "";
-      return { nodes: page.map(nodeMessage), nextPageToken };
+      const nodes = page.map((node) => ({
+        ...nodeMessage(node),
+        certificate: certificateMessage(identities, node.id),
+      }));
+      return { nodes, nextPageToken };
+    },
+    async revokeNode({ id, reason }) {
+      const revoked = await identities.revoke(id, reason);
+      if (!revoked.ok) throw new ConnectError(revoked.problem, Code.FailedPrecondition);
+      return { revokedAt: timestampFromMs(revoked.value) };
+    },
+    async restoreNode({ id }) {
+      const outcome = await identities.restore(id);
+      if (outcome === "not_revoked") throw new ConnectError(`node ${id} is not revoked`, Code.NotFound);
+      if (outcome === "certified_here")
+        throw new ConnectError(`node ${id} joins again with a token for its id`, Code.FailedPrecondition);
+      return {};
+    },
+    listNodeRefusals() {
+      const refusals = identities.refusals().map(({ firstAtUnixMs, lastAtUnixMs, count, ...entry }) => ({
+        ...entry,
+        count: BigInt(count),
+        firstAt: timestampFromMs(firstAtUnixMs),
+        lastAt: timestampFromMs(lastAtUnixMs),
+      }));
+      return { refusals };
     },
   };
 }
@@ -52,6 +78,19 @@ function nodeMessage(node: NodeStatus) {
     lastNack: node.lastNack === null ? undefined : nackMessage(node.lastNack),
     workerCount: node.workerCount,
     capabilities: [...node.capabilities],
+  };
+}
+
+function certificateMessage(identities: NodeIdentities, nodeId: string) {
+  const certificate = identities.certificateOf(nodeId);
+  if (certificate === null) return undefined;
+  const { spiffeId, expiresAtUnixMs, labels, revokedAtUnixMs, revokedReason } = certificate;
+  return {
+    spiffeId,
+    expiresAt: expiresAtUnixMs === null ? undefined : timestampFromMs(expiresAtUnixMs),
+    labels: { ...labels },
+    revokedAt: revokedAtUnixMs === null ? undefined : timestampFromMs(revokedAtUnixMs),
+    revokedReason,
   };
 }
 

@@ -46,6 +46,7 @@ describe.each([
       "penstock.admin.v1.ConfigAPI",
       "penstock.admin.v1.DiagnosticsAPI",
       "penstock.admin.v1.HealthAPI",
+      "penstock.admin.v1.NodeTokensAPI",
       "penstock.admin.v1.NodesAPI",
       "penstock.admin.v1.RoutesAPI",
       "penstock.admin.v1.ServicesAPI",

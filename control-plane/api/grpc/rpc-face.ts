@@ -13,6 +13,7 @@ import { CertificatesAPI } from "../../../proto/gen/penstock/admin/v1/certificat
 import { ConfigAPI } from "../../../proto/gen/penstock/admin/v1/config_pb.ts";
 import { DiagnosticsAPI } from "../../../proto/gen/penstock/admin/v1/explain_pb.ts";
 import { HealthAPI } from "../../../proto/gen/penstock/admin/v1/health_pb.ts";
+import { NodeTokensAPI } from "../../../proto/gen/penstock/admin/v1/node_tokens_pb.ts";
 import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
@@ -23,6 +24,7 @@ import { UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
 import type { TrafficReader } from "../../admin/upstream-traffic.ts";
+import type { NodeIdentities } from "../../identity/node-identities.ts";
 import type { NodeViews } from "../../observation/node-views.ts";
 import type { TrafficViews } from "../../observation/traffic-views.ts";
 import type { Store } from "../../store/store.ts";
@@ -36,6 +38,7 @@ import { configRpc } from "./config-rpc.ts";
 import { explainRpc } from "./explain-rpc.ts";
 import { healthRpc } from "./health-rpc.ts";
 import { logFailures } from "./log-failures-rpc.ts";
+import { nodeTokensRpc } from "./node-tokens-rpc.ts";
 import { nodesRpc } from "./nodes-rpc.ts";
 import { reflectionRpc } from "./reflection-rpc.ts";
 import { routesRpc } from "./routes-rpc.ts";
@@ -64,6 +67,7 @@ const adminServices = [
   CaCertificatesAPI,
   ConfigAPI,
   NodesAPI,
+  NodeTokensAPI,
   HealthAPI,
   DiagnosticsAPI,
   TrafficAPI,
@@ -75,6 +79,7 @@ export interface RpcFaceOptions {
   readonly store: Store;
   readonly fleet: Fleet;
   readonly health: HealthReader;
+  readonly identities: NodeIdentities;
   /** What the nodes see; for those who watch. */
   readonly views: Pick<NodeViews, "onChange">;
   readonly traffic: TrafficReader;
@@ -140,7 +145,7 @@ function unavailableOn(shutdown: AbortSignal): AbortSignal {
 }
 
 function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
-  const { admin, store, fleet, shutdown } = options;
+  const { admin, store, fleet, identities, shutdown } = options;
   const reflection = reflectionRpc(() => services);
   router
     .service(UpstreamsAPI, upstreamsRpc(admin.upstream, store))
@@ -151,7 +156,8 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
     .service(SnisAPI, snisRpc(admin.sni, store))
     .service(CaCertificatesAPI, caCertificatesRpc(admin.ca_certificate, store))
     .service(ConfigAPI, configRpc(store, fleet))
-    .service(NodesAPI, nodesRpc(fleet))
+    .service(NodesAPI, nodesRpc(fleet, identities))
+    .service(NodeTokensAPI, nodeTokensRpc(identities))
     .service(HealthAPI, targetHealthRpc(options))
     .service(DiagnosticsAPI, explainRpc(fleet))
     .service(TrafficAPI, trafficRpc(options))

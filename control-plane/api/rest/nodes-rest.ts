@@ -1,3 +1,4 @@
+import type { NodeIdentities } from "../../identity/node-identities.ts";
 import type { Fleet, NodeNackStatus, NodeStatus } from "../../sync/fleet.ts";
 import { pageAnswer, parseListQuery } from "./list-query.ts";
 import type { JsonObject } from "./print-resource.ts";
@@ -8,7 +9,7 @@ import type { Answer, Endpoint } from "./rest-answer.ts";
 const rowLifetimeSeconds = 14 * 24 * 60 * 60;
 
 /** `GET /clustering/data-planes`: Kong's row of each node, and beside it what it holds and last refused. */
-export function nodesRest(fleet: Fleet, unixMs: () => number): Endpoint {
+export function nodesRest(fleet: Fleet, identities: NodeIdentities, unixMs: () => number): Endpoint {
   return (request): Answer => {
     const parsed = parseListQuery(request.query);
     if (!parsed.ok) return parsed.answer;
@@ -22,7 +23,7 @@ export function nodesRest(fleet: Fleet, unixMs: () => number): Endpoint {
     return pageAnswer(
       request.path,
       request.query,
-      rows.map((node) => printNode(node, unixMs())),
+      rows.map((node) => ({ ...printNode(node, unixMs()), ...printCertificate(identities, node.id) })),
       next,
     );
   };
@@ -39,7 +40,6 @@ function printNode(node: NodeStatus, nowUnixMs: number): JsonObject {
     last_seen: lastSeen,
     sync_status: node.publication === 0 ? "unknown" : "normal",
     labels: node.labels,
-    cert_details: {},
     rpc_capabilities: node.capabilities,
     updated_at: lastSeen,
     ttl: Math.max(0, rowLifetimeSeconds - Math.floor((nowUnixMs - node.lastSeenAtUnixMs) / 1000)),
@@ -50,6 +50,20 @@ function printNode(node: NodeStatus, nowUnixMs: number): JsonObject {
     workers: node.workerCount,
     apply_duration_ms: node.applyDurationMs,
     last_nack: node.lastNack === null ? null : printNack(node.lastNack),
+  };
+}
+
+/** Kong shows when a certificate expires; the rest is ours. */
+function printCertificate(identities: NodeIdentities, nodeId: string): JsonObject {
+  const certificate = identities.certificateOf(nodeId);
+  if (certificate === null) return { cert_details: {} };
+  const { spiffeId, expiresAtUnixMs, labels, revokedAtUnixMs, revokedReason } = certificate;
+  const seconds = (unixMs: number | null) => (unixMs === null ? null : Math.floor(unixMs / 1000));
+  return {
+    cert_details: expiresAtUnixMs === null ? {} : { expiry_timestamp: seconds(expiresAtUnixMs), spiffe_id: spiffeId },
+    joined_labels: labels,
+    revoked_at: seconds(revokedAtUnixMs),
+    revoked_reason: revokedAtUnixMs === null ? null : revokedReason,
   };
 }
 

@@ -3,6 +3,7 @@ import router from "find-my-way";
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
 import type { TrafficReader } from "../../admin/upstream-traffic.ts";
+import type { NodeIdentities } from "../../identity/node-identities.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -10,6 +11,7 @@ import { type SecretAccess, secretAccess } from "../secret-access.ts";
 import { ConnectionCounter } from "./connection-counter.ts";
 import { explainRoute } from "./explain-rest.ts";
 import { healthRoutes } from "./health-rest.ts";
+import { nodeIdentityRoutes } from "./node-identity-rest.ts";
 import { type NodeIdentity, nodePage, statusPage } from "./node-page.ts";
 import { nodesRest } from "./nodes-rest.ts";
 import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
@@ -24,6 +26,7 @@ export interface RestFaceOptions {
   readonly health: HealthReader;
   readonly traffic: TrafficReader;
   readonly identity: NodeIdentity;
+  readonly identities: NodeIdentities;
   readonly clock: { monotonicMs(): number; unixMs(): number };
   readonly log: Pick<Log, "error">;
   /** Default: 10 MiB and 64 levels. */
@@ -48,7 +51,8 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     "/": { GET: nodePage(options.identity, options.store) },
     "/status": { GET: statusPage(options.store, connections) },
     "/explain": explainRoute(options.fleet),
-    "/clustering/data-planes": { GET: nodesRest(options.fleet, options.clock.unixMs) },
+    "/clustering/data-planes": { GET: nodesRest(options.fleet, options.identities, options.clock.unixMs) },
+    ...nodeIdentityRoutes(options.identities),
     ...resourceRoutes(options.admin, options.fleet, options.clock),
     "/upstreams/:key/traffic": { GET: trafficRest(options.traffic) },
     ...healthRoutes({ ...options, nodeId: options.identity.nodeId }),

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/admin/v1/nodes.proto.
  */
 export const file_penstock_admin_v1_nodes: GenFile = /*@__PURE__*/
-  fileDesc("Ch1wZW5zdG9jay9hZG1pbi92MS9ub2Rlcy5wcm90bxIRcGVuc3RvY2suYWRtaW4udjEiRQoQTGlzdE5vZGVzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASEgoKcGFnZV90b2tlbhgCIAEoCSJUChFMaXN0Tm9kZXNSZXNwb25zZRImCgVub2RlcxgBIAMoCzIXLnBlbnN0b2NrLmFkbWluLnYxLk5vZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIvYDCgROb2RlEgoKAmlkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg8KB2FkZHJlc3MYAyABKAkSDQoFYnVpbGQYBCABKAkSMwoGbGFiZWxzGAUgAygLMiMucGVuc3RvY2suYWRtaW4udjEuTm9kZS5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYBiABKAgSMAoMY29ubmVjdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3NlZW5fYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3B1YmxpY2F0aW9uGAkgASgDEhAKCHJldmlzaW9uGAogASgDEhIKCnN0YXRlX2hhc2gYCyABKAwSCwoDbGFnGAwgASgDEjEKDmFwcGx5X2R1cmF0aW9uGA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCWxhc3RfbmFjaxgOIAEoCzIbLnBlbnN0b2NrLmFkbWluLnYxLk5vZGVOYWNrEhQKDHdvcmtlcl9jb3VudBgPIAEoBRIUCgxjYXBhYmlsaXRpZXMYECADKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLHAQoITm9kZU5hY2sSEwoLcHVibGljYXRpb24YASABKAMSEwoLZW50aXR5X2tpbmQYAiABKAkSEQoJZW50aXR5X2lkGAMgASgJEhMKC2VudGl0eV9uYW1lGAQgASgJEg0KBWZpZWxkGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSGAoQa2VwdF9wdWJsaWNhdGlvbhgHIAEoAxIvCgtyZWNlaXZlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAyYgoITm9kZXNBUEkSVgoJTGlzdE5vZGVzEiMucGVuc3RvY2suYWRtaW4udjEuTGlzdE5vZGVzUmVxdWVzdBokLnBlbnN0b2NrLmFkbWluLnYxLkxpc3ROb2Rlc1Jlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch1wZW5zdG9jay9hZG1pbi92MS9ub2Rlcy5wcm90bxIRcGVuc3RvY2suYWRtaW4udjEiRQoQTGlzdE5vZGVzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASEgoKcGFnZV90b2tlbhgCIAEoCSJUChFMaXN0Tm9kZXNSZXNwb25zZRImCgVub2RlcxgBIAMoCzIXLnBlbnN0b2NrLmFkbWluLnYxLk5vZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIq8ECgROb2RlEgoKAmlkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg8KB2FkZHJlc3MYAyABKAkSDQoFYnVpbGQYBCABKAkSMwoGbGFiZWxzGAUgAygLMiMucGVuc3RvY2suYWRtaW4udjEuTm9kZS5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYBiABKAgSMAoMY29ubmVjdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3NlZW5fYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3B1YmxpY2F0aW9uGAkgASgDEhAKCHJldmlzaW9uGAogASgDEhIKCnN0YXRlX2hhc2gYCyABKAwSCwoDbGFnGAwgASgDEjEKDmFwcGx5X2R1cmF0aW9uGA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCWxhc3RfbmFjaxgOIAEoCzIbLnBlbnN0b2NrLmFkbWluLnYxLk5vZGVOYWNrEhQKDHdvcmtlcl9jb3VudBgPIAEoBRIUCgxjYXBhYmlsaXRpZXMYECADKAkSNwoLY2VydGlmaWNhdGUYESABKAsyIi5wZW5zdG9jay5hZG1pbi52MS5Ob2RlQ2VydGlmaWNhdGUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKLAgoPTm9kZUNlcnRpZmljYXRlEhEKCXNwaWZmZV9pZBgBIAEoCRIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI+CgZsYWJlbHMYAyADKAsyLi5wZW5zdG9jay5hZG1pbi52MS5Ob2RlQ2VydGlmaWNhdGUuTGFiZWxzRW50cnkSLgoKcmV2b2tlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOcmV2b2tlZF9yZWFzb24YBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJQChFSZXZva2VOb2RlUmVxdWVzdBIhCgJpZBgBIAEoCUIVukgSchAyDl5bIS1+XXsxLDEyOH0kEhgKBnJlYXNvbhgCIAEoCUIIukgFcgMYgAIiRAoSUmV2b2tlTm9kZVJlc3BvbnNlEi4KCnJldm9rZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIikKElJlc3RvcmVOb2RlUmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIQASIVChNSZXN0b3JlTm9kZVJlc3BvbnNlIhkKF0xpc3ROb2RlUmVmdXNhbHNSZXF1ZXN0IkwKGExpc3ROb2RlUmVmdXNhbHNSZXNwb25zZRIwCghyZWZ1c2FscxgBIAMoCzIeLnBlbnN0b2NrLmFkbWluLnYxLk5vZGVSZWZ1c2FsIsoBCgtOb2RlUmVmdXNhbBIOCgZhY3Rpb24YASABKAkSDwoHYWRkcmVzcxgCIAEoCRIPCgdub2RlX2lkGAMgASgJEhAKCHRva2VuX2lkGAQgASgJEg0KBWNhdXNlGAUgASgJEg0KBWNvdW50GAYgASgDEiwKCGZpcnN0X2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdsYXN0X2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLHAQoITm9kZU5hY2sSEwoLcHVibGljYXRpb24YASABKAMSEwoLZW50aXR5X2tpbmQYAiABKAkSEQoJZW50aXR5X2lkGAMgASgJEhMKC2VudGl0eV9uYW1lGAQgASgJEg0KBWZpZWxkGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSGAoQa2VwdF9wdWJsaWNhdGlvbhgHIAEoAxIvCgtyZWNlaXZlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAyiAMKCE5vZGVzQVBJElYKCUxpc3ROb2RlcxIjLnBlbnN0b2NrLmFkbWluLnYxLkxpc3ROb2Rlc1JlcXVlc3QaJC5wZW5zdG9jay5hZG1pbi52MS5MaXN0Tm9kZXNSZXNwb25zZRJZCgpSZXZva2VOb2RlEiQucGVuc3RvY2suYWRtaW4udjEuUmV2b2tlTm9kZVJlcXVlc3QaJS5wZW5zdG9jay5hZG1pbi52MS5SZXZva2VOb2RlUmVzcG9uc2USXAoLUmVzdG9yZU5vZGUSJS5wZW5zdG9jay5hZG1pbi52MS5SZXN0b3JlTm9kZVJlcXVlc3QaJi5wZW5zdG9jay5hZG1pbi52MS5SZXN0b3JlTm9kZVJlc3BvbnNlEmsKEExpc3ROb2RlUmVmdXNhbHMSKi5wZW5zdG9jay5hZG1pbi52MS5MaXN0Tm9kZVJlZnVzYWxzUmVxdWVzdBorLnBlbnN0b2NrLmFkbWluLnYxLkxpc3ROb2RlUmVmdXNhbHNSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks for a page of nodes.
@@ -188,6 +188,13 @@ export type Node = Message<"penstock.admin.v1.Node"> & {
    * @generated from field: repeated string capabilities = 16;
    */
   capabilities: string[];
+
+  /**
+   * Who vouches for the node; absent where the sync port takes no TLS.
+   *
+   * @generated from field: penstock.admin.v1.NodeCertificate certificate = 17;
+   */
+  certificate?: NodeCertificate | undefined;
 };
 
 /**
@@ -196,6 +203,246 @@ export type Node = Message<"penstock.admin.v1.Node"> & {
  */
 export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
   messageDesc(file_penstock_admin_v1_nodes, 2);
+
+/**
+ * What the control plane knows of a node's certificate.
+ *
+ * @generated from message penstock.admin.v1.NodeCertificate
+ */
+export type NodeCertificate = Message<"penstock.admin.v1.NodeCertificate"> & {
+  /**
+   * SPIFFE id in the certificate of the open stream, or of the last one; empty where it has none.
+   *
+   * @generated from field: string spiffe_id = 1;
+   */
+  spiffeId: string;
+
+  /**
+   * When that certificate expires; absent for a node that has not connected since the start.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 2;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * Labels from the node's join token; what it may read depends on these.
+   *
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * When the node was revoked; absent while it is not.
+   *
+   * @generated from field: google.protobuf.Timestamp revoked_at = 4;
+   */
+  revokedAt?: Timestamp | undefined;
+
+  /**
+   * Why it was revoked.
+   *
+   * @generated from field: string revoked_reason = 5;
+   */
+  revokedReason: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.NodeCertificate.
+ * Use `create(NodeCertificateSchema)` to create a new message.
+ */
+export const NodeCertificateSchema: GenMessage<NodeCertificate> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 3);
+
+/**
+ * Asks to cut a node off.
+ *
+ * @generated from message penstock.admin.v1.RevokeNodeRequest
+ */
+export type RevokeNodeRequest = Message<"penstock.admin.v1.RevokeNodeRequest"> & {
+  /**
+   * Id of the node; it need not have connected yet.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Why, for people.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.RevokeNodeRequest.
+ * Use `create(RevokeNodeRequestSchema)` to create a new message.
+ */
+export const RevokeNodeRequestSchema: GenMessage<RevokeNodeRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 4);
+
+/**
+ * The node is cut off.
+ *
+ * @generated from message penstock.admin.v1.RevokeNodeResponse
+ */
+export type RevokeNodeResponse = Message<"penstock.admin.v1.RevokeNodeResponse"> & {
+  /**
+   * When it was revoked; the first time counts.
+   *
+   * @generated from field: google.protobuf.Timestamp revoked_at = 1;
+   */
+  revokedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message penstock.admin.v1.RevokeNodeResponse.
+ * Use `create(RevokeNodeResponseSchema)` to create a new message.
+ */
+export const RevokeNodeResponseSchema: GenMessage<RevokeNodeResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 5);
+
+/**
+ * Asks to let a node in again.
+ *
+ * @generated from message penstock.admin.v1.RestoreNodeRequest
+ */
+export type RestoreNodeRequest = Message<"penstock.admin.v1.RestoreNodeRequest"> & {
+  /**
+   * Id of the node.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.RestoreNodeRequest.
+ * Use `create(RestoreNodeRequestSchema)` to create a new message.
+ */
+export const RestoreNodeRequestSchema: GenMessage<RestoreNodeRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 6);
+
+/**
+ * The node is let in again.
+ *
+ * @generated from message penstock.admin.v1.RestoreNodeResponse
+ */
+export type RestoreNodeResponse = Message<"penstock.admin.v1.RestoreNodeResponse"> & {
+};
+
+/**
+ * Describes the message penstock.admin.v1.RestoreNodeResponse.
+ * Use `create(RestoreNodeResponseSchema)` to create a new message.
+ */
+export const RestoreNodeResponseSchema: GenMessage<RestoreNodeResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 7);
+
+/**
+ * Asks who was refused.
+ *
+ * @generated from message penstock.admin.v1.ListNodeRefusalsRequest
+ */
+export type ListNodeRefusalsRequest = Message<"penstock.admin.v1.ListNodeRefusalsRequest"> & {
+};
+
+/**
+ * Describes the message penstock.admin.v1.ListNodeRefusalsRequest.
+ * Use `create(ListNodeRefusalsRequestSchema)` to create a new message.
+ */
+export const ListNodeRefusalsRequestSchema: GenMessage<ListNodeRefusalsRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 8);
+
+/**
+ * Who was refused, and why.
+ *
+ * @generated from message penstock.admin.v1.ListNodeRefusalsResponse
+ */
+export type ListNodeRefusalsResponse = Message<"penstock.admin.v1.ListNodeRefusalsResponse"> & {
+  /**
+   * The newest first.
+   *
+   * @generated from field: repeated penstock.admin.v1.NodeRefusal refusals = 1;
+   */
+  refusals: NodeRefusal[];
+};
+
+/**
+ * Describes the message penstock.admin.v1.ListNodeRefusalsResponse.
+ * Use `create(ListNodeRefusalsResponseSchema)` to create a new message.
+ */
+export const ListNodeRefusalsResponseSchema: GenMessage<ListNodeRefusalsResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 9);
+
+/**
+ * Somebody who was refused on the sync port; the same again is counted, not listed again.
+ *
+ * @generated from message penstock.admin.v1.NodeRefusal
+ */
+export type NodeRefusal = Message<"penstock.admin.v1.NodeRefusal"> & {
+  /**
+   * What was refused: "join", "renew" or "connect".
+   *
+   * @generated from field: string action = 1;
+   */
+  action: string;
+
+  /**
+   * Address that it came from, without its port.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * Id of the node as it said, or as its certificate says; empty where it said none.
+   *
+   * @generated from field: string node_id = 3;
+   */
+  nodeId: string;
+
+  /**
+   * Id of the join token that it showed, if any.
+   *
+   * @generated from field: string token_id = 4;
+   */
+  tokenId: string;
+
+  /**
+   * Why, in one sentence.
+   *
+   * @generated from field: string cause = 5;
+   */
+  cause: string;
+
+  /**
+   * How often.
+   *
+   * @generated from field: int64 count = 6;
+   */
+  count: bigint;
+
+  /**
+   * The first time.
+   *
+   * @generated from field: google.protobuf.Timestamp first_at = 7;
+   */
+  firstAt?: Timestamp | undefined;
+
+  /**
+   * The last time.
+   *
+   * @generated from field: google.protobuf.Timestamp last_at = 8;
+   */
+  lastAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message penstock.admin.v1.NodeRefusal.
+ * Use `create(NodeRefusalSchema)` to create a new message.
+ */
+export const NodeRefusalSchema: GenMessage<NodeRefusal> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 10);
 
 /**
  * A publication that a node refused.
@@ -265,7 +512,7 @@ export type NodeNack = Message<"penstock.admin.v1.NodeNack"> & {
  * Use `create(NodeNackSchema)` to create a new message.
  */
 export const NodeNackSchema: GenMessage<NodeNack> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 3);
+  messageDesc(file_penstock_admin_v1_nodes, 11);
 
 /**
  * What the control plane knows of the data-plane nodes.
@@ -282,6 +529,38 @@ export const NodesAPI: GenService<{
     methodKind: "unary";
     input: typeof ListNodesRequestSchema;
     output: typeof ListNodesResponseSchema;
+  },
+  /**
+   * Cuts a node off: its stream ends at once, and its certificates are refused from now on, whoever issued them. It goes
+   * on serving what it has. Errors: INVALID_ARGUMENT (id), FAILED_PRECONDITION (the sync port takes no TLS).
+   *
+   * @generated from rpc penstock.admin.v1.NodesAPI.RevokeNode
+   */
+  revokeNode: {
+    methodKind: "unary";
+    input: typeof RevokeNodeRequestSchema;
+    output: typeof RevokeNodeResponseSchema;
+  },
+  /**
+   * Takes a revocation back, of a node whose certificates come from elsewhere. One that was certified here joins again
+   * with a token for its id. Errors: NOT_FOUND (not revoked), FAILED_PRECONDITION (it was certified here).
+   *
+   * @generated from rpc penstock.admin.v1.NodesAPI.RestoreNode
+   */
+  restoreNode: {
+    methodKind: "unary";
+    input: typeof RestoreNodeRequestSchema;
+    output: typeof RestoreNodeResponseSchema;
+  },
+  /**
+   * Reads who was refused lately on the sync port, and why: the newest first, the last 1000 since the start.
+   *
+   * @generated from rpc penstock.admin.v1.NodesAPI.ListNodeRefusals
+   */
+  listNodeRefusals: {
+    methodKind: "unary";
+    input: typeof ListNodeRefusalsRequestSchema;
+    output: typeof ListNodeRefusalsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_penstock_admin_v1_nodes, 0);
