@@ -86,8 +86,9 @@ function buildKeeper(input: HealthInput, readmission: EndpointReadmission): Heal
       counters.health_probes++;
       if (!isSuccess) counters.health_probe_failures++;
     },
-    onTransition({ upstreamName, target, address, isHealthy, source, reason }) {
-      const told = { upstream: upstreamName, target, endpoint: address, source, reason };
+    onTransition({ upstreamName, serviceId, target, address, isHealthy, source, reason }) {
+      const owner = serviceId === "" ? { upstream: upstreamName } : { service: serviceId };
+      const told = { ...owner, target, endpoint: address, source, reason };
       log[isHealthy ? "info" : "warn"](told, isHealthy ? "endpoint healthy" : "endpoint unhealthy");
     },
     onPassiveUnhealthy(row) {
@@ -140,6 +141,7 @@ function buildReadmission(
 function toObservation(view: HealthView): Observation {
   return {
     upstreamId: view.upstreamId,
+    serviceId: view.serviceId,
     targetId: view.targetId,
     address: view.address,
     healthy: view.isHealthy,

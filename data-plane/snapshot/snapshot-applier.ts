@@ -158,13 +158,14 @@ export class SnapshotApplier {
   }
 }
 
-/** Without what only the resolving of names needs. */
+/** Without what only the main thread needs. */
 function toPoolConfig(plan: PoolPlan, poolRow: number): PoolConfig {
   const {
     members: _,
     weightBasis: _basis,
     usesSrvName: _name,
     activeCheck: _check,
+    serviceIds: _services,
     overrides: _overrides,
     ...pool
   } = plan;
