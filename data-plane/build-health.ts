@@ -97,9 +97,10 @@ function buildKeeper(input: HealthInput, readmission: EndpointReadmission, ramps
       counters.health_probes++;
       if (!isSuccess) counters.health_probe_failures++;
     },
-    onTransition({ upstreamName, target, address, row, isHealthy, source, reason }) {
+    onTransition({ upstreamName, serviceId, target, address, row, isHealthy, source, reason }) {
       ramps.look(row);
-      const told = { upstream: upstreamName, target, endpoint: address, source, reason };
+      const owner = serviceId === "" ? { upstream: upstreamName } : { service: serviceId };
+      const told = { ...owner, target, endpoint: address, source, reason };
       log[isHealthy ? "info" : "warn"](told, isHealthy ? "endpoint healthy" : "endpoint unhealthy");
     },
     onPassiveUnhealthy(row) {
@@ -152,6 +153,7 @@ function buildReadmission(
 function toObservation(view: HealthView): Observation {
   return {
     upstreamId: view.upstreamId,
+    serviceId: view.serviceId,
     targetId: view.targetId,
     address: view.address,
     healthy: view.isHealthy,

@@ -1,5 +1,5 @@
-import type { MergedEndpoint, MergedPool } from "../observation/merge-health.ts";
-import { mergeEndpoints, mergeHealth } from "../observation/merge-health.ts";
+import type { HealthState, MergedEndpoint, MergedPool } from "../observation/merge-health.ts";
+import { mergeHealth, mergeHost } from "../observation/merge-health.ts";
 import { type NodeViews, servicePool, upstreamPool } from "../observation/node-views.ts";
 import type { Checked } from "../resource/checked.ts";
 import { type EffectiveResilience, effectiveResilience } from "../resource/effective-resilience.ts";
@@ -18,6 +18,7 @@ export interface UpstreamHealth {
 
 export interface ServiceHealth {
   readonly id: string;
+  readonly state: HealthState;
   readonly endpoints: readonly MergedEndpoint[];
 }
 
@@ -49,7 +50,7 @@ export function healthReader(image: ResourceImage, views: Pick<NodeViews, "ofPoo
       const found = findResource(image, services, { key });
       if (!found.ok) return found;
       const { id } = found.value;
-      return { ok: true, value: { id, endpoints: mergeEndpoints(views.ofPool(servicePool(id))) } };
+      return { ok: true, value: { id, ...mergeHost(views.ofPool(servicePool(id))) } };
     },
   };
 }

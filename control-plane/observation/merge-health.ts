@@ -58,8 +58,9 @@ export function mergeHealth(
 }
 
 /** The health of one name without an upstream. */
-export function mergeEndpoints(nodes: readonly NodePoolView[]): readonly MergedEndpoint[] {
-  return endpointsOf(viewsByTarget(nodes).get("") ?? new Map());
+export function mergeHost(nodes: readonly NodePoolView[]): Pick<MergedTarget, "state" | "endpoints"> {
+  const endpoints = endpointsOf(viewsByTarget(nodes).get("") ?? new Map());
+  return { state: targetState(endpoints), endpoints };
 }
 
 type ByAddress = ReadonlyMap<string, readonly NodeEndpointView[]>;

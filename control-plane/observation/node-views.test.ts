@@ -46,6 +46,16 @@ describe("NodeViews", () => {
     expect(changes).toEqual([["u"], ["u", "v"], ["u"]]);
   });
 
+  it("leaves half of the room to the targets of upstreams", () => {
+    views.connected("n", "h");
+    const host = (serviceId: string) => ({ serviceId, address: "1.1.1.1:80", healthy: true });
+    tell("n", [host("s1"), host("s2"), host("s3"), seen("1.1.1.1:80")]);
+    expect([of(servicePool("s1")).length, of(servicePool("s2")).length, of(servicePool("s3")).length]).toEqual([
+      1, 1, 0,
+    ]);
+    expect([of(), fullCount]).toEqual([["n 1.1.1.1:80 true"], 1]);
+  });
+
   it("forgets an endpoint that is gone, and all of a node that starts anew", () => {
     views.connected("n", "h");
     tell("n", [seen("1.1.1.1:80"), seen("1.1.1.2:80"), seen("1.1.1.3:80", { upstreamId: "v" })], true);

@@ -31,7 +31,7 @@ export interface NodeViewsOptions {
   readonly clock: { after(delayMs: number, run: () => void): () => void };
   /** How long the views of a node count whose stream is closed. */
   readonly graceMs: number;
-  /** Of all nodes together; further ones are not kept. */
+  /** Of all nodes together, half of them of services' hosts; further ones are not kept. */
   readonly viewMaxCount: number;
   /** Called at the first view that is not kept, and again only after there was room. */
   readonly onFull: () => void;
@@ -52,6 +52,8 @@ const dnsMaxLength = 200;
 const sourceMaxLength = 32;
 const idMaxLength = 64;
 
+const servicePrefix = "service:";
+
 /** The pool of an upstream. */
 export function upstreamPool(upstreamId: string): string {
   return upstreamId;
@@ -59,7 +61,7 @@ export function upstreamPool(upstreamId: string): string {
 
 /** The pool of a service whose host is no upstream's name. */
 export function servicePool(serviceId: string): string {
-  return `service:${serviceId}`;
+  return `${servicePrefix}${serviceId}`;
 }
 
 /**
@@ -145,7 +147,7 @@ export class NodeViews {
     const key = keyOf(view.targetId, view.address);
     const known = node.pools.get(pool);
     if (known?.has(key) !== true) {
-      if (this.#viewCount >= this.#options.viewMaxCount) {
+      if (this.#viewCount >= this.#maxCountFor(pool)) {
         if (!this.#isFull) this.#options.onFull();
         this.#isFull = true;
         return;
@@ -154,6 +156,12 @@ export class NodeViews {
     }
     if (known === undefined) node.pools.set(pool, new Map([[key, view]]));
     else known.set(key, view);
+  }
+
+  /** Hosts of services, which there may be very many of, leave half of the room to the targets of upstreams. */
+  #maxCountFor(pool: string): number {
+    const { viewMaxCount } = this.#options;
+    return pool.startsWith(servicePrefix) ? viewMaxCount / 2 : viewMaxCount;
   }
 
   #forget(node: NodeState, pool: string, key: string): void {

@@ -266,6 +266,45 @@ describe("HealthKeeper", () => {
     expect(keeper.endpoints.takeChanged(true)).toEqual([]);
   });
 
+  it("tells every service of its own host, of what is out, and of what is gone for one of them", () => {
+    const { timers, table, rows, keeper } = rig();
+    const poolRow = rows.poolRow("host:h:80")!;
+    let sequence = 100;
+    const use = (addresses: readonly string[], serviceIds: readonly string[]) => {
+      const pool: PoolPlan = {
+        ...{ key: "host:h:80", name: "h", hostHeader: null, isUpstream: false, algorithm: "round-robin", serviceIds },
+        ...{ passive: null, resilience: defaultResilience, activeCheck: null, overrides: [] },
+        ...{ weightBasis: "per_address", usesSrvName: false },
+        members: [{ targetId: "", host: "h", port: 80, weight: 100, impliedPort: 80 }],
+      };
+      const endpoints = addresses.map((address) => {
+        const row = rows.endpointRow({ targetId: "", poolKey: pool.key, host: "h", name: null, address, port: 80 })!;
+        return { row, address, port: 80, weight: 100, hostHeader: "h" };
+      });
+      rows.sent(++sequence, new Set([pool.key]), new Set(endpoints.map(({ row }) => row)), timers.nowMs());
+      keeper.update([pool], new Map([[pool.key, { poolKey: pool.key, endpoints, emptyBecause: null }]]));
+      return endpoints.map(({ row }) => row);
+    };
+    const told = () =>
+      keeper.endpoints
+        .takeChanged(false)
+        .map((view) => `${view.upstreamId}${view.serviceId} ${view.address} ${view.isGone ? "gone" : view.source}`);
+    use([], ["s1", "s2"]);
+    expect(told()).toEqual(["s1  dns", "s2  dns"]);
+    const [row] = use(["10.0.0.1"], ["s1", "s2"]);
+    expect(told()).toEqual(["s1  gone", "s2  gone", "s1 10.0.0.1:80 ", "s2 10.0.0.1:80 "]);
+    table.eject(poolRow, row!);
+    keeper.ejected(rows.endpointAt(row!)!, "refused");
+    expect(told()).toEqual(["s1 10.0.0.1:80 outlier", "s2 10.0.0.1:80 outlier"]);
+    use(["10.0.0.1"], ["s2"]);
+    expect(told()).toEqual(["s1 10.0.0.1:80 gone"]);
+    expect(keeper.endpoints.endpoints()).toHaveLength(1);
+    expect(endpointsPage(keeper, table)).toMatchObject({
+      endpoints: [{ upstream: null, upstream_id: null, service_id: "s2", target: "h:80", healthy: false }],
+    });
+    expect(healthMetrics(keeper, table, 10)[0]!.samples).toEqual([]);
+  });
+
   it("shows it all on the status page and as metrics", () => {
     const { table, keeper, use } = rig();
     use({ a: ["10.0.0.1"], b: ["10.0.0.2"] }, { overrides: [override(), override({ id: "o2", targetId: "t-b" })] });

@@ -97,15 +97,16 @@ export class HealthKeeper {
     const strangers = new Set<EndpointRow>();
     for (const plan of plans) {
       const set = sets.get(plan.key);
-      if (!plan.isUpstream || set === undefined) continue;
+      if (set === undefined) continue;
       const endpoints = set.endpoints.flatMap(({ row }) => rows.endpointAt(row) ?? []);
+      this.#seeIn(plan, set, endpoints, seen);
+      if (!plan.isUpstream) continue;
       this.#pools.set(plan.key, { plan, endpoints, set });
       for (const endpoint of endpoints) {
         if (!this.endpoints.has(endpoint)) strangers.add(endpoint);
         if (plan.activeCheck !== null) checked.push({ endpoint, check: plan.activeCheck });
       }
       overridden.push({ endpoints, overrides: plan.overrides });
-      this.#seeIn(plan, set, endpoints, seen);
     }
     this.endpoints.update(seen);
     for (const pool of this.#pools.values()) this.#judgeAnew(pool, strangers);
@@ -181,29 +182,28 @@ export class HealthKeeper {
   #seeIn(plan: PoolPlan, set: EndpointSet, endpoints: readonly EndpointRow[], seen: SeenEndpoint[]): void {
     const weights = new Map(set.endpoints.map(({ row, weight }) => [row, weight]));
     const members = new Map(plan.members.map((member) => [member.targetId, member]));
-    const upstream = {
-      upstreamId: plan.key.slice("upstream:".length),
-      upstreamName: plan.name,
-      isChecked: isChecked(plan),
+    const owners = ownersOf(plan);
+    const isJudged = isChecked(plan);
+    const see = (
+      endpoint: EndpointRow | null,
+      { targetId, host, port }: PoolMember,
+      address: string,
+      weight: number,
+    ) => {
+      const target = { targetId, target: placeText(host, port), dns: this.#options.dnsOf(host) };
+      const facts = { ...target, address, weight, isChecked: isJudged };
+      for (const owner of owners) seen.push({ endpoint, facts: { ...owner, ...facts } });
     };
-    const factsOf = ({ targetId, host, port }: PoolMember) => ({
-      ...upstream,
-      targetId,
-      target: placeText(host, port),
-      dns: this.#options.dnsOf(host),
-    });
     const resolved = new Set<string>();
     for (const endpoint of endpoints) {
       const member = members.get(endpoint.targetId);
       if (member === undefined) continue;
       resolved.add(endpoint.targetId);
       const { address, port, row } = endpoint;
-      const facts = { ...factsOf(member), address: placeText(address, port), weight: weights.get(row) ?? 0 };
-      seen.push({ endpoint, facts });
+      see(endpoint, member, placeText(address, port), weights.get(row) ?? 0);
     }
     for (const member of plan.members) {
-      if (resolved.has(member.targetId)) continue;
-      seen.push({ endpoint: null, facts: { ...factsOf(member), address: "", weight: member.weight } });
+      if (!resolved.has(member.targetId)) see(null, member, "", member.weight);
     }
   }
 
@@ -228,6 +228,14 @@ export class HealthKeeper {
       if (isByChecks) this.#seekWayBack(endpoint);
     }
   }
+}
+
+/** Whose endpoints they are: an upstream's, or those of all services with this host. */
+function ownersOf(plan: PoolPlan): readonly Pick<HealthView, "upstreamId" | "upstreamName" | "serviceId">[] {
+  if (plan.isUpstream) {
+    return [{ upstreamId: plan.key.slice("upstream:".length), upstreamName: plan.name, serviceId: "" }];
+  }
+  return (plan.serviceIds ?? []).map((serviceId) => ({ upstreamId: "", upstreamName: "", serviceId }));
 }
 
 /** By Kong's rules; what is on by default is no check. */

@@ -7,7 +7,8 @@ import type { HealthKeeper } from "./health-keeper.ts";
 
 /** @param seriesMax endpoints, and upstreams, with a series of their own; the others have none */
 export function healthMetrics(keeper: HealthKeeper, table: EndpointTable, seriesMax: number): readonly Metric[] {
-  const views = keeper.endpoints.all();
+  // Endpoints of services' own hosts would be there once for each service.
+  const views = keeper.endpoints.all().filter(({ upstreamId }) => upstreamId !== "");
   const pools = keeper.pools.filter(({ set }) => set.endpoints.length > 0).slice(0, seriesMax);
   return [
     {
@@ -49,15 +50,16 @@ export function endpointsPage(keeper: HealthKeeper, table: EndpointTable): Reado
 
 function pageEntry(view: HealthView, table: EndpointTable) {
   return {
-    upstream: view.upstreamName,
-    upstream_id: view.upstreamId,
+    upstream: orNull(view.upstreamName),
+    upstream_id: orNull(view.upstreamId),
+    service_id: orNull(view.serviceId),
     target: view.target,
-    target_id: view.targetId,
-    address: view.address === "" ? null : view.address,
+    target_id: orNull(view.targetId),
+    address: orNull(view.address),
     weight: view.weight,
     healthy: view.isHealthy,
-    source: view.source === "" ? null : view.source,
-    reason: view.reason === "" ? null : view.reason,
+    source: orNull(view.source),
+    reason: orNull(view.reason),
     since: new Date(view.sinceUnixMs).toISOString(),
     transitions: view.transitionCount,
     probe_successes: view.probeSuccesses,
@@ -66,4 +68,8 @@ function pageEntry(view: HealthView, table: EndpointTable) {
     dns: view.dns,
     in_flight: view.row < 0 ? 0 : table.inFlight(view.row),
   };
+}
+
+function orNull(text: string): string | null {
+  return text === "" ? null : text;
 }

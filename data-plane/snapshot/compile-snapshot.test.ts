@@ -218,6 +218,7 @@ describe("compileSnapshot", () => {
       service({ id: "s3", host: "example.com", port: 81 }),
     ]);
     expect(plan.services.map(({ poolIndex }) => poolIndex)).toEqual([0, 0, 1]);
+    expect(plan.pools.map(({ serviceIds }) => serviceIds)).toEqual([["s1", "s2"], ["s3"]]);
   });
 
   it("gives a pool what people decided of its targets, and notes what has no target", () => {

@@ -338,13 +338,21 @@ class Compilation {
       poolIndexByKey.set(pool.key, index);
       return index;
     };
+    const serviceIdsByKey = new Map<string, string[]>();
+    const placeHost = (pool: PoolPlan, serviceId: string): number => {
+      const serviceIds = serviceIdsByKey.get(pool.key) ?? [];
+      serviceIdsByKey.set(pool.key, serviceIds);
+      serviceIds.push(serviceId);
+      return place({ ...pool, serviceIds });
+    };
     for (const { plan, members, overrides } of this.#upstreamPools.values()) {
       place({ ...plan, members: members.sort(byAge).map(({ member }) => member), overrides });
     }
     for (const { hostPool, ...service } of this.#services) {
       const upstreamId = this.#upstreamIdByName.get(hostPool.name);
       // An upstream's name is virtual: it is never looked up in DNS.
-      const poolIndex = upstreamId === undefined ? place(hostPool) : poolIndexByKey.get(`upstream:${upstreamId}`)!;
+      const poolIndex =
+        upstreamId === undefined ? placeHost(hostPool, service.id) : poolIndexByKey.get(`upstream:${upstreamId}`)!;
       this.#content.addService({ ...service, poolIndex });
     }
     return {

@@ -158,7 +158,7 @@ export class SnapshotApplier {
   }
 }
 
-/** Without what only the resolving of names needs. */
+/** Without what only the main thread needs. */
 function toPoolConfig(plan: PoolPlan, poolRow: number): PoolConfig {
   const {
     members: _,
@@ -166,6 +166,7 @@ function toPoolConfig(plan: PoolPlan, poolRow: number): PoolConfig {
     usesSrvName: _name,
     slots: _slots,
     activeCheck: _check,
+    serviceIds: _services,
     overrides: _overrides,
     ...pool
   } = plan;

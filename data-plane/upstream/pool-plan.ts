@@ -13,6 +13,8 @@ export interface PoolPlan extends Omit<PoolConfig, "poolRow"> {
   readonly members: readonly PoolMember[];
   /** The main thread's business: workers send no probes. null = none are sent. */
   readonly activeCheck: ActiveCheckConfig | null;
+  /** The services whose own host this is; absent for an upstream. Nobody's business but the control plane's. */
+  readonly serviceIds?: readonly string[];
   readonly overrides: readonly HealthOverridePlan[];
 }
 

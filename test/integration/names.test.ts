@@ -291,6 +291,34 @@ describe("weight_basis", () => {
   });
 });
 
+describe("a service with a host of its own", () => {
+  it("has a health that says what the nodes see of it: a name without addresses, one that refuses", async () => {
+    const planes = await startPlanes(addressRecords("half.test", ["127.0.0.1", "127.0.0.2"]));
+    const { adminUrl } = planes.controlPlane;
+    const target = await startTarget("first", "127.0.0.1");
+    const create = (name: string) =>
+      adminOk(adminUrl, "POST", "/services?wait=applied", { name, host: `${name}.test`, port: target.port });
+    for (const name of ["half", "none"]) await create(name);
+    await adminOk(adminUrl, "POST", "/services/half/routes?wait=applied", { name: "half", paths: ["/half"] });
+    // Whoever meets the address that refuses is answered by the other.
+    for (let i = 0; i < 2; i++) expect((await getFresh(planes.dataPlane.proxyPort, "/half")).status).toBe(200);
+    const health = async (name: string) => (await adminOk(adminUrl, "GET", `/services/${name}/health`)).body.data;
+    const once = async (name: string, isSo: (data: { health: string; addresses: { health: string }[] }) => boolean) => {
+      for (;;) {
+        const data = await health(name);
+        if (isSo(data)) return data;
+      }
+    };
+    const half = await once("half", ({ addresses }) => addresses.some((one) => one.health === "UNHEALTHY"));
+    expect([half.health, half.addresses.length]).toEqual(["HEALTHY", 2]);
+    expect(half.addresses[1]).toMatchObject({ ip: "127.0.0.2", healthy_on: "0 of 1", nodes: [{ source: "outlier" }] });
+    const none = await once("none", (data) => data.health === "DNS_ERROR");
+    expect(none).toMatchObject({ addresses: [], unresolved: [{ source: "dns", reason: "the name has no address" }] });
+    await adminOk(adminUrl, "PATCH", "/services/none?wait=applied", { host: "127.0.0.1" });
+    await once("none", ({ addresses }) => addresses.length === 1);
+  });
+});
+
 describe("a service whose host does not resolve where the control plane runs", () => {
   it("is written, over REST and over RPC, and the answer warns of it", async () => {
     const { adminUrl } = await startControlPlane();

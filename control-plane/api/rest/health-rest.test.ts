@@ -234,6 +234,14 @@ describe("GET /services/{s}/health", () => {
       addresses: [{ ip: "10.0.0.1", port: 81, healthy_on: "1 of 1" }],
       unresolved: [],
     });
+    const out = [
+      { serviceId: id, address: "10.0.0.1:81", dns: "A", healthy: false, source: "outlier", reason: "refused" },
+    ];
+    rig.views.take("n-1", create(ObservationsSchema, { observations: out }));
+    expect((await get("/services/s/health")).data).toMatchObject({
+      health: "UNHEALTHY",
+      addresses: [{ health: "UNHEALTHY", healthy_on: "0 of 1", nodes: [{ source: "outlier", reason: "refused" }] }],
+    });
   });
 });
 

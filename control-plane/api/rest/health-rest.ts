@@ -91,13 +91,13 @@ function serviceHealth({ admin, health, nodeId }: HealthFace, request: RestReque
   const found = health.service(key);
   if (!service.ok) return problemAnswer("service", service.problems);
   if (!found.ok) return problemAnswer("service", found.problems);
-  const { id, endpoints } = found.value;
+  const { id, state, endpoints } = found.value;
   const unresolved = endpoints.find(({ address }) => address === "");
   const data = {
     id,
     host: service.value.host,
     port: service.value.port,
-    health: endpoints.length === 1 && unresolved !== undefined ? "DNS_ERROR" : "HEALTHCHECKS_OFF",
+    health: printState(state),
     addresses: printEndpoints(endpoints),
     unresolved: unresolved?.views.map(printView) ?? [],
   };
