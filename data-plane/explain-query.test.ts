@@ -67,6 +67,7 @@ function factsOf(targetId: string, target: string, address: string): SeenEndpoin
   return {
     upstreamId: "u",
     upstreamName: "u-name",
+    serviceId: "",
     targetId,
     target,
     address,

@@ -275,14 +275,17 @@ describe("HealthKeeper", () => {
         ...{ key: "host:h:80", name: "h", hostHeader: null, isUpstream: false, algorithm: "round-robin", serviceIds },
         ...{ passive: null, resilience: defaultResilience, activeCheck: null, overrides: [] },
         ...{ weightBasis: "per_address", usesSrvName: false },
-        members: [{ targetId: "", host: "h", port: 80, weight: 100, impliedPort: 80 }],
+        ...{ balancing: defaultBalancing, slots: 10_000 },
+        members: [
+          { targetId: "", host: "h", port: 80, weight: 100, priority: 0, zone: null, maxInFlight: 0, impliedPort: 80 },
+        ],
       };
       const endpoints = addresses.map((address) => {
         const row = rows.endpointRow({ targetId: "", poolKey: pool.key, host: "h", name: null, address, port: 80 })!;
-        return { row, address, port: 80, weight: 100, hostHeader: "h" };
+        return testEndpoint({ row, address });
       });
       rows.sent(++sequence, new Set([pool.key]), new Set(endpoints.map(({ row }) => row)), timers.nowMs());
-      keeper.update([pool], new Map([[pool.key, { poolKey: pool.key, endpoints, emptyBecause: null }]]));
+      keeper.update([pool], new Map([[pool.key, testSet(endpoints, { poolKey: pool.key })]]));
       return endpoints.map(({ row }) => row);
     };
     const told = () =>
