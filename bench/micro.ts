@@ -3,33 +3,19 @@
  * five runs; figures differ between machines, their proportions hardly.
  */
 
-import { hashRings } from "../data-plane/balance/hash-ring.ts";
 import { hash32 } from "../data-plane/balance/hash32.ts";
-import type { PickQuestion } from "../data-plane/balance/picker.ts";
-import { createPicker } from "../data-plane/balance/picker.ts";
 import { noTls } from "../data-plane/config/tls-config.ts";
-import { testEndpoint, testPool, testSet } from "../data-plane/config/worker-config.test-entities.ts";
-import type { PoolConfig, RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
+import type { RouteConfig, WorkerConfig } from "../data-plane/config/worker-config.ts";
 import { normalizePath } from "../data-plane/route/normalize-path.ts";
 import { rewritePath } from "../data-plane/route/rewrite-path.ts";
 import { buildRouteTable, matchRoute, type RouteInput } from "../data-plane/route/route-table.ts";
 import { EndpointCounts } from "../data-plane/telemetry/endpoint-counts.ts";
 import { EndpointTotals } from "../data-plane/telemetry/endpoint-totals.ts";
-import { EndpointTable } from "../data-plane/upstream/endpoint-table.ts";
-
-const operationCount = 1_000_000;
-const runCount = 5;
-/** Keeps the optimiser from dropping what it is to measure. */
-let sink = 0;
+import { bestNanoseconds } from "./nanoseconds.ts";
+import { pickAlgorithms, pickOf } from "./pick-cost.ts";
 
 function measure(name: string, operation: (i: number) => unknown): void {
-  let bestNs = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < runCount; run++) {
-    const start = process.hrtime.bigint();
-    for (let i = 0; i < operationCount; i++) if (operation(i) !== null) sink++;
-    bestNs = Math.min(bestNs, Number(process.hrtime.bigint() - start) / operationCount);
-  }
-  console.log(`${name.padEnd(58)} ${bestNs.toFixed(0).padStart(6)} ns`);
+  console.log(`${name.padEnd(58)} ${bestNanoseconds(operation).toFixed(0).padStart(6)} ns`);
 }
 
 function configOf(routes: readonly Partial<RouteConfig>[]): WorkerConfig {
@@ -109,37 +95,13 @@ function measureMatches(): void {
 }
 
 function measurePicks(): void {
-  for (const algorithm of algorithms) for (const count of [10, 1_000]) measurePick(algorithm, count);
-}
-
-const algorithms = ["round-robin", "least-connections", "consistent-hashing", "latency", "sticky-sessions"] as const;
-
-/** Among endpoints of five weights, each with a request under way and a latency; hashes and sessions are all different. */
-function measurePick(algorithm: PoolConfig["algorithm"], count: number): void {
-  const table = EndpointTable.create();
-  const poolRow = table.allocatePoolRow()!;
-  const endpoints = Array.from({ length: count }, (_, i) =>
-    testEndpoint({
-      row: table.allocateEndpointRow()!,
-      port: 9_000 + i,
-      weight: 1 + (i % 5),
-      stickyKey: algorithm === "sticky-sessions" ? `s${i}` : "",
-    }),
-  );
-  for (const { row } of endpoints) {
-    table.attemptBegins(poolRow, row);
-    table.setLatency(row, 1_000 + row, 0);
+  for (const algorithm of pickAlgorithms) {
+    for (const count of [10, 1_000]) {
+      const { pick, ringMs } = pickOf(algorithm, count);
+      const built = ringMs === null ? "" : ` (ring built in ${ringMs.toFixed(0)} ms)`;
+      measure(`pick, ${algorithm}, ${count} endpoints${built}`, pick);
+    }
   }
-  const startMs = performance.now();
-  const rings = algorithm === "consistent-hashing" ? hashRings(endpoints, 10_000) : null;
-  const built = rings === null ? "" : ` (ring built in ${(performance.now() - startMs).toFixed(0)} ms)`;
-  const picker = createPicker(testPool({ poolRow, algorithm }), testSet(endpoints, { rings }), table);
-  const questions = Array.from({ length: 4_096 }, (_, i): PickQuestion => {
-    // Through a Buffer, as cookies come: a flat string that no table has.
-    const stickyKey = algorithm === "sticky-sessions" ? Buffer.from(`s${(i * 7) % count}`).toString("latin1") : "";
-    return { tried: [], hash: hash32(`user-${i}`), stickyKey, startedAtMs: 10 };
-  });
-  measure(`pick, ${algorithm}, ${count} endpoints${built}`, (i) => picker.pick(questions[i & 4095]!));
 }
 
 function measurePaths(): void {
@@ -175,4 +137,3 @@ measureMatches();
 measurePicks();
 measurePaths();
 measureCounts();
-if (sink === 0) throw new Error("nothing was measured");
