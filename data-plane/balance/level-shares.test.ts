@@ -65,6 +65,7 @@ describe("localShare", () => {
       want: 8_000,
     },
     { name: "the others everything where no local one is left", share: 8_000, local: none, others: part(1), want: 0 },
+    { name: "nobody anything of a tier that is not asked", share: 0, local: whole, others: whole, want: 0 },
     { name: "a small part to a small one", share: 1, local: part(1), others: whole, want: 1 },
   ])("gives $name", ({ share, local, others, want }) => {
     expect(localShare(share, local, others, 70)).toBe(want);

@@ -35,8 +35,8 @@ export function tierShares(tiers: readonly LevelWeights[], thresholdPercent: num
 export function localShare(share: number, local: LevelWeights, others: LevelWeights, thresholdPercent: number): number {
   if (others.usable === 0) return local.usable === 0 ? 0 : share;
   const part = Math.round((share * shareOf(local, thresholdPercent)) / wholeShare);
-  // Neither gets nothing for being small.
-  return local.usable === 0 ? 0 : Math.max(1, part);
+  // Neither gets nothing for being small; but of a tier that is not asked, nobody gets anything.
+  return local.usable === 0 ? 0 : Math.min(share, Math.max(1, part));
 }
 
 function shareOf({ total, usable }: LevelWeights, thresholdPercent: number): number {
