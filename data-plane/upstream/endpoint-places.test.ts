@@ -72,6 +72,17 @@ describe("EndpointResolver, on where endpoints stand", () => {
     expect(endpoints).toMatchObject([{ priority: 1, isLocal: true, weight: 200 }]);
   });
 
+  it.each([
+    { limits: [3, 7], want: 3 },
+    { limits: [7, 3], want: 3 },
+    { limits: [0, 7], want: 7 },
+    { limits: [7, 0], want: 7 },
+    { limits: [0, 0], want: 0 },
+  ])("gives one that two members with the limits $limits lead to the lower one", async ({ limits, want }) => {
+    const members = limits.map((maxInFlight) => ({ ...member(one), maxInFlight }));
+    expect((await resolved(pool("p", ...members))).endpoints.map(({ maxInFlight }) => maxInFlight)).toEqual([want]);
+  });
+
   it("sends a set again for a tier, a zone or a limit alone", () => {
     const { endpoints } = resolverRig({ zone: "a" });
     const setOf = (given: Partial<PoolMember>) => endpoints.use([local({ ...member(one), ...given })])!.sets[0]!;

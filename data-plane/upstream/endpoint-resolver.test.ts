@@ -81,6 +81,19 @@ describe("EndpointResolver", () => {
     expect(table.allocateEndpointRow()).toBe(row);
   });
 
+  it("frees no row of a pool that is gone while a request still waits in it", async () => {
+    const { endpoints, rows, timers, table, catchUp } = resolverRig();
+    const { poolRows, sets } = endpoints.use([pool("p", member("10.0.0.1"))])!;
+    expect(table.admissions.beginToWait(poolRows[0]!, 1)).not.toBe(0);
+    endpoints.use([]);
+    await timers.pass(400_000);
+    for (const done of catchUp) done();
+    await timers.pass(0);
+    expect(rows.sweep(timers.nowMs())).toEqual([]);
+    table.admissions.endWaiting(poolRows[0]!);
+    expect(rows.sweep(timers.nowMs())).toEqual([sets[0]!.endpoints[0]!.row]);
+  });
+
   it("knows an endpoint that comes back soon, with its ejection", async () => {
     const { endpoints, rows, timers, table, catchUp } = resolverRig();
     const use = () => endpoints.use([pool("p", member("10.0.0.1"))])!;

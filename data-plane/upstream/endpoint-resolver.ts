@@ -214,12 +214,14 @@ interface WeighedEndpoint {
   readonly share: WeightShare;
 }
 
-/** Two members that lead to one endpoint: it has the better place of the two. */
+/** Two members that lead to one endpoint: it has the better place of the two, and the lower limit. */
 function bothTwins(first: WeighedEndpoint, second: WeighedEndpoint): WeighedEndpoint {
   const priority = Math.min(first.endpoint.priority, second.endpoint.priority);
   const isLocal = first.endpoint.isLocal || second.endpoint.isLocal;
+  const limits = [first.endpoint.maxInFlight, second.endpoint.maxInFlight];
+  const maxInFlight = limits.includes(0) ? Math.max(...limits) : Math.min(...limits);
   return {
-    endpoint: { ...second.endpoint, priority, isLocal },
+    endpoint: { ...second.endpoint, priority, isLocal, maxInFlight },
     share: addShares(first.share, second.share),
   };
 }

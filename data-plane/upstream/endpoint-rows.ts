@@ -119,7 +119,7 @@ export class EndpointRows {
     const freed: number[] = [];
     for (const [key, taken] of this.#endpoints) {
       // A tunnel may last for hours: what it gives back at its end must not be another endpoint's.
-      if (!isDue(taken) || this.#table.isBusy(taken.value.row)) continue;
+      if (!isDue(taken) || this.#table.isBusy(taken.value.row) || this.#isPoolLeft(taken.value)) continue;
       this.#endpoints.delete(key);
       this.#endpointByRow.delete(taken.value.row);
       this.#onFree(taken.value.row);
@@ -132,6 +132,12 @@ export class EndpointRows {
       this.#table.freePoolRow(taken.value);
     }
     return freed;
+  }
+
+  /** Whether the pool is gone and has requests left: those know nothing newer than the endpoints that it had. */
+  #isPoolLeft({ poolKey, poolRow }: EndpointRow): boolean {
+    const pool = this.#pools.get(poolKey);
+    return pool !== undefined && pool.retired !== null && this.#table.isPoolBusy(poolRow);
   }
 }
 
