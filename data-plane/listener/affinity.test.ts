@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { hash32 } from "../balance/hash32.ts";
 import { defaultBalancing, type HashConfig, type HashInputConfig } from "../config/balancing-config.ts";
@@ -182,6 +183,29 @@ describe("the cookie of sticky sessions", () => {
     expect(cookiesOf(await client.answer(false))).toEqual([line("k0")]);
     client.close();
     await until(() => proxy.counter("tunnels_active") === 0);
+  });
+
+  it("is no other request's of the same connection, where the algorithm changes while one waits", async () => {
+    const held: Socket[] = [];
+    const target = await backend(({ head }, socket) => {
+      if (head.includes(" /held ")) held.push(socket);
+      else socket.write(answerText("hello"));
+    });
+    const given: RigOptions = { ports: [target.port], pool: sticky, endpoints };
+    const proxy = await rig(given);
+    const client = proxy.client().send(get("/", "Cookie: route=k0\r\n"));
+    await client.answer();
+    const inFlight = { max: 1, queueSize: 1, queueTimeoutMs: 60_000 };
+    proxy.reapply({ ...given, pool: { balancing: { ...defaultBalancing, inFlight } } });
+    const holder = proxy.client().send(get("/held"));
+    await until(() => held.length > 0);
+    client.send(get("/"));
+    await until(() => proxy.counter("queued_active") === 1);
+    proxy.reapply({ ...given, pool: sticky });
+    const [cookie] = cookiesOf(await client.answer());
+    expect(cookie).toBe(line("k0"));
+    held[0]!.write(answerText("held"));
+    await holder.answer();
   });
 
   it("is none where no session is to be kept", async () => {

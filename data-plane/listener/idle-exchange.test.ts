@@ -1,4 +1,5 @@
 import { expect, it, onTestFinished } from "vitest";
+import { defaultBalancing } from "../config/balancing-config.ts";
 import { RequestHead } from "../http1/request-head.ts";
 import type { ClientConnection } from "../proxy/client-connection.ts";
 import { Exchange } from "../proxy/exchange.ts";
@@ -6,7 +7,8 @@ import { proxyRequest } from "../proxy/proxy-request.ts";
 import { get, Rig } from "./proxy-server.test-rig.ts";
 
 it("an exchange that is over keeps none of the long texts of its request", async () => {
-  const rig = await Rig.open({ ports: [] });
+  const sticky = { ...defaultBalancing, sticky: { name: "c", path: "/" } };
+  const rig = await Rig.open({ ports: [], pool: { algorithm: "sticky-sessions", balancing: sticky } });
   onTestFinished(() => rig.close());
   const { engine } = rig.server;
   let answer = "";
@@ -19,7 +21,10 @@ it("an exchange that is over keeps none of the long texts of its request", async
   const exchange = new Exchange(engine, client as unknown as ClientConnection);
   const head = new RequestHead();
   const bytes = Buffer.from(
-    get(`/${"p".repeat(8_000)}?q`, `Accept: ${"a".repeat(9_000)}\r\nX: ${"x".repeat(9_000)}\r\n`),
+    get(
+      `/${"p".repeat(8_000)}?q`,
+      `Accept: ${"a".repeat(9_000)}\r\nX: ${"x".repeat(4_000)}\r\nCookie: c=${"c".repeat(9_000)}\r\n`,
+    ),
   );
   expect(head.parse(bytes, 0, bytes.length)).toBe(bytes.length);
   proxyRequest(exchange, head, bytes);

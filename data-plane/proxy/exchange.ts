@@ -225,6 +225,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.clientKeepsAlive = false;
     this.expectsContinue = false;
     this.asksForWebsocket = false;
+    this.hash = 0;
+    this.stickyKey = "";
     this.isBodyComplete = true;
     this.bodyMaxBytes = Number.POSITIVE_INFINITY;
     this.keptBody.start(0);
@@ -309,6 +311,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.target = "";
     this.targetHost = "";
     this.fields = "";
+    this.stickyKey = "";
     this.keptBody.release();
   }
 
