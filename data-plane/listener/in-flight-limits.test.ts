@@ -236,6 +236,7 @@ describe("a queue", () => {
     const answer = await second!.answer();
     expect(status(answer)).toBe(503);
     expect(answer.head).toMatch(/^Proxy-Status: penstock; error=connection_limit_reached\r$/m);
+    expect(answer.head).toMatch(/^Retry-After: 1\r$/m);
     expect([proxy.counter("limit_queue_time"), proxy.counter("queued_active")]).toEqual([1, 0]);
     target.answer();
     expect(status(await first!.answer())).toBe(200);
@@ -340,6 +341,39 @@ describe("a queue", () => {
     }
     for (const client of clients) expect(status(await client.answer())).toBe(200);
     expect([target.most, proxy.counter("retries")]).toEqual([1, 1]);
+  });
+});
+
+describe("a request that waits to be sent elsewhere", () => {
+  const given = async (queueSize: number) => {
+    const full = await patientTarget();
+    const failing = await backend(({ head }, socket) => {
+      if (head.includes(" /bad ")) socket.destroy();
+      else socket.write(answerText("ok"));
+    });
+    const proxy = await rig({
+      ports: [full.port, failing.port],
+      pool: limited({ queueSize }),
+      endpoints: [{ maxInFlight: 1 }, {}],
+    });
+    const holder = proxy.client().send(get("/0"));
+    await until(() => full.waiting.length === 1);
+    return { proxy, full, holder };
+  };
+
+  it.each([1, 4])("holds up nobody whom the others have room for, in a queue of %i", async (queueSize) => {
+    const { proxy, full, holder } = await given(queueSize);
+    const bad = proxy.client().send(get("/bad"));
+    await until(() => proxy.counter("queued_active") === 1);
+    for (let i = 0; i < 3; i++) expect(status(await proxy.ask(get("/good")))).toBe(200);
+    expect(full.paths()).toEqual(["/0"]);
+    full.answer();
+    expect(status(await holder.answer())).toBe(200);
+    await until(() => full.waiting.length === 1);
+    expect(full.paths()).toEqual(["/bad"]);
+    full.answer();
+    expect(status(await bad.answer())).toBe(200);
+    expect([full.most, proxy.counter("queued_active")]).toEqual([1, 0]);
   });
 });
 

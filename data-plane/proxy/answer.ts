@@ -23,10 +23,10 @@ export function answerOverloaded(exchange: Exchange): void {
   exchange.engine.shedder.refused(performance.now() - startedAtMs);
 }
 
-/** Refuses where only so many requests may be under way, and no more may wait. */
-export function answerAtLimit(exchange: Exchange): void {
-  const error = proxyError("at_limit");
-  exchange.engine.counters.add(Counter.limit_in_flight);
+/** Refuses where only so many requests may be under way: no more may wait, or this one has waited for too long. */
+export function answerAtLimit(exchange: Exchange, name: "at_limit" | "queue_timeout"): void {
+  const error = proxyError(name);
+  exchange.engine.counters.add(name === "at_limit" ? Counter.limit_in_flight : Counter.limit_queue_time);
   writeAnswer(exchange, error, error.status, { extraLines: "Retry-After: 1\r\n", detail: "" });
 }
 

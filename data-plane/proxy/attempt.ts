@@ -32,9 +32,9 @@ function startWithinLimits(exchange: Exchange): void {
   const { turns } = exchange.engine;
   const admission = new Admission(exchange);
   exchange.admission = admission;
-  const chosen = turns.hasWaiting(exchange.pool!.config.poolRow) ? "full" : admission.admit(exchange);
+  const chosen = turns.hasOrder(exchange.pool!.config.poolRow) ? "full" : admission.admit(exchange);
   if (chosen !== "full") startChosen(exchange, chosen);
-  else if (!turns.join(exchange)) answerAtLimit(exchange);
+  else if (!turns.join(exchange)) answerAtLimit(exchange, "at_limit");
 }
 
 /** An attempt at the endpoint to which the request was admitted, at once or when its turn came. */

@@ -2,11 +2,10 @@ import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
 import type { AdmissionTable } from "../upstream/admission-table.ts";
 import { Deadline, type DeadlineOwner, type DeadlineWheel } from "../upstream/deadline-wheel.ts";
 import type { Chosen } from "./admission.ts";
-import { answerByOurselves } from "./answer.ts";
+import { answerAtLimit } from "./answer.ts";
 import { hasRoom } from "./endpoint-room.ts";
 import type { Exchange } from "./exchange.ts";
 import { Counter, type ProxyCounters } from "./proxy-counters.ts";
-import { proxyError } from "./proxy-error.ts";
 
 export interface TurnQueueOptions {
   readonly table: AdmissionTable;
@@ -24,6 +23,8 @@ export class Turn implements DeadlineOwner {
   /** Its number among all that wait in the pool, in whatever worker. */
   readonly ticket: number;
   readonly sinceMs = performance.now();
+  /** It has been wherever there is room, and waits for another endpoint: those behind it need not wait with it. */
+  isSetAside = false;
   readonly #queue: TurnQueue;
   readonly #deadline: Deadline;
 
@@ -62,6 +63,9 @@ interface Line {
  * worker's timer. Room that the worker with the oldest ticket leaves for a whole tick is used by another one: a worker
  * that stands still must not hold up all.
  *
+ * A request that is to be sent again, and has been at every endpoint that has room, keeps nobody else from those: it is set
+ * aside, holds no ticket then, and is looked at whenever the worker's queue is served.
+ *
  * A request that waits takes the pool as it is when its turn comes; all else it has from its own snapshot.
  */
 export class TurnQueue {
@@ -77,9 +81,9 @@ export class TurnQueue {
     this.#table = options.table;
   }
 
-  /** Whether anybody waits in the pool, in whatever worker. */
-  hasWaiting(poolRow: number): boolean {
-    return this.#table.seemsToWait(poolRow);
+  /** Whether a newcomer to the pool has to go behind others, of whatever worker. */
+  hasOrder(poolRow: number): boolean {
+    return this.#table.seemsToWait(poolRow) && this.#table.oldestTicket(poolRow) !== 0;
   }
 
   /** The request waits from now on. @returns false when there is no queue, or no room in it */
@@ -99,8 +103,8 @@ export class TurnQueue {
     const line = this.#lines.get(poolRow);
     if (line === undefined) {
       this.#lines.set(poolRow, { turns: new Set([turn]), passiveTicket: 0 });
-      this.#table.publishOldest(poolRow, ticket);
     } else line.turns.add(turn);
+    this.#publish(poolRow);
     // What was given back before the ticket could be seen, nobody has told of.
     this.#serveSoon(poolRow);
     return true;
@@ -115,7 +119,7 @@ export class TurnQueue {
     exchange.admission!.turn = null;
     line.turns.delete(turn);
     if (line.turns.size === 0) this.#lines.delete(poolRow);
-    if (wasFirst) this.#table.publishOldest(poolRow, firstOf(line)?.ticket ?? 0);
+    if (wasFirst) this.#publish(poolRow);
     this.#table.endWaiting(poolRow);
     this.#options.counters.subtract(Counter.queued_active);
     if (exchange.logged !== null) exchange.logged.queuedMs += performance.now() - turn.sinceMs;
@@ -125,23 +129,29 @@ export class TurnQueue {
 
   timedOut(turn: Turn): void {
     this.leave(turn);
-    this.#options.counters.add(Counter.limit_queue_time);
-    answerByOurselves(turn.exchange, proxyError("queue_timeout"));
+    answerAtLimit(turn.exchange, "queue_timeout");
   }
 
   /** Something of the pool was given back. Cost: a load for each column where nobody waits. */
   roomMade(poolRow: number): void {
     if (this.#table.waitingCount(poolRow) === 0) return;
     const oldest = this.#table.oldestTicket(poolRow);
-    if (oldest !== 0 && !this.#table.wakeHolder(poolRow, oldest)) this.#serveSoon(poolRow);
+    const isElsewhere = oldest !== 0 && this.#table.wakeHolder(poolRow, oldest);
+    if (!isElsewhere && this.#lines.has(poolRow)) this.#serveSoon(poolRow);
+  }
+
+  /** Says whose turn it is in this worker, of those that others have to heed. */
+  #publish(poolRow: number): void {
+    const line = this.#lines.get(poolRow);
+    this.#table.publishOldest(poolRow, (line && firstOf(line)?.ticket) ?? 0);
   }
 
   /** With every tick. */
   look(): void {
     for (const [poolRow, line] of this.#lines) {
-      const turn = firstOf(line)!;
+      const turn = firstOf(line);
       const oldest = this.#table.oldestTicket(poolRow);
-      if (oldest === turn.ticket || !hasRoom(turn.exchange)) line.passiveTicket = 0;
+      if (turn === undefined || oldest === turn.ticket || !hasRoom(turn.exchange)) line.passiveTicket = 0;
       else if (line.passiveTicket !== oldest) {
         line.passiveTicket = oldest;
         this.#table.wakeHolder(poolRow, oldest);
@@ -181,18 +191,28 @@ export class TurnQueue {
 
   /** @param isFirst go before one that another worker has; once */
   #serve(poolRow: number, isFirst: boolean): void {
+    const line = this.#lines.get(poolRow);
+    if (line === undefined) return;
     let overtakes = isFirst;
-    for (let line = this.#lines.get(poolRow); line !== undefined; line = this.#lines.get(poolRow)) {
-      const turn = firstOf(line)!;
-      const { exchange, ticket } = turn;
-      const oldest = this.#table.oldestTicket(poolRow);
-      if (oldest !== ticket && !overtakes) {
-        if (hasRoom(exchange)) this.#table.wakeHolder(poolRow, oldest);
+    for (const turn of line.turns) {
+      const oldest = turn.isSetAside ? 0 : this.#table.oldestTicket(poolRow);
+      if (oldest !== 0 && oldest !== turn.ticket && !overtakes) {
+        if (hasRoom(turn.exchange)) this.#table.wakeHolder(poolRow, oldest);
         return;
       }
-      overtakes = false;
-      if (!this.#admit(turn)) return;
+      if (!turn.isSetAside) overtakes = false;
+      if (!this.#admit(turn) && !this.#setAside(turn)) return;
     }
+  }
+
+  /** Of one that could not be admitted. @returns whether those behind it are to be looked at */
+  #setAside(turn: Turn): boolean {
+    const { exchange, poolRow } = turn;
+    const isSetAside = exchange.tried.length > 0 && hasRoom(exchange);
+    if (isSetAside === turn.isSetAside) return isSetAside;
+    turn.isSetAside = isSetAside;
+    this.#publish(poolRow);
+    return isSetAside;
   }
 
   /** @returns false when it has to wait on */
@@ -229,7 +249,8 @@ export class TurnQueue {
   }
 }
 
-/** The one whose turn it is in the worker. */
+/** The one whose turn it is in the worker; undefined where all are set aside. */
 function firstOf({ turns }: Line): Turn | undefined {
-  return turns.values().next().value;
+  for (const turn of turns) if (!turn.isSetAside) return turn;
+  return undefined;
 }
