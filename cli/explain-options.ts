@@ -47,7 +47,7 @@ and why not elsewhere, and what the target would get. Nothing is sent, and nobod
   --help
       this text
 
-Exit codes: 0 a target would be asked; 1 the node would answer by itself; 2 the command or the connection failed.
+Exit codes: 0 a target would be asked; 1 the node would answer by itself, or have it wait; 2 the command or the connection failed.
 `;
 
 /** Flags with a value, and their values' form. */

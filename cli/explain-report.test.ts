@@ -120,6 +120,34 @@ describe("explainReport", () => {
       }),
       want: ["The node answers 301 by itself: https_required, to https://a/: m", ""],
     },
+    {
+      name: "a turn to wait for",
+      fields: response({
+        outcome: { kind: ExplainOutcome_Kind.QUEUED },
+        pool: {
+          name: "u",
+          isUpstream: true,
+          algorithm: "latency",
+          inFlight: 4,
+          inFlightMax: 4,
+          queued: 1,
+          queueSize: 9,
+        },
+        endpoints: [
+          { address: "127.0.0.1:1", weight: 1, share: 1, isIn: true, isLocal: true, ramp: 1, role: "in_use" },
+          { address: "127.0.0.1:2", weight: 0, isIn: true, priority: 1, ramp: 1, role: "draining" },
+        ],
+      }),
+      want: [
+        "It waits for its turn: as many requests are under way as may be, or others wait already.",
+        "",
+        "Upstream: u, latency, 4 of 4 under way, 1 of 9 waiting",
+        "  ENDPOINT     TARGET  TIER  ZONE   WEIGHT  SHARE  IN FLIGHT  STATE          SOURCE  REASON  SINCE",
+        "  127.0.0.1:1          0     near   1       100 %  0          in",
+        "  127.0.0.1:2          1     other  0       0 %    0          in (draining)",
+        "",
+      ],
+    },
   ])("says how a request ends with $name", ({ fields, want }) => {
     expect(isProxied(fields)).toBe(false);
     expect(explainReport(fields).split("\n").slice(1)).toEqual(want);

@@ -15,6 +15,8 @@ const textMaxLength = 300;
 const reasonMaxLength = 60;
 
 const columns = ["", "ENDPOINT", "TARGET", "WEIGHT", "SHARE", "IN FLIGHT", "STATE", "SOURCE", "REASON", "SINCE"];
+/** Where there are several tiers, or zones. */
+const tierColumns = ["TIER", "ZONE"];
 
 /** Whether a target would be asked. */
 export function isProxied({ outcome }: ExplainResponse): boolean {
@@ -50,6 +52,8 @@ function askedLines(response: ExplainResponse): readonly string[] {
 function outcomeLine({ outcome, picked }: ExplainResponse): string {
   if (outcome === undefined) return "The node does not say how it ends.";
   if (outcome.kind === ExplainOutcome_Kind.PROXIED) return `It goes to ${picked}.`;
+  if (outcome.kind === ExplainOutcome_Kind.QUEUED)
+    return "It waits for its turn: as many requests are under way as may be, or others wait already.";
   const { status, error, message, detail, location } = outcome;
   const more = [detail === "" ? "" : ` (${told(detail)})`, location === "" ? "" : `, to ${told(location)}`].join("");
   return `The node answers ${status} by itself: ${error}${more}: ${message}`;
@@ -82,7 +86,7 @@ function poolLines(response: ExplainResponse): readonly string[] {
   }
   if (pool === undefined) return lines;
   lines.push(poolText(pool));
-  if (endpoints.length > 0) lines.push(...textTable([columns, ...endpoints.map(endpointRow)]));
+  if (endpoints.length > 0) lines.push(...textTable(endpointRows(endpoints)));
   if (moreEndpointCount > 0) lines.push(`and ${moreEndpointCount} more`);
   return lines;
 }
@@ -101,14 +105,28 @@ function poolText({
   hashValue,
   hashIsMissing,
   emptyBecause,
+  inFlight,
+  inFlightMax,
+  queued,
+  queueSize,
 }: ExplainedPool): string {
   const hashed = hashIsMissing ? "which it has not" : hashValue === "" ? "" : JSON.stringify(hashValue);
   const facts = [
     algorithm,
     hashOn === "" ? "" : `by ${told(hashOn)} ${told(hashed)}`.trimEnd(),
+    inFlightMax > 0 ? `${inFlight} of ${inFlightMax} under way` : "",
+    queueSize > 0 ? `${queued} of ${queueSize} waiting` : "",
     emptyBecause === "no_targets" ? "it has no targets" : emptyBecause === "" ? "" : "its names have no address",
   ];
   return `${isUpstream ? "Upstream" : "Host"}: ${[told(name), ...facts].filter((fact) => fact !== "").join(", ")}`;
+}
+
+function endpointRows(endpoints: readonly ExplainedEndpoint[]): readonly (readonly string[])[] {
+  const { priority, isLocal } = endpoints[0]!;
+  const rows = [columns, ...endpoints.map(endpointRow)];
+  if (endpoints.every((each) => each.priority === priority && each.isLocal === isLocal)) return rows;
+  const places = [tierColumns, ...endpoints.map((each) => [String(each.priority), each.isLocal ? "near" : "other"])];
+  return rows.map((row, i) => row.toSpliced(3, 0, ...places[i]!));
 }
 
 function endpointRow(endpoint: ExplainedEndpoint): readonly string[] {

@@ -7,7 +7,7 @@ import { explainReport, isProxied } from "./explain-report.ts";
 
 /**
  * `penstock explain`: what a running node would do with a request.
- * Exit codes: 0 a target would be asked, 1 the node would answer by itself, 2 for what the user can put right.
+ * Exit codes: 0 a target would be asked, 1 the node would answer by itself, or have it wait, 2 for what the user can put right.
  */
 export async function explain(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const parsed = parseExplainOptions(argv, env);

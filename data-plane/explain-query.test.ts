@@ -20,7 +20,8 @@ const explanation: Explanation = {
   moreRouteCount: 0,
   pool: {
     ...{ key: "upstream:u", name: "u-name", isUpstream: true, algorithm: "round-robin", hashOn: "", hashValue: "" },
-    ...{ hashIsMissing: false, isPanic: false, emptyBecause: "" },
+    ...{ hashIsMissing: false, isPanic: false, emptyBecause: "", inFlight: 0 },
+    ...{ inFlightMax: 0, queued: 0, queueSize: 0 },
   },
   endpoints: [endpoint],
   moreEndpointCount: 0,

@@ -60,10 +60,7 @@ export class ConsistentHashing extends LevelPicker {
   }
 
   override peek(question: PickQuestion): EndpointConfig | null {
-    const { isFull } = this;
-    const endpoint = this.pickAt(question, question.hash);
-    this.isFull = isFull;
-    return endpoint;
+    return this.pickAt(question, question.hash);
   }
 
   /** One part of the hashes for each level, in order: those of a level that is given less go to the one after it. */

@@ -48,10 +48,7 @@ export abstract class LevelPicker implements Picker {
   }
 
   peek(question: PickQuestion): EndpointConfig | null {
-    const { isFull } = this;
-    const endpoint = this.pickAt(question, this.state.cursor(this.#poolRow));
-    this.isFull = isFull;
-    return endpoint;
+    return this.pickAt(question, this.state.cursor(this.#poolRow));
   }
 
   /** A further attempt takes nobody's turn: of two endpoints, every request would else begin at the one that fails. */

@@ -32,9 +32,9 @@ export interface Picker {
    * Cost: at most 0.5 us with 10 endpoints and 2 us with 1,000, without tried ones; no allocation.
    */
   pick(question: PickQuestion): EndpointConfig | null;
-  /** The endpoint that `pick` would give now; nothing moves by it. */
+  /** The endpoint that `pick` would give now: nobody's turn is taken. */
   peek(question: PickQuestion): EndpointConfig | null;
-  /** Whether the last pick gave null because every endpoint that could have been picked is at its limit. */
+  /** Whether the last `pick` or `peek` gave null because every endpoint that could have been picked is at its limit. */
   readonly isFull: boolean;
 }
 

@@ -40,8 +40,11 @@ export class StickySessions extends LevelPicker {
   override peek(question: PickQuestion): EndpointConfig | null {
     const holder = this.#holderOf(question);
     if (holder === null) return super.peek(question);
-    if (this.canTake(holder, question.tried)) return holder;
-    return super.peek(question) ?? (this.hasRoom(holder) ? holder : null);
+    if (this.canTake(holder, question.tried)) {
+      this.isFull = false;
+      return holder;
+    }
+    return super.peek(question) ?? this.#againAt(holder, question);
   }
 
   /** Nobody gets new sessions: all are drained, or at their limits. */

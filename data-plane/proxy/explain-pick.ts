@@ -1,13 +1,16 @@
-import type { EndpointFlag, EndpointState } from "../balance/endpoint-state.ts";
+import { type EndpointPlace, explainRotation } from "../balance/explain-rotation.ts";
 import { endpointsInUse } from "../balance/panic.ts";
-import { createPicker, type PickQuestion } from "../balance/picker.ts";
+import type { PickQuestion } from "../balance/picker.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { ServedPool } from "../snapshot/snapshot-holder.ts";
+import type { EndpointTable } from "../upstream/endpoint-table.ts";
 
 /** Where a pool would send a request at this moment, and what each of its endpoints gets. */
 export interface ExplainedPick {
-  /** null: nobody is to get it. */
+  /** null: nobody gets it now. */
   readonly picked: EndpointConfig | null;
+  /** `picked`: somebody does. `queued`: it waits for its turn. `at_limit`: it may not wait. `nobody`: there is no one to wait for. */
+  readonly fate: "picked" | "queued" | "at_limit" | "nobody";
   /** Who would be asked should that one fail, and nobody else go out by it; null for nobody. */
   readonly next: EndpointConfig | null;
   readonly isPanic: boolean;
@@ -15,104 +18,35 @@ export interface ExplainedPick {
   readonly places: readonly EndpointPlace[];
 }
 
-interface EndpointPlace {
-  readonly endpoint: EndpointConfig;
-  readonly role: "in_use" | "ejected" | "out";
-  /** Of the pool's requests, 0 to 1. */
-  readonly share: number;
-}
-
-/** Asks the pool's own algorithm, and moves nothing: the next request goes where it would have gone. */
-export function explainPick(
-  { config, set }: Pick<ServedPool, "config" | "set">,
-  question: PickQuestion,
-  state: EndpointState,
-): ExplainedPick {
-  const picker = createPicker(config, set, new StillState(state));
-  const picked = picker.pick(question);
-  const other = picked === null ? null : picker.pick({ ...questionFacts(question), tried: [picked] });
-  const { turning, lastResort, isPanic } = endpointsInUse(set.endpoints, state, config.resilience.panic);
-  const inUse = new Set(turning.map(({ row }) => row));
-  const ejected = new Set(lastResort.map(({ row }) => row));
-  const weight = turning.reduce((sum, endpoint) => sum + endpoint.weight, 0);
+/**
+ * Asks the picker that requests ask, in the order in which attempt.ts and admission.ts do: nothing is admitted, and nobody's
+ * turn is taken.
+ */
+export function explainPick(pool: ServedPool, question: PickQuestion, table: EndpointTable): ExplainedPick {
+  const { config, set, picker } = pool;
+  const { tried, hash, stickyKey, startedAtMs } = question;
+  const isFull = isPoolFull(pool, table);
+  const picked = isFull ? null : picker.peek({ tried, hash, stickyKey, startedAtMs });
+  const waitsForRoom = isFull || (picked === null && pool.isLimited && picker.isFull);
+  const other = picked === null ? null : picker.peek({ tried: [picked], hash, stickyKey, startedAtMs });
   return {
     picked,
+    fate: picked !== null ? "picked" : waitsForRoom ? queueFate(pool, table) : "nobody",
     next: other?.row === picked?.row ? null : other,
-    isPanic,
-    places: set.endpoints.map((endpoint) => ({
-      endpoint,
-      role: inUse.has(endpoint.row) ? "in_use" : ejected.has(endpoint.row) ? "ejected" : "out",
-      share: inUse.has(endpoint.row) ? endpoint.weight / weight : 0,
-    })),
+    isPanic: endpointsInUse(set.endpoints, table, config.resilience.panic).isPanic,
+    places: explainRotation(config, set.endpoints, table),
   };
 }
 
-/** Of an exchange only what a picker goes by. */
-function questionFacts({ hash, stickyKey, startedAtMs }: PickQuestion) {
-  return { hash, stickyKey, startedAtMs };
+/** Whether a newcomer is not admitted whoever is asked: its pool is at its limit, or others wait already. */
+function isPoolFull({ config, isLimited }: ServedPool, { admissions }: EndpointTable): boolean {
+  if (!isLimited) return false;
+  const max = config.balancing.inFlight?.max ?? null;
+  const isAtLimit = max !== null && admissions.admittedToPool(config.poolRow) >= max;
+  return isAtLimit || admissions.waitingCount(config.poolRow) > 0;
 }
 
-/** The endpoint table as it stands: what would change it changes nothing. */
-class StillState implements EndpointState {
-  readonly #state: EndpointState;
-
-  constructor(state: EndpointState) {
-    this.#state = state;
-  }
-
-  isOut(row: number): boolean {
-    return this.#state.isOut(row);
-  }
-
-  has(row: number, flag: EndpointFlag): boolean {
-    return this.#state.has(row, flag);
-  }
-
-  generation(poolRow: number): number {
-    return this.#state.generation(poolRow);
-  }
-
-  cursor(poolRow: number): number {
-    return this.#state.cursor(poolRow);
-  }
-
-  advanceCursor(poolRow: number): number {
-    return this.#state.cursor(poolRow);
-  }
-
-  eject(): boolean {
-    return false;
-  }
-
-  attemptBegins(): void {}
-
-  attemptEnds(): void {}
-
-  inFlight(row: number): number {
-    return this.#state.inFlight(row);
-  }
-
-  poolInFlight(poolRow: number): number {
-    return this.#state.poolInFlight(poolRow);
-  }
-
-  isAtLimit(row: number, max: number): boolean {
-    return this.#state.isAtLimit(row, max);
-  }
-
-  ramp(row: number): number {
-    return this.#state.ramp(row);
-  }
-
-  outOrder(row: number): number {
-    return this.#state.outOrder(row);
-  }
-
-  latencyUs(row: number): number {
-    return this.#state.latencyUs(row);
-  }
-
-  latencyAgeMs(row: number, nowMs: number): number {
-    return this.#state.latencyAgeMs(row, nowMs);
-  }
+function queueFate({ config }: ServedPool, { admissions }: EndpointTable): "queued" | "at_limit" {
+  const queueSize = config.balancing.inFlight?.queueSize ?? 0;
+  return admissions.waitingCount(config.poolRow) < queueSize ? "queued" : "at_limit";
 }

@@ -1,15 +1,17 @@
-import type { HashInputConfig } from "../config/balancing-config.ts";
+import assert from "node:assert";
 import type { EndpointConfig, ServiceConfig } from "../config/worker-config.ts";
 import { headProblem } from "../http1/head-problem.ts";
 import { RequestHead } from "../http1/request-head.ts";
 import { explainRoutes, type RoutesExplanation } from "../route/explain-routes.ts";
 import { isPathProblem } from "../route/normalize-path.ts";
+import { matchRoute } from "../route/route-table.ts";
 import { inSlices } from "../snapshot/in-slices.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
 import { secureLocation } from "./answer.ts";
 import { hostFor } from "./attempt.ts";
 import type { ClientConnection } from "./client-connection.ts";
 import { Exchange } from "./exchange.ts";
+import { type ExplainedAffinity, explainAffinity } from "./explain-affinity.ts";
 import { type ExplainedPick, explainPick } from "./explain-pick.ts";
 import type {
   ExplainedEndpoint,
@@ -23,10 +25,12 @@ import type {
   HeaderText,
   RewrittenRequest,
 } from "./explanation.ts";
+import type { RequestParts } from "./hash-input.ts";
 import { mayExecuteTwice } from "./may-retry.ts";
 import type { ProxyEngine } from "./proxy-engine.ts";
 import { type ProxyError, proxyError, requestError } from "./proxy-error.ts";
 import { planRequest, type Refusal, requestPath } from "./proxy-request.ts";
+import { readable } from "./readable.ts";
 import { RouteQuestion, requestQuestion } from "./request-question.ts";
 import { TlsClient } from "./tls-client.ts";
 import { addressText } from "./traffic-metrics.ts";
@@ -86,7 +90,10 @@ export async function explainRequest(
   const notes = certificateNotes(question, snapshot);
   const facts = { ...served, request, ...routeFacts(routes, routed.path), ...serviceFacts(exchange.service) };
   if (refusal !== null) return { ...nothing, ...facts, outcome: refusedOutcome(exchange, refusal), notes };
-  return { ...nothing, ...facts, ...poolFacts(exchange, notes) };
+  assert(!isPathProblem(path));
+  const match = matchRoute(snapshot!.routes, routed)!;
+  const parts = { head, bytes, match, path, query: queryOf(exchange.sentTarget) };
+  return { ...nothing, ...facts, ...poolFacts(exchange, parts, notes) };
 }
 
 /** As a client would write it: what no client could, was refused before. */
@@ -98,11 +105,6 @@ function headText({ method, host, path, headers }: ExplainQuestion): string {
 function queryOf(target: string): string {
   const at = target.indexOf("?");
   return at < 0 ? "" : target.slice(at);
-}
-
-/** Heads are read byte for byte; what was not ASCII when it was asked is shown as it was. */
-function readable(text: string): string {
-  return Buffer.from(text, "latin1").toString();
 }
 
 /** The client's side of a request that comes on no connection: it has an address, and nothing is written to it. */
@@ -201,26 +203,23 @@ function serviceFacts(service: ServiceConfig | null): { readonly service?: Expla
 }
 
 /** What comes of a request that gets as far as the pick. */
-function poolFacts(exchange: Exchange, notes: readonly string[]) {
+function poolFacts(exchange: Exchange, parts: RequestParts, notes: readonly string[]) {
   const pool = exchange.pool!;
   const { endpoints: table } = exchange.engine;
   const pick = explainPick(pool, exchange, table);
   const { picked } = pick;
+  const affinity = explainAffinity(exchange, parts, picked);
   const all = endpointViews(exchange, pick);
   const endpoints = all.length > endpointsMax ? [...all].sort((a, b) => urgency(a) - urgency(b)) : all;
-  const isUnresolved = pool.set.emptyBecause === "unresolved";
-  const poolNotes = [...notes];
+  const poolNotes = [...notes, ...affinity.notes];
   if (table.hasTrial(pool.config.poolRow))
     poolNotes.push(
       "an endpoint that is out waits to be tried: the next request that can go elsewhere goes there first",
     );
   if (pick.isPanic) poolNotes.push(`too few endpoints are available: ${pool.config.resilience.panic.mode} decides`);
   return {
-    outcome:
-      picked === null
-        ? answered(proxyError(isUnresolved ? "name_resolution_failed" : "no_peer"))
-        : ({ kind: "KIND_PROXIED", status: 0, error: "", message: "", detail: "", location: "" } as const),
-    pool: poolView(exchange, pick.isPanic),
+    outcome: poolOutcome(exchange, pick),
+    pool: poolView(exchange, affinity, pick.isPanic),
     retry: retryView(exchange),
     endpoints: endpoints.slice(0, endpointsMax),
     moreEndpointCount: Math.max(all.length - endpointsMax, 0),
@@ -229,24 +228,34 @@ function poolFacts(exchange: Exchange, notes: readonly string[]) {
   };
 }
 
-function poolView(exchange: Exchange, isPanic: boolean): ExplainedPool {
-  const { config, set } = exchange.pool!;
-  const { hash } = config.balancing;
+/** As attempt.ts has it. */
+function poolOutcome({ pool }: Exchange, { fate }: ExplainedPick): ExplainedOutcome {
+  if (fate === "at_limit") return answered(proxyError("at_limit"));
+  if (fate === "nobody")
+    return answered(proxyError(pool!.set.emptyBecause === "unresolved" ? "name_resolution_failed" : "no_peer"));
+  const kind = fate === "queued" ? "KIND_QUEUED" : "KIND_PROXIED";
+  return { kind, status: 0, error: "", message: "", detail: "", location: "" };
+}
+
+function poolView({ pool, engine }: Exchange, affinity: ExplainedAffinity, isPanic: boolean): ExplainedPool {
+  const { config, set, isLimited } = pool!;
+  const { inFlight } = config.balancing;
+  const { admissions } = engine.endpoints;
   return {
     key: config.key,
     name: config.name,
     isUpstream: config.isUpstream,
     algorithm: config.algorithm,
-    hashOn: hash === null ? "" : hashInputText(hash.on),
-    hashValue: "",
-    hashIsMissing: false,
+    hashOn: affinity.hashOn,
+    hashValue: affinity.hashValue,
+    hashIsMissing: affinity.hashIsMissing,
     isPanic,
     emptyBecause: set.emptyBecause ?? "",
+    inFlight: isLimited ? admissions.admittedToPool(config.poolRow) : 0,
+    inFlightMax: inFlight?.max ?? 0,
+    queued: isLimited ? admissions.waitingCount(config.poolRow) : 0,
+    queueSize: inFlight?.queueSize ?? 0,
   };
-}
-
-function hashInputText(input: HashInputConfig): string {
-  return "name" in input ? `${input.kind} ${input.name}` : input.kind;
 }
 
 function retryView(exchange: Exchange): ExplainedRetry {
@@ -269,7 +278,8 @@ function endpointViews({ engine }: Exchange, { places, picked, next }: Explained
     weight: endpoint.weight,
     priority: endpoint.priority,
     isLocal: endpoint.isLocal,
-    inFlight: table.inFlight(endpoint.row),
+    inFlight:
+      endpoint.maxInFlight > 0 ? table.admissions.admittedToEndpoint(endpoint.row) : table.inFlight(endpoint.row),
     inFlightMax: endpoint.maxInFlight,
     ramp: table.ramp(endpoint.row) / 1_000,
     isIn: !table.isOut(endpoint.row),

@@ -52,7 +52,7 @@ export interface ExplainedRequest {
 }
 
 export interface ExplainedOutcome {
-  readonly kind: "KIND_PROXIED" | "KIND_ANSWERED";
+  readonly kind: "KIND_PROXIED" | "KIND_ANSWERED" | "KIND_QUEUED";
   readonly status: number;
   readonly error: string;
   readonly message: string;
@@ -102,6 +102,10 @@ export interface ExplainedPool {
   readonly hashIsMissing: boolean;
   readonly isPanic: boolean;
   readonly emptyBecause: string;
+  readonly inFlight: number;
+  readonly inFlightMax: number;
+  readonly queued: number;
+  readonly queueSize: number;
 }
 
 export interface ExplainedRetry {

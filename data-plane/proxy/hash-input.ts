@@ -26,8 +26,8 @@ export function readAffinity(exchange: Exchange, parts: RequestParts): void {
   if (sticky !== null) exchange.stickyKey = requestCookie(parts.head.fields, parts.bytes, sticky.name);
   if (hash === null) return;
   const text =
-    hashInput(exchange, hash.on, parts) ||
-    (hash.fallback === null ? "" : hashInput(exchange, hash.fallback, parts)) ||
+    givenInput(exchange, hash.on, parts) ||
+    (hash.fallback === null ? "" : givenInput(exchange, hash.fallback, parts)) ||
     exchange.clientAddress;
   exchange.hash = hash32(text);
 }
@@ -40,22 +40,26 @@ export function affinityLine({ pool, endpoint, stickyKey, cookieLine }: Exchange
   return setCookieLine(sticky, key);
 }
 
+/** What a request has of the kind; a client without the cookie is given one. */
+function givenInput(exchange: Exchange, input: HashInputConfig, parts: RequestParts): string {
+  const value = hashInput(exchange.clientAddress, input, parts);
+  if (value !== "" || input.kind !== "cookie") return value;
+  const given = randomUUID();
+  exchange.cookieLine = setCookieLine(input, given);
+  return given;
+}
+
 /** "" where the request has nothing of the kind. */
-function hashInput(exchange: Exchange, input: HashInputConfig, parts: RequestParts): string {
+export function hashInput(clientAddress: string, input: HashInputConfig, parts: RequestParts): string {
   switch (input.kind) {
     case "ip":
-      return exchange.clientAddress;
+      return clientAddress;
     case "path":
       return parts.path;
     case "header":
       return fieldValues(parts, input.name);
-    case "cookie": {
-      const value = requestCookie(parts.head.fields, parts.bytes, input.name);
-      if (value !== "") return value;
-      const given = randomUUID();
-      exchange.cookieLine = setCookieLine(input, given);
-      return given;
-    }
+    case "cookie":
+      return requestCookie(parts.head.fields, parts.bytes, input.name);
     case "query_arg":
       return queryValues(parts.query, input.name);
     case "uri_capture":
