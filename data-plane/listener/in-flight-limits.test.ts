@@ -1,62 +1,18 @@
-import type { Socket } from "node:net";
 import { describe, expect, it } from "vitest";
-import { defaultBalancing, type InFlightConfig } from "../config/balancing-config.ts";
-import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
+import type { InFlightConfig } from "../config/balancing-config.ts";
+import type { EndpointConfig } from "../config/worker-config.ts";
+import { askAll, limited, patientTarget, status } from "./in-flight-limits.test-rig.ts";
 import {
   answerText,
   backend,
   closedPort,
   get,
   post,
-  type RawMessage,
-  type Rig,
   type RigOptions,
   rawBackend,
   rig,
   until,
 } from "./proxy-server.test-rig.ts";
-
-const status = ({ head }: RawMessage): number => Number(head.slice(9, 12));
-
-function limited(inFlight: Partial<InFlightConfig>): Partial<PoolConfig> {
-  return {
-    balancing: { ...defaultBalancing, inFlight: { max: null, queueSize: 0, queueTimeoutMs: 60_000, ...inFlight } },
-  };
-}
-
-/** A target that answers when it is told to, in whatever order, and knows how many it had at once. */
-async function patientTarget() {
-  const waiting: { readonly path: string; readonly socket: Socket }[] = [];
-  let most = 0;
-  const target = await backend(({ head }, socket) => {
-    waiting.push({ path: head.split(" ")[1]!, socket });
-    most = Math.max(most, waiting.length);
-  });
-  return {
-    port: target.port,
-    waiting,
-    target,
-    get most() {
-      return most;
-    },
-    paths: () => waiting.map(({ path }) => path),
-    /** Answers the one that came first of those that wait. */
-    answer(text = answerText("ok")): void {
-      waiting.shift()!.socket.write(text);
-    },
-  };
-}
-
-/** Clients that have asked for /0, /1 and so on, each after the one before was admitted or waits. */
-async function askAll(proxy: Rig, count: number, text: (path: string) => string = get) {
-  const clients = [];
-  for (let i = 0; i < count; i++) {
-    const before = proxy.counter("requests");
-    clients.push(proxy.client().send(text(`/${i}`)));
-    await until(() => proxy.counter("requests") === before + 1);
-  }
-  return clients;
-}
 
 describe("a pool with a limit and no queue", () => {
   it("refuses what is over it at once, and takes as many again as have ended", async () => {

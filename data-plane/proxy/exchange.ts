@@ -225,8 +225,6 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.clientKeepsAlive = false;
     this.expectsContinue = false;
     this.asksForWebsocket = false;
-    this.hash = 0;
-    this.stickyKey = "";
     this.isBodyComplete = true;
     this.bodyMaxBytes = Number.POSITIVE_INFINITY;
     this.keptBody.start(0);
@@ -302,7 +300,6 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.endpoint = null;
     this.tried.length = 0;
     this.badAnswers.length = 0;
-    this.trialLimitMs = null;
     this.claims = null;
     this.accept = "";
     this.sentTarget = "";
@@ -311,6 +308,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.target = "";
     this.targetHost = "";
     this.fields = "";
+    this.hash = 0;
     this.stickyKey = "";
     this.keptBody.release();
   }
