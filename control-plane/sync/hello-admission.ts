@@ -6,7 +6,10 @@ export type Admission = { readonly ok: true } | { readonly ok: false; readonly r
 /** So many nodes as come in this time at the full rate may come at once. */
 const BURST_MS = 1_000;
 
-/** Nobody is sent away for longer: by then a rate that was too low has been noticed. */
+/**
+ * Nobody is sent away for longer: by then a rate that was too low has been noticed. Where more come than this has places,
+ * the places are given out again from its beginning: were all told the same time, they would come back at once.
+ */
 const RETRY_AFTER_MAX_MS = 60_000;
 
 /**
@@ -36,7 +39,8 @@ export class HelloAdmission {
       this.#dueAtMs = dueAtMs + this.#intervalMs;
       return { ok: true };
     }
-    this.#placeAtMs = Math.max(this.#placeAtMs, nowMs) + this.#intervalMs;
+    const placeAtMs = Math.max(this.#placeAtMs, nowMs) + this.#intervalMs;
+    this.#placeAtMs = placeAtMs - nowMs <= RETRY_AFTER_MAX_MS ? placeAtMs : nowMs + this.#intervalMs;
     return { ok: false, retryAfterMs: Math.min(RETRY_AFTER_MAX_MS, Math.ceil(this.#placeAtMs - nowMs)) };
   }
 }
