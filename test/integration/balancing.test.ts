@@ -41,13 +41,16 @@ describe("least-connections", () => {
     await planes.setUpstream("algorithm=least-connections");
     const [a, b] = [planes.targets[0]!, planes.targets[1]!];
     const held = [];
+    let answeredCount = 0;
     // One after the other: each has to see the one before it.
     for (let i = 1; i <= 6; i++) {
-      held.push(planes.ask({ path: "/held" }));
+      held.push(planes.ask({ path: "/held" }).finally(() => void answeredCount++));
       await planes.heldCount(i);
     }
     expect([a.held.length, b.held.length]).toEqual([3, 3]);
     for (const response of b.held) response.end();
+    // Only then has the node seen that they are over.
+    while (answeredCount < 3) await new Promise(setImmediate);
     expect(tally(await planes.askTimes(20))).toEqual({ b: 20 });
     for (const response of a.held) response.end();
     await Promise.all(held);
