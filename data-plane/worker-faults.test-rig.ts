@@ -3,7 +3,7 @@ import type { EncodedConfig } from "./config/encoded-config.ts";
 import { noTls, type TlsConfig } from "./config/tls-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
 import { testEndpoint, testPool, testSet } from "./config/worker-config.test-entities.ts";
-import type { EndpointConfig, EndpointSet, PoolConfig } from "./config/worker-config.ts";
+import type { EndpointConfig, EndpointSet, PoolConfig, ServiceConfig } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { answerText, openBackend, routeDefaults, serviceDefaults } from "./listener/proxy-server.test-rig.ts";
 import { defaultClientLimits } from "./proxy/client-limits.ts";
@@ -17,10 +17,13 @@ export interface WorkersRigOptions {
   /** Accepting in main deals connections to the two workers in turn. */
   readonly acceptIn: "main" | "worker";
   readonly answerTimeoutMs?: number;
+  /** How long a worker that is replaced may take to finish what it has. */
+  readonly retireTimeoutMs?: number;
   /** Takes connections over TLS as well. */
   readonly tls?: { readonly settings: TlsSettings; readonly config: TlsConfig };
   /** What is said of the upstream, and of its endpoint. */
   readonly pool?: Partial<PoolConfig>;
+  readonly service?: Partial<ServiceConfig>;
   readonly endpoint?: Partial<EndpointConfig>;
   /** Default: "ok", at once. */
   readonly answer?: Parameters<typeof openBackend>[0];
@@ -30,7 +33,7 @@ const ok: Parameters<typeof openBackend>[0] = (_, socket) => void setImmediate((
 
 /** Two real workers and a spare before a backend. They do what worker-faults.test-worker.ts is told to. */
 export async function openWorkers(options: WorkersRigOptions) {
-  const { acceptIn, answerTimeoutMs = 30_000, tls } = options;
+  const { acceptIn, answerTimeoutMs = 30_000, retireTimeoutMs = 5_000, tls } = options;
   const backend = await openBackend(options.answer ?? ok);
   const table = EndpointTable.create({ endpointRowsMax: 8, poolRowsMax: 2, columnsMax: workerNumbers(2) });
   const endpoint = { row: table.allocateEndpointRow()!, address: "127.0.0.1", port: backend.port };
@@ -39,7 +42,7 @@ export async function openWorkers(options: WorkersRigOptions) {
     publication: 1,
     revision: 1,
     routes: [routeDefaults],
-    services: [serviceDefaults],
+    services: [{ ...serviceDefaults, ...options.service }],
     pools: [testPool({ poolRow: table.allocatePoolRow()!, ...options.pool })],
     tls: tls?.config ?? noTls,
   });
@@ -77,7 +80,7 @@ export async function openWorkers(options: WorkersRigOptions) {
     resourceLimits: { maxOldGenerationSizeMb: 64 },
     timers: systemTimers,
     answerTimeoutMs,
-    retireTimeoutMs: 5_000,
+    retireTimeoutMs,
     currentSets: () => sets,
     onAccessLog: () => {},
     onEndpointBlock: (number, index, buffer) => totals.add(number, index, buffer),

@@ -20,6 +20,8 @@ async function rig(max: number, more: Partial<WorkersRigOptions> = {}) {
   const workers = await openWorkers({
     acceptIn: "main",
     pool: { balancing: { ...defaultBalancing, inFlight } },
+    // Longer than it takes to notice that a worker is lost: until then the target answers nobody.
+    service: { readTimeoutMs: 600_000 },
     answer({ head }, socket) {
       const one = { path: head.split(" ")[1]!, socket };
       waiting.push(one);
@@ -128,7 +130,7 @@ describe("a limit over two workers", () => {
   });
 
   it("lets a worker that is replaced finish those that wait with it", async () => {
-    const { ask, group, waiting, answer, queued } = await rig(1);
+    const { ask, group, waiting, answer, queued } = await rig(1, { retireTimeoutMs: 60_000 });
     const clients = [await ask("/0"), await ask("/1"), await ask("/2")];
     expect(queued()).toBe(2);
     expect(await group.replaceAll("for a test")).toBe(true);
