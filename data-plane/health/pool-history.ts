@@ -1,4 +1,5 @@
 import type { ResilienceConfig } from "../config/resilience-config.ts";
+import type { KeptWaits } from "./kept-waits.ts";
 import { LongestWait } from "./longest-wait.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { RouteWaits } from "./route-waits.ts";
@@ -14,9 +15,12 @@ export class PoolHistory {
   readonly connects = new LongestWait();
   readonly shares = new StatusShares();
   readonly #routes = new Map<string, RouteWaits>();
+  readonly #kept: KeptWaits;
 
-  constructor({ budget }: ResilienceConfig, workerShare: number) {
+  /** @param kept of all pools of the worker */
+  constructor({ budget }: ResilienceConfig, workerShare: number, kept: KeptWaits) {
     this.budget = new RetryBudget(budget, workerShare);
+    this.#kept = kept;
   }
 
   get routeCount(): number {
@@ -26,7 +30,7 @@ export class PoolHistory {
   waitsOf(routeId: string): RouteWaits {
     let waits = this.#routes.get(routeId);
     if (waits === undefined) {
-      waits = new RouteWaits();
+      waits = new RouteWaits(this.#kept);
       this.#routes.set(routeId, waits);
     }
     return waits;
@@ -40,7 +44,15 @@ export class PoolHistory {
   retainOnly(routeIds: ReadonlySet<string>, rows: ReadonlySet<number>): void {
     for (const [id, waits] of this.#routes) {
       if (routeIds.has(id)) waits.retainOnly(rows);
-      else this.#routes.delete(id);
+      else {
+        waits.close();
+        this.#routes.delete(id);
+      }
     }
+  }
+
+  /** The configuration has the pool no more. */
+  close(): void {
+    this.retainOnly(new Set(), new Set());
   }
 }

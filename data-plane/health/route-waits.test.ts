@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { KeptWaits } from "./kept-waits.ts";
 import { RouteWaits, type Waiting } from "./route-waits.ts";
 
 const config = { minSilenceMs: 500, factor: 4 };
@@ -16,7 +17,7 @@ function answer(route: RouteWaits, row: number, count: number, tookMs: number): 
 
 describe("RouteWaits", () => {
   it("says nothing of silence before the route has shown enough, and the endpoint some of it", () => {
-    const route = new RouteWaits();
+    const route = new RouteWaits(new KeptWaits());
     answer(route, 1, 19, 10);
     expect(route.at(1).silenceLimitMs(config, 100)).toBeNull();
     answer(route, 1, 1, 10);
@@ -27,14 +28,14 @@ describe("RouteWaits", () => {
   });
 
   it("waits several times as long as the slowest endpoint has taken, for all of them", () => {
-    const route = new RouteWaits();
+    const route = new RouteWaits(new KeptWaits());
     answer(route, 1, 30, 10);
     answer(route, 2, 5, 3_000);
     expect(route.at(1).silenceLimitMs(config, 3_000)).toBe(12_000);
   });
 
   it("counts what others answer while one is silent", () => {
-    const route = new RouteWaits();
+    const route = new RouteWaits(new KeptWaits());
     answer(route, 1, 5, 10);
     expect(route.at(1).answersElsewhere).toBe(0);
     answer(route, 2, 3, 10);
@@ -42,7 +43,7 @@ describe("RouteWaits", () => {
   });
 
   it("adds up the time of requests that give up one after the other, until there is an answer or a gap", () => {
-    const waits = new RouteWaits().at(1);
+    const waits = new RouteWaits(new KeptWaits()).at(1);
     const wait = (fromMs: number, toMs: number): Waiting => {
       const one = request();
       waits.begin(one, fromMs);
@@ -63,8 +64,39 @@ describe("RouteWaits", () => {
     expect(waits.gaveUpForMs(3_000)).toBe(0);
   });
 
+  it("forgets the endpoint that was used longest ago, of all routes, but not who is waited for: it has to show anew", () => {
+    const kept = new KeptWaits(2);
+    const [first, second] = [new RouteWaits(kept), new RouteWaits(kept)];
+    answer(first, 1, 30, 10);
+    answer(first, 2, 5, 10);
+    const waiting = request();
+    first.at(2).begin(waiting, 0);
+    answer(second, 3, 1, 10);
+    answer(second, 4, 1, 10);
+    expect([first.find(1), first.find(2)?.first, second.find(3)?.row, kept.count]).toEqual([null, waiting, 3, 2]);
+    answer(first, 1, 4, 10);
+    expect(first.at(1).silenceLimitMs(config, 100)).toBeNull();
+    answer(first, 1, 1, 10);
+    // How long the route's answers take is known all the same.
+    expect(first.at(1).silenceLimitMs(config, 100)).toBe(500);
+    expect([second.find(3), second.find(4)?.row]).toEqual([null, 4]);
+  });
+
+  it("leaves nothing behind when it is closed, also of who waits then", () => {
+    const kept = new KeptWaits();
+    const route = new RouteWaits(kept);
+    answer(route, 1, 1, 10);
+    const waiting = request();
+    const waits = route.at(2);
+    waits.begin(waiting, 0);
+    route.close();
+    expect([route.find(1), kept.count]).toEqual([null, 0]);
+    waits.answered(waiting, 10);
+    expect(kept.count).toBe(0);
+  });
+
   it("forgets endpoints that are gone, unless somebody waits for them", () => {
-    const route = new RouteWaits();
+    const route = new RouteWaits(new KeptWaits());
     const waiting = request();
     const [gone, kept] = [route.at(1), route.at(2)];
     kept.begin(waiting, 0);
@@ -76,7 +108,7 @@ describe("RouteWaits", () => {
     const actions = fc.array(fc.nat(20), { maxLength: 60 });
     fc.assert(
       fc.property(actions, (picks) => {
-        const waits = new RouteWaits().at(1);
+        const waits = new RouteWaits(new KeptWaits()).at(1);
         const list: Waiting[] = [];
         for (const [nowMs, pick] of picks.entries()) {
           if (pick < list.length) {

@@ -1,4 +1,5 @@
 import type { StallConfig } from "../config/resilience-config.ts";
+import type { Kept, KeptWaits } from "./kept-waits.ts";
 import { LongestWait } from "./longest-wait.ts";
 
 /** Fewer answers say nothing about how long a route's answers take. */
@@ -20,7 +21,7 @@ export interface Waiting {
 export type PingState = "unasked" | "asked" | "alive" | "dead";
 
 /** The requests of one route that wait for one endpoint, in the order in which they began to. */
-export class EndpointWaits {
+export class EndpointWaits implements Kept {
   readonly row: number;
   readonly route: RouteWaits;
   first: Waiting | null = null;
@@ -39,6 +40,9 @@ export class EndpointWaits {
   #routeCountBefore = 0;
   /** Is on the list of those to be looked at. */
   isListed = false;
+  previousKept: Kept | null = null;
+  nextKept: Kept | null = null;
+  isKept = false;
 
   constructor(row: number, route: RouteWaits) {
     this.row = row;
@@ -46,7 +50,10 @@ export class EndpointWaits {
   }
 
   begin(request: Waiting, nowMs: number): void {
-    if (this.first === null && nowMs - this.#gaveUpAtMs > gapMaxMs) this.#silenceEnds();
+    if (this.first === null) {
+      this.route.kept.release(this);
+      if (nowMs - this.#gaveUpAtMs > gapMaxMs) this.#silenceEnds();
+    }
     request.waits = this;
     request.waitingSinceMs = nowMs;
     request.nextWaiting = null;
@@ -72,6 +79,11 @@ export class EndpointWaits {
     request.waits = null;
     request.previousWaiting = null;
     request.nextWaiting = null;
+    if (this.first === null && !this.route.isGone) this.route.kept.keep(this);
+  }
+
+  forget(): void {
+    this.route.forget(this);
   }
 
   /** The endpoint has begun to answer. */
@@ -120,8 +132,17 @@ export class RouteWaits {
   readonly longest = new LongestWait();
   /** When any endpoint last began to answer. */
   lastAnswerMs = Number.NEGATIVE_INFINITY;
+  readonly kept: KeptWaits;
+  /** The configuration has it no more: what still waits leaves nothing behind. */
+  isGone = false;
   readonly #byRow = new Map<number, EndpointWaits>();
 
+  /** @param kept of all routes of the worker */
+  constructor(kept: KeptWaits) {
+    this.kept = kept;
+  }
+
+  /** For a request that is about to wait. */
   at(row: number): EndpointWaits {
     let waits = this.#byRow.get(row);
     if (waits === undefined) {
@@ -129,6 +150,15 @@ export class RouteWaits {
       this.#byRow.set(row, waits);
     }
     return waits;
+  }
+
+  /** What is known of an endpoint; null for nothing. */
+  find(row: number): EndpointWaits | null {
+    return this.#byRow.get(row) ?? null;
+  }
+
+  forget({ row }: EndpointWaits): void {
+    this.#byRow.delete(row);
   }
 
   /** How long an answer may take that nobody has reason to wait longer for; null while too little is known. */
@@ -139,6 +169,16 @@ export class RouteWaits {
 
   /** Endpoints that nobody waits for and that are not among these are forgotten. */
   retainOnly(rows: ReadonlySet<number>): void {
-    for (const [row, waits] of this.#byRow) if (!rows.has(row) && waits.first === null) this.#byRow.delete(row);
+    for (const [row, waits] of this.#byRow) {
+      if (rows.has(row) || waits.first !== null) continue;
+      this.kept.release(waits);
+      this.#byRow.delete(row);
+    }
+  }
+
+  /** The configuration has the route no more. */
+  close(): void {
+    this.isGone = true;
+    this.retainOnly(new Set());
   }
 }

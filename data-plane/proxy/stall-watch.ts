@@ -118,8 +118,8 @@ function isToBlame(waits: EndpointWaits, first: Exchange, limitMs: number, nowMs
 function hasSoundOther({ row, route }: EndpointWaits, first: Exchange, limitMs: number, nowMs: number): boolean {
   for (const other of first.pool!.set.endpoints) {
     if (other.row === row || first.engine.endpoints.isOut(other.row)) continue;
-    const waits = route.at(other.row);
-    const sinceMs = Math.max(waits.first?.waitingSinceMs ?? nowMs, waits.lastAnswerMs);
+    const waits = route.find(other.row);
+    const sinceMs = Math.max(waits?.first?.waitingSinceMs ?? nowMs, waits?.lastAnswerMs ?? Number.NEGATIVE_INFINITY);
     if (nowMs - sinceMs <= limitMs) return true;
   }
   return false;

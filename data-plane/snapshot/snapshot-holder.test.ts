@@ -3,7 +3,7 @@ import type { EndpointState } from "../balance/endpoint-state.ts";
 import type { PickQuestion } from "../balance/picker.ts";
 import { noTls } from "../config/tls-config.ts";
 import { testEndpoint, testPool } from "../config/worker-config.test-entities.ts";
-import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
+import type { EndpointSet, PoolConfig, RouteConfig, WorkerConfig } from "../config/worker-config.ts";
 import { SnapshotHolder } from "./snapshot-holder.ts";
 
 const state: EndpointState = {
@@ -47,6 +47,23 @@ describe("SnapshotHolder", () => {
     expect(holder.current).toBeNull();
     holder.applyEndpoints([set("a", 1)]);
     expect(holder.current).toBeNull();
+  });
+
+  it("lets go of what it knows of a pool's traffic with the pool", () => {
+    const holder = new SnapshotHolder(state, 1);
+    holder.apply(config(1, "a", "b"), [set("a", 1), set("b", 2)]);
+    const known = holder.current!.pools.map(({ history }, i) => {
+      const waits = history.waitsOf("r").at(i + 1);
+      const request = { waitingSinceMs: 0, waits: null, previousWaiting: null, nextWaiting: null };
+      waits.begin(request, 0);
+      waits.answered(request, 1);
+      return waits;
+    });
+    holder.apply(
+      { ...config(2, "b"), routes: [{ id: "r", protocols: [], serviceIndex: -1 } as unknown as RouteConfig] },
+      [],
+    );
+    expect(known.map(({ isKept }) => isKept)).toEqual([false, true]);
   });
 
   it("keeps the endpoints of pools that come without a set", () => {

@@ -1,6 +1,7 @@
 import type { EndpointState } from "../balance/endpoint-state.ts";
 import { createPicker, type Picker } from "../balance/picker.ts";
 import type { EndpointSet, PoolConfig, WorkerConfig } from "../config/worker-config.ts";
+import { KeptWaits } from "../health/kept-waits.ts";
 import { PoolHistory } from "../health/pool-history.ts";
 import { buildRouteTable, type RouteTable } from "../route/route-table.ts";
 import { ServerNames } from "../tls/server-names.ts";
@@ -37,6 +38,7 @@ export class SnapshotHolder {
   readonly #state: EndpointState;
   /** Share of the node's traffic that this thread carries. */
   readonly #share: number;
+  readonly #kept = new KeptWaits();
   #current: ServedSnapshot | null = null;
 
   /** @param workerCount threads that carry the node's traffic */
@@ -69,6 +71,8 @@ export class SnapshotHolder {
         ),
       ),
     };
+    for (const { config: pool } of this.#current.pools) known.delete(pool.key);
+    for (const { history } of known.values()) history.close();
     this.#forgetFormer(config);
   }
 
@@ -88,7 +92,7 @@ export class SnapshotHolder {
 
   #servedPool(config: PoolConfig, set: EndpointSet, known: PoolHistory | null): ServedPool {
     known?.budget.configure(config.resilience.budget);
-    const history = known ?? new PoolHistory(config.resilience, this.#share);
+    const history = known ?? new PoolHistory(config.resilience, this.#share, this.#kept);
     const { inFlight, hash, sticky } = config.balancing;
     return {
       config,
