@@ -31,9 +31,7 @@ const seen = (address: string, init: Told = {}): Told => ({
 
 /** "node address healthy" of everything that is seen of a pool. */
 const of = (pool = "u") =>
-  views
-    .ofPool(pool)
-    .flatMap(({ nodeId, endpoints }) => [...endpoints].map((one) => `${nodeId} ${one.address} ${one.isHealthy}`));
+  [...views.ofPool(pool).views()].map(({ nodeId, view }) => `${nodeId} ${view.address} ${view.isHealthy}`).sort();
 
 describe("NodeViews", () => {
   it("keeps the newest of each node and endpoint, and tells which pools changed", () => {
@@ -83,6 +81,14 @@ describe("NodeViews", () => {
     expect(of()).toEqual([]);
   });
 
+  it("calls a node by the name that it has now, also in what it said before", () => {
+    views.connected("n", "old");
+    tell("n", [seen("1.1.1.1:80")]);
+    views.connected("n", "new");
+    expect([...views.ofPool("u").views()].map(({ hostname }) => hostname)).toEqual(["new"]);
+    expect(views.viewCount).toBe(1);
+  });
+
   it("keeps no more than its limit, says so once, and has room again after something went", () => {
     views.connected("n", "h");
     tell(
@@ -119,8 +125,8 @@ describe("NodeViews", () => {
         transitionCount: -1n,
       }),
     ]);
-    const [node] = views.ofPool("u");
-    const [view] = [...node!.endpoints];
+    const [told] = views.ofPool("u").views();
+    const view = told?.view;
     expect([view?.reason.length, view?.dns.length, view?.weight, view?.transitionCount]).toEqual([500, 200, 0, 0]);
     expect(new Date(view!.sinceUnixMs).getTime()).toBe(8.64e15);
     expect(views.viewCount).toBe(1);

@@ -1,5 +1,7 @@
 import type { Observation, Observations } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { normalizeEndpointAddress } from "../resource/endpoint-address.ts";
+import type { NodeEndpointView } from "./merge-health.ts";
+import { type EndpointViews, PoolHealth } from "./pool-health.ts";
 
 /** What one node sees of one endpoint. */
 export interface EndpointView {
@@ -19,13 +21,6 @@ export interface EndpointView {
   readonly dns: string;
 }
 
-/** What one node sees of a pool. */
-export interface NodePoolView {
-  readonly nodeId: string;
-  readonly hostname: string;
-  readonly endpoints: Iterable<EndpointView>;
-}
-
 export interface NodeViewsOptions {
   /** Calls `run` once after the delay; returns the way to prevent that. */
   readonly clock: { after(delayMs: number, run: () => void): () => void };
@@ -39,8 +34,8 @@ export interface NodeViewsOptions {
 
 interface NodeState {
   hostname: string;
-  /** By pool, then by target and address. No empty map stays. */
-  readonly pools: Map<string, Map<string, EndpointView>>;
+  /** What it sees, by pool. No empty set stays. */
+  readonly pools: Map<string, Set<EndpointViews>>;
   stopGrace: () => void;
 }
 
@@ -71,6 +66,8 @@ export function servicePool(serviceId: string): string {
 export class NodeViews {
   readonly #options: NodeViewsOptions;
   readonly #nodes = new Map<string, NodeState>();
+  /** What all nodes see. No empty pool stays. */
+  readonly #pools = new Map<string, PoolHealth>();
   readonly #listeners = new Set<Listener>();
   #viewCount = 0;
   #isFull = false;
@@ -89,7 +86,7 @@ export class NodeViews {
     const known = this.#nodes.get(nodeId);
     known?.stopGrace();
     if (known === undefined) this.#nodes.set(nodeId, { hostname, pools: new Map(), stopGrace: () => {} });
-    else known.hostname = hostname;
+    else if (known.hostname !== hostname) this.#rename(nodeId, known, hostname);
   }
 
   /** A node's stream is closed. */
@@ -99,7 +96,7 @@ export class NodeViews {
     node.stopGrace();
     node.stopGrace = this.#options.clock.after(this.#options.graceMs, () => {
       this.#nodes.delete(nodeId);
-      this.#tell(this.#clear(node));
+      this.#tell(this.#clear(nodeId, node));
     });
   }
 
@@ -107,27 +104,22 @@ export class NodeViews {
   take(nodeId: string, { observations, isStartOfAll }: Observations): void {
     const node = this.#nodes.get(nodeId);
     if (node === undefined) return;
-    const changed = isStartOfAll ? this.#clear(node) : new Set<string>();
+    const changed = isStartOfAll ? this.#clear(nodeId, node) : new Set<string>();
     for (const observation of observations) {
       const pool = poolOf(observation);
       const address = observation.address === "" ? "" : normalizeEndpointAddress(observation.address);
       // Of another version of the protocol, or nonsense.
       if (pool === null || address === null) continue;
-      if (observation.gone) this.#forget(node, pool, keyOf(observation.targetId, address));
-      else this.#keep(node, pool, viewOf(observation, address));
+      if (observation.gone) this.#forget(nodeId, pool, observation.targetId, address);
+      else this.#keep(pool, { nodeId, hostname: node.hostname, view: viewOf(observation, address) });
       changed.add(pool);
     }
     this.#tell(changed);
   }
 
-  /** Of each node that sees a pool, what it sees; ordered by node. To be read in one go. */
-  ofPool(pool: string): readonly NodePoolView[] {
-    const views: NodePoolView[] = [];
-    for (const [nodeId, { hostname, pools }] of this.#nodes) {
-      const endpoints = pools.get(pool);
-      if (endpoints !== undefined) views.push({ nodeId, hostname, endpoints: endpoints.values() });
-    }
-    return views.sort((left, right) => (left.nodeId < right.nodeId ? -1 : 1));
+  /** What all nodes see of a pool; to be read in one go. */
+  ofPool(pool: string): PoolHealth {
+    return this.#pools.get(pool) ?? new PoolHealth();
   }
 
   /** Calls the listener with the pools of which a node sees something new; returns the way to stop that. */
@@ -140,13 +132,14 @@ export class NodeViews {
   close(): void {
     for (const node of this.#nodes.values()) node.stopGrace();
     this.#nodes.clear();
+    this.#pools.clear();
     this.#viewCount = 0;
   }
 
-  #keep(node: NodeState, pool: string, view: EndpointView): void {
-    const key = keyOf(view.targetId, view.address);
-    const known = node.pools.get(pool);
-    if (known?.has(key) !== true) {
+  #keep(pool: string, told: NodeEndpointView): void {
+    const { targetId, address } = told.view;
+    const health = this.ofPool(pool);
+    if (!health.has(told.nodeId, targetId, address)) {
       if (this.#viewCount >= this.#maxCountFor(pool)) {
         if (!this.#isFull) this.#options.onFull();
         this.#isFull = true;
@@ -154,8 +147,12 @@ export class NodeViews {
       }
       this.#viewCount++;
     }
-    if (known === undefined) node.pools.set(pool, new Map([[key, view]]));
-    else known.set(key, view);
+    const endpoint = health.set(told);
+    this.#pools.set(pool, health);
+    const { pools } = this.#nodes.get(told.nodeId)!;
+    const seen = pools.get(pool);
+    if (seen === undefined) pools.set(pool, new Set([endpoint]));
+    else seen.add(endpoint);
   }
 
   /** Hosts of services, which there may be very many of, leave half of the room to the targets of upstreams. */
@@ -164,19 +161,44 @@ export class NodeViews {
     return pool.startsWith(servicePrefix) ? viewMaxCount / 2 : viewMaxCount;
   }
 
-  #forget(node: NodeState, pool: string, key: string): void {
-    const endpoints = node.pools.get(pool);
-    if (endpoints?.delete(key) !== true) return;
-    this.#gaveUp(1);
-    if (endpoints.size === 0) node.pools.delete(pool);
+  #forget(nodeId: string, pool: string, targetId: string, address: string): void {
+    const { pools } = this.#nodes.get(nodeId)!;
+    const endpoint = this.ofPool(pool).find(targetId, address);
+    const seen = pools.get(pool);
+    if (endpoint === null || seen?.delete(endpoint) !== true) return;
+    this.#letGo(nodeId, pool, [endpoint]);
+    if (seen.size === 0) pools.delete(pool);
   }
 
   /** Returns the pools that it saw. */
-  #clear(node: NodeState): Set<string> {
+  #clear(nodeId: string, node: NodeState): Set<string> {
     const pools = new Set(node.pools.keys());
-    for (const endpoints of node.pools.values()) this.#gaveUp(endpoints.size);
+    for (const [pool, seen] of node.pools) this.#letGo(nodeId, pool, seen);
     node.pools.clear();
     return pools;
+  }
+
+  #letGo(nodeId: string, pool: string, seen: Iterable<EndpointViews>): void {
+    const health = this.#pools.get(pool)!;
+    let count = 0;
+    for (const endpoint of seen) {
+      health.delete(nodeId, endpoint);
+      count++;
+    }
+    if (health.isEmpty) this.#pools.delete(pool);
+    this.#gaveUp(count);
+  }
+
+  /** The machine is called otherwise by now. */
+  #rename(nodeId: string, node: NodeState, hostname: string): void {
+    node.hostname = hostname;
+    for (const [pool, seen] of node.pools) {
+      const health = this.#pools.get(pool)!;
+      for (const { views } of seen) {
+        const { view } = views.find((one) => one.nodeId === nodeId)!;
+        health.set({ nodeId, hostname, view });
+      }
+    }
   }
 
   #gaveUp(count: number): void {
@@ -193,10 +215,6 @@ function poolOf({ upstreamId, targetId, serviceId }: Observation): string | null
   if ([upstreamId, targetId, serviceId].some((id) => id.length > idMaxLength)) return null;
   if (upstreamId !== "") return upstreamPool(upstreamId);
   return serviceId === "" ? null : servicePool(serviceId);
-}
-
-function keyOf(targetId: string, address: string): string {
-  return `${targetId} ${address}`;
 }
 
 function viewOf(observation: Observation, address: string): EndpointView {

@@ -11,7 +11,7 @@ type Hub = Awaited<ReturnType<typeof startHub>>;
 
 /** "node address" of what is seen of an upstream. */
 const viewsOf = ({ hub }: Hub) =>
-  hub.views.ofPool("u").flatMap(({ nodeId, endpoints }) => [...endpoints].map(({ address }) => `${nodeId} ${address}`));
+  [...hub.views.ofPool("u").views()].map(({ nodeId, view }) => `${nodeId} ${view.address}`).sort();
 
 async function connectNode({ connect, hub }: Hub, nodeId: string, able: readonly string[] = capabilities) {
   const node = connect();

@@ -1,6 +1,8 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ConfiguredTarget, type HealthState, mergeHealth } from "./merge-health.ts";
-import type { EndpointView, NodePoolView } from "./node-views.ts";
+import type { ConfiguredTarget, HealthState } from "./merge-health.ts";
+import type { EndpointView } from "./node-views.ts";
+import { PoolHealth } from "./pool-health.ts";
 
 const target = (id: string, weight = 100): ConfiguredTarget => ({ id, target: `${id}.test:80`, weight });
 
@@ -22,11 +24,20 @@ const view = (targetId: string, address: string, init: Partial<EndpointView> = {
 const out = { isHealthy: false };
 const unchecked = { isChecked: false };
 
-const node = (nodeId: string, ...endpoints: EndpointView[]): NodePoolView => ({
-  nodeId,
-  hostname: `host-of-${nodeId}`,
-  endpoints,
-});
+interface NodePoolView {
+  readonly nodeId: string;
+  readonly endpoints: readonly EndpointView[];
+}
+
+const node = (nodeId: string, ...endpoints: EndpointView[]): NodePoolView => ({ nodeId, endpoints });
+
+function mergeHealth(targets: readonly ConfiguredTarget[], nodes: readonly NodePoolView[], threshold: number) {
+  const pool = new PoolHealth();
+  for (const { nodeId, endpoints } of nodes) {
+    for (const seen of endpoints) pool.set({ nodeId, hostname: `host-of-${nodeId}`, view: seen });
+  }
+  return pool.merge(targets, threshold);
+}
 
 interface Case {
   readonly name: string;
@@ -97,7 +108,7 @@ const cases: readonly Case[] = [
   },
 ];
 
-describe("mergeHealth", () => {
+describe("PoolHealth.merge", () => {
   it.each(cases)("with $name", ({ nodes, pool, t, endpoints }) => {
     const merged = mergeHealth([target("t")], nodes, 0);
     const told = merged.targets[0]!.endpoints.map(
@@ -137,5 +148,59 @@ describe("mergeHealth", () => {
   it("is healthy while one node has enough, though another has not", () => {
     const nodes = [node("a", view("t", "1:1", out)), node("b", view("t", "1:1"))];
     expect(mergeHealth([target("t")], nodes, 60).state).toBe("HEALTHY");
+  });
+});
+
+describe("PoolHealth", () => {
+  it("merges nothing anew but the endpoint that has changed", () => {
+    const pool = new PoolHealth();
+    const targets = ["a", "b", "c"].map((id) => target(id));
+    const see = (nodeId: string, seen: EndpointView) => pool.set({ nodeId, hostname: "h", view: seen });
+    for (const nodeId of ["n1", "n2"]) {
+      for (const { id } of targets) for (const address of ["1:1", "2:1"]) see(nodeId, view(id, address));
+    }
+    const before = pool.merge(targets, 0).targets;
+    see("n2", view("b", "2:1", out));
+    const after = pool.merge(targets, 0).targets;
+    expect(after.map((one, i) => one === before[i])).toEqual([true, false, true]);
+    expect(after[1]!.endpoints.map((one, i) => one === before[1]!.endpoints[i])).toEqual([true, false]);
+    expect(after[1]!.endpoints[1]).toMatchObject({ healthyNodeCount: 1, reportingNodeCount: 2 });
+    // What was told before stays as it was told.
+    expect(before[1]!.endpoints[1]).toMatchObject({ healthyNodeCount: 2, reportingNodeCount: 2 });
+    expect(before[1]!.endpoints[1]!.views.every((one) => one.view.isHealthy)).toBe(true);
+  });
+
+  it("says after any changes what it would say had it been told the last state at once", () => {
+    const nodes = fc.constantFrom("n1", "n2", "n3");
+    const ids = fc.constantFrom("a", "b", "c");
+    const addresses = fc.constantFrom("", "1:1", "2:1");
+    const told = fc.record({ isHealthy: fc.boolean(), isChecked: fc.boolean(), weight: fc.constantFrom(0, 1, 100) });
+    const change = fc.record({ nodeId: nodes, id: ids, address: addresses, told: fc.option(told) });
+    const configured = fc.uniqueArray(fc.record({ id: ids, weight: fc.constantFrom(0, 100) }), {
+      selector: ({ id }) => id,
+    });
+    const step = fc.record({ changes: fc.array(change, { maxLength: 6 }), configured });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), fc.constantFrom(0, 50), (steps, threshold) => {
+        const pool = new PoolHealth();
+        const model = new Map<string, { nodeId: string; hostname: string; view: EndpointView }>();
+        for (const { changes, configured: asked } of steps) {
+          for (const { nodeId, id, address, told: seen } of changes) {
+            const key = `${nodeId} ${id} ${address}`;
+            expect(pool.has(nodeId, id, address)).toBe(model.has(key));
+            if (seen !== null) {
+              const one = { nodeId, hostname: "h", view: view(id, address, seen) };
+              model.set(key, one);
+              pool.set(one);
+            } else if (model.delete(key)) pool.delete(nodeId, pool.find(id, address)!);
+          }
+          const fresh = new PoolHealth();
+          for (const one of model.values()) fresh.set(one);
+          const targets = asked.map(({ id, weight }) => target(id, weight));
+          expect(pool.merge(targets, threshold)).toEqual(fresh.merge(targets, threshold));
+          expect([pool.isEmpty, [...pool.views()].length]).toEqual([model.size === 0, model.size]);
+        }
+      }),
+    );
   });
 });
