@@ -104,7 +104,8 @@ export function checkValidity(
     checks.push({ rule: `${name} answers every request`, holds: failed === 0, found: `${failed} failed` });
   }
   for (const subject of subjects) {
-    checks.push(checkShare(subject, workload), checkFields(subject));
+    if (isWeighted(subject, workload)) checks.push(checkShare(subject, workload));
+    checks.push(checkFields(subject));
     if (workload.requestBodyBytes > 0) checks.push(checkBodies(subject, workload));
     if (subject.measurements.some(({ loggedLines }) => loggedLines !== null))
       checks.push(checkLog(subject, requestCount));
@@ -123,6 +124,11 @@ function checkResumption({ name, measurements }: MeasuredSubject, resumes: boole
     holds: shares.every((share) => (resumes ? share > 0.98 : share === 0)),
     found: shares.map((share) => `${(share * 100).toFixed(1)} % resumed`).join(", "),
   };
+}
+
+/** Algorithms other than round-robin do not go by weights alone. */
+function isWeighted({ name }: MeasuredSubject, { contestants }: Workload): boolean {
+  return contestants.find((one) => one.name === name)?.upstream["algorithm"] === undefined;
 }
 
 /** Proxies start anew somewhere in their wheel: over a measurement the shares are close, not exact. */
