@@ -159,6 +159,17 @@ describe("a pick that is explained", () => {
     await until(() => proxy.table.admissions.admittedToPool(0) === 0);
   });
 
+  it("does not wait behind a retry that others need not heed, as no request does", async () => {
+    const target = await hello();
+    const proxy = await rig({ ports: [target.port], pool: limited({ max: 5, queueSize: 5 }) });
+    const { admissions } = proxy.table;
+    // A retry that is set aside (turn-queue.ts) waits, and has no turn that is published.
+    expect(admissions.beginToWait(0, 5)).toBeGreaterThan(0);
+    expect((await explain(proxy)).outcome.kind).toBe("KIND_PROXIED");
+    expect((await proxy.ask(get("/"))).head).toContain(" 200 ");
+    admissions.endWaiting(0);
+  });
+
   it("is refused by the limit of endpoints as of the pool, and not where none is left", async () => {
     const target = await rawBackend(() => {});
     const proxy = await rig({ ports: [target.port], endpoints: [{ maxInFlight: 1 }] });

@@ -8,7 +8,7 @@ import { hasBetterEndpoint, isInBudget, mayExecuteTwice, nextEndpoint } from "./
 import { noteLoss as noteLatencyOfLoss } from "./note-latency.ts";
 import { countReset, ejectRefusing, outCount } from "./outliers.ts";
 import { Counter } from "./proxy-counters.ts";
-import { proxyError } from "./proxy-error.ts";
+import { type ProxyErrorName, proxyError } from "./proxy-error.ts";
 import { errorOfLoss, isConnectFailure, isReset, type LostAttempt, nextStep } from "./retry.ts";
 import { hostName, targetHost } from "./target-host.ts";
 import { endTrial, takeTrial } from "./trial.ts";
@@ -44,10 +44,13 @@ export function startChosen(exchange: Exchange, chosen: Exclude<Chosen, "full">)
 }
 
 function answerNobody(exchange: Exchange): void {
-  const isUnresolved = exchange.pool!.set.emptyBecause === "unresolved";
-  const isRetry = exchange.extraAttempts > 0;
-  const name = isUnresolved ? "name_resolution_failed" : isRetry ? "all_unavailable" : "no_peer";
-  answerByOurselves(exchange, proxyError(name));
+  answerByOurselves(exchange, proxyError(nobodyError(exchange)));
+}
+
+/** What a request is answered with where there is no endpoint to ask, nor to wait for. */
+export function nobodyError({ pool, extraAttempts }: Exchange): ProxyErrorName {
+  if (pool!.set.emptyBecause === "unresolved") return "name_resolution_failed";
+  return extraAttempts > 0 ? "all_unavailable" : "no_peer";
 }
 
 function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boolean): void {

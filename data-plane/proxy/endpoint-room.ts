@@ -1,5 +1,5 @@
 import { isAmong } from "../balance/tried-endpoints.ts";
-import type { EndpointConfig } from "../config/worker-config.ts";
+import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -19,12 +19,17 @@ export function hasFullEndpoint({ engine, pool, tried }: Exchange): boolean {
   return false;
 }
 
+/** Whether so many requests of the pool are under way that no further one is admitted, whoever is asked. */
+export function isPoolAtLimit(table: EndpointTable, { poolRow, balancing }: PoolConfig): boolean {
+  const max = balancing.inFlight?.max ?? null;
+  return max !== null && table.admissions.admittedToPool(poolRow) >= max;
+}
+
 /** Whether there may be room for one more in the pool and at an endpoint of it: nothing is taken. */
 export function hasRoom({ engine, pool }: Exchange): boolean {
   const { config, set } = pool!;
   const { endpoints } = engine;
-  const max = config.balancing.inFlight?.max ?? null;
-  if (max !== null && endpoints.admissions.admittedToPool(config.poolRow) >= max) return false;
+  if (isPoolAtLimit(endpoints, config)) return false;
   for (let i = 0; i < set.endpoints.length; i++) {
     const each = set.endpoints[i]!;
     if (!endpoints.isOut(each.row) && !isFull(endpoints, each)) return true;

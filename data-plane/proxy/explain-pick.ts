@@ -4,6 +4,7 @@ import type { PickQuestion } from "../balance/picker.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { ServedPool } from "../snapshot/snapshot-holder.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
+import { isPoolAtLimit } from "./endpoint-room.ts";
 
 /** Where a pool would send a request at this moment, and what each of its endpoints gets. */
 export interface ExplainedPick {
@@ -39,11 +40,8 @@ export function explainPick(pool: ServedPool, question: PickQuestion, table: End
 }
 
 /** Whether a newcomer is not admitted whoever is asked: its pool is at its limit, or others wait already. */
-function isPoolFull({ config, isLimited }: ServedPool, { admissions }: EndpointTable): boolean {
-  if (!isLimited) return false;
-  const max = config.balancing.inFlight?.max ?? null;
-  const isAtLimit = max !== null && admissions.admittedToPool(config.poolRow) >= max;
-  return isAtLimit || admissions.waitingCount(config.poolRow) > 0;
+function isPoolFull({ config, isLimited }: ServedPool, table: EndpointTable): boolean {
+  return isLimited && (isPoolAtLimit(table, config) || table.admissions.hasOrder(config.poolRow));
 }
 
 function queueFate({ config }: ServedPool, { admissions }: EndpointTable): "queued" | "at_limit" {

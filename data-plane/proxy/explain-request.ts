@@ -8,7 +8,7 @@ import { matchRoute } from "../route/route-table.ts";
 import { inSlices } from "../snapshot/in-slices.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
 import { secureLocation } from "./answer.ts";
-import { hostFor } from "./attempt.ts";
+import { hostFor, nobodyError } from "./attempt.ts";
 import type { ClientConnection } from "./client-connection.ts";
 import { Exchange } from "./exchange.ts";
 import { type ExplainedAffinity, explainAffinity } from "./explain-affinity.ts";
@@ -228,11 +228,9 @@ function poolFacts(exchange: Exchange, parts: RequestParts, notes: readonly stri
   };
 }
 
-/** As attempt.ts has it. */
-function poolOutcome({ pool }: Exchange, { fate }: ExplainedPick): ExplainedOutcome {
+function poolOutcome(exchange: Exchange, { fate }: ExplainedPick): ExplainedOutcome {
   if (fate === "at_limit") return answered(proxyError("at_limit"));
-  if (fate === "nobody")
-    return answered(proxyError(pool!.set.emptyBecause === "unresolved" ? "name_resolution_failed" : "no_peer"));
+  if (fate === "nobody") return answered(proxyError(nobodyError(exchange)));
   const kind = fate === "queued" ? "KIND_QUEUED" : "KIND_PROXIED";
   return { kind, status: 0, error: "", message: "", detail: "", location: "" };
 }

@@ -83,7 +83,7 @@ export class TurnQueue {
 
   /** Whether a newcomer to the pool has to go behind others, of whatever worker. */
   hasOrder(poolRow: number): boolean {
-    return this.#table.seemsToWait(poolRow) && this.#table.oldestTicket(poolRow) !== 0;
+    return this.#table.hasOrder(poolRow);
   }
 
   /** The request waits from now on. @returns false when there is no queue, or no room in it */

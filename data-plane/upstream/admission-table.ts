@@ -85,9 +85,9 @@ export class AdmissionTable {
     Atomics.sub(this.#words, this.#own.waiting + poolRow, 1);
   }
 
-  /** Whether anybody seems to wait in the pool. */
-  seemsToWait(poolRow: number): boolean {
-    return this.#glance(this.#own.waiting + poolRow) > 0;
+  /** Whether a newcomer to the pool has to go behind others, of whatever thread. Cost: plain loads where nobody waits. */
+  hasOrder(poolRow: number): boolean {
+    return this.#glance(this.#own.waiting + poolRow) > 0 && this.oldestTicket(poolRow) !== 0;
   }
 
   /** How many wait in the pool. */

@@ -11,18 +11,9 @@ import {
 import { getFresh } from "../support/raw-http.ts";
 import { ScriptedNode } from "../support/scripted-node.ts";
 
-const connectUrl = (adminUrl: string) => `${adminUrl}/penstock.admin.v1.DiagnosticsAPI/Explain`;
-
 /** Over Connect, with JSON. */
-async function explainOverGrpc(adminUrl: string, request: object) {
-  const answer = await fetch(connectUrl(adminUrl), {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(request),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: tests read answers as a client without generated types would
-  return { status: answer.status, body: (await answer.json()) as any };
-}
+const explainOverGrpc = (adminUrl: string, request: Record<string, unknown>) =>
+  admin(adminUrl, "POST", "/penstock.admin.v1.DiagnosticsAPI/Explain", request);
 
 async function runExplain(...args: string[]) {
   const command = runPenstock(["explain", ...args]);
