@@ -202,8 +202,9 @@ describe("penstock top", () => {
   it.skipIf(!hasTerminal)("draws on a terminal, and leaves it clean after Ctrl-C", async () => {
     const { adminUrl } = await startControlPlane();
     await adminOk(adminUrl, "POST", "/upstreams", { name: "u" });
-    const command = `"${process.execPath}" "${penstockCommand}" top --admin ${adminUrl}`;
-    const env = { ...process.env, NODE_OPTIONS: "", TERM: "xterm" };
+    // A shell that stayed above it would be hit by Ctrl-C too, and end by a code of its own.
+    const command = `exec "${process.execPath}" "${penstockCommand}" top --admin ${adminUrl}`;
+    const env = { ...process.env, NODE_OPTIONS: "", TERM: "xterm", SHELL: "/bin/sh" };
     const terminal = spawn(scriptCommand, ["-qefc", command, "/dev/null"], { stdio: ["pipe", "pipe", "inherit"], env });
     onTestFinished(() => void terminal.kill("SIGKILL"));
     const ended = new Promise<number | null>((resolve) => terminal.once("close", resolve));
