@@ -1,7 +1,7 @@
 import { isSameHash } from "../../proto/state-hash.ts";
 import type { StoredResource } from "../store/resource-image.ts";
-import type { Store } from "../store/store.ts";
 import type { DanglingReference } from "./build-snapshot.ts";
+import type { PublishedSource } from "./channel.ts";
 import {
   CHUNK_MAX_BYTES,
   type DeltaContent,
@@ -36,7 +36,7 @@ const DELTA_HEAD_BYTES = 160;
  * again.
  */
 export class SnapshotCache {
-  readonly #store: Pick<Store, "epoch" | "image">;
+  readonly #store: PublishedSource;
   readonly #ring: PublicationRing;
   readonly #content = new PublishedContent();
   #newest: { readonly imagePublication: number; readonly outcome: NewestPublication } | null = null;
@@ -47,7 +47,7 @@ export class SnapshotCache {
   readonly #deltas = new Map<number, EncodedPush | null>();
 
   /** @param ringLimits of the past publications that deltas begin from, and whose hash and revision stay known */
-  constructor(store: Pick<Store, "epoch" | "image">, ringLimits: RingLimits) {
+  constructor(store: PublishedSource, ringLimits: RingLimits) {
     this.#store = store;
     this.#ring = new PublicationRing(ringLimits);
   }

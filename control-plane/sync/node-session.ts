@@ -2,9 +2,9 @@ import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { NodeViews } from "../observation/node-views.ts";
 import type { TrafficViews } from "../observation/traffic-views.ts";
+import type { Channel } from "../snapshot/channel.ts";
 import { type EncodedPush, encodeMessage } from "../snapshot/encode-snapshot.ts";
 import type { PublishedState } from "../snapshot/publication-ring.ts";
-import type { SnapshotCache } from "../snapshot/snapshot-cache.ts";
 import type { StoreEpoch } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
 import {
@@ -34,7 +34,6 @@ import type { StreamGate } from "./stream-gate.ts";
 /** What a session needs of the hub that it belongs to. */
 export interface SessionContext {
   readonly epoch: StoreEpoch;
-  readonly cache: SnapshotCache;
   readonly registry: NodeRegistry;
   readonly slots: PushSlots;
   /** Gets what the node sees of its endpoints. */
@@ -48,8 +47,8 @@ export interface SessionContext {
   readonly timing: SessionTiming;
   /** Says whether the node is who it says; null where nobody is asked. */
   readonly gate: StreamGate | null;
-  /** The newest publication that is meant to be served; null before there is one. */
-  newest(): PublishedState | null;
+  /** Where the node's publications come from, at this moment. */
+  channelFor(node: { readonly nodeId: string }): Channel;
   /** Asked once for each hello: whether there is room for the node now, or when it is to come again. */
   admitHello(): Admission;
   /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
@@ -115,6 +114,11 @@ export class NodeSession {
     return this.#record?.facts.id ?? "";
   }
 
+  /** Only for a node that has said its hello. */
+  get #channel(): Channel {
+    return this.#context.channelFor({ nodeId: this.nodeId });
+  }
+
   /** null before the hello. */
   get state(): AckState | null {
     return this.#state;
@@ -127,7 +131,7 @@ export class NodeSession {
 
   /** Sends what the node lacks, unless it has a push to answer first. */
   advance(): void {
-    const newest = this.#context.newest();
+    const { newest } = this.#channel;
     if (this.#state === null || newest === null || this.#isClosed || this.#isSending) return;
     const step = nextStep(this.#state, newest);
     if (step === "push") {
@@ -193,7 +197,7 @@ export class NodeSession {
   }
 
   #greet(hello: Hello): void {
-    const { cache, clock, epoch, gate, log, registry, views, traffic } = this.#context;
+    const { clock, epoch, gate, log, registry, views, traffic } = this.#context;
     const read = readHello(hello);
     if (!read.ok) {
       this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
@@ -215,13 +219,14 @@ export class NodeSession {
     this.#context.onHello(this, read.facts.id);
     this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
     for (const each of [views, traffic]) each.connected(read.facts.id, read.facts.hostname);
+    const { cache } = this.#channel;
     this.#setState(greet(epoch, read.have, read.have === null ? undefined : cache.recent(read.have.publication)));
     log.info({ node: this.nodeId, address: this.#record.address, have: read.have?.publication ?? 0 }, "node connected");
     this.#answerHello(this.#state!);
   }
 
   #answerHello(state: AckState): void {
-    const newest = this.#context.newest();
+    const { newest } = this.#channel;
     this.#scheduleHeartbeat();
     if (newest === null) return;
     if (nextStep(state, newest) === "serves-newest") {
@@ -262,15 +267,15 @@ export class NodeSession {
 
   /** The way to the newest publication from what the node serves now. */
   #encodedPush(): EncodedPush {
-    const { cache } = this.#context;
+    const { cache } = this.#channel;
     const takesDeltas = this.#record!.facts.capabilities.includes(DELTA_CAPABILITY);
     const base = takesDeltas ? deltaBase(this.#state!) : null;
     return (base === null ? null : cache.deltaFrom(base)) ?? cache.whole();
   }
 
   #takeAck(state: AckState, ack: Ack): void {
-    const { cache, clock, timing } = this.#context;
-    const newest = this.#context.newest();
+    const { clock, timing } = this.#context;
+    const { cache, newest } = this.#channel;
     if (newest === null) return;
     const publication = Number(ack.publication);
     const applyDurationMs = durationMs(ack.applyDuration);
@@ -292,7 +297,7 @@ export class NodeSession {
     const nackRecord = nackStatus(nack, this.#context.clock.unixMs());
     this.#record!.lastNack = nackRecord;
     this.#context.log.warn({ node: this.nodeId, nack: nackRecord }, "node refused a publication");
-    this.#setState(takeNack(state, nackRecord, this.#context.cache.recent(nackRecord.keptPublication)));
+    this.#setState(takeNack(state, nackRecord, this.#channel.cache.recent(nackRecord.keptPublication)));
     this.#answered();
   }
 
@@ -300,7 +305,8 @@ export class NodeSession {
     const publication = Number(heartbeat.publication);
     const { stateHash } = heartbeat;
     const epochCounter = heartbeat.epoch === undefined ? null : Number(heartbeat.epoch.counter);
-    const { cache, epoch } = this.#context;
+    const { epoch } = this.#context;
+    const { cache } = this.#channel;
     const next = takeHeartbeat(state, { publication, stateHash, epochCounter }, cache.recent(publication), epoch);
     if (next === state) return;
     this.#setState(next);
@@ -324,7 +330,7 @@ export class NodeSession {
   /** Makes a reason why nothing is pushed visible where a nack would be. */
   #report(reason: NackReason): void {
     const report = stopStatus(reason, {
-      newestPublication: this.#context.newest()?.publication ?? 0,
+      newestPublication: this.#channel.newest?.publication ?? 0,
       servedPublication: this.#state?.served?.publication ?? 0,
       nowUnixMs: this.#context.clock.unixMs(),
     });
@@ -341,7 +347,7 @@ export class NodeSession {
     const { clock, random, timing } = this.#context;
     // Between 0.8 and 1.2 of the interval, so that a fleet that connected at once does not beat at once.
     this.#stopHeartbeat = clock.after(timing.heartbeatMs * (0.8 + 0.4 * random()), () => {
-      const newest = this.#context.newest();
+      const { newest } = this.#channel;
       if (newest !== null) this.#sendHeartbeat(newest);
       this.#scheduleHeartbeat();
     });

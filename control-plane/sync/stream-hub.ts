@@ -1,8 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { NodeViews } from "../observation/node-views.ts";
 import { TrafficViews } from "../observation/traffic-views.ts";
-import type { PublishedState } from "../snapshot/publication-ring.ts";
-import { SnapshotCache } from "../snapshot/snapshot-cache.ts";
+import { type Channels, SoleChannel } from "../snapshot/channels.ts";
 import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { AckState } from "./ack-state.ts";
@@ -84,7 +83,7 @@ export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
  */
 export class StreamHub implements Fleet {
   readonly #options: StreamHubOptions;
-  readonly #cache: SnapshotCache;
+  readonly #channels: Channels;
   readonly #registry: NodeRegistry;
   readonly views: NodeViews;
   readonly traffic: TrafficViews;
@@ -95,18 +94,14 @@ export class StreamHub implements Fleet {
   readonly #sessions = new Set<NodeSession>();
   /** The streams with a hello, one per node. */
   readonly #sessionOfNode = new Map<string, NodeSession>();
-  /** What the nodes are meant to serve; the store's image may be ahead of it for as long as changes coalesce. */
-  #published: PublishedState | null = null;
   #stopListening: () => void = () => {};
   #isClosed = false;
 
   constructor(options: StreamHubOptions, settings: StreamHubSettings) {
     const { store, log, clock = systemClock, random = Math.random } = options;
     this.#options = options;
-    this.#cache = new SnapshotCache(store, {
-      publicationMaxCount: settings.recentMaxCount,
-      changeMaxCount: settings.recentChangeMaxCount,
-    });
+    const ringLimits = { publicationMaxCount: settings.recentMaxCount, changeMaxCount: settings.recentChangeMaxCount };
+    this.#channels = new SoleChannel(store, ringLimits, log);
     this.#registry = new NodeRegistry(settings.nodeMaxCount);
     this.views = new NodeViews({
       clock,
@@ -134,7 +129,6 @@ export class StreamHub implements Fleet {
     const admission = new HelloAdmission(clock, settings.helloMaxPerSecond);
     this.#sessionContext = {
       epoch: store.epoch,
-      cache: this.#cache,
       registry: this.#registry,
       slots: {
         whole: new SenderSlots(settings.senderMaxCount),
@@ -147,7 +141,7 @@ export class StreamHub implements Fleet {
       log,
       timing: settings,
       gate: options.gate ?? null,
-      newest: () => this.#published,
+      channelFor: (node) => this.#channels.channelFor(node),
       admitHello: () => admission.admit(),
       onHello: (session, nodeId) => this.#admit(session, nodeId),
       onChange: () => this.#waits.check(),
@@ -156,7 +150,7 @@ export class StreamHub implements Fleet {
   }
 
   start(): void {
-    this.#refresh();
+    this.#channels.refresh();
     this.#stopListening = this.#options.store.onCommit(() => this.#schedule.changed());
   }
 
@@ -201,7 +195,7 @@ export class StreamHub implements Fleet {
       older.end(status.ABORTED, "replaced by a newer stream of the same node");
     }
     // For nobody nothing was published; for somebody the schedule comes soon while changes coalesce.
-    if (this.#sessionOfNode.size === 0 || !this.#schedule.isWaiting) this.#refresh();
+    if (this.#sessionOfNode.size === 0 || !this.#schedule.isWaiting) this.#channels.refresh();
     this.#sessionOfNode.set(nodeId, session);
   }
 
@@ -214,22 +208,9 @@ export class StreamHub implements Fleet {
   #publish(): void {
     // Publishing for nobody would only slow writes; a node that comes gets what is newest then.
     if (this.#sessionOfNode.size === 0) return;
-    this.#refresh();
+    this.#channels.refresh();
     for (const session of this.#sessionOfNode.values()) session.advance();
     this.#waits.check();
-  }
-
-  /** Makes the store's state of this moment the published one. */
-  #refresh(): void {
-    const { log, store } = this.#options;
-    if (this.#published?.publication === store.image.publication) return;
-    try {
-      const newest = this.#cache.newest();
-      if (newest.ok) this.#published = newest.published;
-      else log.error({ danglingReferences: newest.danglingReferences }, "a publication is held back: not consistent");
-    } catch (error) {
-      log.error({ err: error, publication: store.image.publication }, "a publication could not be made");
-    }
   }
 
   #streamStates(): AckState[] {
