@@ -31,6 +31,13 @@ export function readContentLength(bytes: Uint8Array, start: number, end: number)
   return length;
 }
 
+/** Whether [start, end) is just this text. */
+export function isText(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
+  return true;
+}
+
 /** Whether [start, end) spells `word` (given in lower case), in any case. */
 export function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number, word: string): boolean {
   if (end - start !== word.length) return false;

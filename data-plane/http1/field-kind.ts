@@ -72,13 +72,23 @@ interface Candidate {
   readonly kind: Field;
 }
 
-/** Known names by length: most names of a request have a length that no, or one, known name has. */
-const candidatesByLength: (readonly Candidate[] | undefined)[] = [];
+/**
+ * Known names by length and first letter: most names of a request have none, or one, of the same. By length alone, a
+ * request's eight names cost 400 ns more (bench W1: 1.5 %).
+ */
+const slots: (readonly Candidate[])[] = [];
+const longestName = Math.max(...kinds.map(([name]) => name.length));
+while (slots.length < (longestName + 1) * 32) slots.push([]);
 for (const [name, kind] of kinds) {
   const bytes = Uint8Array.from(name, (char) => char.charCodeAt(0));
-  candidatesByLength[name.length] = [...(candidatesByLength[name.length] ?? []), { bytes, kind }];
+  const slot = slotOf(name.length, bytes[0]!);
+  slots[slot] = [...slots[slot]!, { bytes, kind }];
 }
-const longestName = candidatesByLength.length - 1;
+
+/** @param first folded */
+function slotOf(length: number, first: number): number {
+  return (length << 5) | (first & 31);
+}
 
 /**
  * The kind of the field name at [start, end). A name that differs from a known one only by "_" for "-" is
@@ -87,8 +97,7 @@ const longestName = candidatesByLength.length - 1;
 export function fieldKind(bytes: Uint8Array, start: number, end: number): Field {
   const length = end - start;
   if (length > longestName) return Field.Other;
-  const candidates = candidatesByLength[length];
-  if (candidates === undefined) return Field.Other;
+  const candidates = slots[slotOf(length, foldedName[bytes[start]!]!)]!;
   for (let c = 0; c < candidates.length; c++) {
     const name = candidates[c]!.bytes;
     let i = 0;

@@ -1,9 +1,14 @@
 /** A request method that we know, with what the proxy needs to know about it. */
 export interface Method {
   readonly name: string;
+  /** The name and the space after it. */
+  readonly lineStart: string;
   /** May be sent again when an attempt was lost (RFC 9110 section 9.2.2). */
   readonly isIdempotent: boolean;
 }
+
+/** Of a head that was not read. */
+export const noMethod: Method = { name: "", lineStart: " ", isIdempotent: false };
 
 const idempotent = "GET HEAD OPTIONS TRACE PUT DELETE PROPFIND REPORT SEARCH QUERY PROPPATCH MKCOL COPY MOVE UNLOCK";
 const others =
@@ -22,7 +27,7 @@ function add(names: string, isIdempotent: boolean): void {
     byLength[name.length] = candidates;
     candidates.push({
       bytes: Uint8Array.from(name, (char) => char.charCodeAt(0)),
-      method: { name, isIdempotent },
+      method: { name, lineStart: `${name} `, isIdempotent },
     });
   }
 }

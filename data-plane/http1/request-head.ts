@@ -5,7 +5,7 @@ import { defaultRequestLimits, FieldLines, type HeadLimits, scanFieldLines } fro
 import { Problem } from "./head-problem.ts";
 import { CLOSE, hasListMember, readConnectionOptions, UPGRADE } from "./hop-by-hop.ts";
 import { hostEnd } from "./host-field.ts";
-import { findMethod, type Method, methodMaxBytes } from "./method.ts";
+import { findMethod, type Method, methodMaxBytes, noMethod } from "./method.ts";
 import { readTraceContext } from "./trace-context.ts";
 
 const SLASH = 0x2f;
@@ -15,7 +15,6 @@ const HTTP_1 = [0x48, 0x54, 0x54, 0x50, 0x2f, 0x31, 0x2e];
 const versionBytes = 8;
 const WEBSOCKET = 1;
 const OTHER_PROTOCOL = 2;
-const placeholder: Method = { name: "", isIdempotent: false };
 
 /**
  * One request head, read in place. The object is used again for the next head: positions refer to the bytes
@@ -23,7 +22,7 @@ const placeholder: Method = { name: "", isIdempotent: false };
  */
 export class RequestHead {
   readonly fields: FieldLines;
-  method: Method = placeholder;
+  method: Method = noMethod;
   /** 0 or 1: HTTP/1.0 or HTTP/1.1. */
   minorVersion = 1;
   /** Path and query, without what absolute-form puts before them. Empty when absolute-form names no path. */
@@ -57,6 +56,7 @@ export class RequestHead {
   /** From the first byte to the empty line, with both. */
   byteLength = 0;
   readonly #limits: HeadLimits;
+  #start = 0;
   #hostIndex = -1;
   #connectionOptions = 0;
   /** Protocols in Upgrade, as bits. */
@@ -87,10 +87,16 @@ export class RequestHead {
     this.fieldsStart = at;
     if (at > 0) at = scanFieldLines(this.fields, bytes, at, stop);
     if (at > 0) {
+      this.#start = start;
       this.byteLength = at - start;
       return this.#interpret(bytes, at);
     }
     return at === 0 && stop < end ? -Problem.HeadTooLarge : at;
+  }
+
+  /** Makes the head's text to be had by `fields.textAt`. @param bytes that were parsed */
+  takeText(bytes: Buffer): void {
+    this.fields.takeText(bytes, this.#start, this.#start + this.byteLength);
   }
 
   #parseRequestLine(bytes: Uint8Array, start: number, stop: number): number {

@@ -17,6 +17,8 @@ export class ResponseHead {
   minorVersion = 1;
   /** 100..599. */
   status = 0;
+  /** The status line's first byte. */
+  start = 0;
   /** The status code's first digit. */
   statusStart = 0;
   /** After the status line's CRLF. */
@@ -31,6 +33,7 @@ export class ResponseHead {
   /** An answer 101 that names websocket, and nothing else, as what follows it. */
   switchesToWebsocket = false;
   readonly #limits: HeadLimits;
+  #end = 0;
   #isChunked = false;
   #connectionOptions = 0;
   #namesWebsocket = false;
@@ -52,8 +55,17 @@ export class ResponseHead {
     const stop = Math.min(end, start + this.#limits.headMaxBytes);
     let at = this.#parseStatusLine(bytes, start, stop);
     if (at > 0) at = scanFieldLines(this.fields, bytes, at, stop);
-    if (at > 0) return this.#interpret(bytes, at, isAnswerToHead);
+    if (at > 0) {
+      this.start = start;
+      this.#end = at;
+      return this.#interpret(bytes, at, isAnswerToHead);
+    }
     return at === 0 && stop < end ? -Problem.HeadTooLarge : at;
+  }
+
+  /** Makes the head's text to be had by `fields.textAt`. @param bytes that were parsed */
+  takeText(bytes: Buffer): void {
+    this.fields.takeText(bytes, this.start, this.#end);
   }
 
   #parseStatusLine(bytes: Uint8Array, start: number, stop: number): number {

@@ -10,9 +10,10 @@ function read(lines: string): { kept: string; traceId: string | null } {
   const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`, "latin1");
   const head = new RequestHead();
   if (head.parse(bytes, 0, bytes.length) !== bytes.length) throw new Error("refused");
+  head.takeText(bytes);
   const at = head.traceparentIndex;
   return {
-    kept: keptLines(head.fields, bytes, head.fieldsStart, head.fieldsStart, requestForwards),
+    kept: keptLines(head.fields, head.fieldsStart, head.fieldsStart, requestForwards),
     traceId: at < 0 ? null : head.fields.valueAt(at, bytes).slice(3, 35),
   };
 }

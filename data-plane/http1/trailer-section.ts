@@ -83,7 +83,8 @@ export class TrailerSection {
     scanFieldLines(lines, bytes, 0, this.#length + 2);
     for (let index = 0; index < lines.count; index++)
       if (this.#isForbidden(index, bytes)) lines.kind[index] = Field.Dropped;
-    return keptLines(lines, bytes, 0, 0, forwards);
+    lines.takeText(bytes, 0, this.#length);
+    return keptLines(lines, 0, 0, forwards);
   }
 
   #isForbidden(index: number, bytes: Buffer): boolean {

@@ -42,18 +42,12 @@ function without(forwards: ForwardTable, kind: Field): ForwardTable {
 
 /**
  * The lines of a head that travel on, as one string: neighbouring lines are cut out together, so that a usual
- * head costs one or two slices however many fields it has.
+ * head costs one or two slices however many fields it has. The head's text must have been taken.
  *
  * @param from position of the first byte to take: `fieldsStart`, or before it to keep of the start line
  * @param fieldsStart after the start line's CRLF
  */
-export function keptLines(
-  lines: FieldLines,
-  bytes: Buffer,
-  from: number,
-  fieldsStart: number,
-  forwards: ForwardTable,
-): string {
+export function keptLines(lines: FieldLines, from: number, fieldsStart: number, forwards: ForwardTable): string {
   let text = "";
   let runStart = from;
   let runEnd = fieldsStart;
@@ -62,9 +56,9 @@ export function keptLines(
       if (runEnd === runStart) runStart = lines.nameStart[index]!;
       runEnd = lines.lineEnd[index]!;
     } else if (runEnd > runStart) {
-      text += bytes.toString("latin1", runStart, runEnd);
+      text += lines.textAt(runStart, runEnd);
       runStart = runEnd;
     }
   }
-  return runEnd > runStart ? text + bytes.toString("latin1", runStart, runEnd) : text;
+  return runEnd > runStart ? text + lines.textAt(runStart, runEnd) : text;
 }

@@ -20,7 +20,7 @@ function readInto(socket: TLSSocket, { buffer, callback }: OnRead): void {
     if (found === undefined) throw new Error(`a socket of node:net has no ${name}`);
     return found;
   });
-  const first = buffer();
+  const first = buffer()!;
   fields[current!] = first;
   fields[generator!] = buffer;
   fields[taker!] = callback;

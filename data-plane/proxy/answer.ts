@@ -1,9 +1,21 @@
+import { Framing } from "../http1/body-framing.ts";
+import type { RequestHead } from "../http1/request-head.ts";
 import { attemptsLine } from "./attempts-header.ts";
 import { errorResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";
 import { Counter } from "./proxy-counters.ts";
 import { type ProxyError, proxyError } from "./proxy-error.ts";
 import { recordExchange } from "./record-exchange.ts";
+
+/** Takes what an answer of our own is to go by: the bytes of the head will be gone then. */
+export function readWantedType(exchange: Exchange, head: RequestHead, bytes: Buffer): void {
+  const { fields, acceptIndex } = head;
+  if (acceptIndex >= 0) exchange.accept = fields.textAt(fields.valueStart[acceptIndex]!, fields.valueEnd[acceptIndex]!);
+  else if (head.framing !== Framing.None) {
+    const index = fields.indexOf("content-type", bytes);
+    if (index >= 0) exchange.contentType = fields.valueAt(index, bytes);
+  }
+}
 
 /**
  * Answers an exchange with an error of our own. The connection stays usable only when the request was read

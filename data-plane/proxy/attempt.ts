@@ -1,4 +1,5 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
+import { eventTimeMs } from "../socket/event-time.ts";
 import type { UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
 import type { EndpointConnections } from "../upstream/upstream-pool.ts";
 import { Admission, type Chosen } from "./admission.ts";
@@ -9,6 +10,7 @@ import { noteLoss as noteLatencyOfLoss } from "./note-latency.ts";
 import { countReset, ejectRefusing, outCount } from "./outliers.ts";
 import { Counter } from "./proxy-counters.ts";
 import { type ProxyErrorName, proxyError } from "./proxy-error.ts";
+import { flat } from "./repeated-lines.ts";
 import { errorOfLoss, isConnectFailure, isReset, type LostAttempt, nextStep } from "./retry.ts";
 import { hostName, targetHost } from "./target-host.ts";
 import { endTrial, takeTrial } from "./trial.ts";
@@ -58,7 +60,7 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   engine.counters.add(Counter.attempts);
   engine.traffic.countAttempt(exchange.pool!.config, endpoint);
   // What an idle connection carries is sent within this call.
-  exchange.sentAtMs = performance.now();
+  exchange.sentAtMs = eventTimeMs();
   exchange.logged?.attemptStarted(endpoint, exchange.sentAtMs);
   exchange.endpoint = endpoint;
   // Picked although it is out, since there is no other: what comes of it says whether it is back.
@@ -102,7 +104,11 @@ export function attemptConnected(exchange: Exchange): void {
 }
 
 function sendRequest(exchange: Exchange, connection: UpstreamConnection): void {
-  const head = `${exchange.method.name} ${exchange.target} HTTP/1.1\r\nHost: ${exchange.targetHost}\r\n${exchange.fields}`;
+  if (connection.hostOfLine !== exchange.targetHost) {
+    connection.hostOfLine = exchange.targetHost;
+    connection.hostLine = flat(` HTTP/1.1\r\nHost: ${exchange.targetHost}\r\n`);
+  }
+  const head = exchange.method.lineStart + exchange.target + connection.hostLine + exchange.fields;
   const sentBefore = exchange.keptBody.text;
   if (exchange.isBodyComplete) {
     connection.socket.writeText(sentBefore === "" ? head : head + sentBefore);

@@ -2,13 +2,15 @@ import { defaultResilience, type RetryConfig } from "../config/resilience-config
 import type { EndpointConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { EndpointWaits, Waiting } from "../health/route-waits.ts";
 import { Framing } from "../http1/body-framing.ts";
-import type { Method } from "../http1/method.ts";
+import { type Method, noMethod } from "../http1/method.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
 import type { ServedPool } from "../snapshot/snapshot-holder.ts";
+import { eventTimeMs } from "../socket/event-time.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import type { ResponseReceiver, UpstreamConnection, UpstreamLoss } from "../upstream/http1-client.ts";
 import type { Admission } from "./admission.ts";
+import { readWantedType } from "./answer.ts";
 import { attemptConnected, attemptLost, attemptNext } from "./attempt.ts";
 import { clientAddress } from "./client-address.ts";
 import type { ClientConnection } from "./client-connection.ts";
@@ -30,10 +32,9 @@ import {
 } from "./relay-body.ts";
 import { continueUnasked, relayInterimAnswer } from "./relay-interim.ts";
 import { relayUpgrade } from "./relay-upgrade.ts";
+import { RepeatedLines } from "./repeated-lines.ts";
 import { TotalDeadline } from "./total-deadline.ts";
 import { endTrial } from "./trial.ts";
-
-const noMethod: Method = { name: "", isIdempotent: false };
 
 /**
  * One request and its answer. A client's connection has one of these for all its requests, one after the
@@ -43,6 +44,7 @@ const noMethod: Method = { name: "", isIdempotent: false };
 export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Waiting {
   readonly engine: ProxyEngine;
   readonly client: ClientConnection;
+  readonly repeated: RepeatedLines;
 
   // The request.
   /** Between `begin` and the end of the answer. */
@@ -154,6 +156,7 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   constructor(engine: ProxyEngine, client: ClientConnection) {
     this.engine = engine;
     this.client = client;
+    this.repeated = new RepeatedLines(client);
     this.clientAddress = client.remoteAddress;
     this.logged = engine.accessLog === null ? null : new LoggedRequest();
     this.#isPeerTrusted = engine.trustedProxies?.has(client.remoteAddress) ?? false;
@@ -185,10 +188,11 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.expectsContinue = head.expectsContinue;
     this.asksForWebsocket = head.asksForWebsocket;
     this.isBodyComplete = head.framing === Framing.None;
-    if (head.acceptIndex >= 0) this.accept = head.fields.valueAt(head.acceptIndex, bytes);
-    else if (head.framing !== Framing.None) this.#readContentType(head, bytes);
-    this.authority = bytes.toString("latin1", head.hostStart, head.authorityEnd);
-    this.host = this.authority.slice(0, head.hostNameEnd - head.hostStart).toLowerCase();
+    head.takeText(bytes);
+    readWantedType(this, head, bytes);
+    this.repeated.takeHost(head, bytes);
+    this.authority = this.repeated.authority;
+    this.host = this.repeated.host;
     this.bytesIn = head.byteLength;
     this.logged?.begin(head, bytes);
     if (this.#isPeerTrusted) {
@@ -201,18 +205,13 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     }
   }
 
-  #readContentType({ fields }: RequestHead, bytes: Buffer): void {
-    const index = fields.indexOf("content-type", bytes);
-    if (index >= 0) this.contentType = fields.valueAt(index, bytes);
-  }
-
   /** A fresh state with nothing but an id and a start: also for what is refused before it is a request. */
   reset(): void {
     this.isActive = true;
     this.method = noMethod;
     this.minorVersion = 1;
     this.requestId = this.engine.requestIds.next();
-    this.startedAtMs = performance.now();
+    this.startedAtMs = eventTimeMs();
     this.accept = "";
     this.contentType = "";
     this.host = "";
@@ -235,7 +234,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.fields = "";
     this.connection = null;
     this.endpoint = null;
-    this.tried.length = 0;
+    // Setting the length of an array leaves compiled code, also where it changes nothing: 0.1 us each (bench W1).
+    if (this.tried.length > 0) this.tried.length = 0;
     this.extraAttempts = 0;
     this.unsentHead = "";
     this.isAnswered = false;
@@ -298,8 +298,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.route = null;
     this.service = null;
     this.endpoint = null;
-    this.tried.length = 0;
-    this.badAnswers.length = 0;
+    if (this.tried.length > 0) this.tried.length = 0;
+    if (this.badAnswers.length > 0) this.badAnswers.length = 0;
     this.claims = null;
     this.accept = "";
     this.sentTarget = "";
@@ -328,12 +328,12 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   onResponseHead(head: ResponseHead, bytes: Buffer): void {
     const nowMs = this.#answerBegins(head);
     const next = askInstead(this, head, bytes, nowMs);
-    if (next === null) relayAnswerHead(this, head, bytes, nowMs);
+    if (next === null) relayAnswerHead(this, head, nowMs);
     else this.#askElsewhere(head, next);
   }
 
   #answerBegins({ status }: ResponseHead): number {
-    const nowMs = performance.now();
+    const nowMs = eventTimeMs();
     waitIsOver(this, nowMs);
     this.logged?.attemptAnswered(status, nowMs);
     noteAnswer(this, nowMs);
@@ -351,9 +351,9 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     connection!.discardAnswer();
   }
 
-  onInterimHead(head: ResponseHead, bytes: Buffer): void {
+  onInterimHead(head: ResponseHead): void {
     waitIsOver(this, performance.now());
-    relayInterimAnswer(this, head, bytes);
+    relayInterimAnswer(this, head);
   }
 
   onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void {

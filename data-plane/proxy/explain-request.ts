@@ -68,7 +68,7 @@ export async function explainRequest(
   }
   const exchange = new Exchange(engine, askingClient(question, ports, snapshot));
   exchange.begin(head, bytes);
-  exchange.sentTarget = bytes.toString("latin1", head.targetStart, head.targetEnd);
+  exchange.sentTarget = head.fields.textAt(head.targetStart, head.targetEnd);
   const refusal = planRequest(exchange, head, bytes);
   const path = requestPath(exchange.rawPath, snapshot);
   const routed = { ...requestQuestion(exchange, isPathProblem(path) ? "/" : path, head, bytes, new RouteQuestion()) };

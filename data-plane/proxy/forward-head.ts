@@ -11,6 +11,7 @@ import {
   responseForwardsUnchunked,
 } from "../http1/write-head.ts";
 import type { OriginClaims } from "./origin-claims.ts";
+import { flat, linesBeforePath, type RepeatedLines } from "./repeated-lines.ts";
 
 /** What the forwarded fields say about where a request came from. */
 export interface ForwardFacts {
@@ -32,6 +33,7 @@ export interface ForwardFacts {
   readonly requestId: string;
   /** What a client proved of itself to us, as header lines; "" for nothing. */
   readonly certificateLines: string;
+  readonly repeated: RepeatedLines;
 }
 
 /**
@@ -43,22 +45,30 @@ export function forwardedFields(head: RequestHead, bytes: Buffer, facts: Forward
   const forwards = head.framing === Framing.Chunked ? requestForwards : requestForwardsUnchunked;
   return (
     framingLine(head) +
-    keptLines(fields, bytes, head.fieldsStart, head.fieldsStart, forwards) +
+    keptLines(fields, head.fieldsStart, head.fieldsStart, forwards) +
     hopLines(head) +
-    `X-Forwarded-For: ${forwardedFor(fields, bytes)}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
-    (facts.claims === null ? originLines(facts) : claimedOriginLines(facts, facts.claims)) +
-    `X-Real-IP: ${facts.clientAddress}\r\nX-Kong-Request-Id: ${facts.requestId}\r\n` +
-    facts.certificateLines +
-    (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n\r\n" : "Via: 1.0 penstock\r\n\r\n")
+    originLines(head, bytes, facts) +
+    facts.requestId +
+    (facts.certificateLines === "" ? "" : `\r\n${facts.certificateLines.slice(0, -2)}`) +
+    (head.minorVersion === 1 ? "\r\nVia: 1.1 penstock\r\n\r\n" : "\r\nVia: 1.0 penstock\r\n\r\n")
   );
 }
 
-function originLines(facts: ForwardFacts): string {
-  return (
-    (facts.host === "" ? "" : `X-Forwarded-Host: ${facts.host}\r\n`) +
-    `X-Forwarded-Port: ${facts.localPort}\r\nX-Forwarded-Path: ${facts.rawPath}\r\n` +
-    (facts.strippedPrefix === "" ? "" : `X-Forwarded-Prefix: ${facts.strippedPrefix}\r\n`)
-  );
+/** Where the request comes from, up to the request id's name. */
+function originLines({ fields }: RequestHead, bytes: Buffer, facts: ForwardFacts): string {
+  const before = forwardedFor(fields, bytes);
+  if (facts.claims !== null) {
+    return (
+      `X-Forwarded-For: ${before}${facts.remoteAddress}\r\nX-Forwarded-Proto: ${facts.scheme}\r\n` +
+      claimedOriginLines(facts, facts.claims) +
+      `X-Real-IP: ${facts.clientAddress}\r\nX-Kong-Request-Id: `
+    );
+  }
+  const { repeated, strippedPrefix } = facts;
+  const lines = (before === "" ? repeated.beforePath : linesBeforePath(facts, facts.host, before)) + facts.rawPath;
+  return strippedPrefix === ""
+    ? lines + repeated.beforeId
+    : `${lines}\r\nX-Forwarded-Prefix: ${strippedPrefix}${repeated.beforeId}`;
 }
 
 /** The same with the word of a trusted proxy, which knows the client's request better, before what we see. */
@@ -98,8 +108,8 @@ function forwardedFor(fields: FieldLines, bytes: Buffer): string {
 }
 
 /** An interim answer as the client gets it: its fields, without what concerned only the hop before. */
-export function interimHead(head: ResponseHead, bytes: Buffer): string {
-  const lines = keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, responseForwardsUnchunked);
+export function interimHead(head: ResponseHead): string {
+  const lines = keptLines(head.fields, head.statusStart, head.fieldsStart, responseForwardsUnchunked);
   return `HTTP/1.1 ${lines}\r\n`;
 }
 
@@ -123,14 +133,42 @@ export interface AnswerFacts {
 }
 
 /** An answer's head as the client gets it: always HTTP/1.1, with the upstream's reason and fields, then ours. */
-export function answerHead(head: ResponseHead, bytes: Buffer, facts: AnswerFacts): string {
+export function answerHead(head: ResponseHead, facts: AnswerFacts): string {
   const forwards = facts.passesTrailers ? responseForwards : responseForwardsUnchunked;
+  const isOld = head.minorVersion === 0;
+  // The version is the server's word about itself, and the answer's is ours.
+  const came = keptLines(head.fields, isOld ? head.statusStart : head.start, head.fieldsStart, forwards);
   return (
-    `HTTP/1.1 ${keptLines(head.fields, bytes, head.statusStart, head.fieldsStart, forwards)}${facts.framingLine}${facts.cookieLine}` +
-    (head.minorVersion === 1 ? "Via: 1.1 penstock\r\n" : "Via: 1.0 penstock\r\n") +
-    `X-Kong-Upstream-Latency: ${facts.upstreamLatencyMs}\r\nX-Kong-Proxy-Latency: ${facts.proxyLatencyMs}\r\n` +
-    (facts.closes
-      ? `X-Kong-Request-Id: ${facts.requestId}\r\nConnection: close\r\n\r\n`
-      : `X-Kong-Request-Id: ${facts.requestId}\r\n\r\n`)
+    (isOld ? `HTTP/1.1 ${came}` : came) +
+    facts.framingLine +
+    facts.cookieLine +
+    (isOld ? "Via: 1.0 penstock\r\n" : "Via: 1.1 penstock\r\n") +
+    upstreamLatencyLines.at(facts.upstreamLatencyMs) +
+    proxyLatencyLines.at(facts.proxyLatencyMs) +
+    facts.requestId +
+    (facts.closes ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n")
   );
 }
+
+/** A header line for each whole number of milliseconds: most of them are small, and said again and again. */
+class LatencyLines {
+  readonly #before: string;
+  readonly #after: string;
+  readonly #lines: string[] = [];
+
+  constructor(before: string, after: string) {
+    this.#before = before;
+    this.#after = after;
+    for (let ms = 0; ms < 256; ms++) this.#lines.push(flat(this.#line(ms)));
+  }
+
+  at(ms: number): string {
+    return this.#lines[ms] ?? this.#line(ms);
+  }
+
+  #line(ms: number): string {
+    return `${this.#before}${ms}${this.#after}`;
+  }
+}
+const upstreamLatencyLines = new LatencyLines("X-Kong-Upstream-Latency: ", "\r\n");
+const proxyLatencyLines = new LatencyLines("X-Kong-Proxy-Latency: ", "\r\nX-Kong-Request-Id: ");

@@ -44,8 +44,7 @@ export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffe
   const { engine } = exchange;
   engine.counters.add(Counter.requests);
   exchange.begin(head, bytes);
-  const target = bytes.toString("latin1", head.targetStart, head.targetEnd);
-  exchange.sentTarget = target;
+  exchange.sentTarget = head.fields.textAt(head.targetStart, head.targetEnd);
   if (exchange.startedAtMs >= engine.shedder.asksFromMs && engine.shedder.refuses(exchange.startedAtMs)) {
     answerOverloaded(exchange);
     return;

@@ -1,3 +1,4 @@
+import { eventTimeMs } from "../socket/event-time.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** A client that left before its answer was whole; RFC 9209 has no word for it, since nobody is left to read one. */
@@ -6,7 +7,7 @@ export const clientLeft = "client_disconnected";
 /** Counts and logs an exchange at its end, whatever the end: once for each request. */
 export function recordExchange(exchange: Exchange): void {
   const { engine, logged, failure } = exchange;
-  const nowMs = performance.now();
+  const nowMs = eventTimeMs();
   const durationMs = nowMs - exchange.startedAtMs;
   const snapshot = engine.snapshots.current;
   engine.traffic.countRequest(exchange, durationMs, snapshot);

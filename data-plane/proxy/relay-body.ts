@@ -1,5 +1,6 @@
 import { Framing } from "../http1/body-framing.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
+import { eventTimeMs } from "../socket/event-time.ts";
 import type { ReadBuffer } from "../socket/read-buffer.ts";
 import { awaitServer, requestWritten } from "./attempt.ts";
 import { attemptsLine, withAttempts } from "./attempts-header.ts";
@@ -58,7 +59,7 @@ export function relayRequestEnd(exchange: Exchange): void {
   const connection = exchange.connection;
   if (connection === null) return;
   flushRequestHead(exchange);
-  requestWritten(exchange, connection, performance.now());
+  requestWritten(exchange, connection, eventTimeMs());
 }
 
 /** No body arrived together with the head: the head goes alone. */
@@ -77,7 +78,7 @@ export function upstreamDrained(exchange: Exchange): void {
   exchange.client.resumeBody();
 }
 
-export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: Buffer, nowMs: number): void {
+export function relayAnswerHead(exchange: Exchange, head: ResponseHead, nowMs: number): void {
   const { engine } = exchange;
   exchange.isAnswered = true;
   exchange.status = head.status;
@@ -88,7 +89,7 @@ export function relayAnswerHead(exchange: Exchange, head: ResponseHead, bytes: B
   // A body that was never asked for may come all the same, or not: the next request could not be told from it.
   exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose || exchange.expectsContinue;
   if (exchange.pool!.hasAffinity) exchange.cookieLine = affinityLine(exchange);
-  const text = answerHead(head, bytes, exchange);
+  const text = answerHead(head, exchange);
   exchange.unsentAnswerHead = exchange.tellsAttempts
     ? withAttempts(text, attemptsLine(exchange.logged!, "", nowMs))
     : text;

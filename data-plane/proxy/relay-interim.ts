@@ -30,7 +30,7 @@ export function bodyCameUnasked(exchange: Exchange): void {
 }
 
 /** An interim answer: passed on to whoever can understand it. How many there may be is bounded where they are read. */
-export function relayInterimAnswer(exchange: Exchange, head: ResponseHead, bytes: Buffer): void {
+export function relayInterimAnswer(exchange: Exchange, head: ResponseHead): void {
   const connection = exchange.connection!;
   if (head.status === 100) {
     // Unasked, or the body is on its way already: a client that does not wait for it might take it for something else.
@@ -43,7 +43,7 @@ export function relayInterimAnswer(exchange: Exchange, head: ResponseHead, bytes
   }
   // HTTP/1.0 knows no interim answers (RFC 9110 section 15.2).
   if (exchange.minorVersion === 0) return;
-  const text = interimHead(head, bytes);
+  const text = interimHead(head);
   exchange.bytesOut += text.length;
   exchange.client.socket.writeText(text);
   exchange.engine.counters.add(Counter.responses_1xx);

@@ -30,7 +30,7 @@ export function relayUpgrade(exchange: Exchange, head: ResponseHead, from: ReadB
   exchange.passesTrailers = false;
   exchange.closes = false;
   if (exchange.pool!.hasAffinity) exchange.cookieLine = affinityLine(exchange);
-  const text = answerHead(head, from.bytes, exchange);
+  const text = answerHead(head, exchange);
   const answer = exchange.tellsAttempts
     ? withAttempts(text, attemptsLine(exchange.logged!, "", performance.now()))
     : text;

@@ -1,4 +1,4 @@
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type OnReadOpts, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { type ByteReader, PlainSocket } from "./byte-socket.ts";
 import { type ReadBuffer, ReadBuffers } from "./read-buffer.ts";
@@ -31,7 +31,7 @@ async function pair(buffers: ReadBuffers, calls: Partial<ByteReader>): Promise<{
   const connected = Promise.withResolvers<void>();
   const plain = new PlainSocket(buffers, reader({ ...calls, onConnected: () => connected.resolve() }));
   const port = (server.address() as AddressInfo).port;
-  const socket = connect({ port, host: "127.0.0.1", onread: plain.onRead() });
+  const socket = connect({ port, host: "127.0.0.1", onread: plain.onRead() as OnReadOpts });
   plain.attach(socket);
   const [peer] = await Promise.all([accepted, connected.promise]);
   server.close();

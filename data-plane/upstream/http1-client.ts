@@ -29,8 +29,8 @@ export type UpstreamLoss =
 /** Who made a request on a connection and gets its answer. */
 export interface ResponseReceiver {
   onUpstreamConnected(): void;
-  /** A head 1xx other than 101, before the final one; `head` and `bytes` are valid only during the call. */
-  onInterimHead(head: ResponseHead, bytes: Buffer): void;
+  /** A head 1xx other than 101, before the final one; `head` is valid only during the call. */
+  onInterimHead(head: ResponseHead): void;
   /** The server switched to websocket, as it was asked to: [start, end) of `from` is the first of that. */
   onUpgrade(head: ResponseHead, from: ReadBuffer, start: number, end: number): void;
   /** What `awaitContinue` waited for did not come. */
@@ -89,6 +89,9 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
   hasAnswerBytes = false;
   /** For HTTP/1.0 clients: chunked answers are told without their framing. */
   decodesChunks = false;
+  /** What the last request's line said after its target, and Host, for the next one to the same. */
+  hostLine = "";
+  hostOfLine = "";
   readonly #connections: EndpointConnections;
   readonly #deadline: Deadline;
   readonly #partial = new PartialHead();
@@ -238,6 +241,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
       }
       if (headEnd === 0) break;
       at = headEnd;
+      head.takeText(source.bytes);
       if (head.status === 101) {
         if (this.#asksForWebsocket && head.switchesToWebsocket) this.#upgrade(source, at, end);
         else this.#lose("bad_response", headProblem(-Problem.UnaskedUpgrade).name);
@@ -251,7 +255,7 @@ export class UpstreamConnection implements ByteReader, DeadlineOwner {
         this.#lose("bad_response", "interim_answers");
         return;
       }
-      this.#receiver!.onInterimHead(head, source.bytes);
+      this.#receiver!.onInterimHead(head);
       // Telling may end the exchange, as below.
       if (this.#phase !== Phase.Head) return;
     }

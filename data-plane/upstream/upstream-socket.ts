@@ -6,6 +6,7 @@ interface SocketWithDescriptor extends Socket {
   readonly _handle?: { readonly fd?: number } | null;
 }
 
+const nothing = new Uint8Array(0);
 /** What a server can have sent before it closed, as far as it is read after a write has failed. */
 const restMaxBytes = 1_048_576;
 
@@ -19,7 +20,7 @@ export class UpstreamSocket extends Socket {
   readonly #onRead: OnRead;
 
   constructor(options: SocketConstructorOpts, onRead: OnRead) {
-    super({ ...options, onread: onRead });
+    super({ ...options, onread: onRead as SocketConstructorOpts["onread"] });
     this.#onRead = onRead;
   }
 
@@ -33,8 +34,10 @@ export class UpstreamSocket extends Socket {
     // Where there is no descriptor (Windows), the answer is lost as it was.
     const fd = (this as SocketWithDescriptor)._handle?.fd ?? -1;
     if (fd < 0) return;
+    let memory: Uint8Array = nothing;
     for (let left = restMaxBytes; left > 0; ) {
-      const length = readNow(fd, this.#onRead.buffer());
+      memory = this.#onRead.buffer() ?? memory;
+      const length = readNow(fd, memory);
       if (length === 0) return;
       this.#onRead.callback(length);
       left -= length;
