@@ -1,6 +1,7 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
-import { type AccessFacts, escaped, type Named } from "./access-line.ts";
+import type { AccessFacts, Named } from "./access-line.ts";
+import { escaped } from "./escaped.ts";
 import { addressText } from "./traffic-metrics.ts";
 
 /**

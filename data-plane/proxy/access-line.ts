@@ -1,4 +1,5 @@
 import type { AccessLineParts } from "./access-line-parts.ts";
+import { escaped } from "./escaped.ts";
 import type { LoggedRequest } from "./logged-request.ts";
 
 export interface Named {
@@ -38,15 +39,15 @@ export interface AccessFacts {
 export function accessLine(time: string, facts: AccessFacts, parts: AccessLineParts): string {
   const logged = facts.logged!;
   return (
-    `{"time":"${time}","request_id":"${facts.requestId}","client":"${escaped(facts.clientAddress)}",` +
-    `"method":"${facts.method.name}","host":"${escaped(facts.host)}","path":"${escaped(facts.sentTarget)}",` +
+    `{"time":"${time}","request_id":"${facts.requestId}","client":"${logged.clientText.of(facts.clientAddress)}",` +
+    `"method":"${facts.method.name}","host":"${logged.hostText.of(facts.host)}","path":"${escaped(facts.sentTarget)}",` +
     `"status":${facts.status},"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut},` +
     `"duration_ms":${tenths(logged.durationMs)},` +
     (logged.queuedMs > 0 ? `"queued_ms":${tenths(logged.queuedMs)},` : "") +
     `${parts.place(facts)}${attemptsText(logged, parts)}],` +
     `"failure":"${facts.failure}",` +
     (logged.traceId === "" ? `"user_agent":"` : `"trace_id":"${logged.traceId}","user_agent":"`) +
-    `${escaped(logged.userAgent)}"}\n`
+    `${logged.agentText.of(logged.userAgent)}"}\n`
   );
 }
 
@@ -65,29 +66,11 @@ function attemptsText({ attempts, attemptCount }: LoggedRequest, parts: AccessLi
 /** Milliseconds with one digit after the point: of integers, since a fraction costs ten times as much to write. */
 export function tenths(ms: number): string {
   const count = Math.round(ms * 10);
+  return shortTenths[count] ?? tenthsOf(count);
+}
+
+function tenthsOf(count: number): string {
   return `${Math.trunc(count / 10)}.${count % 10}`;
 }
-
-const DOUBLE_QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-
-function isPlain(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x20 || code > 0x7e || code === DOUBLE_QUOTE || code === BACKSLASH) return false;
-  }
-  return true;
-}
-
-/**
- * Text inside a JSON string, in printable ASCII: no line end, no quote, no escape sequence of a terminal, whoever
- * sent it.
- */
-export function escaped(text: string): string {
-  if (isPlain(text)) return text;
-  return text.replaceAll(/[^ !#-[\]-~]/g, (char) => {
-    // By code unit: a character outside the basic plane becomes its two surrogates, as JSON wants it.
-    if (char === '"' || char === "\\") return `\\${char}`;
-    return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
-}
+/** Most times are below a tenth of a second. */
+const shortTenths = Array.from({ length: 1_000 }, (_, count) => tenthsOf(count));

@@ -27,7 +27,8 @@ export function answerByOurselves(exchange: Exchange, error: ProxyError, detail 
 
 /** Refuses for want of time or memory. Whoever asks again at once is not read for a moment: that costs nothing. */
 export function answerOverloaded(exchange: Exchange): void {
-  const { startedAtMs } = exchange;
+  // Requests that came with one read have begun at the same time: the first one's refusal is none of the second's.
+  const startedAtMs = performance.now();
   const error = proxyError("overloaded");
   exchange.engine.counters.add(Counter.shed);
   exchange.client.holdNext();

@@ -1,6 +1,22 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
+import { isText } from "../http1/body-framing.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { traceIdEnd, traceIdStart } from "../http1/trace-context.ts";
+import { escaped } from "./escaped.ts";
+
+/** Escaped text of one request, kept for the next one that has the very same (bench W1log: 0.4 us a line). */
+export class EscapedText {
+  text = "";
+  #escaped = "";
+
+  of(text: string): string {
+    if (text !== this.text) {
+      this.text = text;
+      this.#escaped = escaped(text);
+    }
+    return this.#escaped;
+  }
+}
 
 /** One try to have a request answered. */
 export interface LoggedAttempt {
@@ -27,6 +43,10 @@ const userAgentMaxChars = 256;
  */
 export class LoggedRequest {
   userAgent = "";
+  /** Those of a connection's requests are nearly always the same. */
+  readonly clientText = new EscapedText();
+  readonly hostText = new EscapedText();
+  readonly agentText = new EscapedText();
   /** Of a valid traceparent; "" without. */
   traceId = "";
   durationMs = 0;
@@ -42,7 +62,8 @@ export class LoggedRequest {
     if (agentIndex >= 0) {
       const start = fields.valueStart[agentIndex]!;
       const end = Math.min(fields.valueEnd[agentIndex]!, start + userAgentMaxChars);
-      this.userAgent = bytes.toString("latin1", start, end);
+      const known = this.agentText.text;
+      this.userAgent = isText(bytes, start, end, known) ? known : bytes.toString("latin1", start, end);
     }
     if (traceparentIndex < 0) return;
     const start = fields.valueStart[traceparentIndex]!;
