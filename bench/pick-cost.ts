@@ -16,8 +16,9 @@ export const pickAlgorithms = [
 /**
  * A pick among endpoints of five weights, each with a request under way and a latency; hashes and sessions are all
  * different. `ringMs`: what the hash ring took; null for other algorithms.
+ * @param outCount so many of them are out
  */
-export function pickOf(algorithm: PoolConfig["algorithm"], count: number) {
+export function pickOf(algorithm: PoolConfig["algorithm"], count: number, outCount = 0) {
   const table = EndpointTable.create();
   const poolRow = table.allocatePoolRow()!;
   const endpoints = Array.from({ length: count }, (_, i) =>
@@ -32,6 +33,7 @@ export function pickOf(algorithm: PoolConfig["algorithm"], count: number) {
     table.attemptBegins(poolRow, row);
     table.setLatency(row, 1_000 + row, 0);
   }
+  for (const { row } of endpoints.slice(0, outCount)) table.eject(poolRow, row);
   const startMs = performance.now();
   const rings = algorithm === "consistent-hashing" ? hashRings(endpoints, 10_000) : null;
   const ringMs = rings === null ? null : performance.now() - startMs;

@@ -17,5 +17,11 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
       figures.push({ name: `a pick, ${algorithm}, ${count} endpoints`, value: ns, unit: "ns", atMost: atMostNs });
     }
   }
+  for (const { count, atMostNs } of bounds) {
+    const ns = Math.round(bestNanoseconds(pickOf("round-robin", count, count / 10).pick));
+    progress(`round-robin, ${count} endpoints, a tenth of them out: ${ns} ns`);
+    const name = `a pick, round-robin, ${count} endpoints, a tenth of them out`;
+    figures.push({ name, value: ns, unit: "ns", atMost: atMostNs });
+  }
   return figures;
 }

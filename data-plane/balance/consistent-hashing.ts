@@ -55,12 +55,12 @@ export class ConsistentHashing extends LevelPicker {
   }
 
   /** No turn is taken: what has no part in the hash is decided by it all the same. */
-  protected override turnOf({ hash }: PickQuestion): number {
+  protected override takeTurn(_rotation: Rotation, { hash }: PickQuestion): number {
     return hash;
   }
 
-  override peek(question: PickQuestion): EndpointConfig | null {
-    return this.pickAt(question, question.hash);
+  protected override seeTurn(_rotation: Rotation, { hash }: PickQuestion): number {
+    return hash;
   }
 
   /** One part of the hashes for each level, in order: those of a level that is given less go to the one after it. */

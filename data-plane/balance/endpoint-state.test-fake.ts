@@ -42,6 +42,12 @@ export class FakeEndpointState implements EndpointState {
     return this.#cursor++;
   }
 
+  advanceCursorPast(_poolRow: number, skips: Uint16Array): number {
+    const taken = this.#cursor + skips[this.#cursor % skips.length]!;
+    this.#cursor = taken + 1;
+    return taken;
+  }
+
   eject(_poolRow: number, row: number): boolean {
     this.set(row, "ejected");
     return true;

@@ -15,6 +15,8 @@ export interface EndpointState {
   cursor(poolRow: number): number;
   /** Moves the pool's cursor one turn on; returns where it stood, 0..2^32-1. One cursor for all workers. */
   advanceCursor(poolRow: number): number;
+  /** The same to the next place that is not skipped. @param skips places to leave out, from each place of a wheel on */
+  advanceCursorPast(poolRow: number, skips: Uint16Array): number;
   /** Takes the endpoint out; true for the one caller, of all threads, that did it. */
   eject(poolRow: number, row: number): boolean;
   /** An attempt of this worker at the endpoint begins. */

@@ -26,8 +26,8 @@ export class Latency extends LevelPicker {
     question: PickQuestion,
     tried: readonly EndpointConfig[],
   ): EndpointConfig | null {
-    const { endpoints, wheel } = level;
-    const first = wheel[turn % wheel.length]!;
+    const { endpoints, places, wheel } = level;
+    const first = places[turn % places.length]!;
     let second = wheel[nthDraw(turn, 1) % wheel.length]!;
     let margin = 1;
     if (first === second && endpoints.length > 1) {

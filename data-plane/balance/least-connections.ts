@@ -24,8 +24,8 @@ export class LeastConnections extends LevelPicker {
     _question: PickQuestion,
     tried: readonly EndpointConfig[],
   ): EndpointConfig | null {
-    const { endpoints, wheel } = level;
-    const first = wheel[turn % wheel.length]!;
+    const { endpoints, places } = level;
+    const first = places[turn % places.length]!;
     const whoseTurn = endpoints[first]!;
     const canTakeFirst = this.canTake(whoseTurn, tried);
     if (canTakeFirst && this.state.inFlight(whoseTurn.row) === 0) return whoseTurn;
@@ -34,7 +34,7 @@ export class LeastConnections extends LevelPicker {
     let best = -1;
     let bestCost = Number.POSITIVE_INFINITY;
     for (let i = 0; i < count; i++) {
-      const at = isExact ? (first + i) % endpoints.length : wheel[(i === 0 ? turn : nthDraw(turn, i)) % wheel.length]!;
+      const at = isExact ? (first + i) % endpoints.length : i === 0 ? first : drawn(level, turn, i);
       const endpoint = endpoints[at]!;
       if (!this.canTake(endpoint, tried)) continue;
       const cost = (this.state.inFlight(endpoint.row) + 1) / level.weights[at]!;
@@ -46,4 +46,9 @@ export class LeastConnections extends LevelPicker {
     // Of a sample there may be another.
     return isExact ? null : this.chooseByTurn(level, turn, tried);
   }
+}
+
+/** An index by weight, as if by lot. */
+function drawn({ wheel }: RotationLevel, turn: number, draw: number): number {
+  return wheel[nthDraw(turn, draw) % wheel.length]!;
 }

@@ -2,7 +2,7 @@ import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 import type { EndpointState } from "./endpoint-state.ts";
 import { nthDraw } from "./mix32.ts";
 import type { Picker, PickQuestion } from "./picker.ts";
-import { type LevelOrder, type Rotation, rotationOf } from "./rotation.ts";
+import { type LevelOrder, type Rotation, rotationOf, type WholeLevels } from "./rotation.ts";
 import type { RotationLevel } from "./rotation-level.ts";
 import { isAmong } from "./tried-endpoints.ts";
 
@@ -23,6 +23,8 @@ export abstract class LevelPicker implements Picker {
   protected readonly state: EndpointState;
   readonly #poolRow: number;
   readonly #hasLimits: boolean;
+  /** What the rotations of these endpoints have in common. */
+  readonly #wholes: WholeLevels = new Map();
   #rotation: Rotation | null = null;
   /** The pool's generation that the rotation was made at. */
   #builtAt = 0;
@@ -44,21 +46,36 @@ export abstract class LevelPicker implements Picker {
   ): EndpointConfig | null;
 
   pick(question: PickQuestion): EndpointConfig | null {
-    return this.pickAt(question, this.turnOf(question));
+    const rotation = this.rotation();
+    return this.#pickAt(rotation, question, this.takeTurn(rotation, question));
   }
 
   peek(question: PickQuestion): EndpointConfig | null {
-    return this.pickAt(question, this.state.cursor(this.#poolRow));
-  }
-
-  /** A further attempt takes nobody's turn: of two endpoints, every request would else begin at the one that fails. */
-  protected turnOf({ tried }: PickQuestion): number {
-    return tried.length === 0 ? this.state.advanceCursor(this.#poolRow) : this.state.cursor(this.#poolRow);
-  }
-
-  protected pickAt(question: PickQuestion, turn: number): EndpointConfig | null {
-    this.isFull = false;
     const rotation = this.rotation();
+    return this.#pickAt(rotation, question, this.seeTurn(rotation, question));
+  }
+
+  /**
+   * The place that the pool's cursor moves past: places of endpoints that are out are left out, so that those of all
+   * others are taken one after the other, whoever goes or returns meanwhile. A further attempt takes nobody's turn: of two
+   * endpoints, every request would else begin at the one that fails.
+   */
+  protected takeTurn(rotation: Rotation, question: PickQuestion): number {
+    if (question.tried.length > 0) return this.seeTurn(rotation, question);
+    const skips = skipsOf(rotation);
+    if (skips === null) return this.state.advanceCursor(this.#poolRow);
+    return this.state.advanceCursorPast(this.#poolRow, skips);
+  }
+
+  /** The place that would be taken next. */
+  protected seeTurn(rotation: Rotation, _question: PickQuestion): number {
+    const stands = this.state.cursor(this.#poolRow);
+    const skips = skipsOf(rotation);
+    return skips === null ? stands : stands + skips[stands % skips.length]!;
+  }
+
+  #pickAt(rotation: Rotation, question: PickQuestion, turn: number): EndpointConfig | null {
+    this.isFull = false;
     if (rotation.levels.length === 0) return null;
     const { tried } = question;
     const untried = this.#chooseAmong(rotation, turn, question, tried);
@@ -75,7 +92,7 @@ export abstract class LevelPicker implements Picker {
     if (this.#rotation !== null && generation === this.#builtAt) return this.#rotation;
     // The generation was read before what it stands for: a change in between has the next pick make it once more.
     this.#builtAt = generation;
-    this.#rotation = rotationOf(this.pool, this.endpoints, this.state);
+    this.#rotation = rotationOf(this.pool, this.endpoints, this.state, this.#wholes);
     this.rotated(this.#rotation);
     return this.#rotation;
   }
@@ -132,11 +149,12 @@ export abstract class LevelPicker implements Picker {
 
   /** The one whose turn it is by weight; where it cannot take the request, another. */
   protected chooseByTurn(level: RotationLevel, turn: number, tried: readonly EndpointConfig[]): EndpointConfig | null {
-    const { endpoints, wheel } = level;
-    const first = wheel[turn % wheel.length]!;
+    const { endpoints, places } = level;
+    const first = places[turn % places.length]!;
     if (this.canTake(endpoints[first]!, tried)) return endpoints[first]!;
     // Its neighbour would else get the turns of one at its limit beside its own.
     if (tried.length === 0) {
+      const { wheel } = level;
       for (let i = 1; i <= redrawsMax; i++) {
         const other = endpoints[wheel[nthDraw(turn, i) % wheel.length]!]!;
         if (this.canTake(other, tried)) return other;
@@ -157,6 +175,11 @@ export abstract class LevelPicker implements Picker {
     }
     return null;
   }
+}
+
+/** Of the pool's cursor; null = it takes every place. */
+function skipsOf({ levels, order }: Rotation): Uint16Array | null {
+  return order === null && levels.length > 0 ? levels[0]!.skips : null;
 }
 
 /** The turns that a level has had: over all of them its own wheel is followed exactly, whatever its share. */

@@ -4,6 +4,7 @@ import { type LevelWeights, localShare, tierShares } from "./level-shares.ts";
 import { endpointsInUse } from "./panic.ts";
 import { type LevelKey, RotationLevel } from "./rotation-level.ts";
 import { weightedWheel } from "./weighted-wheel.ts";
+import { WholeLevel } from "./whole-level.ts";
 
 /** A share of its weight that stands for all of it. */
 const wholeRamp = 1_000;
@@ -41,8 +42,19 @@ export interface LevelOrder {
   readonly turns: readonly number[];
 }
 
-/** Cost: once per change of what is available, of ramps, and of the endpoints; about 0.1 ms for 1,000 endpoints. */
-export function rotationOf(pool: PoolConfig, endpoints: readonly EndpointConfig[], state: RotationState): Rotation {
+/** By number of the level. */
+export type WholeLevels = Map<number, WholeLevel>;
+
+/**
+ * Cost: once per change of what is available, of ramps, and of the endpoints; about 0.1 ms for 1,000 endpoints.
+ * @param wholes what was made of the same endpoints before; what is missing is added
+ */
+export function rotationOf(
+  pool: PoolConfig,
+  endpoints: readonly EndpointConfig[],
+  state: RotationState,
+  wholes: WholeLevels = new Map(),
+): Rotation {
   const { turning, lastResort, isPanic } = endpointsInUse(endpoints, state, pool.resilience.panic);
   const ramps = rampsOf(turning, state, isPanic);
   const hasZones = pool.balancing.zones !== null;
@@ -54,13 +66,28 @@ export function rotationOf(pool: PoolConfig, endpoints: readonly EndpointConfig[
   const turns: number[] = [];
   const reserve: RotationLevel[] = [];
   const shareSum = shares.reduce((sum, share) => sum + share, 0);
+  const isOneOnly = inOrder.filter(({ used }, i) => used.length > 0 && shares[i]! > 0).length === 1;
   for (const [i, group] of inOrder.entries()) {
     const share = shares[i]!;
     if (share > 0) turns.push(share);
-    if (group.used.length > 0) (share > 0 ? levels : reserve).push(group.usedLevel(share / (shareSum || 1)));
+    const isInUse = share > 0;
+    if (group.used.length > 0) {
+      const whole = isInUse && isOneOnly && !group.isRamping ? wholeLevel(group, wholes) : null;
+      (isInUse ? levels : reserve).push(group.usedLevel(share / (shareSum || 1), whole));
+    }
     if (group.held.length > 0) reserve.push(group.heldLevel());
   }
   return { levels, reserve, lastResort, isPanic, order: levels.length > 1 ? levelOrder(turns) : null };
+}
+
+/** Null where its wheel would be too long to be exact. */
+function wholeLevel({ number, members }: LevelGroup, wholes: WholeLevels): WholeLevel | null {
+  let whole = wholes.get(number);
+  if (whole === undefined) {
+    whole = new WholeLevel(members);
+    wholes.set(number, whole);
+  }
+  return whole.isExact ? whole : null;
 }
 
 /**
@@ -79,10 +106,13 @@ class LevelGroup {
   readonly isLocal: boolean;
   total = 0;
   usable = 0;
+  /** Those that have weight. */
+  readonly members: EndpointConfig[] = [];
   readonly used: EndpointConfig[] = [];
   readonly held: EndpointConfig[] = [];
+  /** Whether one in use has a part of its weight only. */
+  isRamping = false;
   readonly #ramps: number[] = [];
-  #isRamping = false;
 
   constructor(number: number, priority: number, isLocal: boolean) {
     this.number = number;
@@ -98,17 +128,18 @@ class LevelGroup {
     this.usable += endpoint.weight;
     this.used.push(endpoint);
     this.#ramps.push(ramp);
-    if (ramp !== wholeRamp) this.#isRamping = true;
+    if (ramp !== wholeRamp) this.isRamping = true;
   }
 
-  usedLevel(share: number): RotationLevel {
-    const weights = weightsOf(this.used);
-    const ramped = this.#isRamping ? weights.map((weight, i) => weight * this.#ramps[i]!) : weights;
-    return new RotationLevel(this.#key(false), this.used, ramped, share);
+  usedLevel(share: number, whole: WholeLevel | null): RotationLevel {
+    const own = weightsOf(this.used);
+    const weights = this.isRamping ? own.map((weight, i) => weight * this.#ramps[i]!) : own;
+    return new RotationLevel(this.#key(false), { endpoints: this.used, weights, share, whole });
   }
 
   heldLevel(): RotationLevel {
-    return new RotationLevel(this.#key(true), this.held, weightsOf(this.held), 0);
+    const weights = weightsOf(this.held);
+    return new RotationLevel(this.#key(true), { endpoints: this.held, weights, share: 0, whole: null });
   }
 
   #key(isHeldBack: boolean): LevelKey {
@@ -126,6 +157,7 @@ function groupByLevel(endpoints: readonly EndpointConfig[], hasZones: boolean): 
       groups.set(number, group);
     }
     group.total += endpoint.weight;
+    if (endpoint.weight > 0) group.members.push(endpoint);
   }
   return groups;
 }

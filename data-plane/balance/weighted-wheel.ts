@@ -62,10 +62,19 @@ function groupByShare(shares: readonly number[]): ShareGroup[] {
   return [...groups.values()];
 }
 
+/** Whether the wheel has them as they are, not scaled down. */
+export function fitsWheel(weights: readonly number[]): boolean {
+  return sum(reduced(weights)) <= wheelTurnsMax;
+}
+
+function reduced(weights: readonly number[]): number[] {
+  const divisor = weights.reduce(greatestCommonDivisor, 0);
+  return weights.map((weight) => weight / divisor);
+}
+
 /** Turns of each endpoint in one round of the wheel. */
 function sharesOf(weights: readonly number[]): number[] {
-  const divisor = weights.reduce(greatestCommonDivisor, 0);
-  const shares = weights.map((weight) => weight / divisor);
+  const shares = reduced(weights);
   return sum(shares) <= wheelTurnsMax ? shares : scaleDown(shares);
 }
 

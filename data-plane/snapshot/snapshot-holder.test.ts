@@ -12,6 +12,7 @@ const state: EndpointState = {
   generation: () => 0,
   cursor: () => 0,
   advanceCursor: () => 0,
+  advanceCursorPast: () => 0,
   eject: () => true,
   attemptBegins() {},
   attemptEnds() {},

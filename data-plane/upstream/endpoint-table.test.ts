@@ -78,6 +78,10 @@ describe("EndpointTable", () => {
     const words = new Int32Array(table.buffer);
     words.fill(0x7fffffff, 16, 17);
     expect([table.advanceCursor(0), table.advanceCursor(0)]).toEqual([0x7fffffff, 0x80000000]);
+    const skips = Uint16Array.of(0, 0, 1);
+    expect(0x80000001 % 3).toBe(0);
+    expect([1, 2, 3].map(() => table.advanceCursorPast(0, skips))).toEqual([0x80000001, 0x80000002, 0x80000004]);
+    expect(table.cursor(0)).toBe(0x80000005);
   });
 
   it("keeps weights exact over two threads that pick at the same time", async () => {

@@ -112,6 +112,15 @@ export class EndpointTable implements EndpointState {
     return Atomics.add(this.#words, this.#layout.pool(poolRow, PoolWord.cursor), 1) >>> 0;
   }
 
+  advanceCursorPast(poolRow: number, skips: Uint16Array): number {
+    const cell = this.#layout.pool(poolRow, PoolWord.cursor);
+    for (;;) {
+      const stood = Atomics.load(this.#words, cell);
+      const taken = (stood >>> 0) + skips[(stood >>> 0) % skips.length]!;
+      if (Atomics.compareExchange(this.#words, cell, stood, (taken + 1) | 0) === stood) return taken >>> 0;
+    }
+  }
+
   eject(poolRow: number, row: number): boolean {
     return this.setFlag(poolRow, row, "ejected", true);
   }

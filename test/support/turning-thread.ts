@@ -17,11 +17,17 @@ const lastRow = set.endpoints.at(-1)!.row;
 const told = new Proxy(table, {
   get(target, name) {
     if (name === "advanceCursor") return (poolRow: number) => (turn = target.advanceCursor(poolRow));
+    if (name === "advanceCursorPast") return advanceCursorPast;
     if (name === "isOut") return isOut;
     const value: unknown = Reflect.get(target, name, target);
     return typeof value === "function" ? value.bind(target) : value;
   },
 }) as EndpointState;
+
+function advanceCursorPast(poolRow: number, skips: Uint16Array): number {
+  turn = table.advanceCursorPast(poolRow, skips);
+  return turn;
+}
 
 function isOut(row: number): boolean {
   const isOutNow = table.isOut(row);
