@@ -33,8 +33,8 @@ function standing({ table, server }: Rig) {
   return {
     counted: counters.map((name) => server.engine.counters.value(name)),
     cursor: table.cursor(0),
-    underWay: [0, 1, 2].map((row) => [table.inFlight(row), admissions.admittedToEndpoint(row)]),
-    ofPool: [table.poolInFlight(0), admissions.admittedToPool(0), admissions.waitingCount(0)],
+    underWay: [0, 1, 2].map((row) => table.inFlight(row)),
+    ofPool: [table.poolInFlight(0), admissions.waitingCount(0)],
   };
 }
 

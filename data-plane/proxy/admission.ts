@@ -13,7 +13,7 @@ export type Chosen = EndpointConfig | "full" | "nobody";
 const lostRacesMax = 64;
 
 /**
- * What one request holds in a pool with limits: a place in the pool, from its first attempt until it ends, and one at the
+ * What one request holds in a pool with limits, and is counted by as under way: a place in the pool, from its first attempt until it ends, and one at the
  * endpoint of its attempt, and of the attempt that is to follow. Each is given back once, however the request ends; a
  * tunnel has it until it ends. Probes of health checks take no place; a trial does.
  */
@@ -40,8 +40,9 @@ export class Admission {
   /** Takes a place in the pool, and one at an endpoint; both or none. */
   admit(exchange: Exchange): Chosen {
     const max = exchange.pool!.config.balancing.inFlight?.max ?? null;
-    if (max !== null && !this.#hasPool) {
-      if (!this.#table.admitToPool(this.#poolRow, max)) return "full";
+    if (!this.#hasPool) {
+      if (max === null) this.#table.countInPool(this.#poolRow);
+      else if (!this.#table.admitToPool(this.#poolRow, max)) return "full";
       this.#hasPool = true;
     }
     const chosen = this.#takeTrial(exchange) ?? this.#choose(exchange);
@@ -78,8 +79,8 @@ export class Admission {
   }
 
   #reserve({ row, maxInFlight }: EndpointConfig): boolean {
-    if (maxInFlight === 0) return true;
-    if (!this.#table.admitToEndpoint(row, maxInFlight)) return false;
+    if (maxInFlight === 0) this.#table.countAtEndpoint(row);
+    else if (!this.#table.admitToEndpoint(row, maxInFlight)) return false;
     this.#nextRow = row;
     return true;
   }

@@ -65,9 +65,9 @@ function attemptAt(exchange: Exchange, endpoint: EndpointConfig, mayReuse: boole
   exchange.endpoint = endpoint;
   // Picked although it is out, since there is no other: what comes of it says whether it is back.
   if (engine.endpoints.isOut(endpoint.row)) exchange.trialRow = endpoint.row;
-  exchange.admission?.attemptBegins();
+  if (exchange.admission !== null) exchange.admission.attemptBegins();
+  else engine.endpoints.attemptBegins(exchange.pool!.config.poolRow, endpoint.row);
   exchange.inFlightRow = endpoint.row;
-  engine.endpoints.attemptBegins(exchange.pool!.config.poolRow, endpoint.row);
   exchange.targetHost = hostFor(exchange, endpoint);
   const connections = connectionsFor(exchange, endpoint);
   const connection = (mayReuse ? connections.takeIdle() : null) ?? connections.open();

@@ -258,9 +258,9 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
     this.waits?.end(this);
     if (this.trialRow >= 0) endTrial(this, "unclear", "");
     this.trialLimitMs = null;
-    this.admission?.attemptEnds();
     if (this.inFlightRow < 0) return;
-    this.engine.endpoints.attemptEnds(this.pool!.config.poolRow, this.inFlightRow);
+    if (this.admission !== null) this.admission.attemptEnds();
+    else this.engine.endpoints.attemptEnds(this.pool!.config.poolRow, this.inFlightRow);
     this.inFlightRow = -1;
   }
 

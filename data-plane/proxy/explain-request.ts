@@ -276,8 +276,7 @@ function endpointViews({ engine }: Exchange, { places, picked, next }: Explained
     weight: endpoint.weight,
     priority: endpoint.priority,
     isLocal: endpoint.isLocal,
-    inFlight:
-      endpoint.maxInFlight > 0 ? table.admissions.admittedToEndpoint(endpoint.row) : table.inFlight(endpoint.row),
+    inFlight: table.inFlight(endpoint.row),
     inFlightMax: endpoint.maxInFlight,
     ramp: table.ramp(endpoint.row) / 1_000,
     isIn: !table.isOut(endpoint.row),

@@ -21,6 +21,7 @@ export function relayUpgrade(exchange: Exchange, head: ResponseHead, from: ReadB
   const busy = { poolRow: exchange.pool!.config.poolRow, endpointRow: exchange.endpoint!.row, admission };
   // The tunnel's from here on: nobody else is to be let in between.
   exchange.admission = null;
+  exchange.inFlightRow = -1;
   exchange.isAnswered = true;
   exchange.status = head.status;
   exchange.answerLatencyMs = performance.now() - exchange.sentAtMs;

@@ -55,8 +55,6 @@ export class Tunnel implements DeadlineOwner {
     this.#server = new TunnelEnd(this, server);
     engine.counters.add(Counter.tunnels_opened);
     engine.counters.add(Counter.tunnels_active);
-    // It keeps the endpoint as busy as a request does, for as long as it lasts.
-    engine.endpoints.attemptBegins(this.#poolRow, this.#endpointRow);
     this.moved();
   }
 
@@ -78,8 +76,8 @@ export class Tunnel implements DeadlineOwner {
       this.#deadline.release();
       return;
     }
-    this.#engine.endpoints.attemptEnds(this.#poolRow, this.#endpointRow);
-    this.#admission?.requestEnds();
+    if (this.#admission !== null) this.#admission.requestEnds();
+    else this.#engine.endpoints.attemptEnds(this.#poolRow, this.#endpointRow);
     this.#engine.counters.subtract(Counter.tunnels_active);
   }
 

@@ -9,7 +9,8 @@ export interface UsedRows {
 
 /**
  * How many requests each pool, and how many attempts each endpoint has admitted, over all threads of the node, and who
- * waits for a turn. It lies in the memory of the endpoint table.
+ * waits for a turn. It lies in the memory of the endpoint table, whose counts of what is under way are these: so a limit
+ * that is newly set counts what began before it.
  *
  * There is no shared count, only each thread's own, in its column: V8 may end a thread between any two instructions, and a
  * count that is kept twice would be wrong for ever then. So a thread counts itself in and looks at the sum afterwards. Of
@@ -35,38 +36,48 @@ export class AdmissionTable {
     this.#columns = layout.columns();
     this.#own = layout.column(column);
     this.#ownColumn = column;
-    this.#offsets = Int32Array.from(this.#columns, ({ admitted }) => admitted - this.#own.admitted);
+    this.#offsets = Int32Array.from(this.#columns, ({ inFlight }) => inFlight - this.#own.inFlight);
   }
 
   /** Admits an attempt at the endpoint, unless `max` of them are. */
   admitToEndpoint(row: number, max: number): boolean {
-    return this.#enter(this.#own.admitted + row, max);
+    return this.#enter(this.#own.inFlight + row, max);
+  }
+
+  /** Admits an attempt at an endpoint that takes any number. */
+  countAtEndpoint(row: number): void {
+    Atomics.add(this.#words, this.#own.inFlight + row, 1);
   }
 
   leaveEndpoint(row: number): void {
-    Atomics.sub(this.#words, this.#own.admitted + row, 1);
+    Atomics.sub(this.#words, this.#own.inFlight + row, 1);
   }
 
   /** Whether the endpoint seems to be full: whoever goes by it is told again when it is admitted. */
   isEndpointFull(row: number, max: number): boolean {
-    return this.#glance(this.#own.admitted + row) >= max;
+    return this.#glance(this.#own.inFlight + row) >= max;
   }
 
   admittedToEndpoint(row: number): number {
-    return this.#sum(this.#own.admitted + row);
+    return this.#sum(this.#own.inFlight + row);
   }
 
   /** Admits a request to the pool, unless `max` of them are. */
   admitToPool(poolRow: number, max: number): boolean {
-    return this.#enter(this.#own.poolAdmitted + poolRow, max);
+    return this.#enter(this.#own.poolInFlight + poolRow, max);
+  }
+
+  /** Admits a request to a pool that takes any number. */
+  countInPool(poolRow: number): void {
+    Atomics.add(this.#words, this.#own.poolInFlight + poolRow, 1);
   }
 
   leavePool(poolRow: number): void {
-    Atomics.sub(this.#words, this.#own.poolAdmitted + poolRow, 1);
+    Atomics.sub(this.#words, this.#own.poolInFlight + poolRow, 1);
   }
 
   admittedToPool(poolRow: number): number {
-    return this.#sum(this.#own.poolAdmitted + poolRow);
+    return this.#sum(this.#own.poolInFlight + poolRow);
   }
 
   /** One more waits for its turn in the pool, unless `max` do. @returns its ticket; 0 when it may not wait */
@@ -147,11 +158,11 @@ export class AdmissionTable {
 
   /** Main thread: what a thread that is gone held is free again, and those that wait elsewhere hear of it. */
   clearColumn(column: number, used: UsedRows): void {
-    const { admitted, poolAdmitted, waiting, oldestTicket } = this.#columns[column]!;
+    const { inFlight, poolInFlight, waiting, oldestTicket } = this.#columns[column]!;
     this.#clearCells(oldestTicket, used.pools);
     this.#clearCells(waiting, used.pools);
-    this.#clearCells(admitted, used.endpoints);
-    this.#clearCells(poolAdmitted, used.pools);
+    this.#clearCells(inFlight, used.endpoints);
+    this.#clearCells(poolInFlight, used.pools);
     for (const each of this.#columns) this.#wake(each);
   }
 

@@ -250,7 +250,7 @@ export class EndpointTable implements EndpointState {
     return at === 0 ? Number.POSITIVE_INFINITY : (clockMs(nowMs) - at) | 0;
   }
 
-  /** In a worker. Cost: plain additions, since nobody else writes this worker's column. */
+  /** In a worker, where nothing is limited. Cost: plain additions, since nobody else writes this worker's column. */
   attemptBegins(poolRow: number, row: number): void {
     this.#words[this.#own.inFlight + row]!++;
     this.#words[this.#own.poolInFlight + poolRow]!++;
@@ -284,17 +284,12 @@ export class EndpointTable implements EndpointState {
 
   /** Whether an attempt is under way at the endpoint: until then its row must not be another's. */
   isBusy(row: number): boolean {
-    return this.inFlight(row) !== 0 || this.admissions.admittedToEndpoint(row) !== 0;
+    return this.inFlight(row) !== 0;
   }
 
   /** The same of a pool; a request that waits for its turn counts. */
   isPoolBusy(poolRow: number): boolean {
-    const { admissions } = this;
-    return (
-      this.poolInFlight(poolRow) !== 0 ||
-      admissions.admittedToPool(poolRow) !== 0 ||
-      admissions.waitingCount(poolRow) !== 0
-    );
+    return this.poolInFlight(poolRow) !== 0 || this.admissions.waitingCount(poolRow) !== 0;
   }
 
   /** Attempts under way at all endpoints. Main thread. */
@@ -309,17 +304,8 @@ export class EndpointTable implements EndpointState {
 
   /** Main thread: what a worker that is gone had under way ended with it. Before the column is used again. */
   clearColumn(column: number): void {
-    const { inFlight, poolInFlight } = this.#columns[column]!;
     const { endpoints, pools } = this.#owned();
-    const used = { endpoints: endpoints.everUsedCount, pools: pools.everUsedCount };
-    this.#clearCells(inFlight, used.endpoints);
-    this.#clearCells(poolInFlight, used.pools);
-    this.admissions.clearColumn(column, used);
-  }
-
-  /** Only cells that are not zero: writing to one makes its page take memory. */
-  #clearCells(first: number, count: number): void {
-    for (let at = first; at < first + count; at++) if (this.#words[at] !== 0) this.#words[at] = 0;
+    this.admissions.clearColumn(column, { endpoints: endpoints.everUsedCount, pools: pools.everUsedCount });
   }
 
   /** A row whose cursor starts at 0, or null when all are taken. */

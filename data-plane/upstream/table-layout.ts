@@ -14,7 +14,7 @@ const HEADER_POOL_ROWS = 1;
 const HEADER_ENDPOINT_ROWS = 2;
 const HEADER_COLUMNS = 3;
 /** Written at word 0: attaching to a buffer of another layout is a bug that must show at once. */
-const LAYOUT_VERSION = 0x70730005;
+const LAYOUT_VERSION = 0x70730006;
 
 /** A cache line. */
 const POOL_WORDS = 16;
@@ -64,7 +64,7 @@ export class TableLayout {
     this.#endpointsAt = HEADER_WORDS + poolRows * POOL_WORDS;
     this.#columnsAt = aligned(this.#endpointsAt + endpointRows * ENDPOINT_WORDS);
     // The thread's own word is alone on its lines: others write to it.
-    this.#columnWords = aligned(2 * endpointRows + 4 * poolRows) + COLUMN_ALIGN_WORDS;
+    this.#columnWords = aligned(endpointRows + 3 * poolRows) + COLUMN_ALIGN_WORDS;
     this.wordCount = this.#columnsAt + columns * this.#columnWords;
   }
 
@@ -99,13 +99,10 @@ export class TableLayout {
     const { poolRows, endpointRows, columns } = this.size;
     if (column >= columns) throw new Error(`column ${column} of ${columns}`);
     const inFlight = this.#columnsAt + column * this.#columnWords;
-    const admitted = inFlight + endpointRows + poolRows;
-    const waiting = admitted + endpointRows + poolRows;
+    const waiting = inFlight + endpointRows + poolRows;
     return {
       inFlight,
       poolInFlight: inFlight + endpointRows,
-      admitted,
-      poolAdmitted: admitted + endpointRows,
       waiting,
       oldestTicket: waiting + poolRows,
       wakes: inFlight + this.#columnWords - COLUMN_ALIGN_WORDS,
@@ -120,14 +117,10 @@ export class TableLayout {
 
 /** Each is where the cell of row 0 lies, but for `wakes`. */
 export interface ColumnLayout {
-  /** Attempts of the thread under way, by endpoint row. */
+  /** Attempts of the thread that are under way or, where limits are, admitted: by endpoint row. */
   readonly inFlight: number;
-  /** The same by pool row. */
+  /** The same by pool row; where limits are, requests, whether an attempt of theirs is under way or not. */
   readonly poolInFlight: number;
-  /** Attempts of the thread that are admitted, by endpoint row. */
-  readonly admitted: number;
-  /** Requests of the thread that are admitted, by pool row. */
-  readonly poolAdmitted: number;
   /** Requests of the thread that wait for their turn, by pool row. */
   readonly waiting: number;
   /** The ticket of the one that has waited longest, by pool row; 0 for none. */

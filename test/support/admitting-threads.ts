@@ -51,7 +51,7 @@ export async function openAdmittingThreads({ poolMax, endpointMax, threadCount }
     /** Resolves when the thread has something admitted. */
     async holds(column: number): Promise<void> {
       const words = new Int32Array(table.buffer);
-      const cell = TableLayout.of(words).column(column).poolAdmitted + poolRow;
+      const cell = TableLayout.of(words).column(column).poolInFlight + poolRow;
       while (Atomics.load(words, cell) === 0) await nextTurn();
     },
     /** Another thread in the place of one that is gone. What that one had counted as inside, it took with it. */
