@@ -178,7 +178,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
     if (this.#phase === Phase.Exchange || this.#times.isHeld) {
       // Reading on a little is how a client that leaves meanwhile is noticed. It also spares a pause for each refusal.
       if (this.#kept.length < this.#engine.limits.pipelinedMaxBytes) return;
-      this.#engine.counters.add(Counter.limit_pipelined);
+      if (this.#body.isRead()) this.#engine.counters.add(Counter.limit_pipelined);
       this.socket.pause();
     } else if (this.socket.isFull) this.socket.pause();
     else if (this.#hasEnded) this.#end();
@@ -258,6 +258,10 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   pauseBody(): void {
     this.#body.pause();
+  }
+
+  restBody(): void {
+    this.#body.rest();
   }
 
   canDiscardBody(): boolean {
@@ -354,6 +358,8 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       // What a client has asked while it was held is still to be read.
       if (!this.#times.isHeld || this.#kept.length === 0) this.#end();
     } else if (this.#phase > Phase.Exchange || this.#body.isRead()) return;
+    // All of a body that nobody takes yet may be here: when it is read, it shows.
+    else if (this.#kept.length > 0 && !this.#body.flows && this.#body.mayEndWithin(this.#kept.length)) return;
     else if (this.#exchange.isActive) this.socket.destroy();
     else this.#end();
   }

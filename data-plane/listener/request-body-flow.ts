@@ -54,10 +54,19 @@ export class RequestBodyFlow {
   }
 
   pause(): void {
+    this.rest();
+    if (!this.isRead()) this.#owner.socket.pause();
+  }
+
+  /** What comes is not taken, and is no more late. */
+  rest(): void {
     this.#flows = false;
-    if (this.isRead()) return;
-    this.#times.bodyRests();
-    this.#owner.socket.pause();
+    if (!this.isRead()) this.#times.bodyRests();
+  }
+
+  /** Whether so many bytes, which have come and were not taken, may be the rest of it. Of chunks it is not known yet. */
+  mayEndWithin(length: number): boolean {
+    return this.#cursor.framing !== Framing.Length || this.#cursor.left <= length;
   }
 
   /** @returns position after what was used */

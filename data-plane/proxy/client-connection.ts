@@ -13,6 +13,8 @@ export interface ClientConnection {
   /** Lets the request body flow into `relayRequestBytes`, also what has arrived already. */
   resumeBody(): void;
   pauseBody(): void;
+  /** Nobody takes the body for a while. A little of it is read all the same: a client that leaves is noticed by that. */
+  restBody(): void;
   /** Whether what is left of the request body is so little that it can be read and thrown away. */
   canDiscardBody(): boolean;
   /** The client takes no more for now; onDrain will tell. */

@@ -129,6 +129,7 @@ function askingClient(
     tls: isTls ? new TlsClient(sni, asked, { refusal: null, reason: "", chain: [] }) : null,
     resumeBody: noConnection,
     pauseBody: noConnection,
+    restBody: noConnection,
     canDiscardBody: noConnection,
     awaitDrain: noConnection,
     holdNext: noConnection,

@@ -94,7 +94,7 @@ export class TurnQueue {
     const { poolRow } = exchange.pool!.config;
     const ticket = this.#table.beginToWait(poolRow, inFlight.queueSize);
     if (ticket === 0) return false;
-    exchange.client.pauseBody();
+    exchange.client.restBody();
     const turn = new Turn(this, wheel, exchange, ticket);
     exchange.admission!.turn = turn;
     counters.add(Counter.queued);
