@@ -1,10 +1,10 @@
 import { type EndpointPlace, explainRotation } from "../balance/explain-rotation.ts";
 import { endpointsInUse } from "../balance/panic.ts";
-import type { PickQuestion } from "../balance/picker.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { ServedPool } from "../snapshot/snapshot-holder.ts";
 import type { EndpointTable } from "../upstream/endpoint-table.ts";
 import { isPoolAtLimit } from "./endpoint-room.ts";
+import type { Exchange } from "./exchange.ts";
 
 /** Where a pool would send a request at this moment, and what each of its endpoints gets. */
 export interface ExplainedPick {
@@ -12,7 +12,7 @@ export interface ExplainedPick {
   readonly picked: EndpointConfig | null;
   /** `picked`: somebody does. `queued`: it waits for its turn. `at_limit`: it may not wait. `nobody`: there is no one to wait for. */
   readonly fate: "picked" | "queued" | "at_limit" | "nobody";
-  /** Who would be asked should that one fail, and nobody else go out by it; null for nobody. */
+  /** Who would be asked should that one fail, and nobody else go out by it; null for nobody, or without retries. */
   readonly next: EndpointConfig | null;
   readonly isPanic: boolean;
   /** In the order of the set. */
@@ -23,13 +23,14 @@ export interface ExplainedPick {
  * Asks the picker that requests ask, in the order in which attempt.ts and admission.ts do: nothing is admitted, and nobody's
  * turn is taken.
  */
-export function explainPick(pool: ServedPool, question: PickQuestion, table: EndpointTable): ExplainedPick {
+export function explainPick(pool: ServedPool, exchange: Exchange, table: EndpointTable): ExplainedPick {
   const { config, set, picker } = pool;
-  const { tried, hash, stickyKey, startedAtMs } = question;
+  const { tried, hash, stickyKey, startedAtMs } = exchange;
   const isFull = isPoolFull(pool, table);
   const picked = isFull ? null : picker.peek({ tried, hash, stickyKey, startedAtMs });
   const waitsForRoom = isFull || (picked === null && pool.isLimited && picker.isFull);
-  const other = picked === null ? null : picker.peek({ tried: [picked], hash, stickyKey, startedAtMs });
+  const hasNext = picked !== null && exchange.service!.retries > 0;
+  const other = !hasNext ? null : picker.peek({ tried: [picked], hash, stickyKey, startedAtMs });
   return {
     picked,
     fate: picked !== null ? "picked" : waitsForRoom ? queueFate(pool, table) : "nobody",
