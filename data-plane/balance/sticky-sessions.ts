@@ -9,6 +9,7 @@ import { isAmong } from "./tried-endpoints.ts";
 /**
  * The endpoint that the client's cookie names, of whatever tier and zone and also of weight 0, so that one which is drained
  * keeps its sessions; weighted round-robin for new sessions, and for those whose endpoint is gone, out, or at its limit.
+ * At its limit, it is passed over for that request only: the cookie stays (proxy/hash-input.ts).
  * While too few are available, those that get requests all the same keep their sessions too, and with fail_closed none do.
  */
 export class StickySessions extends LevelPicker {

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { hash32 } from "../balance/hash32.ts";
 import { defaultBalancing, type HashConfig, type HashInputConfig } from "../config/balancing-config.ts";
-import type { PoolConfig } from "../config/worker-config.ts";
+import type { EndpointConfig, PoolConfig } from "../config/worker-config.ts";
 import {
   answerText,
   backend,
@@ -170,6 +170,35 @@ describe("the cookie of sticky sessions", () => {
     for (let i = 0; i < 4; i++) {
       expect(cookiesOf(await refusing.ask(get("/", "Cookie: route=k0\r\n")))).toEqual([line("k1")]);
     }
+  });
+
+  it.each<{ name: string; endpoint: Partial<EndpointConfig>; isOut: boolean; want: string[] }>([
+    { name: "stays where it has no room", endpoint: {}, isOut: false, want: [] },
+    {
+      name: "leaves one that is emptied, where it has no room",
+      endpoint: { weight: 0 },
+      isOut: false,
+      want: [line("k1")],
+    },
+    { name: "leaves one that is out and full", endpoint: {}, isOut: true, want: [line("k1")] },
+  ])("$name: another endpoint answers that request", async ({ endpoint, isOut, want }) => {
+    const held: Socket[] = [];
+    const full = await backend((_, socket) => void held.push(socket));
+    const other = await hello();
+    const ports = [full.port, other.port];
+    const limitedOne = { ...endpoints[0], ...endpoint, maxInFlight: 1 };
+    const proxy = await rig({ ports, pool: sticky, endpoints: [limitedOne, endpoints[1]!] });
+    const holder = proxy.client().send(get("/", "Cookie: route=k0\r\n"));
+    await until(() => held.length === 1);
+    if (isOut) proxy.table.eject(0, 0);
+    for (let i = 0; i < 3; i++) expect(cookiesOf(await proxy.ask(get("/", "Cookie: route=k0\r\n")))).toEqual(want);
+    if (isOut) proxy.table.readmit(0, 0);
+    held.pop()!.write(answerText("held"));
+    expect(cookiesOf(await holder.answer())).toEqual([]);
+    const again = proxy.client().send(get("/", "Cookie: route=k0\r\n"));
+    await until(() => held.length === 1);
+    held.pop()!.write(answerText("back"));
+    expect([cookiesOf(await again.answer()), other.requests.length]).toEqual([[], 3]);
   });
 
   it("comes with the answer that opens a tunnel", async () => {

@@ -3,7 +3,17 @@ import { defaultBalancing, type HashInputConfig, type InFlightConfig } from "../
 import type { PoolConfig } from "../config/worker-config.ts";
 import { explainRequest } from "../proxy/explain-request.ts";
 import type { Explanation, HeaderText } from "../proxy/explanation.ts";
-import { answerText, type Backend, backend, get, type Rig, rawBackend, rig, until } from "./proxy-server.test-rig.ts";
+import {
+  answerText,
+  type Backend,
+  backend,
+  closedPort,
+  get,
+  type Rig,
+  rawBackend,
+  rig,
+  until,
+} from "./proxy-server.test-rig.ts";
 
 const hello = () => backend((_, socket) => void socket.write(answerText("hello")));
 const address = ({ port }: Backend) => `127.0.0.1:${port}`;
@@ -66,6 +76,18 @@ describe("a pick that is explained", () => {
     }
   });
 
+  it.each([
+    { retries: 0, want: 0 },
+    { retries: 1, want: 1 },
+  ])("names an endpoint for the next attempt where there is one: with $retries retries", async ({ retries, want }) => {
+    const ports = [await closedPort(), await closedPort()];
+    const proxy = await rig({ ports, service: { retries } });
+    const { endpoints, picked } = await explain(proxy);
+    expect(endpoints.filter(({ next }) => next)).toHaveLength(want);
+    expect([picked !== "", (await proxy.ask(get("/"))).head.slice(9, 12)]).toEqual([true, want === 0 ? "502" : "503"]);
+    expect(proxy.counter("attempts")).toBe(1 + want);
+  });
+
   it("tells what is drained, in which tier and zone, and how far a slow start has come", async () => {
     const sticky = { name: "s", path: "/" };
     const zones = { spillThresholdPercent: 0 };
@@ -94,8 +116,20 @@ describe("a pick that is explained", () => {
     const lost = await explain(proxy, "/", [{ name: "Cookie", value: "s=gone" }]);
     expect(lost.picked).toBe(address(targets[1]!));
     expect(lost.notes).toEqual([
-      "the endpoint that its cookie s names is gone, out, or at its limit: the session moves to whoever answers",
+      "the endpoint that its cookie s names is gone, out, or emptied and at its limit: the session moves to whoever answers",
     ]);
+    proxy.table.admissions.admitToEndpoint(1, 7);
+    proxy.reapply({
+      ports: targets.map(({ port }) => port),
+      endpoints: endpoints.with(1, { stickyKey: "k1", maxInFlight: 1 }),
+      pool,
+    });
+    const full = await explain(proxy, "/", [{ name: "Cookie", value: "s=k1" }]);
+    expect(full.picked).toBe(address(targets[2]!));
+    expect(full.notes).toEqual([
+      "the endpoint that its cookie s names is at its limit: this request goes elsewhere, the session stays",
+    ]);
+    proxy.table.admissions.leaveEndpoint(1);
   });
 
   it.each<{ on: HashInputConfig; fallback?: HashInputConfig; path?: string; headers?: HeaderText[]; want: object }>([

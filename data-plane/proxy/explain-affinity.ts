@@ -1,7 +1,7 @@
 import type { CookieConfig, HashInputConfig } from "../config/balancing-config.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
 import type { Exchange } from "./exchange.ts";
-import { hashInput, type RequestParts } from "./hash-input.ts";
+import { hashInput, isSessionKept, type RequestParts } from "./hash-input.ts";
 import { readable } from "./readable.ts";
 
 /** What ties a request to an endpoint, for people; fields as in explain.proto. */
@@ -50,8 +50,11 @@ function insteadNote({ pool, clientAddress }: Exchange, parts: RequestParts): st
   return `${neither}: ${fallback.kind === "cookie" ? given : "the client's address is hashed"}`;
 }
 
-function sessionNote({ stickyKey }: Exchange, { name }: CookieConfig, picked: EndpointConfig | null): string {
+function sessionNote(exchange: Exchange, { name }: CookieConfig, picked: EndpointConfig | null): string {
+  const { stickyKey } = exchange;
   if (stickyKey === "") return `the request has no cookie ${name}: it begins a session, at whoever answers it`;
   if (picked?.stickyKey === stickyKey) return `its cookie ${name} names the endpoint that is picked`;
-  return `the endpoint that its cookie ${name} names is gone, out, or at its limit: the session moves to whoever answers`;
+  const named = `the endpoint that its cookie ${name} names`;
+  if (isSessionKept(exchange)) return `${named} is at its limit: this request goes elsewhere, the session stays`;
+  return `${named} is gone, out, or emptied and at its limit: the session moves to whoever answers`;
 }

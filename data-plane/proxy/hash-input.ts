@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hash32 } from "../balance/hash32.ts";
+import { isAmong } from "../balance/tried-endpoints.ts";
 import type { HashInputConfig } from "../config/balancing-config.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import type { NormalPath } from "../route/normalize-path.ts";
@@ -33,11 +34,27 @@ export function readAffinity(exchange: Exchange, parts: RequestParts): void {
 }
 
 /** The header line with the cookie that the client is given with the answer of its endpoint; "" for none. */
-export function affinityLine({ pool, endpoint, stickyKey, cookieLine }: Exchange): string {
+export function affinityLine(exchange: Exchange): string {
+  const { pool, endpoint, stickyKey, cookieLine } = exchange;
   const { sticky } = pool!.config.balancing;
   const key = endpoint!.stickyKey;
-  if (sticky === null || key === "" || key === stickyKey) return cookieLine;
+  if (sticky === null || key === "" || key === stickyKey || isSessionKept(exchange)) return cookieLine;
   return setCookieLine(sticky, key);
+}
+
+/**
+ * Of a request that goes elsewhere: whether its session stays where it is all the same. So it does at an endpoint that has
+ * merely no room; one that is out, is being emptied, or has failed this request, loses it.
+ */
+export function isSessionKept({ engine, pool, stickyKey, tried }: Exchange): boolean {
+  if (stickyKey === "") return false;
+  const { endpoints } = pool!.set;
+  for (let i = 0; i < endpoints.length; i++) {
+    const each = endpoints[i]!;
+    if (each.stickyKey !== stickyKey) continue;
+    return each.weight > 0 && !engine.endpoints.isOut(each.row) && !isAmong(tried, each);
+  }
+  return false;
 }
 
 /** What a request has of the kind; a client without the cookie is given one. */
