@@ -16,6 +16,7 @@ import type { NodeIdentities } from "./identity/node-identities.ts";
 import { tokenTtlDefaultMs } from "./identity/node-tokens.ts";
 import { openSyncIdentity, type SyncIdentity } from "./identity/open-sync-identity.ts";
 import { OwnPkiError } from "./identity/own-pki.ts";
+import { TrafficMerges } from "./observation/traffic-merges.ts";
 import type { ControlPlaneOptions } from "./options.ts";
 import { ownAddresses } from "./own-addresses.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
@@ -119,7 +120,7 @@ async function startFaces(options: ControlPlaneOptions, parts: Parts): Promise<A
   const lookups = new NameLookups({ lookUp: lookup, clock: systemClock });
   const admin = openAdmin(store, Date.now, () => ownAddresses(bound), lookups);
   const health = healthReader(store.image, hub.views);
-  const traffic = trafficReader(health, hub.traffic);
+  const traffic = trafficReader(health, new TrafficMerges({ views: hub.traffic, clock: systemClock }));
   const clock = { monotonicMs: () => performance.now(), unixMs: Date.now };
   const access = secretAccess(options.areSecretsInLists);
   const configuration = {

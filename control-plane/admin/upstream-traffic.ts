@@ -1,7 +1,7 @@
 import type { HealthState } from "../observation/merge-health.ts";
-import { type MergedEndpointTraffic, mergeTraffic, type NodeFigures } from "../observation/merge-traffic.ts";
+import type { MergedEndpointTraffic, NodeFigures } from "../observation/merge-traffic.ts";
+import type { TrafficMerges } from "../observation/traffic-merges.ts";
 import { type TrafficFigures, TrafficSum } from "../observation/traffic-sum.ts";
-import type { TrafficViews } from "../observation/traffic-views.ts";
 import type { Checked } from "../resource/checked.ts";
 import type { HealthReader } from "./upstream-health.ts";
 
@@ -43,14 +43,13 @@ export interface TrafficReader {
 
 const noTraffic: TrafficFigures = new TrafficSum().figures();
 
-export function trafficReader(health: HealthReader, traffic: Pick<TrafficViews, "ofUpstream">): TrafficReader {
+export function trafficReader(health: HealthReader, merges: Pick<TrafficMerges, "ofUpstream">): TrafficReader {
   return {
     upstream(key, byNode) {
       const found = health.upstream(key);
       if (!found.ok) return found;
       const { id, name, merged } = found.value;
-      const views = traffic.ofUpstream(id);
-      const seen = mergeTraffic(views, byNode);
+      const { merged: seen, nodeCount } = merges.ofUpstream(id, byNode);
       const configured = merged.targets.map((target): TargetTraffic => {
         const { id: targetId, target: place, weight, state } = target;
         const states = new Map(target.endpoints.map((endpoint) => [endpoint.address, endpoint.state]));
@@ -69,7 +68,7 @@ export function trafficReader(health: HealthReader, traffic: Pick<TrafficViews, 
         });
       const { total, nodes } = seen;
       const targets = [...configured, ...removed];
-      return { ok: true, value: { id, name, state: merged.state, total, nodeCount: views.length, nodes, targets } };
+      return { ok: true, value: { id, name, state: merged.state, total, nodeCount, nodes, targets } };
     },
   };
 }

@@ -10,6 +10,7 @@ import { healthReader } from "../../control-plane/admin/upstream-health.ts";
 import { trafficReader } from "../../control-plane/admin/upstream-traffic.ts";
 import { type RestFaceOptions, restFace } from "../../control-plane/api/rest/rest-face.ts";
 import { NodeViews } from "../../control-plane/observation/node-views.ts";
+import { TrafficMerges } from "../../control-plane/observation/traffic-merges.ts";
 import { TrafficViews } from "../../control-plane/observation/traffic-views.ts";
 import type { Kind, Problem } from "../../control-plane/resource/checked.ts";
 import type { Draft } from "../../control-plane/resource/draft.ts";
@@ -138,14 +139,15 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
   const fleet = new ScriptedFleet();
   const errors: unknown[] = [];
   const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
-  const trafficViews = new TrafficViews({ clock: new ManualClock(), viewMaxCount: 1_000, onFull: () => {} });
+  const trafficClock = new ManualClock();
+  const trafficViews = new TrafficViews({ clock: trafficClock, viewMaxCount: 1_000, onFull: () => {} });
   const health = healthReader(store.image, views);
   const face = restFace({
     admin: admin.admin,
     fleet,
     store,
     health,
-    traffic: trafficReader(health, trafficViews),
+    traffic: trafficReader(health, new TrafficMerges({ views: trafficViews, clock: trafficClock })),
     identities: plainIdentities(store),
     identity: { nodeId: "n1", hostname: "h1", version: "0.1.0", configuration: { database: "sqlite" } },
     clock: { monotonicMs: () => 0, unixMs: () => rigTimeMs },

@@ -9,6 +9,7 @@ import { startAdminListener } from "../../control-plane/api/admin-listener.ts";
 import { answer } from "../../control-plane/api/answer.ts";
 import { lazyRpcFace } from "../../control-plane/api/grpc/lazy-rpc-face.ts";
 import { NodeViews } from "../../control-plane/observation/node-views.ts";
+import { TrafficMerges } from "../../control-plane/observation/traffic-merges.ts";
 import { TrafficViews } from "../../control-plane/observation/traffic-views.ts";
 import type { Applied, Fleet, NodeAnswer, NodeStatus } from "../../control-plane/sync/fleet.ts";
 import { grpcDefinition } from "../../control-plane/sync/grpc-definition.ts";
@@ -63,10 +64,11 @@ export async function startRpcRig() {
   const log = openLog("error", { write: (line) => void errors.push(JSON.parse(line)) });
   const admin = openAdmin(store, () => 1_717_000_000_123);
   const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
-  const trafficViews = new TrafficViews({ clock: new ManualClock(), viewMaxCount: 1_000, onFull: () => {} });
+  const clock = new ManualClock();
+  const trafficViews = new TrafficViews({ clock, viewMaxCount: 1_000, onFull: () => {} });
   const health = healthReader(store.image, views);
   const identities = plainIdentities(store);
-  const traffic = trafficReader(health, trafficViews);
+  const traffic = trafficReader(health, new TrafficMerges({ views: trafficViews, clock }));
   const listener = await startAdminListener({
     listens: [{ host: "127.0.0.1", port: 0 }],
     adminHosts: [],

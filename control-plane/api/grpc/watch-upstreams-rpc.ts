@@ -18,7 +18,10 @@ export interface UpstreamSources<T> {
 /** What there is of an upstream, whole; or that the upstream is gone. */
 export type SeenUpstream<T> = { readonly upstream: T } | { readonly deletedId: string; readonly name: string };
 
-/** An upstream is told of at most this often. */
+/**
+ * An upstream is told of at most once in each of these. They begin for all watchers at the same time: so all who watch
+ * the same are told the same, which is worked out once.
+ */
 const intervalMs = 1_000;
 
 /**
@@ -111,7 +114,7 @@ class DueUpstreams {
       const nowMs = this.#clock.monotonicMs();
       let soonestMs = Number.POSITIVE_INFINITY;
       for (const id of this.#waiting) {
-        const dueAtMs = (this.#toldAtMs.get(id) ?? Number.NEGATIVE_INFINITY) + intervalMs;
+        const dueAtMs = nextIntervalMs(this.#toldAtMs.get(id));
         if (dueAtMs <= nowMs) {
           this.#waiting.delete(id);
           this.#toldAtMs.set(id, nowMs);
@@ -133,4 +136,8 @@ class DueUpstreams {
       };
     });
   }
+}
+
+function nextIntervalMs(toldAtMs = Number.NEGATIVE_INFINITY): number {
+  return (Math.floor(toldAtMs / intervalMs) + 1) * intervalMs;
 }
