@@ -3,17 +3,27 @@ import type { CertificateConfig } from "../config/tls-config.ts";
 import type { HandshakeFailure } from "../telemetry/handshake-failure.ts";
 import { type HelloProblem, readClientHello } from "../tls/client-hello.ts";
 import { Deadline, type DeadlineOwner, type DeadlineWheel } from "../upstream/deadline-wheel.ts";
-import { takeUnread } from "./accepted-socket.ts";
-
+import { type AcceptMode, takeUnread } from "./accepted-socket.ts";
+import { readFirst } from "./accepted-tls-socket.ts";
 import type { Member } from "./member-list.ts";
 /** Who keeps the handshakes of a worker. */
 export interface HandshakeOwner {
   /** The hello is whole: whoever serves this name gets the socket, with what was read put back, and then `expect`s it. */
   helloCame(handshake: TlsHandshake, serverName: string): void;
-  /** It is no TLS, but looks like a request: the socket goes to whoever can say so. @param seen what was read of it */
-  requestCame(handshake: TlsHandshake, seen: Buffer): void;
+  /** It is no TLS, but looks like a request: the socket goes to whoever can say so. */
+  requestCame(handshake: TlsHandshake): void;
   /** Nothing will come of it. @param failure null: whoever shook hands has told already */
   handshakeEnded(handshake: TlsHandshake, failure: HandshakeFailure | null): void;
+}
+
+/** Where a connection came, and what holds for its handshake. */
+export interface HandshakePlace {
+  readonly remoteAddress: string;
+  readonly localPort: number;
+  readonly timeoutMs: number;
+  readonly mode: AcceptMode;
+  /** What is read of it comes by way of this memory, which all handshakes of the worker share. */
+  readonly into: Buffer;
 }
 
 /** Of the message: hellos with post-quantum keys have 2 KB, the largest that are seen some 4. */
@@ -45,17 +55,11 @@ export class TlsHandshake implements DeadlineOwner, Member {
   #isOver = false;
   /** The socket is another's, which tells itself why it fails. */
   #isHandedOver = false;
-  readonly #onData = (bytes: Buffer): void => this.#read(bytes);
   readonly #onEnd = (): void => this.cut("closed");
   readonly #onClose = (): void => this.#end(this.#failure ?? (this.#isHandedOver ? null : "closed"));
 
   /** @param accepted paused, and not read from yet */
-  constructor(
-    owner: HandshakeOwner,
-    wheel: DeadlineWheel,
-    accepted: Socket,
-    place: { readonly remoteAddress: string; readonly localPort: number; readonly timeoutMs: number },
-  ) {
+  constructor(owner: HandshakeOwner, wheel: DeadlineWheel, accepted: Socket, place: HandshakePlace) {
     this.#owner = owner;
     this.socket = accepted;
     this.remoteAddress = place.remoteAddress;
@@ -63,47 +67,53 @@ export class TlsHandshake implements DeadlineOwner, Member {
     this.#deadline = new Deadline(wheel, this);
     this.#deadline.set(place.timeoutMs);
     // Its close says all.
-    accepted.on("error", () => {});
+    accepted.on("error", ignore);
     accepted.on("close", this.#onClose);
     accepted.on("end", this.#onEnd);
-    accepted.on("data", this.#onData);
-    accepted.resume();
+    readFirst(accepted, place.mode, place.into, (bytes) => this.#read(bytes));
   }
 
-  #read(bytes: Buffer): void {
+  /** @returns whether to read on */
+  #read(bytes: Buffer): boolean {
+    // What is still sent is thrown away for a moment, or the kernel would throw away the alert.
+    if (this.#isOver || this.#failure !== null) return !this.#isOver;
     const seen = this.#seen === null ? bytes : Buffer.concat([this.#seen, bytes]);
-    this.#seen = seen;
     const reading = readClientHello(seen, seen.length, helloMaxBytes);
-    if (reading === "incomplete") return;
-    this.socket.pause();
-    this.socket.off("data", this.#onData);
+    if (reading === "incomplete") {
+      this.#seen = seen === bytes ? Buffer.from(bytes) : seen;
+      return true;
+    }
     this.socket.off("end", this.#onEnd);
-    if (typeof reading === "string") this.#refuse(reading, seen);
+    if (typeof reading === "string") return this.#refuse(reading, seen);
+    this.#seen = seen === bytes ? Buffer.from(bytes) : seen;
     // In a turn of its own: the socket must not change hands in the midst of its own read.
-    else setImmediate(() => this.#handOver(reading.serverName, seen));
+    setImmediate(() => this.#handOver(reading.serverName));
+    return false;
   }
 
-  #refuse(problem: HelloProblem, seen: Buffer): void {
+  /** @returns whether to read on */
+  #refuse(problem: HelloProblem, seen: Buffer): boolean {
     if (problem === "not_tls" && looksLikeRequest(seen)) {
       setImmediate(() => {
-        if (!this.#isOver) this.#owner.requestCame(this, seen);
+        if (!this.#isOver) this.#owner.requestCame(this);
       });
-      return;
+      return false;
     }
     this.#failure = problem;
+    this.#seen = null;
     this.socket.end(problem === "not_tls" ? unexpectedMessageAlert : decodeErrorAlert);
-    // What is still sent is thrown away for a moment, or the kernel would throw away the alert.
-    this.socket.resume();
     this.#deadline.set(lingerMs);
+    return true;
   }
 
-  #handOver(serverName: string, seen: Buffer): void {
+  #handOver(serverName: string): void {
     if (this.#isOver) return;
     this.serverName = serverName;
     this.#isHandedOver = true;
     // Taken over with it: a client that sends FIN in the midst of a handshake is gone.
     this.socket.allowHalfOpen = false;
-    this.socket.unshift(seen);
+    this.socket.unshift(this.#seen);
+    this.#seen = null;
     this.#owner.helloCame(this, serverName);
   }
 
@@ -112,7 +122,6 @@ export class TlsHandshake implements DeadlineOwner, Member {
     this.#isOver = true;
     this.#deadline.release();
     this.socket.off("close", this.#onClose);
-    this.socket.off("data", this.#onData);
     this.#seen = null;
   }
 
@@ -144,6 +153,8 @@ export class TlsHandshake implements DeadlineOwner, Member {
     this.#owner.handshakeEnded(this, failure);
   }
 }
+
+function ignore(): void {}
 
 /** Whether bytes begin with a letter, as every method does. */
 function looksLikeRequest(seen: Buffer): boolean {

@@ -72,7 +72,8 @@ export class TlsHandshakes implements HandshakeOwner {
 
   /** @param accepted paused, and not read from yet */
   begin(accepted: Socket, remoteAddress: string, localPort: number): void {
-    const place = { remoteAddress, localPort, timeoutMs: this.#settings.handshakeTimeoutMs };
+    const { handshakeTimeoutMs: timeoutMs, readMode: mode } = this.#settings;
+    const place = { remoteAddress, localPort, timeoutMs, mode, into: this.#engine.buffers.shared.bytes };
     this.#underWay.add(new TlsHandshake(this, this.#engine.wheel, accepted, place));
     this.#engine.counters.add(Counter.handshakes_active);
   }
@@ -134,12 +135,13 @@ export class TlsHandshakes implements HandshakeOwner {
     }
   }
 
-  requestCame(handshake: TlsHandshake, seen: Buffer): void {
+  requestCame(handshake: TlsHandshake): void {
     const { socket, remoteAddress, localPort } = handshake;
     this.#leave(handshake);
     handshake.release();
     this.#count("not_tls");
-    const attach: ClientLink["attach"] = (reader) => attachPlain(socket, seen, this.#engine.buffers, reader);
+    const { readMode } = this.#settings;
+    const attach: ClientLink["attach"] = (reader) => attachPlain(socket, readMode, this.#engine.buffers, reader);
     this.#receiver.plainCame({ remoteAddress, localPort, tls: null, attach });
   }
 

@@ -87,83 +87,91 @@ function concat(pieces: readonly Uint8Array[], length: number): Uint8Array {
   return whole;
 }
 
-/** Fields of a message, one after the other; -1 or null past the end of it. */
+/** Fields of a message, one after the other, read where they lie: a hello has some twenty. */
 class Fields {
-  readonly #bytes: Uint8Array;
-  #at: number;
+  readonly bytes: Uint8Array;
+  /** Of the next field. */
+  at: number;
+  /** Past the last one. */
+  readonly end: number;
 
-  constructor(bytes: Uint8Array, at = 0) {
-    this.#bytes = bytes;
-    this.#at = at;
+  constructor(bytes: Uint8Array, at: number, end: number) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
   }
 
   get isAtEnd(): boolean {
-    return this.#at === this.#bytes.length;
+    return this.at === this.end;
   }
 
+  /** @returns -1 past the end */
   number(byteCount: 1 | 2): number {
-    if (this.#at + byteCount > this.#bytes.length) return -1;
-    let value = 0;
-    for (let i = 0; i < byteCount; i++) value = (value << 8) | this.#bytes[this.#at++]!;
-    return value;
+    if (this.at + byteCount > this.end) return -1;
+    const first = this.bytes[this.at++]!;
+    return byteCount === 1 ? first : (first << 8) | this.bytes[this.at++]!;
   }
 
-  take(length: number): Uint8Array | null {
-    if (length < 0 || this.#at + length > this.#bytes.length) return null;
-    this.#at += length;
-    return this.#bytes.subarray(this.#at - length, this.#at);
+  /** @returns whether there are so many bytes */
+  skip(length: number): boolean {
+    if (length < 0 || this.at + length > this.end) return false;
+    this.at += length;
+    return true;
   }
 
-  /** A vector: its length in so many bytes, then itself. */
-  vector(lengthBytes: 1 | 2): Uint8Array | null {
-    return this.take(this.number(lengthBytes));
+  /** Passes over a vector: its length in so many bytes, then itself. */
+  skipVector(lengthBytes: 1 | 2): boolean {
+    return this.skip(this.number(lengthBytes));
+  }
+
+  /** What is in a vector, null when it is not whole. */
+  vector(lengthBytes: 1 | 2): Fields | null {
+    const length = this.number(lengthBytes);
+    return this.skip(length) ? new Fields(this.bytes, this.at - length, this.at) : null;
   }
 }
 
 function readMessage(message: Uint8Array): ClientHello | "malformed" {
-  const fields = new Fields(message, messageHeaderBytes);
-  const versionAndRandom = fields.take(2 + 32);
-  const sessionId = fields.vector(1);
-  const cipherSuites = fields.vector(2);
-  const compressions = fields.vector(1);
-  if (versionAndRandom === null || sessionId === null || cipherSuites === null || compressions === null) {
-    return "malformed";
-  }
+  const fields = new Fields(message, messageHeaderBytes, message.length);
+  // Version and random, session, cipher suites, compressions.
+  const isWhole = fields.skip(2 + 32) && fields.skipVector(1) && fields.skipVector(2) && fields.skipVector(1);
+  if (!isWhole) return "malformed";
   // Before TLS 1.3 a hello may have none (RFC 5246 section 7.4.1.2).
   if (fields.isAtEnd) return { serverName: "" };
   const extensions = fields.vector(2);
   if (extensions === null || !fields.isAtEnd) return "malformed";
-  return readExtensions(new Fields(extensions));
+  return readExtensions(extensions);
 }
 
 function readExtensions(extensions: Fields): ClientHello | "malformed" {
   let serverName: string | null = null;
   while (!extensions.isAtEnd) {
     const type = extensions.number(2);
-    const body = extensions.vector(2);
-    if (type < 0 || body === null) return "malformed";
-    if (type !== serverNameExtension) continue;
+    if (type < 0) return "malformed";
+    if (type !== serverNameExtension) {
+      if (!extensions.skipVector(2)) return "malformed";
+      continue;
+    }
     // Twice: readers could differ on which one counts.
     if (serverName !== null) return "malformed";
-    serverName = readServerName(body);
+    serverName = readServerName(extensions.vector(2));
     if (serverName === null) return "malformed";
   }
   return { serverName: serverName ?? "" };
 }
 
 /** The one name of a list of names; null when it is not of that form. */
-function readServerName(body: Uint8Array): string | null {
-  const outer = new Fields(body);
-  const list = outer.vector(2);
-  if (list === null || !outer.isAtEnd) return null;
-  const names = new Fields(list);
+function readServerName(body: Fields | null): string | null {
+  const names = body?.vector(2) ?? null;
+  if (names === null || !body!.isAtEnd) return null;
   const type = names.number(1);
   const name = names.vector(2);
   if (type !== hostNameType || name === null || !names.isAtEnd) return null;
-  if (name.length === 0 || name.length > serverNameMaxBytes) return null;
+  const length = name.end - name.at;
+  if (length === 0 || length > serverNameMaxBytes) return null;
   let text = "";
-  for (let i = 0; i < name.length; i++) {
-    const byte = name[i]!;
+  for (let i = name.at; i < name.end; i++) {
+    const byte = name.bytes[i]!;
     if (byte <= 0x20 || byte >= 0x7f) return null;
     text += String.fromCharCode(byte);
   }
