@@ -62,10 +62,11 @@ describe("openSnapshotFile", () => {
     const file = openSnapshotFile({ folder });
     for (const publication of [1, 2, 3]) await file.save(snapshotOf(publication));
     expect((await readdir(folder)).sort()).toEqual(["snapshot.current", "snapshot.previous"]);
+    const modes = [current(), previous()].map(async (path) => (await stat(path)).mode & 0o777);
+    if (process.platform !== "win32") expect(await Promise.all(modes)).toEqual([0o600, 0o600]);
     await rm(current());
     expect((await file.load()).snapshot?.publication).toBe(2);
     if (process.platform === "win32") return;
-    expect((await stat(previous())).mode & 0o777).toBe(0o600);
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
     await chmod(folder, 0o755);
     await file.save(snapshotOf(4));
