@@ -220,6 +220,7 @@ export interface RigOptions {
   readonly ports: readonly number[];
   readonly routes?: readonly Partial<RouteConfig>[];
   readonly service?: Partial<ServiceConfig>;
+  readonly moreServices?: readonly Partial<ServiceConfig>[];
   readonly hostHeader?: string;
   /** What is said of the upstream beyond the other options. */
   readonly pool?: Partial<PoolConfig>;
@@ -314,7 +315,7 @@ export class Rig {
       publication: ++this.#publication,
       revision: this.#publication,
       routes: (options.routes ?? [{}]).map((route, index) => ({ ...routeDefaults, id: `route-${index}`, ...route })),
-      services: [{ ...serviceDefaults, ...options.service }],
+      services: [options.service, ...(options.moreServices ?? [])].map((each) => ({ ...serviceDefaults, ...each })),
       pools: [
         testPool({
           poolRow: this.#poolRow,

@@ -3,12 +3,31 @@ import type { AddressInfo } from "node:net";
 import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
 import { makeCertificate, type TestCertificate } from "../../test/support/certificates.ts";
+import type { PassiveCheckConfig } from "../config/health-check-config.ts";
 import type { UpstreamTlsConfig } from "../config/tls-config.ts";
-import { answerText, closedPort, get, openRawBackend, post, Rig, type RigOptions } from "./proxy-server.test-rig.ts";
+import {
+  answerText,
+  closedPort,
+  get,
+  openRawBackend,
+  post,
+  Rig,
+  type RigOptions,
+  rawBackend,
+} from "./proxy-server.test-rig.ts";
 
 const root = await makeCertificate({ commonName: "root", isAuthority: true });
 const good = await makeCertificate({ names: ["target.test", "api.test"], issuer: root });
 const wrong = await makeCertificate({ names: ["other.test"], issuer: root });
+const client = await makeCertificate({ commonName: "client", issuer: root });
+const stranger = await makeCertificate({ commonName: "stranger", isAuthority: true });
+
+const noThresholds = { successes: 0, httpFailures: 0, tcpFailures: 0, timeouts: 0 };
+const passive: PassiveCheckConfig = {
+  readsStatuses: false,
+  statusKinds: new Uint8Array(1_000),
+  thresholds: noThresholds,
+};
 
 const opened: { close(): unknown }[] = [];
 afterEach(async () => {
@@ -72,6 +91,15 @@ async function openRig(options: RigOptions): Promise<Rig> {
   return rig;
 }
 
+/** An HTTP server, which finds that what comes over TLS is no request. */
+const openPlain = () =>
+  rawBackend((socket) => {
+    socket.on("data", (bytes) => {
+      if (bytes[0] === 0x16) socket.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+      else socket.write(answerText("plain"));
+    });
+  });
+
 const secure = (more: Partial<UpstreamTlsConfig> = {}) => ({ protocol: "https" as const, tls: tls(more) });
 
 describe("targets over TLS", () => {
@@ -100,6 +128,81 @@ describe("targets over TLS", () => {
     expect(bad.heads).toEqual([]);
     expect(fine.heads).toHaveLength(4);
     expect(rig.ejected).toHaveLength(1);
+  });
+
+  describe("that fail the handshake of one service among several", () => {
+    const paths = [
+      { paths: ["/own"], serviceIndex: 0 },
+      { paths: ["/other"], serviceIndex: 1 },
+    ];
+    const asksForCertificate = { ca: root.certPem, requestCert: true, rejectUnauthorized: true };
+    const cases: { what: string; own: Partial<UpstreamTlsConfig>; target: TlsOptions; error: string }[] = [
+      { what: "which trusts others", own: { caPems: [stranger.certPem] }, target: {}, error: "tls_certificate_error" },
+      { what: "which shows no certificate", own: {}, target: asksForCertificate, error: "tls_alert_received" },
+    ];
+    it.each(cases)("$what, stay in for the others", async ({ own, target, error }) => {
+      // TLS 1.2: a server of 1.3 refuses a client's certificate when the client has sent its request already.
+      const options = { ...target, maxVersion: "TLSv1.2" as const };
+      const targets = [await startTarget(good, undefined, options), await startTarget(good, undefined, options)];
+      const rig = await openRig({
+        ports: targets.map(({ port }) => port),
+        routes: paths,
+        service: secure(own),
+        moreServices: [secure({ clientPairs: [{ certPem: client.chainPem, keyPem: client.keyPem }] })],
+        pool: { passive: { ...passive, thresholds: { ...passive.thresholds, tcpFailures: 1 } } },
+      });
+      for (let i = 0; i < 3; i++) {
+        const { head } = await rig.ask(get("/own"));
+        expect(head).toMatch(/^HTTP\/1.1 502 /);
+        expect(head).toContain(`error=${error}`);
+        for (let j = 0; j < 2; j++) expect((await rig.ask(get("/other"))).body).toBe("secure");
+      }
+      expect(targets.map(({ heads }) => heads.length)).toEqual([3, 3]);
+      expect(rig.ejected).toEqual([]);
+      expect(rig.counter("connect_failures")).toBe(6);
+    });
+
+    it("stay in where the others speak without TLS", async () => {
+      const targets = [await openPlain(), await openPlain()];
+      const rig = await openRig({
+        ports: targets.map(({ port }) => port),
+        routes: paths,
+        service: secure(),
+        moreServices: [{}],
+      });
+      expect((await rig.ask(get("/own"))).head).toContain("error=tls_protocol_error");
+      for (let i = 0; i < 4; i++) expect((await rig.ask(get("/other"))).body).toBe("plain");
+      expect(rig.ejected).toEqual([]);
+    });
+
+    it("stay out when that is no matter of TLS, and a trial that TLS ends says nothing of them", async () => {
+      const [gone, fine] = [await closedPort(), await startTarget(good)];
+      const rig = await openRig({
+        ports: [gone, fine.port],
+        routes: paths,
+        service: secure({ caPems: [stranger.certPem] }),
+        moreServices: [secure()],
+      });
+      for (let i = 0; i < 4; i++) expect((await rig.ask(get("/other"))).body).toBe("secure");
+      expect(rig.ejected).toHaveLength(1);
+      rig.table.eject(0, 1);
+      expect((await rig.ask(get("/own"))).head).toMatch(/^HTTP\/1.1 50/);
+      expect(rig.trials.filter((told) => told.startsWith("1 "))).toEqual(["1 unclear"]);
+    });
+  });
+
+  it("stay in when a client asks for a name that their certificate is not for", async () => {
+    const targets = [await startTarget(good), await startTarget(good)];
+    const rig = await openRig({
+      ports: targets.map(({ port }) => port),
+      routes: [{ preserveHost: true }],
+      service: secure(),
+    });
+    const forHost = (host: string) => `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+    expect((await rig.ask(forHost("bad.test"))).head).toContain("error=tls_certificate_error");
+    for (let i = 0; i < 2; i++) expect((await rig.ask(forHost("api.test"))).body).toBe("secure");
+    expect(targets.map(({ heads }) => heads.length)).toEqual([1, 1]);
+    expect(rig.ejected).toEqual([]);
   });
 
   const failures: { what: string; open: () => Promise<number>; type: string; detail: string }[] = [

@@ -11,7 +11,7 @@ import { countReset, ejectRefusing, outCount } from "./outliers.ts";
 import { Counter } from "./proxy-counters.ts";
 import { type ProxyErrorName, proxyError } from "./proxy-error.ts";
 import { flat } from "./repeated-lines.ts";
-import { errorOfLoss, isConnectFailure, isReset, type LostAttempt, nextStep } from "./retry.ts";
+import { errorOfLoss, isConnectFailure, isHandshakeFailure, isReset, type LostAttempt, nextStep } from "./retry.ts";
 import { hostName, targetHost } from "./target-host.ts";
 import { endTrial, takeTrial } from "./trial.ts";
 
@@ -213,12 +213,21 @@ function noteLoss(exchange: Exchange, endpoint: EndpointConfig, lost: LostAttemp
   if (loss === "defect") engine.onDefect(detail);
   if (loss === "connect_timeout" || loss === "timeout") engine.counters.add(limitOfLoss(exchange, loss));
   // A connection that was kept and is closed just then is none of the endpoint's failures.
-  const isEndpoints = isConnect || isReset(lost);
+  const isEndpoints = isConnect ? !isOwnFailure(exchange, loss) : isReset(lost);
   if (isEndpoints || loss === "stalled") noteLatencyOfLoss(exchange, performance.now());
   if (isEndpoints) engine.passiveChecks.lost(exchange.pool!.config, endpoint, loss);
   if (exchange.trialRow >= 0 && isEndpoints) endTrial(exchange, "failed", loss);
+  if (!isEndpoints) return;
   if (isConnect) ejectRefusing(exchange, endpoint, loss);
-  else if (isEndpoints) countReset(exchange, endpoint);
+  else countReset(exchange, endpoint);
+}
+
+/**
+ * Whether a handshake may have failed for what this service trusts and shows, or for the name that this client has sent:
+ * it then says nothing of the endpoint to others, who may well be served by it.
+ */
+function isOwnFailure({ pool, preservesHost, authority }: Exchange, loss: UpstreamLoss): boolean {
+  return isHandshakeFailure(loss) && (!pool!.hasOneTls || (preservesHost && authority !== ""));
 }
 
 /** Whether several endpoints could be asked and none is in. */

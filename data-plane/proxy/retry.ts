@@ -66,16 +66,24 @@ export function errorOfLoss(loss: UpstreamLoss): ProxyErrorName {
   return errors[loss];
 }
 
-const connectFailures: ReadonlySet<UpstreamLoss> = new Set<UpstreamLoss>([
-  "refused",
-  "unreachable",
-  "connect_timeout",
+const handshakeFailures: ReadonlySet<UpstreamLoss> = new Set<UpstreamLoss>([
   "tls_certificate",
   "tls_protocol",
   "tls_alert",
 ]);
+const connectFailures: ReadonlySet<UpstreamLoss> = new Set<UpstreamLoss>([
+  "refused",
+  "unreachable",
+  "connect_timeout",
+  ...handshakeFailures,
+]);
 
-/** Whether connecting failed in a way that speaks against the endpoint, so that it should be taken out. */
+/** Whether the endpoint was reached, and TLS with it did not come about. */
+export function isHandshakeFailure(loss: UpstreamLoss): boolean {
+  return handshakeFailures.has(loss);
+}
+
+/** Whether connecting failed, so that the endpoint should be taken out where that speaks against it. */
 export function isConnectFailure(loss: UpstreamLoss): boolean {
   return connectFailures.has(loss);
 }

@@ -26,6 +26,8 @@ export interface ServedPool {
   readonly isLimited: boolean;
   /** Whether requests are tied to endpoints, by what they hash to or by a cookie. */
   readonly hasAffinity: boolean;
+  /** Whether all services that share the pool speak to its endpoints under the same settings of TLS, or all without. */
+  readonly hasOneTls: boolean;
   /** Outlives snapshots for as long as they name the pool. */
   readonly history: PoolHistory;
 }
@@ -57,17 +59,19 @@ export class SnapshotHolder {
     const known = new Map<string, ServedPool>();
     for (const pool of this.#current?.pools ?? []) known.set(pool.config.key, pool);
     const sent = byKey(sets);
+    const divided = poolsWithSeveralTls(config);
     this.#current = {
       publication: config.publication,
       revision: config.revision,
       routes: buildRouteTable(config),
       tlsKeys: new Set(config.services.flatMap(({ tls }) => (tls === null ? [] : [tls.key]))),
       serverNames: new ServerNames(config.tls),
-      pools: config.pools.map((pool) =>
+      pools: config.pools.map((pool, index) =>
         this.#servedPool(
           pool,
           sent.get(pool.key) ?? known.get(pool.key)?.set ?? unresolved(pool.key),
           known.get(pool.key)?.history ?? null,
+          !divided.has(index),
         ),
       ),
     };
@@ -85,12 +89,12 @@ export class SnapshotHolder {
       ...current,
       pools: current.pools.map((pool) => {
         const set = sent.get(pool.config.key);
-        return set === undefined ? pool : this.#servedPool(pool.config, set, pool.history);
+        return set === undefined ? pool : this.#servedPool(pool.config, set, pool.history, pool.hasOneTls);
       }),
     };
   }
 
-  #servedPool(config: PoolConfig, set: EndpointSet, known: PoolHistory | null): ServedPool {
+  #servedPool(config: PoolConfig, set: EndpointSet, known: PoolHistory | null, hasOneTls: boolean): ServedPool {
     known?.budget.configure(config.resilience.budget);
     const history = known ?? new PoolHistory(config.resilience, this.#share, this.#kept);
     const { inFlight, hash, sticky } = config.balancing;
@@ -100,6 +104,7 @@ export class SnapshotHolder {
       picker: createPicker(config, set, this.#state),
       isLimited: inFlight !== null || set.endpoints.some(({ maxInFlight }) => maxInFlight > 0),
       hasAffinity: hash !== null || sticky !== null,
+      hasOneTls,
       history,
     };
   }
@@ -112,6 +117,19 @@ export class SnapshotHolder {
     const routeIds = new Set(routes.map(({ id }) => id));
     for (const { set, history } of used) history.retainOnly(routeIds, new Set(set.endpoints.map(({ row }) => row)));
   }
+}
+
+/** By index: pools whose services differ in how they speak to endpoints. */
+function poolsWithSeveralTls({ services }: WorkerConfig): ReadonlySet<number> {
+  const keys = new Map<number, string>();
+  const divided = new Set<number>();
+  for (const { poolIndex, tls } of services) {
+    const key = tls?.key ?? "";
+    const other = keys.get(poolIndex);
+    if (other === undefined) keys.set(poolIndex, key);
+    else if (other !== key) divided.add(poolIndex);
+  }
+  return divided;
 }
 
 function byKey(sets: readonly EndpointSet[]): Map<string, EndpointSet> {
