@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type NodeStatusParts, nodeStatus } from "./node-status.ts";
 import { TrafficTotals } from "./status/traffic-totals.ts";
 import type { SyncState } from "./sync/sync-client.ts";
+import { SyncContact } from "./sync/sync-contact.ts";
 import { nodeCounters } from "./telemetry/counters.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 
@@ -20,9 +21,26 @@ const served = {
   stateHash: new Uint8Array(32).fill(0xab),
 };
 
+/** Of a node that heard of its control plane 2 s ago, when it served all that one had. */
+function inContact(): SyncContact {
+  let nowMs = 0;
+  const contact = new SyncContact(() => nowMs);
+  contact.heard();
+  contact.judged(true);
+  contact.judged(false);
+  nowMs = 2_000;
+  return contact;
+}
+
 /** The status of a node that serves publication 7 on two workers, but for what a test says. */
 function statusOf(
-  given: { served?: typeof served | null; servingCount?: number; sync?: SyncState | null; isDraining?: boolean } = {},
+  given: {
+    served?: typeof served | null;
+    servingCount?: number;
+    sync?: SyncState | null;
+    isDraining?: boolean;
+    readyWhen?: NodeStatusParts["readyWhen"];
+  } = {},
 ) {
   return nodeStatus({
     nodeId: "n1",
@@ -41,7 +59,7 @@ function statusOf(
     health: {
       pools: [],
       proberCount: 6,
-      endpoints: { all: () => [], transitionCount: 2 },
+      endpoints: { all: () => [], counts: () => ({ healthyCount: 0, count: 3 }), transitionCount: 2 },
     } as unknown as NodeStatusParts["health"],
     table: EndpointTable.create({ endpointRowsMax: 1, poolRowsMax: 1 }),
     endpointsSeriesMax: 10,
@@ -49,7 +67,11 @@ function statusOf(
     expiries: () => [],
     certificatesSeriesMax: 10,
     attemptsUnderWay: () => 5,
-    syncState: () => (given.sync === undefined ? connected : given.sync),
+    sync: () => {
+      const state = given.sync === undefined ? connected : given.sync;
+      return state === null ? null : { state, contact: inContact() };
+    },
+    readyWhen: given.readyWhen ?? [{ name: "has-config" }, { name: "listeners-up" }],
     identity: () => null,
     isDraining: () => given.isDraining ?? false,
   });
@@ -64,7 +86,30 @@ describe("nodeStatus", () => {
     { name: "has no worker left", given: { servingCount: 0 }, want: "no worker is ready" },
     { name: "is draining", given: { isDraining: true }, want: "draining" },
   ])("tells whether traffic is wanted by a node that $name", ({ given, want }) => {
-    expect(statusOf(given).notReadyBecause()).toBe(want);
+    expect(
+      statusOf(given)
+        .unmetConditions()
+        .map(({ reason }) => reason),
+    ).toEqual(want === null ? [] : [want]);
+  });
+
+  it("asks what it was told to ask", async () => {
+    const status = statusOf({ readyWhen: [{ name: "in-sync", withinMs: 1_999 }, { name: "healthy-endpoint" }] });
+    expect(status.unmetConditions().map(({ condition }) => condition)).toEqual(["in-sync", "healthy-endpoint"]);
+    expect(await status.status()).toMatchObject({ ready: false, ready_when: ["in-sync", "healthy-endpoint"] });
+    expect(statusOf({ readyWhen: [{ name: "in-sync", withinMs: 2_000 }] }).unmetConditions()).toEqual([]);
+    expect(statusOf({ readyWhen: [{ name: "in-sync", withinMs: 2_000 }], sync: null }).unmetConditions()).toHaveLength(
+      1,
+    );
+  });
+
+  it("tells since when nothing was heard of the control plane", async () => {
+    expect(await statusOf().status()).toMatchObject({
+      control_plane: { last_word_seconds: 2, out_of_sync_seconds: 2 },
+    });
+    expect(await statusOf().metrics()).toContainEqual(
+      expect.objectContaining({ name: "penstock_control_plane_last_word_seconds", value: 2 }),
+    );
   });
 
   it("tells what is served, by whom, and what was counted", async () => {

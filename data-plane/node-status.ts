@@ -5,12 +5,13 @@ import type { HealthKeeper } from "./health-check/health-keeper.ts";
 import { endpointsPage, healthMetrics } from "./health-check/health-metrics.ts";
 import type { EndpointReadmission } from "./health-check/readmit-endpoints.ts";
 import type { IdentityStatus } from "./identity/node-identity.ts";
+import { type ReadyCondition, type UnmetCondition, unmetConditions } from "./ready-conditions.ts";
 import type { CertificateExpiry } from "./snapshot/compile-tls.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { ourMetric } from "./status/metrics-text.ts";
 import type { StatusSource } from "./status/status-server.ts";
 import { trafficFamilies } from "./status/traffic-families.ts";
-import type { SyncState } from "./sync/sync-client.ts";
+import type { SyncClient, SyncState } from "./sync/sync-client.ts";
 import { isLevel, type NodeCounters } from "./telemetry/counters.ts";
 import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
 import type { EndpointTable } from "./upstream/endpoint-table.ts";
@@ -37,7 +38,9 @@ export interface NodeStatusParts {
   /** Attempts at targets that are under way, of all workers. */
   readonly attemptsUnderWay: () => number;
   /** Null until the node has begun to look for a control plane. */
-  readonly syncState: () => SyncState | null;
+  readonly sync: () => Pick<SyncClient, "state" | "contact"> | null;
+  /** What has to be so for the node to be ready. */
+  readonly readyWhen: readonly ReadyCondition[];
   /** Null where the node shows control planes nothing. */
   readonly identity: () => IdentityStatus | null;
   readonly isDraining: () => boolean;
@@ -47,25 +50,33 @@ export interface NodeStatusParts {
 export function nodeStatus(parts: NodeStatusParts): StatusSource {
   const { workers, applier, readmission, counters } = parts;
 
-  function notReadyBecause(): string | null {
-    if (parts.isDraining()) return "draining";
-    if (applier.served === null) return "no configuration available";
-    return workers.servingCount === 0 ? "no worker is ready" : null;
-  }
+  const syncState = () => parts.sync()?.state ?? null;
+  const unmet = (): readonly UnmetCondition[] =>
+    unmetConditions(parts.readyWhen, {
+      isDraining: parts.isDraining(),
+      hasConfig: applier.served !== null,
+      listeningCount: workers.listeningCount,
+      servingCount: workers.servingCount,
+      outOfSyncMs: parts.sync()?.contact.outOfSyncMs ?? null,
+      endpoints: () => parts.health.endpoints.counts(),
+    });
 
   return {
-    notReadyBecause,
+    unmetConditions: unmet,
     async status() {
       const { served } = applier;
+      const unmetNow = unmet();
       return {
         node_id: parts.nodeId,
         version: parts.version,
         started_at: new Date(parts.startedAtUnixMs).toISOString(),
-        ready: notReadyBecause() === null,
+        ready: unmetNow.length === 0,
+        ready_when: parts.readyWhen.map(({ name }) => name),
+        unmet_conditions: unmetNow,
         publication: served?.publication ?? null,
         revision: served?.revision ?? null,
         state_hash: served === null ? null : Buffer.from(served.stateHash).toString("hex"),
-        control_plane: controlPlaneStatus(parts.syncState(), served?.publication ?? 0),
+        control_plane: controlPlaneStatus(parts.sync(), served?.publication ?? 0),
         identity: identityStatus(parts.identity()),
         workers: { count: parts.workerCount, listening: workers.listeningCount, serving: workers.servingCount },
         ejected_endpoints: readmission.ejectedCount,
@@ -79,11 +90,12 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
     async metrics() {
       const held = applier.served?.publication ?? 0;
       const gauges = {
-        ready: notReadyBecause() === null ? 1 : 0,
+        ready: unmet().length === 0 ? 1 : 0,
         publication: held,
         revision: applier.served?.revision ?? 0,
-        control_plane_connected: parts.syncState()?.connection === "connected" ? 1 : 0,
-        control_plane_stale: isStale(parts.syncState(), held) ? 1 : 0,
+        control_plane_connected: syncState()?.connection === "connected" ? 1 : 0,
+        control_plane_stale: isStale(syncState(), held) ? 1 : 0,
+        ...contactGauges(parts.sync()),
         ...identityGauges(parts.identity()),
         workers: parts.workerCount,
         workers_serving: workers.servingCount,
@@ -105,13 +117,17 @@ export function nodeStatus(parts: NodeStatusParts): StatusSource {
   };
 }
 
-function controlPlaneStatus(state: SyncState | null, heldPublication: number) {
+function controlPlaneStatus(sync: Pick<SyncClient, "state" | "contact"> | null, heldPublication: number) {
+  const state = sync?.state ?? null;
+  const { silenceMs = null, outOfSyncMs = null } = sync?.contact ?? {};
   return {
     connected: state?.connection === "connected",
     address: state?.controlPlane ?? null,
     since: state === null ? null : new Date(state.sinceUnixMs).toISOString(),
     newest_publication: state?.newestPublication ?? null,
     stale: isStale(state, heldPublication),
+    last_word_seconds: silenceMs === null ? null : seconds(silenceMs),
+    out_of_sync_seconds: outOfSyncMs === null ? null : seconds(outOfSyncMs),
     problem: state?.problem ?? null,
     last_refusal: state?.lastRefusal ?? null,
   };
@@ -132,6 +148,19 @@ function identityGauges(identity: IdentityStatus | null): Record<string, number>
     identity_problem: problem === null ? 0 : 1,
     ...(expiresAtMs === null ? {} : { identity_expires_timestamp_seconds: expiresAtMs / 1000 }),
   };
+}
+
+/** There is none before the first word, or before the node was first in sync. */
+function contactGauges(sync: Pick<SyncClient, "contact"> | null): Record<string, number> {
+  const { silenceMs = null, outOfSyncMs = null } = sync?.contact ?? {};
+  return {
+    ...(silenceMs === null ? {} : { control_plane_last_word_seconds: seconds(silenceMs) }),
+    ...(outOfSyncMs === null ? {} : { out_of_sync_seconds: seconds(outOfSyncMs) }),
+  };
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms) / 1_000;
 }
 
 /** Whether the control plane may have something that this node does not serve. */

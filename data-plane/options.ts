@@ -19,6 +19,8 @@ import {
 } from "./option-readers.ts";
 import { limit, type Setting, setting } from "./option-setting.ts";
 import { parseRange } from "./proxy/trusted-proxies.ts";
+import { readReadyConditions } from "./ready-conditions.ts";
+import { readSeedPlace } from "./seed.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
 import { TLS_SETTINGS } from "./tls-options.ts";
 
@@ -50,12 +52,31 @@ const SETTINGS = {
     meaning: "/status, /status/ready, /names and /metrics",
     read: readAddress,
   }),
+  readyWhen: setting({
+    flag: "ready-when",
+    form: "CONDITION,...",
+    defaultText: "has-config,listeners-up",
+    meaning:
+      "what /status/ready asks: has-config, listeners-up, in-sync=TIME (served all that a control plane has, " +
+      "at most so long ago), healthy-endpoint",
+    read: readReadyConditions,
+  }),
   stateDir: setting({
     flag: "state-dir",
     form: "FOLDER",
     defaultText: "./.penstock",
     meaning: "where state is kept, in its subfolder data-plane",
     read: readText,
+  }),
+  seed: setting({
+    flag: "seed",
+    form: "FILE|URL",
+    defaultText: "",
+    defaultMeaning: "none",
+    meaning:
+      "a configuration to start with where this node has none of its own, as GET /config/snapshot of a control " +
+      "plane gives it; a file also where it is newer",
+    read: readUnlessEmpty(readSeedPlace),
   }),
   nodeId: setting({
     flag: "node-id",

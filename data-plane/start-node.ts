@@ -6,6 +6,7 @@ import { buildNames } from "./build-names.ts";
 import { buildWorkers } from "./build-workers.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
 import { answerExplain } from "./explain-query.ts";
+import { beginFirst } from "./first-snapshot.ts";
 import { guardDescriptors } from "./guard-descriptors.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
@@ -19,12 +20,12 @@ import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { OwnPorts } from "./own-ports.ts";
+import type { ReceivedSnapshot } from "./snapshot/apply-snapshot.ts";
 import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts";
 import { StartError } from "./start-error.ts";
 import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
-import type { HeldSnapshot } from "./sync/held-snapshots.ts";
 import { type HelloFacts, type SyncClient, startSyncClient } from "./sync/sync-client.ts";
 import { TrafficChanges } from "./sync/traffic-changes.ts";
 import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
@@ -97,7 +98,8 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     counters,
     certificatesSeriesMax: options.metricsSeriesMax,
     endpointsSeriesMax: options.metricsSeriesMax,
-    syncState: () => sync?.state ?? null,
+    sync: () => sync,
+    readyWhen: options.readyWhen,
     identity: () => identity?.status ?? null,
     isDraining: () => isDraining,
   });
@@ -105,7 +107,8 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const statusAddress = { host: options.statusListen.host, port: statusServer.port };
   const statusAddresses = [formatAddress(statusAddress)];
   ownPorts.add(statusAddress);
-  const restored = await restore(file, traffic.applier, log);
+  const keep = (snapshot: ReceivedSnapshot) => void keepSnapshot(file, snapshot, counters, log);
+  const first = await beginFirst({ file, seed: options.seed, applier: traffic.applier, keep, timers, log });
   await adviseOnMigration(log);
   const listening = listen(traffic.workers);
   if (options.isTakeOver) log.info({ status: statusAddresses }, "listens when there is a configuration to serve");
@@ -115,19 +118,17 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     ...(identity === null ? {} : { access: identity }),
     hello: helloOf(options, folder.nodeId, version, workerCount),
     holding: () => traffic.applier.served,
-    restored,
-    apply: traffic.applier.apply,
+    restored: first.held,
+    apply: first.apply,
     observations: traffic.observations,
     traffic: traffic.changes,
     answerQuery: (kind, body) => (kind === "explain" ? answerExplain(traffic, body) : traffic.answerQuery(kind, body)),
     log,
-    onApplied: (snapshot) => void keepSnapshot(file, snapshot, counters, log),
+    onApplied: keep,
   });
   const port = await listening;
-  const proxyAddresses = proxyHosts.map((host) => formatAddress({ host, port }));
-  const proxyTlsAddresses = tlsHosts.map((host) => formatAddress({ host, port: traffic.workers.tlsPort! }));
-  for (const host of proxyHosts) ownPorts.add({ host, port });
-  for (const host of tlsHosts) ownPorts.add({ host, port: traffic.workers.tlsPort! });
+  const proxyAddresses = bound(proxyHosts, port, ownPorts);
+  const proxyTlsAddresses = bound(tlsHosts, traffic.workers.tlsPort ?? 0, ownPorts);
   const addresses = { proxy: proxyAddresses, proxy_tls: proxyTlsAddresses, status: statusAddresses };
   log.info({ ...addresses, node_id: folder.nodeId }, "ready");
 
@@ -139,6 +140,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     replaceWorkers: (reason) => traffic.workers.replaceAll(reason),
     async drain() {
       isDraining = true;
+      first.close();
       sync?.close();
       identity?.close();
       await drainWorkers(traffic, options.drainTimeoutMs, log);
@@ -148,6 +150,12 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
       folder.close();
     },
   };
+}
+
+/** The addresses as texts; no target may point at them. */
+function bound(hosts: readonly string[], port: number, ownPorts: OwnPorts): readonly string[] {
+  for (const host of hosts) ownPorts.add({ host, port });
+  return hosts.map((host) => formatAddress({ host, port }));
 }
 
 async function drainWorkers(
@@ -358,19 +366,6 @@ async function openStatus(address: Address, source: Parameters<typeof openStatus
     const reason = code === "EADDRINUSE" ? "the port is in use" : message;
     throw new StartError(`cannot listen on ${formatAddress(address)}: ${reason}`, { cause });
   }
-}
-
-/** Serves what was served last; the workers that start after this have it from their first request on. */
-async function restore(file: SnapshotFile, applier: SnapshotApplier, log: Log): Promise<HeldSnapshot | null> {
-  const { snapshot, content, skipped } = await file.load();
-  for (const { file: path, reason } of skipped) log.warn({ file: path, reason }, "kept snapshot not usable");
-  if (snapshot === null || content === null) return null;
-  const { isUnderWay, outcome } = applier.begin(snapshot);
-  void outcome.then((result) => {
-    if (!result.ok) log.error({ refusal: result.refusal }, "kept snapshot refused");
-  });
-  await isUnderWay;
-  return { snapshot, content };
 }
 
 async function listen(workers: WorkerGroup): Promise<number> {

@@ -169,6 +169,14 @@ export class EndpointHealth {
     return [...this.#seen.values()].map((one) => this.#view(one));
   }
 
+  /** How many there are, and how many of them get requests; names without an address count as one that gets none. */
+  counts(): { readonly healthyCount: number; readonly count: number } {
+    const { table } = this.#options;
+    let healthyCount = 0;
+    for (const { endpoint } of this.#seen.values()) if (endpoint !== null && !table.isOut(endpoint.row)) healthyCount++;
+    return { healthyCount, count: this.#seen.size };
+  }
+
   /** All that there is; what has changed until now counts as told. */
   takeAll(): HealthView[] {
     this.#changed.clear();

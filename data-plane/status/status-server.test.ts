@@ -6,7 +6,7 @@ import { openStatusServer, type StatusSource } from "./status-server.ts";
 
 async function open(given: Partial<StatusSource> = {}): Promise<string> {
   const server = await openStatusServer("127.0.0.1", 0, {
-    notReadyBecause: () => null,
+    unmetConditions: () => [],
     status: async () => ({ node_id: "n" }),
     endpoints: () => ({ endpoints: [] }),
     metrics: async () => [{ name: "penstock_x_total", type: "counter", help: "X.", value: 3 }],
@@ -34,10 +34,14 @@ describe("openStatusServer", () => {
     expect(await response.text()).toBe(body);
   });
 
-  it("says why the node is not ready", async () => {
-    const response = await fetch(`${await open({ notReadyBecause: () => "draining" })}/status/ready`);
+  it("says why the node is not ready, all of it", async () => {
+    const unmet = [
+      { condition: "draining", reason: "draining" },
+      { condition: "in-sync", reason: "not in sync" },
+    ];
+    const response = await fetch(`${await open({ unmetConditions: () => unmet })}/status/ready`);
     expect(response.status).toBe(503);
-    expect(await response.json()).toEqual({ message: "draining" });
+    expect(await response.json()).toEqual({ message: "draining; not in sync", unmet });
   });
 
   it("shows the metrics in the text format", async () => {
@@ -76,7 +80,7 @@ describe("openStatusServer", () => {
   it("rejects when the port is taken", async () => {
     const port = Number(new URL(await open()).port);
     const source = {
-      notReadyBecause: () => null,
+      unmetConditions: () => [],
       status: async () => ({}),
       endpoints: () => ({}),
       metrics: async () => [],

@@ -4,8 +4,8 @@ import { type Metric, metricsText } from "./metrics-text.ts";
 
 /** Where the node stands, asked anew for every request. */
 export interface StatusSource {
-  /** Null when the node serves and wants traffic; else why not. */
-  notReadyBecause(): string | null;
+  /** Why the node wants no traffic, a condition each; empty when it does. */
+  unmetConditions(): readonly { readonly condition: string; readonly reason: string }[];
   /** The body of /status. */
   status(): Promise<Readonly<Record<string, unknown>>>;
   /** The body of /endpoints: what the node sees of each. */
@@ -61,8 +61,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     return sendJson(response, 405, { message: "Method not allowed" });
   }
   if (path === "/status/ready") {
-    const reason = source.notReadyBecause();
-    return sendJson(response, reason === null ? 200 : 503, { message: reason ?? "ready" });
+    const unmet = source.unmetConditions();
+    if (unmet.length === 0) return sendJson(response, 200, { message: "ready" });
+    return sendJson(response, 503, { message: unmet.map(({ reason }) => reason).join("; "), unmet });
   }
   if (path === "/names") return sendJson(response, 200, source.names());
   if (path === "/status") return sendJson(response, 200, await source.status());

@@ -9,6 +9,7 @@ import { ObservationReports, type ObservationSource } from "./observation-report
 import { ReconnectPlan } from "./reconnect-plan.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
 import type { SyncAccess } from "./sync-access.ts";
+import { SyncContact } from "./sync-contact.ts";
 import {
   type ControlMessage,
   type NodeMessage,
@@ -110,6 +111,7 @@ export interface SyncState {
 
 export interface SyncClient {
   readonly state: SyncState;
+  readonly contact: Pick<SyncContact, "silenceMs" | "outOfSyncMs">;
   /** Ends the stream; what is being applied is applied, but not acked. */
   close(): void;
 }
@@ -126,6 +128,7 @@ class ReconnectingClient implements SyncClient {
   readonly #random: () => number;
   readonly #inbox: SnapshotInbox;
   readonly #plan: ReconnectPlan;
+  readonly contact: SyncContact;
   readonly #reports: readonly (ObservationReports | TrafficReports)[];
   #queryCount = 0;
   #state: SyncState;
@@ -141,6 +144,7 @@ class ReconnectingClient implements SyncClient {
     this.#settings = { ...SYNC_CLIENT_DEFAULTS, ...options };
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
+    this.contact = new SyncContact(() => this.#clock.monotonicMs());
     this.#reports = [
       ...(options.observations === undefined ? [] : [new ObservationReports(options.observations, this.#clock)]),
       ...(options.traffic === undefined ? [] : [new TrafficReports(options.traffic, this.#clock)]),
@@ -220,6 +224,7 @@ class ReconnectingClient implements SyncClient {
 
   #opened(address: string): void {
     this.#openedAtMs = this.#clock.monotonicMs();
+    this.contact.streamOpened();
     this.#options.log.info({ controlPlane: address }, "connected to the control plane");
     this.#setState({ connection: "connected", problem: null });
     this.#scheduleHeartbeat();
@@ -242,6 +247,7 @@ class ReconnectingClient implements SyncClient {
   }
 
   #receive(message: ControlMessage): void {
+    this.contact.heard();
     if (message.case === "snapshotBegin") this.#offered(Number(message.value.publication));
     if (message.case === "upToDate") this.#offered(Number(message.value.publication));
     if (message.case === "heartbeat") this.#compare(Number(message.value.publication), message.value.stateHash);
@@ -363,7 +369,15 @@ class ReconnectingClient implements SyncClient {
   #setState(change: Partial<SyncState>): void {
     const isTurn = change.connection !== undefined && change.connection !== this.#state.connection;
     this.#state = { ...this.#state, ...change, ...(isTurn ? { sinceUnixMs: this.#clock.unixMs() } : {}) };
+    this.#tell(() => this.contact.judged(this.#isLevel()));
     this.#tell(() => this.#options.onState?.(this.#state));
+  }
+
+  /** Whether nothing newer is known than what is served. */
+  #isLevel(): boolean {
+    const { connection, newestPublication, problem } = this.#state;
+    const held = this.#options.holding();
+    return connection === "connected" && problem === null && held !== null && newestPublication <= held.publication;
   }
 
   /** A listener that fails fails alone. */

@@ -1,10 +1,15 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type { ConfigAPI } from "../../../proto/gen/penstock/admin/v1/config_pb.ts";
+import { exportSnapshot } from "../../snapshot/export-snapshot.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
+import { shownSecrets } from "./secrets-context.ts";
 
 const defaultTimeoutMs = 5000;
+
+/** Of the file, in one message: far below what clients take by default. */
+const messageMaxBytes = 1024 * 1024;
 
 /** gRPC face of what is about the whole configuration. */
 export function configRpc(store: Store, fleet: Fleet): ServiceImpl<typeof ConfigAPI> {
@@ -17,6 +22,14 @@ export function configRpc(store: Store, fleet: Fleet): ServiceImpl<typeof Config
       const waited = fleet.waitForRevision(revision, { who: "all", timeoutMs });
       const { appliedCount, nodeCount } = await Promise.race([waited, rejectedOnAbort(context.signal)]);
       return { revision: request.revision, appliedCount, nodeCount };
+    },
+    async *exportSnapshot(_request, context) {
+      if (!context.values.get(shownSecrets).ofOne)
+        throw new ConnectError("only callers on this machine may read private keys", Code.PermissionDenied);
+      const { parts } = await exportSnapshot(store);
+      for (const part of parts)
+        for (let at = 0; at < part.length; at += messageMaxBytes)
+          yield { data: part.subarray(at, at + messageMaxBytes) };
     },
   };
 }

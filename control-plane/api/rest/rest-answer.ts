@@ -9,6 +9,8 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** Printed as JSON; no body when absent. */
   readonly body?: unknown;
+  /** A body that is no JSON, in the place of `body`. */
+  readonly bytes?: { readonly type: string; readonly parts: readonly Uint8Array[] };
 }
 
 /** A routed request whose body, where its method has one, is read and parsed. */
@@ -48,12 +50,28 @@ export function sendAnswer(
   response.statusCode = answer.status;
   response.setHeader("X-Kong-Admin-Latency", Math.max(0, Math.round(latencyMs)));
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
-  if (answer.body === undefined) {
+  const { type, parts } = answer.bytes ?? jsonBytes(answer.body);
+  if (parts.length === 0) {
     response.end();
     return;
   }
-  const bytes = Buffer.from(JSON.stringify(answer.body));
-  response.setHeader("Content-Type", "application/json; charset=utf-8");
-  response.setHeader("Content-Length", bytes.byteLength);
-  response.end(request.method === "HEAD" ? undefined : bytes);
+  response.setHeader("Content-Type", type);
+  response.setHeader(
+    "Content-Length",
+    parts.reduce((sum, { byteLength }) => sum + byteLength, 0),
+  );
+  if (request.method === "HEAD") {
+    response.end();
+    return;
+  }
+  // All of it is in memory already. The last part goes with the end, so that an answer of one part is one write.
+  for (const part of parts.slice(0, -1)) response.write(part);
+  response.end(parts.at(-1));
+}
+
+function jsonBytes(body: unknown): NonNullable<Answer["bytes"]> {
+  return {
+    type: "application/json; charset=utf-8",
+    parts: body === undefined ? [] : [Buffer.from(JSON.stringify(body))],
+  };
 }

@@ -17,6 +17,7 @@ import { nodesRest } from "./nodes-rest.ts";
 import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
 import { type Answer, messageAnswer, notFoundAnswer, type RestRequest, sendAnswer } from "./rest-answer.ts";
 import { allowedMethods, type RestMethod, type RestRoute, resourceRoutes } from "./rest-routes.ts";
+import { snapshotRest } from "./snapshot-rest.ts";
 import { trafficRest } from "./traffic-rest.ts";
 
 export interface RestFaceOptions {
@@ -50,6 +51,7 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
   const findRoute = routeFinder({
     "/": { GET: nodePage(options.identity, options.store) },
     "/status": { GET: statusPage(options.store, connections) },
+    "/config/snapshot": { GET: snapshotRest(options.store) },
     "/explain": explainRoute(options.fleet),
     "/clustering/data-planes": { GET: nodesRest(options.fleet, options.identities, options.clock.unixMs) },
     ...nodeIdentityRoutes(options.identities),

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/admin/v1/config.proto.
  */
 export const file_penstock_admin_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wZW5zdG9jay9hZG1pbi92MS9jb25maWcucHJvdG8SEXBlbnN0b2NrLmFkbWluLnYxIm4KFldhaXRGb3JSZXZpc2lvblJlcXVlc3QSGQoIcmV2aXNpb24YASABKANCB7pIBCICKAASOQoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIrAIyACJWChdXYWl0Rm9yUmV2aXNpb25SZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIVCg1hcHBsaWVkX2NvdW50GAIgASgFEhIKCm5vZGVfY291bnQYAyABKAUydQoJQ29uZmlnQVBJEmgKD1dhaXRGb3JSZXZpc2lvbhIpLnBlbnN0b2NrLmFkbWluLnYxLldhaXRGb3JSZXZpc2lvblJlcXVlc3QaKi5wZW5zdG9jay5hZG1pbi52MS5XYWl0Rm9yUmV2aXNpb25SZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("Ch5wZW5zdG9jay9hZG1pbi92MS9jb25maWcucHJvdG8SEXBlbnN0b2NrLmFkbWluLnYxIm4KFldhaXRGb3JSZXZpc2lvblJlcXVlc3QSGQoIcmV2aXNpb24YASABKANCB7pIBCICKAASOQoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIrAIyACJWChdXYWl0Rm9yUmV2aXNpb25SZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIVCg1hcHBsaWVkX2NvdW50GAIgASgFEhIKCm5vZGVfY291bnQYAyABKAUiFwoVRXhwb3J0U25hcHNob3RSZXF1ZXN0IiYKFkV4cG9ydFNuYXBzaG90UmVzcG9uc2USDAoEZGF0YRgBIAEoDDLeAQoJQ29uZmlnQVBJEmgKD1dhaXRGb3JSZXZpc2lvbhIpLnBlbnN0b2NrLmFkbWluLnYxLldhaXRGb3JSZXZpc2lvblJlcXVlc3QaKi5wZW5zdG9jay5hZG1pbi52MS5XYWl0Rm9yUmV2aXNpb25SZXNwb25zZRJnCg5FeHBvcnRTbmFwc2hvdBIoLnBlbnN0b2NrLmFkbWluLnYxLkV4cG9ydFNuYXBzaG90UmVxdWVzdBopLnBlbnN0b2NrLmFkbWluLnYxLkV4cG9ydFNuYXBzaG90UmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * Asks to wait for a revision.
@@ -79,6 +79,42 @@ export const WaitForRevisionResponseSchema: GenMessage<WaitForRevisionResponse> 
   messageDesc(file_penstock_admin_v1_config, 1);
 
 /**
+ * Asks for the whole configuration as a file.
+ *
+ * @generated from message penstock.admin.v1.ExportSnapshotRequest
+ */
+export type ExportSnapshotRequest = Message<"penstock.admin.v1.ExportSnapshotRequest"> & {
+};
+
+/**
+ * Describes the message penstock.admin.v1.ExportSnapshotRequest.
+ * Use `create(ExportSnapshotRequestSchema)` to create a new message.
+ */
+export const ExportSnapshotRequestSchema: GenMessage<ExportSnapshotRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_config, 2);
+
+/**
+ * A part of the file; the parts in their order are the file.
+ *
+ * @generated from message penstock.admin.v1.ExportSnapshotResponse
+ */
+export type ExportSnapshotResponse = Message<"penstock.admin.v1.ExportSnapshotResponse"> & {
+  /**
+   * Bytes of the file.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message penstock.admin.v1.ExportSnapshotResponse.
+ * Use `create(ExportSnapshotResponseSchema)` to create a new message.
+ */
+export const ExportSnapshotResponseSchema: GenMessage<ExportSnapshotResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_config, 3);
+
+/**
  * What is about the whole configuration.
  *
  * @generated from service penstock.admin.v1.ConfigAPI
@@ -94,6 +130,17 @@ export const ConfigAPI: GenService<{
     methodKind: "unary";
     input: typeof WaitForRevisionRequestSchema;
     output: typeof WaitForRevisionResponseSchema;
+  },
+  /**
+   * Reads the whole configuration as a file that a data plane can start from (--seed). It holds private keys.
+   * Errors: PERMISSION_DENIED for callers who may not read those.
+   *
+   * @generated from rpc penstock.admin.v1.ConfigAPI.ExportSnapshot
+   */
+  exportSnapshot: {
+    methodKind: "server_streaming";
+    input: typeof ExportSnapshotRequestSchema;
+    output: typeof ExportSnapshotResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_penstock_admin_v1_config, 0);

@@ -1,0 +1,62 @@
+import { createHash } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { EntitySchema, SnapshotBeginSchema, SnapshotChunkSchema } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { StateHash } from "../../proto/state-hash.ts";
+import type { Store } from "../store/store.ts";
+import { inSnapshotOrder } from "./build-snapshot.ts";
+
+/** The file that a data plane can start from, and what names its content. */
+export interface ExportedSnapshot {
+  readonly publication: number;
+  readonly revision: number;
+  readonly byteCount: number;
+  /** In their order they are the file. */
+  readonly parts: readonly Uint8Array[];
+}
+
+/** First bytes of a snapshot file, as data planes keep and read them. */
+const MAGIC = Buffer.from("PENSTOCK-SNAP 1\n", "latin1");
+const LENGTH_BYTES = 4;
+/** Entities hashed and encoded in one turn of the event loop: some 5 ms. */
+const TURN_ENTITY_COUNT = 1_000;
+
+/**
+ * The store's state of this moment as the bytes of a snapshot file: magic, frames of {length, 4 bytes big-endian;
+ * message} with a SnapshotBegin and SnapshotChunks, SHA-256 of all before.
+ *
+ * Cost: 130 ms for 20,000 resources, spread over turns of the event loop.
+ */
+export async function exportSnapshot({ epoch, image }: Pick<Store, "epoch" | "image">): Promise<ExportedSnapshot> {
+  const { publication, revision } = image;
+  // Resources are replaced, never changed: this list is one state, however long the rest takes.
+  const entities = inSnapshotOrder((kind) => image.all(kind));
+  const hash = new StateHash();
+  const chunks: Buffer[] = [];
+  for (let first = 0; first < entities.length; first += TURN_ENTITY_COUNT) {
+    const some = entities.slice(first, first + TURN_ENTITY_COUNT).map(({ kind, id, body }) => ({ kind, id, body }));
+    for (const entity of some) hash.set(entity);
+    const chunk = { publication: BigInt(publication), entities: some.map((entity) => create(EntitySchema, entity)) };
+    chunks.push(frame(toBinary(SnapshotChunkSchema, create(SnapshotChunkSchema, chunk))));
+    await nextTurn();
+  }
+  const begin = create(SnapshotBeginSchema, {
+    epoch: { counter: BigInt(epoch.counter), id: epoch.id },
+    publication: BigInt(publication),
+    revision: BigInt(revision),
+    stateHash: hash.digest(),
+    entityCount: BigInt(entities.length),
+    byteCount: BigInt(entities.reduce((sum, { body }) => sum + body.length, 0)),
+  });
+  const content = [MAGIC, frame(toBinary(SnapshotBeginSchema, begin)), ...chunks];
+  const digest = createHash("sha256");
+  for (const part of content) digest.update(part);
+  const parts = [...content, digest.digest()];
+  return { publication, revision, byteCount: parts.reduce((sum, { length }) => sum + length, 0), parts };
+}
+
+function frame(message: Uint8Array): Buffer {
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32BE(message.length);
+  return Buffer.concat([length, message]);
+}
