@@ -22,6 +22,7 @@ const intro = `Usage: penstock [options]                   a control plane and a
        penstock health [UPSTREAM]           what the nodes see of the targets
        penstock explain [METHOD] URL        what a node would do with a request
        penstock top [UPSTREAM]              what requests meet there, live
+       penstock nodes [ID]                  what the data planes serve, and how they do
        penstock node token                  lets a data plane on another machine join
        penstock --version
 

@@ -16,6 +16,7 @@ describe("parseNodeOptions", () => {
     expect(parseNodeOptions(["revoke", "n1", "--reason", "lost"], {})).toMatchObject({
       command: { name: "revoke", nodeId: "n1", reason: "lost" },
     });
+    expect(parseNodeOptions(["forget", "n1"], {})).toMatchObject({ command: { name: "forget", nodeId: "n1" } });
     expect(parseNodeOptions(["refusals", "--admin=https://x"], {})).toMatchObject({ adminUrl: "https://x" });
     expect(parseNodeOptions(["token", "--help"], {})).toMatchObject({ type: "help" });
   });
@@ -26,6 +27,8 @@ describe("parseNodeOptions", () => {
     [["revoke"], /needs the id/],
     [["token", "x"], /too many words/],
     [["revoke", "x", "y"], /too many words/],
+    [["forget"], /forget: needs the id/],
+    [["forget", "x", "--reason", "r"], /--reason: not for forget/],
     [["token", "--reason", "r"], /--reason: not for token/],
     [["token", "--ttl", "soon"], /is not a time/],
     [["token", "--label", "zone"], /is not key=value/],

@@ -7,6 +7,7 @@ export type NodeCommand =
       readonly nodeId: string;
     }
   | { readonly name: "revoke"; readonly nodeId: string; readonly reason: string }
+  | { readonly name: "forget"; readonly nodeId: string }
   | { readonly name: "refusals" };
 
 export type ParsedNodeOptions =
@@ -20,6 +21,7 @@ const adminDefault = "http://localhost:8001";
 const help = `Usage: penstock node token [options]       prints a join token, which one data plane can use once
        penstock node revoke ID [options]   cuts a data plane off; it goes on serving what it has
        penstock node refusals [options]    shows who was refused on the sync port, and why
+       penstock node forget ID [options]   takes a data plane that is gone off the list of \`penstock nodes\`
 
   --ttl TIME
       token: how long it may be used, such as 30m or 2h; default: 1h, at most 720h
@@ -45,6 +47,7 @@ const flagsOf = {
   token: ["ttl", "label", "node-id", "admin"],
   revoke: ["reason", "admin"],
   refusals: ["admin"],
+  forget: ["admin"],
 } as const;
 
 /** Reads the command line and, where it is silent, the environment. */
@@ -75,16 +78,28 @@ function readCommand(
   lines: string[],
 ): NodeCommand | null {
   const [name, nodeId, ...more] = words;
-  if (name !== "token" && name !== "revoke" && name !== "refusals") {
-    lines.push("needs one of token, revoke ID, refusals; see --help");
+  if (name === undefined || !Object.hasOwn(flagsOf, name)) {
+    lines.push("needs one of token, revoke ID, refusals, forget ID; see --help");
     return null;
   }
+  return readNamed(name as NodeCommand["name"], nodeId, more, given, lines);
+}
+
+function readNamed(
+  name: NodeCommand["name"],
+  nodeId: string | undefined,
+  more: readonly string[],
+  given: ReadonlyMap<string, string[]>,
+  lines: string[],
+): NodeCommand {
   for (const flag of given.keys())
     if (!(flagsOf[name] as readonly string[]).includes(flag)) lines.push(`--${flag}: not for ${name}`);
-  if (more.length > 0 || (nodeId !== undefined && name !== "revoke")) lines.push(`${name}: too many words`);
+  if (more.length > 0 || (nodeId !== undefined && name !== "revoke" && name !== "forget"))
+    lines.push(`${name}: too many words`);
   if (name === "refusals") return { name };
-  if (name === "revoke") {
-    if (nodeId === undefined) lines.push("revoke: needs the id of a node");
+  if (name === "revoke" || name === "forget") {
+    if (nodeId === undefined) lines.push(`${name}: needs the id of a node`);
+    if (name === "forget") return { name, nodeId: nodeId ?? "" };
     return { name, nodeId: nodeId ?? "", reason: given.get("reason")?.at(-1) ?? "" };
   }
   const ttlText = given.get("ttl")?.at(-1);

@@ -40,6 +40,10 @@ async function run(command: NodeCommand, baseUrl: string): Promise<string> {
     const { revokedAt } = await client.revokeNode({ id: command.nodeId, reason: command.reason });
     return `node ${command.nodeId} is revoked since ${timestampDate(revokedAt!).toISOString()}\n`;
   }
+  if (command.name === "forget") {
+    await client.forgetNode({ id: command.nodeId });
+    return `node ${command.nodeId} is listed no more; if it comes back, it is listed anew\n`;
+  }
   const { refusals } = await client.listNodeRefusals({});
   if (refusals.length === 0) return "Nobody was refused since the control plane started.\n";
   const rows = refusals.map(({ lastAt, count, action, address, nodeId, cause }) =>

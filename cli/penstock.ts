@@ -5,6 +5,7 @@ const commands = {
   health: "shows what the nodes see of the targets",
   explain: "asks a node what it would do with a request",
   top: "shows what requests meet there, live",
+  nodes: "shows what the data planes serve, how far they are behind and how they do",
   node: "lets data planes join, and cuts them off",
 } as const;
 
@@ -17,7 +18,7 @@ interface PlaneModule {
 
 /**
  * Runs the command line: `penstock control-plane`, `penstock data-plane`, or without a command both.
- * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health`, `explain`, `top` and `node` have their own.
+ * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health`, `explain`, `top`, `nodes` and `node` have their own.
  */
 export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const [first, ...rest] = argv;
@@ -36,6 +37,9 @@ export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv):
   } else if (first === "top") {
     const { top } = await import("./top.ts");
     await top(rest, env);
+  } else if (first === "nodes") {
+    const { nodes } = await import("./nodes.ts");
+    await nodes(rest, env);
   } else if (first === "node") {
     const { node } = await import("./node.ts");
     await node(rest, env);

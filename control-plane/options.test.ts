@@ -20,6 +20,20 @@ describe("parseOptions", () => {
       areSecretsInLists: false,
       ticketKeyRotationMs: 12 * 60 * 60 * 1000,
       syncIdentity: { type: "off" },
+      nodeStaleAfterMs: 30_000,
+      nodeForgetAfterMs: 14 * 24 * 60 * 60 * 1000,
+    });
+  });
+
+  it("reads when a node is stale, and when it is forgotten", () => {
+    const argv = ["--node-stale-after", "500ms", "--node-forget-after=2h"];
+    expect(optionsOf(argv)).toMatchObject({ nodeStaleAfterMs: 500, nodeForgetAfterMs: 7_200_000 });
+    expect(parseOptions(["--node-stale-after", "soon", "--node-forget-after", "0s"], {})).toEqual({
+      type: "problems",
+      lines: [
+        '--node-stale-after: "soon" is not a time such as 30s, 2m, 12h or 14d',
+        '--node-forget-after: "0s" is not a time such as 30s, 2m, 12h or 14d',
+      ],
     });
   });
 

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { dirname, join } from "node:path";
 import type { ListenAddress } from "./api/bind-listen.ts";
 import { isLoopback } from "./api/loopback-address.ts";
+import { parseDuration } from "./api/rest/parse-duration.ts";
 import type { SyncIdentityMode } from "./identity/open-sync-identity.ts";
 import { readSyncIdentity, syncIdentitySettings } from "./sync-identity-options.ts";
 import { type LogLevel, logLevels } from "./telemetry/log.ts";
@@ -23,6 +24,10 @@ export interface ControlPlaneOptions {
   readonly ticketKeyRotationMs: number;
   /** How data planes are known on the sync port. */
   readonly syncIdentity: SyncIdentityMode;
+  /** A data plane that has been behind, or away, for longer is stale. */
+  readonly nodeStaleAfterMs: number;
+  /** One that has been away for longer is listed no more. */
+  readonly nodeForgetAfterMs: number;
 }
 
 export type ParsedOptions =
@@ -102,6 +107,18 @@ const settings = {
     defaultText: "12",
     meaning: "how often the key of TLS session tickets is replaced, 1 to 168",
   },
+  nodeStaleAfter: {
+    flag: "node-stale-after",
+    form: "TIME",
+    defaultText: "30s",
+    meaning: "a data plane that has been behind, or away, for longer is called stale",
+  },
+  nodeForgetAfter: {
+    flag: "node-forget-after",
+    form: "TIME",
+    defaultText: "14d",
+    meaning: "a data plane that has been away for longer is listed no more; a restart forgets those that are away",
+  },
   logLevel: {
     flag: "log-level",
     form: logLevels.join("|"),
@@ -166,6 +183,8 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): P
     areSecretsInLists: readSwitch(given("secretsInLists"), refuse),
     ticketKeyRotationMs: readHours(given("ticketKeyRotation"), refuse),
     syncIdentity,
+    nodeStaleAfterMs: readTime(given("nodeStaleAfter"), refuse),
+    nodeForgetAfterMs: readTime(given("nodeForgetAfter"), refuse),
   };
   return problems.length > 0 ? { type: "problems", lines: problems } : { type: "options", options };
 }
@@ -225,6 +244,12 @@ function readHours(given: Given, refuse: Refuse): number {
   const hours = /^[0-9]{1,3}$/.test(given.text) ? Number(given.text) : 0;
   if (hours < 1 || hours > rotationMaxHours) refuse(given, `is not a number of hours from 1 to ${rotationMaxHours}`);
   return hours * 60 * 60 * 1_000;
+}
+
+function readTime(given: Given, refuse: Refuse): number {
+  const ms = parseDuration(given.text);
+  if (!(ms > 0)) refuse(given, "is not a time such as 30s, 2m, 12h or 14d");
+  return ms;
 }
 
 function readSwitch(given: Given, refuse: Refuse): boolean {

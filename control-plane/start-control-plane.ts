@@ -8,7 +8,7 @@ import { startTicketKeyRotation } from "./admin/rotate-ticket-key.ts";
 import { healthReader } from "./admin/upstream-health.ts";
 import { trafficReader } from "./admin/upstream-traffic.ts";
 import { type AdminListener, startAdminListener } from "./api/admin-listener.ts";
-import { type ListenAddress, ListenError, listenError } from "./api/bind-listen.ts";
+import { ListenError, listenError } from "./api/bind-listen.ts";
 import { lazyRpcFace } from "./api/grpc/lazy-rpc-face.ts";
 import { restFace } from "./api/rest/rest-face.ts";
 import { secretAccess } from "./api/secret-access.ts";
@@ -69,7 +69,7 @@ export async function startControlPlane(options: ControlPlaneOptions, log: Log):
     const identity = await openSyncIdentity({ mode: options.syncIdentity, store, clock: systemClock, log });
     closers.push(async () => identity.close());
     const { identities } = identity;
-    const hub = await startHub(options.syncListen, { store, identity, log });
+    const hub = await startHub(options, { store, identity, log });
     closers.push(() => hub.close());
     const shutdown = new AbortController();
     const listener = await startFaces(options, { store, hub, identities, log, shutdown: shutdown.signal });
@@ -118,7 +118,13 @@ async function startFaces(options: ControlPlaneOptions, parts: Parts): Promise<A
   /** Complete before the first write can come: it comes through the listener. */
   let bound = hub.addresses.map(formatAddress);
   const lookups = new NameLookups({ lookUp: lookup, clock: systemClock });
-  const admin = openAdmin(store, Date.now, () => ownAddresses(bound), lookups);
+  const admin = openAdmin(
+    store,
+    Date.now,
+    () => ownAddresses(bound),
+    lookups,
+    (capability) => fleet.whoLacks(capability),
+  );
   const health = healthReader(store.image, hub.views);
   const traffic = trafficReader(health, new TrafficMerges({ views: hub.traffic, clock: systemClock }));
   const clock = { monotonicMs: () => performance.now(), unixMs: Date.now };
@@ -162,12 +168,21 @@ interface HubParts {
   readonly log: Log;
 }
 
-async function startHub({ host, port, twinHost }: ListenAddress, parts: HubParts): Promise<SyncHub> {
+async function startHub(options: ControlPlaneOptions, parts: HubParts): Promise<SyncHub> {
   const { store, identity, log } = parts;
+  const { syncListen, nodeStaleAfterMs: staleAfterMs, nodeForgetAfterMs: forgetAfterMs } = options;
+  const { host, port, twinHost } = syncListen;
   const listen = [{ host, port }, ...(twinHost === undefined ? [] : [{ host: twinHost, port }])];
   try {
     const { secured } = identity;
-    return await startSyncHub({ store, listen, log, ...(secured === null ? {} : { secured }) });
+    return await startSyncHub({
+      store,
+      listen,
+      log,
+      staleAfterMs,
+      forgetAfterMs,
+      ...(secured === null ? {} : { secured }),
+    });
   } catch (error) {
     throw listenError({ host, port }, error);
   }

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { buildHealth } from "./build-health.ts";
 import { buildNames } from "./build-names.ts";
 import { buildWorkers } from "./build-workers.ts";
+import { nodeCapabilities } from "./capabilities.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
 import { answerExplain } from "./explain-query.ts";
 import { beginFirst } from "./first-snapshot.ts";
@@ -13,6 +14,7 @@ import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { collectGarbage, MemoryReturn, spareHeapBytes } from "./memory-return.ts";
 import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
+import { nodeStats } from "./node-stats.ts";
 import { nodeStatus } from "./node-status.ts";
 import { givenNodeId, openIdentity, openOwnPki } from "./open-identity.ts";
 import { type NodeTls, openTls } from "./open-tls.ts";
@@ -120,8 +122,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     holding: () => traffic.applier.served,
     restored: first.held,
     apply: first.apply,
-    observations: traffic.observations,
-    traffic: traffic.changes,
+    ...{ observations: traffic.observations, traffic: traffic.changes, stats: nodeStats(traffic) },
     answerQuery: (kind, body) => (kind === "explain" ? answerExplain(traffic, body) : traffic.answerQuery(kind, body)),
     log,
     onApplied: keep,
@@ -171,8 +172,8 @@ async function drainWorkers(
 }
 
 function helloOf({ labels, zone }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
-  const capabilities = ["config.v1", "delta.v1", "query.drained", "query.explain"];
   const shown = zone === null ? labels : { ...labels, zone };
+  const capabilities = nodeCapabilities;
   return { nodeId, hostname: hostname(), build: version, capabilities, labels: shown, workerCount };
 }
 

@@ -5,7 +5,6 @@ import { ListenError } from "./listen-error.ts";
 import { ListenPlaces } from "./listen-places.ts";
 import type { ListeningServers } from "./listener/proxy-server.ts";
 import type { ExplainQuestion } from "./proxy/explanation.ts";
-import type { TrafficSum } from "./status/traffic-totals.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { WorkerLosses } from "./worker-losses.ts";
 import type { FromWorker, ToWorker } from "./worker-message.ts";
@@ -133,9 +132,10 @@ export class WorkerGroup {
   readonly explain = (question: ExplainQuestion) => this.#workers.explain(question);
 
   /** What all workers of this run have carried, as told with the counters last. */
-  traffic(): TrafficSum {
-    return this.#workers.traffic();
-  }
+  readonly traffic = () => this.#workers.traffic();
+
+  /** The workers that are there, in the order of their start, as told with the counters last. */
+  readonly views = () => this.#workers.all();
 
   /** Replaces every worker, one after the other, without losing a connection. False when one could not be replaced. */
   async replaceAll(reason: string): Promise<boolean> {

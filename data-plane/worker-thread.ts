@@ -39,6 +39,7 @@ export class WorkerThread {
   #configsUnanswered = 0;
   #hasConfig = false;
   #hasApplied = false;
+  #publication = 0;
   #nextRequestId = 1;
   readonly #requests = new Map<number, (counters: WorkerCounters | null) => void>();
   readonly #explaining = new Map<number, (explanation: Explanation | string | null) => void>();
@@ -87,6 +88,11 @@ export class WorkerThread {
   /** Whether it has ever taken a config to serve. */
   get hasApplied(): boolean {
     return this.#hasApplied;
+  }
+
+  /** The publication that it serves; 0 when it serves none. */
+  get publication(): number {
+    return this.#publication;
   }
 
   /** Whether the worker gets connections and has answered the newest config. */
@@ -197,7 +203,10 @@ export class WorkerThread {
       return;
     }
     if (message.type === "listening") this.#port = message.port;
-    if (message.type === "applied") this.#hasApplied = true;
+    if (message.type === "applied") {
+      this.#hasApplied = true;
+      this.#publication = message.publication;
+    }
     if (message.type === "applied" || message.type === "apply-failed") {
       this.#configsUnanswered--;
       this.#silence.config = 0;

@@ -39,14 +39,17 @@ const definitions: { readonly [K in Kind]: ResourceDefinition<K> } = {
  * @param clock unix time in milliseconds, for created_at and updated_at
  * @param ownAddresses where the control plane is reached, at the time of each write
  * @param lookups whether hosts resolve on this machine; null: nobody looks
+ * @param whoLacks of the connected nodes, a capability; null: nobody knows
  */
 export function openAdmin(
   store: Store,
   clock: () => number,
   ownAddresses: AdminContext["ownAddresses"] = () => [],
   lookups: AdminContext["lookups"] = null,
+  whoLacks: AdminContext["whoLacks"] = null,
 ): Admin {
-  const context: AdminContext = { store, clock, queue: new KeyQueue(waitingMaxCount), ownAddresses, lookups };
+  const queue = new KeyQueue(waitingMaxCount);
+  const context: AdminContext = { store, clock, queue, ownAddresses, lookups, whoLacks };
   return {
     upstream: openResourceAdmin(context, definitions.upstream),
     target: openResourceAdmin(context, definitions.target),

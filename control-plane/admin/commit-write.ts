@@ -7,6 +7,7 @@ import { danglingReference } from "./resolve-references.ts";
 import type { Written } from "./resource-admin.ts";
 import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
 import { showResource } from "./show-resource.ts";
+import { skewWarnings } from "./skew-warnings.ts";
 import { withTicketKey } from "./ticket-key.ts";
 
 /** Times that a write is decided anew because the state changed under it. */
@@ -47,7 +48,7 @@ export async function commitWrite<K extends Kind>(
 }
 
 function written<K extends Kind>(
-  { store: { image }, clock }: AdminContext,
+  { store: { image }, clock, whoLacks }: AdminContext,
   definition: ResourceDefinition<K>,
   { write, message, paths }: PreparedWrite<K>,
   revision: number,
@@ -59,6 +60,7 @@ function written<K extends Kind>(
     warnings: [
       ...storedOnlyWarnings(kind, schema, { message, paths }, defaults),
       ...(definition.warnings?.(message, paths, { image, nowMs: clock() }) ?? []),
+      ...(whoLacks === null ? [] : skewWarnings(kind, message, whoLacks)),
     ],
     isCreated: write.operation === "create",
   };

@@ -1,14 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { nodeStatus } from "../../test/support/node-status.ts";
 import type { Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "../sync/fleet.ts";
 import { type AskedRequest, checkExplainRequest, explainRequest } from "./explain-request.ts";
 
 function node(id: string, facts: Partial<NodeStatus> = {}): NodeStatus {
-  return {
-    ...{ id, hostname: `host-of-${id}`, address: "", build: "1.0.0", labels: {}, capabilities: ["query.explain"] },
-    ...{ workerCount: 1, isConnected: true, connectedAtUnixMs: 0, lastSeenAtUnixMs: 0, publication: 1, revision: 1 },
-    ...{ stateHash: new Uint8Array(), lag: 0, applyDurationMs: 0, lastNack: null },
-    ...facts,
-  };
+  return nodeStatus({ id, hostname: `host-of-${id}`, build: "1.0.0", capabilities: ["query.explain"], ...facts });
 }
 
 /** @param said by the node that is asked; a string is a problem */

@@ -7,6 +7,7 @@ import type { ResourceImage } from "../store/resource-image.ts";
 import type { ResourceWrite, Store } from "../store/store.ts";
 import type { KeyQueue } from "./key-queue.ts";
 import type { NameLookups } from "./name-lookups.ts";
+import type { WhoLacks } from "./skew-warnings.ts";
 
 /** How resources of one kind are found, listed and deleted; what may stand in them is in their rules. */
 export interface ResourceDefinition<K extends Kind = Kind> {
@@ -66,6 +67,8 @@ export interface AdminContext {
   readonly queue: KeyQueue;
   /** Whether hosts resolve on this machine; null: nobody looks. */
   readonly lookups: Pick<NameLookups, "problemOf"> | null;
+  /** Who of the connected nodes lacks a capability; null: nobody knows. */
+  readonly whoLacks: WhoLacks | null;
   /** Where the control plane itself is reached. */
   readonly ownAddresses: () => readonly OwnAddress[];
 }

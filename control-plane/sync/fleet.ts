@@ -1,3 +1,8 @@
+import type { UnsupportedFeature } from "../snapshot/version-skew.ts";
+import type { StoreEpoch } from "../store/store.ts";
+import type { NodeFigures } from "./node-figures.ts";
+import type { NodeState } from "./node-state.ts";
+
 /** What the faces may know of the connected nodes. */
 export interface Fleet {
   /**
@@ -6,8 +11,14 @@ export interface Fleet {
    * not refused the revision. `nodeCount` counts the open streams in both cases; without any, resolves at once.
    */
   waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied>;
-  /** Every node known, connected or not, ordered by id. */
+  /** Every node known, connected or not, ordered by id. Those that are gone are forgotten after a while. */
   nodes(): readonly NodeStatus[];
+  /** Takes a node that is gone off the list. */
+  forget(nodeId: string): "forgotten" | "unknown" | "connected";
+  /** The connected nodes without a capability, by id. */
+  whoLacks(capability: string): readonly { readonly id: string; readonly hostname: string }[];
+  /** Publications that nodes refused since the start. */
+  readonly nackCount: number;
   /** Asks every node with an open stream, or one of them; resolves when all have answered or their time is over. */
   ask(question: NodeQuestion): Promise<readonly NodeAnswer[]>;
 }
@@ -58,6 +69,19 @@ export interface NodeStatus {
   readonly lag: number;
   readonly applyDurationMs: number;
   readonly lastNack: NodeNackStatus | null;
+  readonly state: NodeState;
+  /** Why it is not in sync, in one sentence; empty when it is. */
+  readonly stateReason: string;
+  /** For how long there has been something newer than what it serves; null when there is nothing newer. */
+  readonly lagMs: number | null;
+  /** Of what it serves; null when it serves nothing. */
+  readonly epoch: StoreEpoch | null;
+  /** Publications that it refused since it is listed. */
+  readonly nackCount: number;
+  /** How it does, as it said last; null before it did, and while it is away. */
+  readonly figures: NodeFigures | null;
+  /** What of the configuration its program takes no notice of. */
+  readonly unsupported: readonly UnsupportedFeature[];
 }
 
 export interface NodeNackStatus {

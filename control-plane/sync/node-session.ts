@@ -25,9 +25,10 @@ import type { Clock } from "./clock.ts";
 import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
 import type { Admission } from "./hello-admission.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
+import { readNodeStats } from "./node-figures.ts";
 import { type Answered, NodeQuestions } from "./node-questions.ts";
 import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
-import { readHello } from "./read-hello.ts";
+import { type NodeFacts, readHello } from "./read-hello.ts";
 import { type NodeCall, type PushSlots, SnapshotSender } from "./snapshot-sender.ts";
 import type { StreamGate } from "./stream-gate.ts";
 
@@ -52,7 +53,7 @@ export interface SessionContext {
   /** Asked once for each hello: whether there is room for the node now, or when it is to come again. */
   admitHello(): Admission;
   /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
-  onHello(session: NodeSession, nodeId: string): void;
+  onHello(session: NodeSession, facts: NodeFacts): void;
   /** What the node serves, or whether it is worth waiting for, may have changed. */
   onChange(): void;
   onClose(session: NodeSession): void;
@@ -183,6 +184,8 @@ export class NodeSession {
       else if (message.case === "heartbeat") this.#takeHeartbeat(this.#state, message.value);
       else if (message.case === "observations") this.#context.views.take(this.nodeId, message.value);
       else if (message.case === "traffic") this.#context.traffic.take(this.nodeId, message.value);
+      else if (message.case === "stats")
+        this.#record.figures = readNodeStats(message.value, this.#record.figures, this.#record.lastSeenAtUnixMs);
       else if (message.case === "queryResult") this.#questions.take(message.value);
       // Anything else is of a later version of the protocol, or of no concern here.
     } catch (error) {
@@ -216,8 +219,9 @@ export class NodeSession {
       return;
     }
     this.#stopHelloTimer();
-    this.#context.onHello(this, read.facts.id);
+    this.#context.onHello(this, read.facts);
     this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
+    this.#record.epoch = read.have?.epoch ?? null;
     for (const each of [views, traffic]) each.connected(read.facts.id, read.facts.hostname);
     const { cache } = this.#channel;
     this.#setState(greet(epoch, read.have, read.have === null ? undefined : cache.recent(read.have.publication)));
@@ -285,7 +289,7 @@ export class NodeSession {
       { nowMs: clock.monotonicMs(), keepUpMs: timing.keepUpMs, newest, known: cache.recent(publication) },
     );
     this.#setState(outcome.state);
-    if (outcome.type === "applied") this.#record!.applyDurationMs = applyDurationMs;
+    if (outcome.type === "applied") Object.assign(this.#record!, { applyDurationMs, epoch: this.#context.epoch });
     if (outcome.type === "wrong_hash_once") {
       this.#context.log.warn({ node: this.nodeId, publication }, "node acked with a wrong state hash: sending again");
     }
@@ -295,7 +299,7 @@ export class NodeSession {
 
   #takeNack(state: AckState, nack: Nack): void {
     const nackRecord = nackStatus(nack, this.#context.clock.unixMs());
-    this.#record!.lastNack = nackRecord;
+    this.#context.registry.refused(this.#record!, nackRecord);
     this.#context.log.warn({ node: this.nodeId, nack: nackRecord }, "node refused a publication");
     this.#setState(takeNack(state, nackRecord, this.#channel.cache.recent(nackRecord.keptPublication)));
     this.#answered();
@@ -307,6 +311,7 @@ export class NodeSession {
     const epochCounter = heartbeat.epoch === undefined ? null : Number(heartbeat.epoch.counter);
     const { epoch } = this.#context;
     const { cache } = this.#channel;
+    if (heartbeat.epoch !== undefined) this.#record!.epoch = { counter: epochCounter!, id: heartbeat.epoch.id };
     const next = takeHeartbeat(state, { publication, stateHash, epochCounter }, cache.recent(publication), epoch);
     if (next === state) return;
     this.#setState(next);
@@ -340,7 +345,8 @@ export class NodeSession {
 
   #setState(state: AckState): void {
     this.#state = state;
-    if (!this.#isClosed && this.#record !== null) this.#record.served = state.served;
+    if (!this.#isClosed && this.#record !== null)
+      Object.assign(this.#record, { served: state.served, stop: state.stop });
   }
 
   #scheduleHeartbeat(): void {

@@ -11,8 +11,11 @@ import type { Applied, Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "./fle
 import { HelloAdmission } from "./hello-admission.ts";
 import { NodeRegistry } from "./node-registry.ts";
 import { NodeSession, type SessionContext } from "./node-session.ts";
+import { PublicationTimes } from "./publication-times.ts";
 import { PushSchedule } from "./push-schedule.ts";
+import type { NodeFacts } from "./read-hello.ts";
 import { SenderSlots } from "./sender-slots.ts";
+import { SkewWatch } from "./skew-watch.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
 import { refuseStream, type StreamGate } from "./stream-gate.ts";
 
@@ -43,6 +46,10 @@ export interface StreamHubSettings {
   readonly senderMaxCount: number;
   /** Nodes remembered, connected or not. */
   readonly nodeMaxCount: number;
+  /** A node that has been behind, or away, for longer is stale. */
+  readonly staleAfterMs: number;
+  /** A node that has been away for longer is forgotten. */
+  readonly forgetAfterMs: number;
   /** Past publications that deltas begin from, and whose hash and revision stay known. */
   readonly recentMaxCount: number;
   /** Resources that changed in them, all together; some 150 bytes each. */
@@ -68,6 +75,9 @@ export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
   stallMs: 1_000,
   senderMaxCount: 64,
   nodeMaxCount: 10_000,
+  staleAfterMs: 30_000,
+  // As Kong does.
+  forgetAfterMs: 14 * 24 * 60 * 60 * 1_000,
   recentMaxCount: 1_000,
   recentChangeMaxCount: 100_000,
   helloMaxPerSecond: 200,
@@ -84,6 +94,10 @@ export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
 export class StreamHub implements Fleet {
   readonly #options: StreamHubOptions;
   readonly #channels: Channels;
+  readonly #settings: StreamHubSettings;
+  readonly #clock: Clock;
+  readonly #skew: SkewWatch;
+  readonly #times = new PublicationTimes();
   readonly #registry: NodeRegistry;
   readonly views: NodeViews;
   readonly traffic: TrafficViews;
@@ -100,6 +114,9 @@ export class StreamHub implements Fleet {
   constructor(options: StreamHubOptions, settings: StreamHubSettings) {
     const { store, log, clock = systemClock, random = Math.random } = options;
     this.#options = options;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#skew = new SkewWatch(store.image, log);
     const ringLimits = { publicationMaxCount: settings.recentMaxCount, changeMaxCount: settings.recentChangeMaxCount };
     this.#channels = new SoleChannel(store, ringLimits, log);
     this.#registry = new NodeRegistry(settings.nodeMaxCount);
@@ -143,7 +160,7 @@ export class StreamHub implements Fleet {
       gate: options.gate ?? null,
       channelFor: (node) => this.#channels.channelFor(node),
       admitHello: () => admission.admit(),
-      onHello: (session, nodeId) => this.#admit(session, nodeId),
+      onHello: (session, facts) => this.#admit(session, facts),
       onChange: () => this.#waits.check(),
       onClose: (session) => this.#forget(session),
     };
@@ -151,7 +168,13 @@ export class StreamHub implements Fleet {
 
   start(): void {
     this.#channels.refresh();
-    this.#stopListening = this.#options.store.onCommit(() => this.#schedule.changed());
+    const { store } = this.#options;
+    this.#times.note(store.image.publication, this.#clock.unixMs());
+    this.#stopListening = store.onCommit((commit) => {
+      this.#times.note(store.image.publication, this.#clock.unixMs());
+      this.#skew.committed(commit);
+      this.#schedule.changed();
+    });
   }
 
   connect(call: NodeCall): void {
@@ -170,7 +193,26 @@ export class StreamHub implements Fleet {
   }
 
   nodes(): readonly NodeStatus[] {
-    return this.#registry.statuses(this.#options.store.image.publication);
+    const { staleAfterMs, forgetAfterMs } = this.#settings;
+    return this.#registry.statuses({
+      newestPublication: this.#options.store.image.publication,
+      nowUnixMs: this.#clock.unixMs(),
+      ...{ staleAfterMs, forgetAfterMs },
+      behindSinceUnixMs: (publication) => this.#times.behindSinceUnixMs(publication),
+      unsupportedBy: (capabilities) => this.#skew.unsupportedBy(capabilities),
+    });
+  }
+
+  get nackCount(): number {
+    return this.#registry.nackCount;
+  }
+
+  whoLacks(capability: string): readonly NodeFacts[] {
+    return this.#skew.whoLacks(capability);
+  }
+
+  forget(nodeId: string): "forgotten" | "unknown" | "connected" {
+    return this.#registry.forget(nodeId);
   }
 
   ask(question: NodeQuestion): Promise<readonly NodeAnswer[]> {
@@ -188,7 +230,8 @@ export class StreamHub implements Fleet {
     this.views.close();
   }
 
-  #admit(session: NodeSession, nodeId: string): void {
+  #admit(session: NodeSession, facts: NodeFacts): void {
+    const { id: nodeId } = facts;
     const older = this.#sessionOfNode.get(nodeId);
     if (older !== undefined) {
       this.#options.log.warn({ node: nodeId }, "a node connected twice: the newer stream replaces the older");
@@ -197,11 +240,15 @@ export class StreamHub implements Fleet {
     // For nobody nothing was published; for somebody the schedule comes soon while changes coalesce.
     if (this.#sessionOfNode.size === 0 || !this.#schedule.isWaiting) this.#channels.refresh();
     this.#sessionOfNode.set(nodeId, session);
+    this.#skew.connected(facts);
   }
 
   #forget(session: NodeSession): void {
     this.#sessions.delete(session);
-    if (this.#sessionOfNode.get(session.nodeId) === session) this.#sessionOfNode.delete(session.nodeId);
+    if (this.#sessionOfNode.get(session.nodeId) === session) {
+      this.#sessionOfNode.delete(session.nodeId);
+      this.#skew.disconnected(session.nodeId);
+    }
     this.#waits.check();
   }
 

@@ -8,8 +8,9 @@ import type { Holding } from "./judge-offer.ts";
 import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
 import { ReconnectPlan } from "./reconnect-plan.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
+import { StatsReports, type StatsSource } from "./stats-reports.ts";
 import type { SyncAccess } from "./sync-access.ts";
-import { SyncContact } from "./sync-contact.ts";
+import { isLevel, SyncContact } from "./sync-contact.ts";
 import {
   type ControlMessage,
   type NodeMessage,
@@ -37,6 +38,8 @@ export interface SyncClientOptions extends Partial<SyncClientSettings> {
   readonly observations?: ObservationSource;
   /** What it is told of what requests meet there. Default: nothing. */
   readonly traffic?: TrafficSource;
+  /** What it is told of how the node does. Default: nothing. */
+  readonly stats?: StatsSource;
   /** The answer to a question about the live node; null for a kind of question that it does not know. */
   readonly answerQuery?: (kind: string, body: Uint8Array) => Promise<Uint8Array> | null;
   readonly onState?: (state: SyncState) => void;
@@ -129,7 +132,7 @@ class ReconnectingClient implements SyncClient {
   readonly #inbox: SnapshotInbox;
   readonly #plan: ReconnectPlan;
   readonly contact: SyncContact;
-  readonly #reports: readonly (ObservationReports | TrafficReports)[];
+  readonly #reports: readonly (ObservationReports | TrafficReports | StatsReports)[];
   #queryCount = 0;
   #state: SyncState;
   #stream: NodeStream | null = null;
@@ -148,6 +151,7 @@ class ReconnectingClient implements SyncClient {
     this.#reports = [
       ...(options.observations === undefined ? [] : [new ObservationReports(options.observations, this.#clock)]),
       ...(options.traffic === undefined ? [] : [new TrafficReports(options.traffic, this.#clock)]),
+      ...(options.stats === undefined ? [] : [new StatsReports(options.stats, this.#clock)]),
     ];
     this.#state = {
       connection: "connecting",
@@ -369,15 +373,8 @@ class ReconnectingClient implements SyncClient {
   #setState(change: Partial<SyncState>): void {
     const isTurn = change.connection !== undefined && change.connection !== this.#state.connection;
     this.#state = { ...this.#state, ...change, ...(isTurn ? { sinceUnixMs: this.#clock.unixMs() } : {}) };
-    this.#tell(() => this.contact.judged(this.#isLevel()));
+    this.#tell(() => this.contact.judged(isLevel(this.#state, this.#options.holding())));
     this.#tell(() => this.#options.onState?.(this.#state));
-  }
-
-  /** Whether nothing newer is known than what is served. */
-  #isLevel(): boolean {
-    const { connection, newestPublication, problem } = this.#state;
-    const held = this.#options.holding();
-    return connection === "connected" && problem === null && held !== null && newestPublication <= held.publication;
   }
 
   /** A listener that fails fails alone. */

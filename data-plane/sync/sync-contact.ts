@@ -1,3 +1,14 @@
+import type { Holding } from "./judge-offer.ts";
+import type { SyncState } from "./sync-client.ts";
+
+/** Whether the stream is open and nothing newer is known than what is served. */
+export function isLevel(
+  { connection, newestPublication, problem }: Pick<SyncState, "connection" | "newestPublication" | "problem">,
+  held: Holding | null,
+): boolean {
+  return connection === "connected" && problem === null && held !== null && newestPublication <= held.publication;
+}
+
 /**
  * How long ago this node last heard of a control plane, and served all that one has. By the monotonic clock: what
  * people set their clocks to is no outage.
@@ -34,9 +45,9 @@ export class SyncContact {
     this.#hasWordOnStream = true;
   }
 
-  /** To be told at every change. @param isLevel whether the stream is open and nothing newer is known than is served */
-  judged(isLevel: boolean): void {
-    if (isLevel && this.#hasWordOnStream) this.#outOfSyncSinceMs = null;
+  /** To be told at every change. @param isLevelNow see isLevel */
+  judged(isLevelNow: boolean): void {
+    if (isLevelNow && this.#hasWordOnStream) this.#outOfSyncSinceMs = null;
     else if (this.#outOfSyncSinceMs === null) this.#outOfSyncSinceMs = this.#monotonicMs();
   }
 }

@@ -44,6 +44,8 @@ function start(more: Partial<ControlPlaneOptions> = {}): Promise<ControlPlane> {
     areSecretsInLists: false,
     ticketKeyRotationMs: 3_600_000,
     syncIdentity: { type: "off" },
+    nodeStaleAfterMs: 30_000,
+    nodeForgetAfterMs: 60_000,
     ...more,
   };
   return startControlPlane(options, openLog("trace", { write: (line: string) => void lines.push(line) }));

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { StoredKind } from "../../control-plane/resource/checked.ts";
 import type { ResourceImage, StoredResource } from "../../control-plane/store/resource-image.ts";
-import type { Commit, StoreEpoch } from "../../control-plane/store/store.ts";
+import type { Change, Commit, StoreEpoch } from "../../control-plane/store/store.ts";
 import { UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 
 /** As much of a store as the sync hub reads, without rules: a test may also make a state that a store never would. */
@@ -43,14 +43,18 @@ export class FakeSyncStore {
   /** Commits any resource; returns the revision. */
   put(resource: Omit<StoredResource, "revision">): number {
     const revision = ++this.#revision;
-    this.#resources.set(`${resource.kind}/${resource.id}`, { ...resource, revision });
-    return this.#committed(revision);
+    const key = `${resource.kind}/${resource.id}`;
+    const before = this.#resources.get(key)?.body ?? null;
+    this.#resources.set(key, { ...resource, revision });
+    return this.#committed(revision, { kind: resource.kind, id: resource.id, before, after: resource.body });
   }
 
   /** Commits the removal of a resource; returns the revision. */
   remove(kind: StoredKind, id: string): number {
-    this.#resources.delete(`${kind}/${id}`);
-    return this.#committed(++this.#revision);
+    const key = `${kind}/${id}`;
+    const before = this.#resources.get(key)?.body ?? null;
+    this.#resources.delete(key);
+    return this.#committed(++this.#revision, { kind, id, before, after: null });
   }
 
   onCommit(listener: (commit: Commit) => void): () => void {
@@ -58,8 +62,10 @@ export class FakeSyncStore {
     return () => this.#listeners.delete(listener);
   }
 
-  #committed(revision: number): number {
-    for (const listener of this.#listeners) listener({ revision, publication: revision, changes: [] });
+  #committed(revision: number, changed: Pick<Change, "kind" | "id" | "before" | "after">): number {
+    const operation = changed.after === null ? "delete" : changed.before === null ? "create" : "update";
+    const change = { ...changed, revision, operation, atUnixMs: 0 } as const;
+    for (const listener of this.#listeners) listener({ revision, publication: revision, changes: [change] });
     return revision;
   }
 }

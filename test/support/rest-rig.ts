@@ -78,6 +78,7 @@ class ScriptedAdmin {
 
 /** A fleet of scripted answers that keeps what it was asked. */
 class ScriptedFleet implements Fleet {
+  nackCount = 0;
   applied: Applied = { appliedCount: 0, nodeCount: 0 };
   nodeList: readonly NodeStatus[] = [];
   answers: readonly NodeAnswer[] = [];
@@ -91,6 +92,18 @@ class ScriptedFleet implements Fleet {
 
   nodes(): readonly NodeStatus[] {
     return this.nodeList;
+  }
+
+  forget(nodeId: string): "forgotten" | "unknown" | "connected" {
+    const node = this.nodeList.find(({ id }) => id === nodeId);
+    if (node === undefined) return "unknown";
+    if (node.isConnected) return "connected";
+    this.nodeList = this.nodeList.filter((one) => one !== node);
+    return "forgotten";
+  }
+
+  whoLacks(): readonly NodeStatus[] {
+    return [];
   }
 
   async ask(question: NodeQuestion): Promise<readonly NodeAnswer[]> {

@@ -27,6 +27,7 @@ import { plainIdentities } from "./plain-identities.ts";
 
 /** A fleet that a test scripts. */
 export class FakeFleet implements Fleet {
+  nackCount = 0;
   applied: Promise<Applied> = Promise.resolve({ appliedCount: 0, nodeCount: 0 });
   statuses: readonly NodeStatus[] = [];
   readonly waits: unknown[] = [];
@@ -38,6 +39,18 @@ export class FakeFleet implements Fleet {
 
   nodes(): readonly NodeStatus[] {
     return this.statuses;
+  }
+
+  forget(nodeId: string): "forgotten" | "unknown" | "connected" {
+    const node = this.statuses.find(({ id }) => id === nodeId);
+    if (node === undefined) return "unknown";
+    if (node.isConnected) return "connected";
+    this.statuses = this.statuses.filter((one) => one !== node);
+    return "forgotten";
+  }
+
+  whoLacks(): readonly NodeStatus[] {
+    return [];
   }
 
   async ask(): Promise<readonly NodeAnswer[]> {

@@ -1,10 +1,12 @@
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import type { NodeIdentities } from "../../identity/node-identities.ts";
-import type { Fleet, NodeNackStatus, NodeStatus } from "../../sync/fleet.ts";
+import type { Fleet } from "../../sync/fleet.ts";
 import { defaultPageSize } from "./list-query.ts";
+import { nodeMessage } from "./node-messages.ts";
 import { toBadRequest } from "./to-connect-error.ts";
+import { watchNodes } from "./watch-nodes-rpc.ts";
 
 /** Says that the rest is a node id, so that a token from elsewhere is recognised. */
 const tokenPrefix = "after:";
@@ -19,11 +21,21 @@ export function nodesRpc(fleet: Fleet, identities: NodeIdentities): ServiceImpl<
       const rest = fleet.nodes().filter(({ id }) => id > afterId);
       const page = rest.slice(0, size);
       const nextPageToken = rest.length > size ? pageToken(page.at(-1)!.id) : "";
-      const nodes = page.map((node) => ({
-        ...nodeMessage(node),
-        certificate: certificateMessage(identities, node.id),
-      }));
-      return { nodes, nextPageToken };
+      return { nodes: page.map((node) => nodeMessage(node, identities)), nextPageToken };
+    },
+    async *watchNodes({ id }, { signal }) {
+      if (id !== "" && !fleet.nodes().some((node) => node.id === id)) throw noSuchNode(id);
+      for await (const seen of watchNodes(fleet, id === "" ? null : id, signal)) {
+        if (seen === "start-over") yield { isStartOver: true };
+        else if ("node" in seen) yield { node: nodeMessage(seen.node, identities) };
+        else yield { node: { id: seen.forgottenId }, forgotten: true };
+      }
+    },
+    forgetNode({ id }) {
+      const outcome = fleet.forget(id);
+      if (outcome === "unknown") throw noSuchNode(id);
+      if (outcome === "connected") throw new ConnectError(`node ${id} is connected`, Code.FailedPrecondition);
+      return {};
     },
     async revokeNode({ id, reason }) {
       const revoked = await identities.revoke(id, reason);
@@ -49,6 +61,10 @@ export function nodesRpc(fleet: Fleet, identities: NodeIdentities): ServiceImpl<
   };
 }
 
+function noSuchNode(id: string): ConnectError {
+  return new ConnectError(`there is no node ${id}`, Code.NotFound);
+}
+
 function pageToken(lastId: string): string {
   return Buffer.from(tokenPrefix + lastId).toString("base64url");
 }
@@ -58,51 +74,4 @@ function afterIdOf(token: string): string | undefined {
   if (token === "") return "";
   const text = Buffer.from(token, "base64url").toString();
   return text.startsWith(tokenPrefix) ? text.slice(tokenPrefix.length) : undefined;
-}
-
-function nodeMessage(node: NodeStatus) {
-  return {
-    id: node.id,
-    hostname: node.hostname,
-    address: node.address,
-    build: node.build,
-    labels: { ...node.labels },
-    connected: node.isConnected,
-    connectedAt: timestampFromMs(node.connectedAtUnixMs),
-    lastSeenAt: timestampFromMs(node.lastSeenAtUnixMs),
-    publication: BigInt(node.publication),
-    revision: BigInt(node.revision),
-    stateHash: node.stateHash,
-    lag: BigInt(node.lag),
-    applyDuration: durationFromMs(node.applyDurationMs),
-    lastNack: node.lastNack === null ? undefined : nackMessage(node.lastNack),
-    workerCount: node.workerCount,
-    capabilities: [...node.capabilities],
-  };
-}
-
-function certificateMessage(identities: NodeIdentities, nodeId: string) {
-  const certificate = identities.certificateOf(nodeId);
-  if (certificate === null) return undefined;
-  const { spiffeId, expiresAtUnixMs, labels, revokedAtUnixMs, revokedReason } = certificate;
-  return {
-    spiffeId,
-    expiresAt: expiresAtUnixMs === null ? undefined : timestampFromMs(expiresAtUnixMs),
-    labels: { ...labels },
-    revokedAt: revokedAtUnixMs === null ? undefined : timestampFromMs(revokedAtUnixMs),
-    revokedReason,
-  };
-}
-
-function nackMessage(nack: NodeNackStatus) {
-  return {
-    publication: BigInt(nack.publication),
-    entityKind: nack.entityKind,
-    entityId: nack.entityId,
-    entityName: nack.entityName,
-    field: nack.field,
-    message: nack.message,
-    keptPublication: BigInt(nack.keptPublication),
-    receivedAt: timestampFromMs(nack.receivedAtUnixMs),
-  };
 }

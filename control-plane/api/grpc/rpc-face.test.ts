@@ -5,7 +5,7 @@ import { Code } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../../proto/gen/grpc/health/v1/health_pb.ts";
 import { ConfigAPI } from "../../../proto/gen/penstock/admin/v1/config_pb.ts";
-import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
+import { NodeState, NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
 import { TargetsAPI } from "../../../proto/gen/penstock/admin/v1/targets_pb.ts";
@@ -14,8 +14,8 @@ import {
   CreateUpstreamResponseSchema,
   UpstreamsAPI,
 } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
+import { nodeStatus } from "../../../test/support/node-status.ts";
 import { type RpcRig, startRpcRig } from "../../../test/support/rpc-rig.ts";
-import type { NodeStatus } from "../../sync/fleet.ts";
 
 const { createUpstream, getUpstream, listUpstreams, updateUpstream, deleteUpstream } = UpstreamsAPI.method;
 const { createTarget, getTarget, listTargets, updateTarget, deleteTarget } = TargetsAPI.method;
@@ -239,10 +239,10 @@ describe("rpcFace", () => {
   it("lists nodes page by page", async () => {
     const node = { labels: { zone: "a" }, capabilities: ["x"], stateHash: new Uint8Array(32), connectedAtUnixMs: 1500 };
     const rest = { lastSeenAtUnixMs: 2500, applyDurationMs: 12, publication: 3, revision: 2, lag: 1, workerCount: 4 };
-    const nack = { publication: 4, entityKind: "route", message: "no", keptPublication: 3, receivedAtUnixMs: 1000 };
-    rig.fleet.statuses = ["a", "b", "c"].map(
-      (id) =>
-        ({ id, isConnected: true, ...node, ...rest, lastNack: id === "a" ? nack : null }) as unknown as NodeStatus,
+    const entity = { entityKind: "route", entityId: "", entityName: "", field: "", message: "no" };
+    const nack = { publication: 4, ...entity, reason: "invalid_entity", keptPublication: 3, receivedAtUnixMs: 1000 };
+    rig.fleet.statuses = ["a", "b", "c"].map((id) =>
+      nodeStatus({ id, ...node, ...rest, lastNack: id === "a" ? nack : null }),
     );
     const first = await rig.call(NodesAPI.method.listNodes, { pageSize: 2 });
     expect(first.nodes).toMatchObject([
@@ -254,7 +254,8 @@ describe("rpcFace", () => {
         applyDuration: { nanos: 12_000_000 },
         publication: 3n,
         lag: 1n,
-        lastNack: { publication: 4n, entityKind: "route", keptPublication: 3n },
+        lastNack: { publication: 4n, entityKind: "route", keptPublication: 3n, reason: "invalid_entity" },
+        state: NodeState.IN_SYNC,
       },
       { id: "b" },
     ]);

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { nodeStatus } from "../../../test/support/node-status.ts";
 import { type RestRig, rigTimeMs, startRestRig } from "../../../test/support/rest-rig.ts";
 import type { Store } from "../../store/store.ts";
 import type { NodeStatus } from "../../sync/fleet.ts";
@@ -77,12 +78,79 @@ describe("nodePage, statusPage and nodesRest", () => {
           field: "paths.0",
           received_at: 1,
         },
+        nacks: 2,
+        state: "lagging",
+        state_reason: "1 publications behind for 4 s",
+        lag_seconds: 4,
+        connected_since: 0,
+        epoch: { counter: 7, id: "01".repeat(16) },
+        state_hash: "ab".repeat(32),
+        figures: {
+          at: Math.floor(rigTimeMs / 1000),
+          requests_per_second: 12.5,
+          error_ratio: 0.1,
+          requests: 100,
+          failures: 10,
+          connections: 3,
+          endpoints: 5,
+          healthy_endpoints: 4,
+          workers: [{ number: 0, role: "serving", publication: 42, requests: 100, connections: 3, heap_bytes: 9 }],
+        },
+        unsupported: [
+          {
+            capability: "config.tiers",
+            feature: "tiers",
+            entity_count: 1,
+            entities: [{ kind: "target", id: "t", name: "a:80", field: "zone" }],
+          },
+        ],
       },
     ]);
     const second = (await rig.send("GET", first.next)).json;
     expect(second.data.map((row: { id: string }) => row.id)).toEqual(["n2"]);
     expect(second.next).toBeNull();
     expect((await rig.send("GET", "/clustering/data-planes?offset=*")).json.code).toBe(7);
+  });
+
+  it("tells the same in Kong's older form", async () => {
+    rig.fleet.nodeList = [node("n1")];
+    const answer = await rig.send("GET", "/clustering/status");
+    expect(answer.headers["deprecation"]).toBe("true");
+    expect(answer.json).toEqual({
+      n1: {
+        config_hash: "ab".repeat(16),
+        hostname: "host",
+        ip: "::1",
+        last_seen: Math.floor(rigTimeMs / 1000) - 60,
+      },
+    });
+  });
+
+  it("forgets a node that is gone, and no other", async () => {
+    rig.fleet.nodeList = [node("n1"), { ...node("n2"), isConnected: false }];
+    const statuses = [];
+    for (const id of ["n1", "n2", "n2"]) statuses.push((await rig.send("POST", `/nodes/${id}/forget`)).status);
+    expect(statuses).toEqual([409, 204, 404]);
+    expect(rig.fleet.nodes().map(({ id }) => id)).toEqual(["n1"]);
+  });
+
+  it("counts the nodes for Prometheus", async () => {
+    const away = { ...node("n2"), isConnected: false, state: "stale" as const, lag: 9, lagMs: 60_000 };
+    rig.fleet.nodeList = [node("n1"), away];
+    rig.fleet.nackCount = 3;
+    const { headers, text } = await rig.send("GET", "/metrics");
+    expect(headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+    for (const line of [
+      'penstock_nodes{state="in_sync"} 0',
+      'penstock_nodes{state="lagging"} 1',
+      'penstock_nodes{state="stale"} 1',
+      "penstock_nodes_connected 1",
+      "penstock_nodes_too_old 1",
+      "penstock_node_lag_publications_max 1",
+      "penstock_node_lag_seconds_max 4",
+      "penstock_node_nacks_total 3",
+    ])
+      expect(text.split("\n")).toContain(line);
   });
 
   it("shows a node that serves nothing with a hash of zeros", async () => {
@@ -93,7 +161,7 @@ describe("nodePage, statusPage and nodesRest", () => {
 });
 
 function node(id: string): NodeStatus {
-  return {
+  return nodeStatus({
     id,
     hostname: "host",
     address: "::1:50123",
@@ -120,5 +188,29 @@ function node(id: string): NodeStatus {
       keptPublication: 42,
       receivedAtUnixMs: 1500,
     },
-  };
+    nackCount: 2,
+    state: "lagging",
+    stateReason: "1 publications behind for 4 s",
+    lagMs: 4_000,
+    epoch: { counter: 7, id: new Uint8Array(16).fill(1) },
+    figures: {
+      atUnixMs: rigTimeMs,
+      requestsPerSecond: 12.5,
+      errorRatio: 0.1,
+      requestCount: 100,
+      failureCount: 10,
+      connectionCount: 3,
+      endpointCount: 5,
+      healthyEndpointCount: 4,
+      workers: [{ number: 0, role: "serving", publication: 42, requestCount: 100, connectionCount: 3, heapBytes: 9 }],
+    },
+    unsupported: [
+      {
+        capability: "config.tiers",
+        feature: "tiers",
+        entityCount: 1,
+        entities: [{ kind: "target", id: "t", name: "a:80", field: "zone" }],
+      },
+    ],
+  });
 }

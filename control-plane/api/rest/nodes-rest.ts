@@ -1,15 +1,47 @@
 import type { NodeIdentities } from "../../identity/node-identities.ts";
+import type { UnsupportedFeature } from "../../snapshot/version-skew.ts";
 import type { Fleet, NodeNackStatus, NodeStatus } from "../../sync/fleet.ts";
+import type { NodeFigures } from "../../sync/node-figures.ts";
 import { pageAnswer, parseListQuery } from "./list-query.ts";
 import type { JsonObject } from "./print-resource.ts";
 import { problemAnswer } from "./problem-answer.ts";
-import type { Answer, Endpoint } from "./rest-answer.ts";
+import { type Answer, type Endpoint, messageAnswer, notFoundAnswer } from "./rest-answer.ts";
+import type { RestRoute } from "./rest-routes.ts";
 
 /** How long Kong keeps the row of a node that is gone; printed as `ttl`, counted from its last sign of life. */
 const rowLifetimeSeconds = 14 * 24 * 60 * 60;
 
-/** `GET /clustering/data-planes`: Kong's row of each node, and beside it what it holds and last refused. */
-export function nodesRest(fleet: Fleet, identities: NodeIdentities, unixMs: () => number): Endpoint {
+/** What the nodes hold and how they do, in Kong's paths and in one of our own. */
+export function nodeRoutes(
+  fleet: Fleet,
+  identities: NodeIdentities,
+  unixMs: () => number,
+): Readonly<Record<string, RestRoute>> {
+  return {
+    "/clustering/data-planes": { GET: nodesRest(fleet, identities, unixMs) },
+    "/clustering/status": { GET: () => clusterStatus(fleet) },
+    "/nodes/:key/forget": { POST: ({ params }) => forget(fleet, params["key"] ?? "") },
+  };
+}
+
+/** Kong's older form of the same, for clients that still ask for it. */
+function clusterStatus(fleet: Fleet): Answer {
+  const rows = fleet.nodes().map((node) => [node.id, pick(printNode(node, 0))] as const);
+  return { status: 200, headers: { Deprecation: "true" }, body: Object.fromEntries(rows) };
+}
+
+function pick({ config_hash, hostname, ip, last_seen }: JsonObject): JsonObject {
+  return { config_hash, hostname, ip, last_seen } as JsonObject;
+}
+
+function forget(fleet: Fleet, nodeId: string): Answer {
+  const outcome = fleet.forget(nodeId);
+  if (outcome === "unknown") return notFoundAnswer;
+  return outcome === "forgotten" ? { status: 204 } : messageAnswer(409, `node ${nodeId} is connected`);
+}
+
+/** `GET /clustering/data-planes`: Kong's row of each node, and beside it what it holds, last refused, and how it does. */
+function nodesRest(fleet: Fleet, identities: NodeIdentities, unixMs: () => number): Endpoint {
   return (request): Answer => {
     const parsed = parseListQuery(request.query);
     if (!parsed.ok) return parsed.answer;
@@ -50,7 +82,45 @@ function printNode(node: NodeStatus, nowUnixMs: number): JsonObject {
     workers: node.workerCount,
     apply_duration_ms: node.applyDurationMs,
     last_nack: node.lastNack === null ? null : printNack(node.lastNack),
+    nacks: node.nackCount,
+    state: node.state,
+    state_reason: node.stateReason,
+    lag_seconds: node.lagMs === null ? 0 : Math.floor(node.lagMs / 1000),
+    connected_since: node.isConnected ? Math.floor(node.connectedAtUnixMs / 1000) : null,
+    epoch: node.epoch === null ? null : { counter: node.epoch.counter, id: hex(node.epoch.id) },
+    state_hash: hex(node.stateHash),
+    figures: node.figures === null ? null : printFigures(node.figures),
+    unsupported: node.unsupported.map(printUnsupported),
   };
+}
+
+function printFigures(figures: NodeFigures): JsonObject {
+  return {
+    at: Math.floor(figures.atUnixMs / 1000),
+    requests_per_second: figures.requestsPerSecond,
+    error_ratio: figures.errorRatio,
+    requests: figures.requestCount,
+    failures: figures.failureCount,
+    connections: figures.connectionCount,
+    endpoints: figures.endpointCount,
+    healthy_endpoints: figures.healthyEndpointCount,
+    workers: figures.workers.map((worker) => ({
+      number: worker.number,
+      role: worker.role,
+      publication: worker.publication,
+      requests: worker.requestCount,
+      connections: worker.connectionCount,
+      heap_bytes: worker.heapBytes,
+    })),
+  };
+}
+
+function printUnsupported({ capability, feature, entityCount, entities }: UnsupportedFeature): JsonObject {
+  return { capability, feature, entity_count: entityCount, entities: entities.map((entity) => ({ ...entity })) };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
 }
 
 /** Kong shows when a certificate expires; the rest is ours. */

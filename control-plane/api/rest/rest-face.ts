@@ -11,9 +11,10 @@ import { type SecretAccess, secretAccess } from "../secret-access.ts";
 import { ConnectionCounter } from "./connection-counter.ts";
 import { explainRoute } from "./explain-rest.ts";
 import { healthRoutes } from "./health-rest.ts";
+import { metricsRest } from "./metrics-rest.ts";
 import { nodeIdentityRoutes } from "./node-identity-rest.ts";
 import { type NodeIdentity, nodePage, statusPage } from "./node-page.ts";
-import { nodesRest } from "./nodes-rest.ts";
+import { nodeRoutes } from "./nodes-rest.ts";
 import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
 import { type Answer, messageAnswer, notFoundAnswer, type RestRequest, sendAnswer } from "./rest-answer.ts";
 import { allowedMethods, type RestMethod, type RestRoute, resourceRoutes } from "./rest-routes.ts";
@@ -53,7 +54,8 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     "/status": { GET: statusPage(options.store, connections) },
     "/config/snapshot": { GET: snapshotRest(options.store) },
     "/explain": explainRoute(options.fleet),
-    "/clustering/data-planes": { GET: nodesRest(options.fleet, options.identities, options.clock.unixMs) },
+    "/metrics": { GET: metricsRest(options.fleet, options.store) },
+    ...nodeRoutes(options.fleet, options.identities, options.clock.unixMs),
     ...nodeIdentityRoutes(options.identities),
     ...resourceRoutes(options.admin, options.fleet, options.clock),
     "/upstreams/:key/traffic": { GET: trafficRest(options.traffic) },

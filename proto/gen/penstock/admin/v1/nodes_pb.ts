@@ -2,18 +2,18 @@
 // @generated from file penstock/admin/v1/nodes.proto (package penstock.admin.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file penstock/admin/v1/nodes.proto.
  */
 export const file_penstock_admin_v1_nodes: GenFile = /*@__PURE__*/
-  fileDesc("Ch1wZW5zdG9jay9hZG1pbi92MS9ub2Rlcy5wcm90bxIRcGVuc3RvY2suYWRtaW4udjEiRQoQTGlzdE5vZGVzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASEgoKcGFnZV90b2tlbhgCIAEoCSJUChFMaXN0Tm9kZXNSZXNwb25zZRImCgVub2RlcxgBIAMoCzIXLnBlbnN0b2NrLmFkbWluLnYxLk5vZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIq8ECgROb2RlEgoKAmlkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg8KB2FkZHJlc3MYAyABKAkSDQoFYnVpbGQYBCABKAkSMwoGbGFiZWxzGAUgAygLMiMucGVuc3RvY2suYWRtaW4udjEuTm9kZS5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYBiABKAgSMAoMY29ubmVjdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3NlZW5fYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3B1YmxpY2F0aW9uGAkgASgDEhAKCHJldmlzaW9uGAogASgDEhIKCnN0YXRlX2hhc2gYCyABKAwSCwoDbGFnGAwgASgDEjEKDmFwcGx5X2R1cmF0aW9uGA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCWxhc3RfbmFjaxgOIAEoCzIbLnBlbnN0b2NrLmFkbWluLnYxLk5vZGVOYWNrEhQKDHdvcmtlcl9jb3VudBgPIAEoBRIUCgxjYXBhYmlsaXRpZXMYECADKAkSNwoLY2VydGlmaWNhdGUYESABKAsyIi5wZW5zdG9jay5hZG1pbi52MS5Ob2RlQ2VydGlmaWNhdGUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKLAgoPTm9kZUNlcnRpZmljYXRlEhEKCXNwaWZmZV9pZBgBIAEoCRIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI+CgZsYWJlbHMYAyADKAsyLi5wZW5zdG9jay5hZG1pbi52MS5Ob2RlQ2VydGlmaWNhdGUuTGFiZWxzRW50cnkSLgoKcmV2b2tlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOcmV2b2tlZF9yZWFzb24YBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJQChFSZXZva2VOb2RlUmVxdWVzdBIhCgJpZBgBIAEoCUIVukgSchAyDl5bIS1+XXsxLDEyOH0kEhgKBnJlYXNvbhgCIAEoCUIIukgFcgMYgAIiRAoSUmV2b2tlTm9kZVJlc3BvbnNlEi4KCnJldm9rZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIikKElJlc3RvcmVOb2RlUmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIQASIVChNSZXN0b3JlTm9kZVJlc3BvbnNlIhkKF0xpc3ROb2RlUmVmdXNhbHNSZXF1ZXN0IkwKGExpc3ROb2RlUmVmdXNhbHNSZXNwb25zZRIwCghyZWZ1c2FscxgBIAMoCzIeLnBlbnN0b2NrLmFkbWluLnYxLk5vZGVSZWZ1c2FsIsoBCgtOb2RlUmVmdXNhbBIOCgZhY3Rpb24YASABKAkSDwoHYWRkcmVzcxgCIAEoCRIPCgdub2RlX2lkGAMgASgJEhAKCHRva2VuX2lkGAQgASgJEg0KBWNhdXNlGAUgASgJEg0KBWNvdW50GAYgASgDEiwKCGZpcnN0X2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdsYXN0X2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLHAQoITm9kZU5hY2sSEwoLcHVibGljYXRpb24YASABKAMSEwoLZW50aXR5X2tpbmQYAiABKAkSEQoJZW50aXR5X2lkGAMgASgJEhMKC2VudGl0eV9uYW1lGAQgASgJEg0KBWZpZWxkGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSGAoQa2VwdF9wdWJsaWNhdGlvbhgHIAEoAxIvCgtyZWNlaXZlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAyiAMKCE5vZGVzQVBJElYKCUxpc3ROb2RlcxIjLnBlbnN0b2NrLmFkbWluLnYxLkxpc3ROb2Rlc1JlcXVlc3QaJC5wZW5zdG9jay5hZG1pbi52MS5MaXN0Tm9kZXNSZXNwb25zZRJZCgpSZXZva2VOb2RlEiQucGVuc3RvY2suYWRtaW4udjEuUmV2b2tlTm9kZVJlcXVlc3QaJS5wZW5zdG9jay5hZG1pbi52MS5SZXZva2VOb2RlUmVzcG9uc2USXAoLUmVzdG9yZU5vZGUSJS5wZW5zdG9jay5hZG1pbi52MS5SZXN0b3JlTm9kZVJlcXVlc3QaJi5wZW5zdG9jay5hZG1pbi52MS5SZXN0b3JlTm9kZVJlc3BvbnNlEmsKEExpc3ROb2RlUmVmdXNhbHMSKi5wZW5zdG9jay5hZG1pbi52MS5MaXN0Tm9kZVJlZnVzYWxzUmVxdWVzdBorLnBlbnN0b2NrLmFkbWluLnYxLkxpc3ROb2RlUmVmdXNhbHNSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch1wZW5zdG9jay9hZG1pbi92MS9ub2Rlcy5wcm90bxIRcGVuc3RvY2suYWRtaW4udjEiRQoQTGlzdE5vZGVzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASEgoKcGFnZV90b2tlbhgCIAEoCSJUChFMaXN0Tm9kZXNSZXNwb25zZRImCgVub2RlcxgBIAMoCzIXLnBlbnN0b2NrLmFkbWluLnYxLk5vZGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIskGCgROb2RlEgoKAmlkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEg8KB2FkZHJlc3MYAyABKAkSDQoFYnVpbGQYBCABKAkSMwoGbGFiZWxzGAUgAygLMiMucGVuc3RvY2suYWRtaW4udjEuTm9kZS5MYWJlbHNFbnRyeRIRCgljb25uZWN0ZWQYBiABKAgSMAoMY29ubmVjdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3NlZW5fYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3B1YmxpY2F0aW9uGAkgASgDEhAKCHJldmlzaW9uGAogASgDEhIKCnN0YXRlX2hhc2gYCyABKAwSCwoDbGFnGAwgASgDEjEKDmFwcGx5X2R1cmF0aW9uGA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCWxhc3RfbmFjaxgOIAEoCzIbLnBlbnN0b2NrLmFkbWluLnYxLk5vZGVOYWNrEhQKDHdvcmtlcl9jb3VudBgPIAEoBRIUCgxjYXBhYmlsaXRpZXMYECADKAkSNwoLY2VydGlmaWNhdGUYESABKAsyIi5wZW5zdG9jay5hZG1pbi52MS5Ob2RlQ2VydGlmaWNhdGUSKwoFc3RhdGUYEiABKA4yHC5wZW5zdG9jay5hZG1pbi52MS5Ob2RlU3RhdGUSFAoMc3RhdGVfcmVhc29uGBMgASgJEhUKDWVwb2NoX2NvdW50ZXIYFCABKAMSEAoIZXBvY2hfaWQYFSABKAwSKwoIbGFnX3RpbWUYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKbmFja19jb3VudBgXIAEoAxIvCgdmaWd1cmVzGBggASgLMh4ucGVuc3RvY2suYWRtaW4udjEuTm9kZUZpZ3VyZXMSOgoLdW5zdXBwb3J0ZWQYGSADKAsyJS5wZW5zdG9jay5hZG1pbi52MS5VbnN1cHBvcnRlZEZlYXR1cmUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKXAgoLTm9kZUZpZ3VyZXMSJgoCYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKE3JlcXVlc3RzX3Blcl9zZWNvbmQYAiABKAESEwoLZXJyb3JfcmF0aW8YAyABKAESFQoNcmVxdWVzdF9jb3VudBgEIAEoAxIVCg1mYWlsdXJlX2NvdW50GAUgASgDEhgKEGNvbm5lY3Rpb25fY291bnQYBiABKAMSFgoOZW5kcG9pbnRfY291bnQYByABKAUSHgoWaGVhbHRoeV9lbmRwb2ludF9jb3VudBgIIAEoBRIuCgd3b3JrZXJzGAkgAygLMh0ucGVuc3RvY2suYWRtaW4udjEuTm9kZVdvcmtlciKEAQoKTm9kZVdvcmtlchIOCgZudW1iZXIYASABKAUSDAoEcm9sZRgCIAEoCRITCgtwdWJsaWNhdGlvbhgDIAEoAxIVCg1yZXF1ZXN0X2NvdW50GAQgASgDEhgKEGNvbm5lY3Rpb25fY291bnQYBSABKAMSEgoKaGVhcF9ieXRlcxgGIAEoAyKHAQoSVW5zdXBwb3J0ZWRGZWF0dXJlEhIKCmNhcGFiaWxpdHkYASABKAkSDwoHZmVhdHVyZRgCIAEoCRIUCgxlbnRpdHlfY291bnQYAyABKAMSNgoIZW50aXRpZXMYBCADKAsyJC5wZW5zdG9jay5hZG1pbi52MS5VbnN1cHBvcnRlZEVudGl0eSJKChFVbnN1cHBvcnRlZEVudGl0eRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJEgwKBG5hbWUYAyABKAkSDQoFZmllbGQYBCABKAkiHwoRV2F0Y2hOb2Rlc1JlcXVlc3QSCgoCaWQYASABKAkiZQoSV2F0Y2hOb2Rlc1Jlc3BvbnNlEiUKBG5vZGUYASABKAsyFy5wZW5zdG9jay5hZG1pbi52MS5Ob2RlEhEKCWZvcmdvdHRlbhgCIAEoCBIVCg1pc19zdGFydF9vdmVyGAMgASgIIigKEUZvcmdldE5vZGVSZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhABIhQKEkZvcmdldE5vZGVSZXNwb25zZSKLAgoPTm9kZUNlcnRpZmljYXRlEhEKCXNwaWZmZV9pZBgBIAEoCRIuCgpleHBpcmVzX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI+CgZsYWJlbHMYAyADKAsyLi5wZW5zdG9jay5hZG1pbi52MS5Ob2RlQ2VydGlmaWNhdGUuTGFiZWxzRW50cnkSLgoKcmV2b2tlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOcmV2b2tlZF9yZWFzb24YBSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJQChFSZXZva2VOb2RlUmVxdWVzdBIhCgJpZBgBIAEoCUIVukgSchAyDl5bIS1+XXsxLDEyOH0kEhgKBnJlYXNvbhgCIAEoCUIIukgFcgMYgAIiRAoSUmV2b2tlTm9kZVJlc3BvbnNlEi4KCnJldm9rZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIikKElJlc3RvcmVOb2RlUmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIQASIVChNSZXN0b3JlTm9kZVJlc3BvbnNlIhkKF0xpc3ROb2RlUmVmdXNhbHNSZXF1ZXN0IkwKGExpc3ROb2RlUmVmdXNhbHNSZXNwb25zZRIwCghyZWZ1c2FscxgBIAMoCzIeLnBlbnN0b2NrLmFkbWluLnYxLk5vZGVSZWZ1c2FsIsoBCgtOb2RlUmVmdXNhbBIOCgZhY3Rpb24YASABKAkSDwoHYWRkcmVzcxgCIAEoCRIPCgdub2RlX2lkGAMgASgJEhAKCHRva2VuX2lkGAQgASgJEg0KBWNhdXNlGAUgASgJEg0KBWNvdW50GAYgASgDEiwKCGZpcnN0X2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdsYXN0X2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLXAQoITm9kZU5hY2sSEwoLcHVibGljYXRpb24YASABKAMSEwoLZW50aXR5X2tpbmQYAiABKAkSEQoJZW50aXR5X2lkGAMgASgJEhMKC2VudGl0eV9uYW1lGAQgASgJEg0KBWZpZWxkGAUgASgJEg8KB21lc3NhZ2UYBiABKAkSGAoQa2VwdF9wdWJsaWNhdGlvbhgHIAEoAxIvCgtyZWNlaXZlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAkgASgJKooBCglOb2RlU3RhdGUSGgoWTk9ERV9TVEFURV9VTlNQRUNJRklFRBAAEhYKEk5PREVfU1RBVEVfSU5fU1lOQxABEhYKEk5PREVfU1RBVEVfTEFHR0lORxACEhsKF05PREVfU1RBVEVfRElTQ09OTkVDVEVEEAMSFAoQTk9ERV9TVEFURV9TVEFMRRAEMsAECghOb2Rlc0FQSRJWCglMaXN0Tm9kZXMSIy5wZW5zdG9jay5hZG1pbi52MS5MaXN0Tm9kZXNSZXF1ZXN0GiQucGVuc3RvY2suYWRtaW4udjEuTGlzdE5vZGVzUmVzcG9uc2USWwoKV2F0Y2hOb2RlcxIkLnBlbnN0b2NrLmFkbWluLnYxLldhdGNoTm9kZXNSZXF1ZXN0GiUucGVuc3RvY2suYWRtaW4udjEuV2F0Y2hOb2Rlc1Jlc3BvbnNlMAESWQoKRm9yZ2V0Tm9kZRIkLnBlbnN0b2NrLmFkbWluLnYxLkZvcmdldE5vZGVSZXF1ZXN0GiUucGVuc3RvY2suYWRtaW4udjEuRm9yZ2V0Tm9kZVJlc3BvbnNlElkKClJldm9rZU5vZGUSJC5wZW5zdG9jay5hZG1pbi52MS5SZXZva2VOb2RlUmVxdWVzdBolLnBlbnN0b2NrLmFkbWluLnYxLlJldm9rZU5vZGVSZXNwb25zZRJcCgtSZXN0b3JlTm9kZRIlLnBlbnN0b2NrLmFkbWluLnYxLlJlc3RvcmVOb2RlUmVxdWVzdBomLnBlbnN0b2NrLmFkbWluLnYxLlJlc3RvcmVOb2RlUmVzcG9uc2USawoQTGlzdE5vZGVSZWZ1c2FscxIqLnBlbnN0b2NrLmFkbWluLnYxLkxpc3ROb2RlUmVmdXNhbHNSZXF1ZXN0GisucGVuc3RvY2suYWRtaW4udjEuTGlzdE5vZGVSZWZ1c2Fsc1Jlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks for a page of nodes.
@@ -195,6 +195,62 @@ export type Node = Message<"penstock.admin.v1.Node"> & {
    * @generated from field: penstock.admin.v1.NodeCertificate certificate = 17;
    */
   certificate?: NodeCertificate | undefined;
+
+  /**
+   * What it adds up to.
+   *
+   * @generated from field: penstock.admin.v1.NodeState state = 18;
+   */
+  state: NodeState;
+
+  /**
+   * Why the state is not in sync, in one sentence; empty when it is.
+   *
+   * @generated from field: string state_reason = 19;
+   */
+  stateReason: string;
+
+  /**
+   * Counter of the epoch of what the node serves; 0 when it serves nothing.
+   *
+   * @generated from field: int64 epoch_counter = 20;
+   */
+  epochCounter: bigint;
+
+  /**
+   * Id of that epoch, 16 bytes.
+   *
+   * @generated from field: bytes epoch_id = 21;
+   */
+  epochId: Uint8Array;
+
+  /**
+   * For how long there has been something newer than what the node serves; absent when there is nothing newer.
+   *
+   * @generated from field: google.protobuf.Duration lag_time = 22;
+   */
+  lagTime?: Duration | undefined;
+
+  /**
+   * Publications that the node refused since it is listed.
+   *
+   * @generated from field: int64 nack_count = 23;
+   */
+  nackCount: bigint;
+
+  /**
+   * How it does, as it said last; absent before it did, and after its stream has ended.
+   *
+   * @generated from field: penstock.admin.v1.NodeFigures figures = 24;
+   */
+  figures?: NodeFigures | undefined;
+
+  /**
+   * What of the configuration the node's program cannot do, and takes no notice of.
+   *
+   * @generated from field: repeated penstock.admin.v1.UnsupportedFeature unsupported = 25;
+   */
+  unsupported: UnsupportedFeature[];
 };
 
 /**
@@ -203,6 +259,315 @@ export type Node = Message<"penstock.admin.v1.Node"> & {
  */
 export const NodeSchema: GenMessage<Node> = /*@__PURE__*/
   messageDesc(file_penstock_admin_v1_nodes, 2);
+
+/**
+ * How a node does, by its own word of every 5 s.
+ *
+ * @generated from message penstock.admin.v1.NodeFigures
+ */
+export type NodeFigures = Message<"penstock.admin.v1.NodeFigures"> & {
+  /**
+   * When it said so.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 1;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Requests that came, of the last interval.
+   *
+   * @generated from field: double requests_per_second = 2;
+   */
+  requestsPerSecond: number;
+
+  /**
+   * Share of them that was answered with 5xx or cut, 0 to 1.
+   *
+   * @generated from field: double error_ratio = 3;
+   */
+  errorRatio: number;
+
+  /**
+   * Requests since the node started.
+   *
+   * @generated from field: int64 request_count = 4;
+   */
+  requestCount: bigint;
+
+  /**
+   * Those answered with 5xx or cut.
+   *
+   * @generated from field: int64 failure_count = 5;
+   */
+  failureCount: bigint;
+
+  /**
+   * Client connections that are open.
+   *
+   * @generated from field: int64 connection_count = 6;
+   */
+  connectionCount: bigint;
+
+  /**
+   * Endpoints that it knows, names without an address included.
+   *
+   * @generated from field: int32 endpoint_count = 7;
+   */
+  endpointCount: number;
+
+  /**
+   * Of these, the ones that get requests.
+   *
+   * @generated from field: int32 healthy_endpoint_count = 8;
+   */
+  healthyEndpointCount: number;
+
+  /**
+   * Its worker threads, by number.
+   *
+   * @generated from field: repeated penstock.admin.v1.NodeWorker workers = 9;
+   */
+  workers: NodeWorker[];
+};
+
+/**
+ * Describes the message penstock.admin.v1.NodeFigures.
+ * Use `create(NodeFiguresSchema)` to create a new message.
+ */
+export const NodeFiguresSchema: GenMessage<NodeFigures> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 3);
+
+/**
+ * A worker thread of a node.
+ *
+ * @generated from message penstock.admin.v1.NodeWorker
+ */
+export type NodeWorker = Message<"penstock.admin.v1.NodeWorker"> & {
+  /**
+   * Tells it apart from those that live at the same time.
+   *
+   * @generated from field: int32 number = 1;
+   */
+  number: number;
+
+  /**
+   * "serving", "spare" or "leaving".
+   *
+   * @generated from field: string role = 2;
+   */
+  role: string;
+
+  /**
+   * The publication that it serves; 0 when it serves none.
+   *
+   * @generated from field: int64 publication = 3;
+   */
+  publication: bigint;
+
+  /**
+   * Requests that came to it since it started.
+   *
+   * @generated from field: int64 request_count = 4;
+   */
+  requestCount: bigint;
+
+  /**
+   * Client connections that it has.
+   *
+   * @generated from field: int64 connection_count = 5;
+   */
+  connectionCount: bigint;
+
+  /**
+   * Heap that it uses.
+   *
+   * @generated from field: int64 heap_bytes = 6;
+   */
+  heapBytes: bigint;
+};
+
+/**
+ * Describes the message penstock.admin.v1.NodeWorker.
+ * Use `create(NodeWorkerSchema)` to create a new message.
+ */
+export const NodeWorkerSchema: GenMessage<NodeWorker> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 4);
+
+/**
+ * A part of the configuration that a node's program is too old for.
+ *
+ * @generated from message penstock.admin.v1.UnsupportedFeature
+ */
+export type UnsupportedFeature = Message<"penstock.admin.v1.UnsupportedFeature"> & {
+  /**
+   * What the node lacks, such as "config.balancing".
+   *
+   * @generated from field: string capability = 1;
+   */
+  capability: string;
+
+  /**
+   * What it is about, in a few words.
+   *
+   * @generated from field: string feature = 2;
+   */
+  feature: string;
+
+  /**
+   * Resources that use it.
+   *
+   * @generated from field: int64 entity_count = 3;
+   */
+  entityCount: bigint;
+
+  /**
+   * The first 20 of them.
+   *
+   * @generated from field: repeated penstock.admin.v1.UnsupportedEntity entities = 4;
+   */
+  entities: UnsupportedEntity[];
+};
+
+/**
+ * Describes the message penstock.admin.v1.UnsupportedFeature.
+ * Use `create(UnsupportedFeatureSchema)` to create a new message.
+ */
+export const UnsupportedFeatureSchema: GenMessage<UnsupportedFeature> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 5);
+
+/**
+ * A resource of which a node does not do all.
+ *
+ * @generated from message penstock.admin.v1.UnsupportedEntity
+ */
+export type UnsupportedEntity = Message<"penstock.admin.v1.UnsupportedEntity"> & {
+  /**
+   * Such as "upstream".
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Its uuid.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * Its name, or what it is known by; empty where it has none.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * The field that needs it.
+   *
+   * @generated from field: string field = 4;
+   */
+  field: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.UnsupportedEntity.
+ * Use `create(UnsupportedEntitySchema)` to create a new message.
+ */
+export const UnsupportedEntitySchema: GenMessage<UnsupportedEntity> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 6);
+
+/**
+ * Asks to be told of nodes.
+ *
+ * @generated from message penstock.admin.v1.WatchNodesRequest
+ */
+export type WatchNodesRequest = Message<"penstock.admin.v1.WatchNodesRequest"> & {
+  /**
+   * Id of a node; empty for all.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.WatchNodesRequest.
+ * Use `create(WatchNodesRequestSchema)` to create a new message.
+ */
+export const WatchNodesRequestSchema: GenMessage<WatchNodesRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 7);
+
+/**
+ * What there is of a node.
+ *
+ * @generated from message penstock.admin.v1.WatchNodesResponse
+ */
+export type WatchNodesResponse = Message<"penstock.admin.v1.WatchNodesResponse"> & {
+  /**
+   * The node, whole; of one that was forgotten, only its id.
+   *
+   * @generated from field: penstock.admin.v1.Node node = 1;
+   */
+  node?: Node | undefined;
+
+  /**
+   * It is listed no more.
+   *
+   * @generated from field: bool forgotten = 2;
+   */
+  forgotten: boolean;
+
+  /**
+   * All that there was has been told; there is no node in this message.
+   *
+   * @generated from field: bool is_start_over = 3;
+   */
+  isStartOver: boolean;
+};
+
+/**
+ * Describes the message penstock.admin.v1.WatchNodesResponse.
+ * Use `create(WatchNodesResponseSchema)` to create a new message.
+ */
+export const WatchNodesResponseSchema: GenMessage<WatchNodesResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 8);
+
+/**
+ * Asks to take a node off the list.
+ *
+ * @generated from message penstock.admin.v1.ForgetNodeRequest
+ */
+export type ForgetNodeRequest = Message<"penstock.admin.v1.ForgetNodeRequest"> & {
+  /**
+   * Id of the node.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.ForgetNodeRequest.
+ * Use `create(ForgetNodeRequestSchema)` to create a new message.
+ */
+export const ForgetNodeRequestSchema: GenMessage<ForgetNodeRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 9);
+
+/**
+ * The node is off the list; one that comes back is listed anew.
+ *
+ * @generated from message penstock.admin.v1.ForgetNodeResponse
+ */
+export type ForgetNodeResponse = Message<"penstock.admin.v1.ForgetNodeResponse"> & {
+};
+
+/**
+ * Describes the message penstock.admin.v1.ForgetNodeResponse.
+ * Use `create(ForgetNodeResponseSchema)` to create a new message.
+ */
+export const ForgetNodeResponseSchema: GenMessage<ForgetNodeResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_nodes, 10);
 
 /**
  * What the control plane knows of a node's certificate.
@@ -251,7 +616,7 @@ export type NodeCertificate = Message<"penstock.admin.v1.NodeCertificate"> & {
  * Use `create(NodeCertificateSchema)` to create a new message.
  */
 export const NodeCertificateSchema: GenMessage<NodeCertificate> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 3);
+  messageDesc(file_penstock_admin_v1_nodes, 11);
 
 /**
  * Asks to cut a node off.
@@ -279,7 +644,7 @@ export type RevokeNodeRequest = Message<"penstock.admin.v1.RevokeNodeRequest"> &
  * Use `create(RevokeNodeRequestSchema)` to create a new message.
  */
 export const RevokeNodeRequestSchema: GenMessage<RevokeNodeRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 4);
+  messageDesc(file_penstock_admin_v1_nodes, 12);
 
 /**
  * The node is cut off.
@@ -300,7 +665,7 @@ export type RevokeNodeResponse = Message<"penstock.admin.v1.RevokeNodeResponse">
  * Use `create(RevokeNodeResponseSchema)` to create a new message.
  */
 export const RevokeNodeResponseSchema: GenMessage<RevokeNodeResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 5);
+  messageDesc(file_penstock_admin_v1_nodes, 13);
 
 /**
  * Asks to let a node in again.
@@ -321,7 +686,7 @@ export type RestoreNodeRequest = Message<"penstock.admin.v1.RestoreNodeRequest">
  * Use `create(RestoreNodeRequestSchema)` to create a new message.
  */
 export const RestoreNodeRequestSchema: GenMessage<RestoreNodeRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 6);
+  messageDesc(file_penstock_admin_v1_nodes, 14);
 
 /**
  * The node is let in again.
@@ -336,7 +701,7 @@ export type RestoreNodeResponse = Message<"penstock.admin.v1.RestoreNodeResponse
  * Use `create(RestoreNodeResponseSchema)` to create a new message.
  */
 export const RestoreNodeResponseSchema: GenMessage<RestoreNodeResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 7);
+  messageDesc(file_penstock_admin_v1_nodes, 15);
 
 /**
  * Asks who was refused.
@@ -351,7 +716,7 @@ export type ListNodeRefusalsRequest = Message<"penstock.admin.v1.ListNodeRefusal
  * Use `create(ListNodeRefusalsRequestSchema)` to create a new message.
  */
 export const ListNodeRefusalsRequestSchema: GenMessage<ListNodeRefusalsRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 8);
+  messageDesc(file_penstock_admin_v1_nodes, 16);
 
 /**
  * Who was refused, and why.
@@ -372,7 +737,7 @@ export type ListNodeRefusalsResponse = Message<"penstock.admin.v1.ListNodeRefusa
  * Use `create(ListNodeRefusalsResponseSchema)` to create a new message.
  */
 export const ListNodeRefusalsResponseSchema: GenMessage<ListNodeRefusalsResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 9);
+  messageDesc(file_penstock_admin_v1_nodes, 17);
 
 /**
  * Somebody who was refused on the sync port; the same again is counted, not listed again.
@@ -442,7 +807,7 @@ export type NodeRefusal = Message<"penstock.admin.v1.NodeRefusal"> & {
  * Use `create(NodeRefusalSchema)` to create a new message.
  */
 export const NodeRefusalSchema: GenMessage<NodeRefusal> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 10);
+  messageDesc(file_penstock_admin_v1_nodes, 18);
 
 /**
  * A publication that a node refused.
@@ -505,6 +870,13 @@ export type NodeNack = Message<"penstock.admin.v1.NodeNack"> & {
    * @generated from field: google.protobuf.Timestamp received_at = 8;
    */
   receivedAt?: Timestamp | undefined;
+
+  /**
+   * Stable name of the cause, such as "invalid_entity", "hash_mismatch", "foreign_store".
+   *
+   * @generated from field: string reason = 9;
+   */
+  reason: string;
 };
 
 /**
@@ -512,7 +884,62 @@ export type NodeNack = Message<"penstock.admin.v1.NodeNack"> & {
  * Use `create(NodeNackSchema)` to create a new message.
  */
 export const NodeNackSchema: GenMessage<NodeNack> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_nodes, 11);
+  messageDesc(file_penstock_admin_v1_nodes, 19);
+
+/**
+ * What a node's condition adds up to.
+ *
+ * @generated from enum penstock.admin.v1.NodeState
+ */
+export const NodeState = {
+  /**
+   * Of a later version.
+   *
+   * @generated from enum value: NODE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is connected and serves the newest publication meant for it.
+   *
+   * @generated from enum value: NODE_STATE_IN_SYNC = 1;
+   */
+  IN_SYNC: 1,
+
+  /**
+   * It is connected, and has been behind for less than the time of stale nodes.
+   *
+   * @generated from enum value: NODE_STATE_LAGGING = 2;
+   */
+  LAGGING: 2,
+
+  /**
+   * Its stream has ended less than that time ago.
+   *
+   * @generated from enum value: NODE_STATE_DISCONNECTED = 3;
+   */
+  DISCONNECTED: 3,
+
+  /**
+   * It has been behind, or away, for longer (--node-stale-after).
+   *
+   * @generated from enum value: NODE_STATE_STALE = 4;
+   */
+  STALE: 4,
+} as const;
+
+/**
+ * What a node's condition adds up to.
+ *
+ * @generated from enum penstock.admin.v1.NodeState
+ */
+export type NodeState = (typeof NodeState)[keyof typeof NodeState] | UnknownEnum;
+
+/**
+ * Describes the enum penstock.admin.v1.NodeState.
+ */
+export const NodeStateSchema: GenEnum<NodeState> = /*@__PURE__*/
+  enumDesc(file_penstock_admin_v1_nodes, 0);
 
 /**
  * What the control plane knows of the data-plane nodes.
@@ -521,7 +948,8 @@ export const NodeNackSchema: GenMessage<NodeNack> = /*@__PURE__*/
  */
 export const NodesAPI: GenService<{
   /**
-   * Reads nodes page by page, ordered by id. Errors: INVALID_ARGUMENT (page_size, page_token).
+   * Reads nodes page by page, ordered by id. Nodes that are gone stay listed for 14 days (--node-forget-after), as long as
+   * the control plane runs. Errors: INVALID_ARGUMENT (page_size, page_token).
    *
    * @generated from rpc penstock.admin.v1.NodesAPI.ListNodes
    */
@@ -529,6 +957,27 @@ export const NodesAPI: GenService<{
     methodKind: "unary";
     input: typeof ListNodesRequestSchema;
     output: typeof ListNodesResponseSchema;
+  },
+  /**
+   * Tells of every node, or of one, then of each as soon as something of it changes, at most once a second; what changes
+   * meanwhile is told once. It has told of all when is_start_over comes. Errors: NOT_FOUND (id).
+   *
+   * @generated from rpc penstock.admin.v1.NodesAPI.WatchNodes
+   */
+  watchNodes: {
+    methodKind: "server_streaming";
+    input: typeof WatchNodesRequestSchema;
+    output: typeof WatchNodesResponseSchema;
+  },
+  /**
+   * Takes a node that is gone off the list. Errors: NOT_FOUND, FAILED_PRECONDITION (it is connected).
+   *
+   * @generated from rpc penstock.admin.v1.NodesAPI.ForgetNode
+   */
+  forgetNode: {
+    methodKind: "unary";
+    input: typeof ForgetNodeRequestSchema;
+    output: typeof ForgetNodeResponseSchema;
   },
   /**
    * Cuts a node off: its stream ends at once, and its certificates are refused from now on, whoever issued them. It goes

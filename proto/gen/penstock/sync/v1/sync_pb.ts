@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/sync/v1/sync.proto.
  */
 export const file_penstock_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("ChtwZW5zdG9jay9zeW5jL3YxL3N5bmMucHJvdG8SEHBlbnN0b2NrLnN5bmMudjEilgMKDkNvbm5lY3RSZXF1ZXN0EigKBWhlbGxvGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5IZWxsb0gAEiQKA2FjaxgCIAEoCzIVLnBlbnN0b2NrLnN5bmMudjEuQWNrSAASJgoEbmFjaxgDIAEoCzIWLnBlbnN0b2NrLnN5bmMudjEuTmFja0gAEjYKDG9ic2VydmF0aW9ucxgEIAEoCzIeLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb25zSAASLAoFc3RhdHMYBSABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk5vZGVTdGF0c0gAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASNQoMcXVlcnlfcmVzdWx0GAcgASgLMh0ucGVuc3RvY2suc3luYy52MS5RdWVyeVJlc3VsdEgAEjIKB3RyYWZmaWMYCCABKAsyHy5wZW5zdG9jay5zeW5jLnYxLlRyYWZmaWNSZXBvcnRIAEIJCgdtZXNzYWdlIrEDCg9Db25uZWN0UmVzcG9uc2USOQoOc25hcHNob3RfYmVnaW4YASABKAsyHy5wZW5zdG9jay5zeW5jLnYxLlNuYXBzaG90QmVnaW5IABI5Cg5zbmFwc2hvdF9jaHVuaxgCIAEoCzIfLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RDaHVua0gAEjUKDHNuYXBzaG90X2VuZBgDIAEoCzIdLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RFbmRIABIoCgVkZWx0YRgEIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRGVsdGFIABIwCgp1cF90b19kYXRlGAUgASgLMhoucGVuc3RvY2suc3luYy52MS5VcFRvRGF0ZUgAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASKAoFcXVlcnkYByABKAsyFy5wZW5zdG9jay5zeW5jLnYxLlF1ZXJ5SAASKAoFZHJhaW4YCSABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkRyYWluSABCCQoHbWVzc2FnZUoECAgQCSIkCgVFcG9jaBIPCgdjb3VudGVyGAEgASgDEgoKAmlkGAIgASgMIloKB0hvbGRpbmcSJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhMKC3B1YmxpY2F0aW9uGAIgASgDEhIKCnN0YXRlX2hhc2gYAyABKAwi8gEKBUhlbGxvEg8KB25vZGVfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDQoFYnVpbGQYAyABKAkSFAoMY2FwYWJpbGl0aWVzGAQgAygJEicKBGhhdmUYBSABKAsyGS5wZW5zdG9jay5zeW5jLnYxLkhvbGRpbmcSMwoGbGFiZWxzGAYgAygLMiMucGVuc3RvY2suc3luYy52MS5IZWxsby5MYWJlbHNFbnRyeRIUCgx3b3JrZXJfY291bnQYByABKAUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJhCgNBY2sSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDBIxCg5hcHBseV9kdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKiAQoETmFjaxITCgtwdWJsaWNhdGlvbhgBIAEoAxITCgtlbnRpdHlfa2luZBgCIAEoCRIRCgllbnRpdHlfaWQYAyABKAkSEwoLZW50aXR5X25hbWUYBCABKAkSDQoFZmllbGQYBSABKAkSDwoHbWVzc2FnZRgGIAEoCRIYChBrZXB0X3B1YmxpY2F0aW9uGAcgASgDEg4KBnJlYXNvbhgIIAEoCSIwCgZFbnRpdHkSDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIMCgRib2R5GAMgASgMIiUKCUVudGl0eUtleRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJIpwBCg1TbmFwc2hvdEJlZ2luEiYKBWVwb2NoGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5FcG9jaBITCgtwdWJsaWNhdGlvbhgCIAEoAxIQCghyZXZpc2lvbhgDIAEoAxISCgpzdGF0ZV9oYXNoGAQgASgMEhQKDGVudGl0eV9jb3VudBgFIAEoAxISCgpieXRlX2NvdW50GAYgASgDIlAKDVNuYXBzaG90Q2h1bmsSEwoLcHVibGljYXRpb24YASABKAMSKgoIZW50aXRpZXMYAiADKAsyGC5wZW5zdG9jay5zeW5jLnYxLkVudGl0eSIiCgtTbmFwc2hvdEVuZBITCgtwdWJsaWNhdGlvbhgBIAEoAyLdAQoFRGVsdGESJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhgKEGJhc2VfcHVibGljYXRpb24YAiABKAMSEwoLcHVibGljYXRpb24YAyABKAMSEAoIcmV2aXNpb24YBCABKAMSEgoKc3RhdGVfaGFzaBgFIAEoDBIpCgd1cHNlcnRzGAYgAygLMhgucGVuc3RvY2suc3luYy52MS5FbnRpdHkSLAoHZGVsZXRlcxgHIAMoCzIbLnBlbnN0b2NrLnN5bmMudjEuRW50aXR5S2V5IjMKCFVwVG9EYXRlEhMKC3B1YmxpY2F0aW9uGAEgASgDEhIKCnN0YXRlX2hhc2gYAiABKAwiXAoJSGVhcnRiZWF0EhMKC3B1YmxpY2F0aW9uGAEgASgDEhIKCnN0YXRlX2hhc2gYAiABKAwSJgoFZXBvY2gYAyABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoIi8KBVF1ZXJ5EgoKAmlkGAEgASgDEgwKBGtpbmQYAiABKAkSDAoEYm9keRgDIAEoDCI4CgtRdWVyeVJlc3VsdBIKCgJpZBgBIAEoAxIMCgRib2R5GAIgASgMEg8KB3Byb2JsZW0YAyABKAkiMwoFRHJhaW4SKgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJcCgxPYnNlcnZhdGlvbnMSMwoMb2JzZXJ2YXRpb25zGAEgAygLMh0ucGVuc3RvY2suc3luYy52MS5PYnNlcnZhdGlvbhIXCg9pc19zdGFydF9vZl9hbGwYAiABKAgirAIKC09ic2VydmF0aW9uEhMKC3Vwc3RyZWFtX2lkGAEgASgJEhEKCXRhcmdldF9pZBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEg8KB2hlYWx0aHkYBCABKAgSDgoGc291cmNlGAUgASgJEg4KBnJlYXNvbhgGIAEoCRIVCg1zaW5jZV91bml4X21zGAcgASgDEg4KBndlaWdodBgIIAEoBRIYChB0cmFuc2l0aW9uX2NvdW50GAkgASgDEhcKD3Byb2JlX3N1Y2Nlc3NlcxgKIAEoAxIWCg5wcm9iZV9mYWlsdXJlcxgLIAEoAxIMCgRnb25lGAwgASgIEhIKCmlzX2NoZWNrZWQYDSABKAgSCwoDZG5zGA4gASgJEhIKCnNlcnZpY2VfaWQYDyABKAkimQEKDVRyYWZmaWNSZXBvcnQSNAoJZW5kcG9pbnRzGAEgAygLMiEucGVuc3RvY2suc3luYy52MS5FbmRwb2ludFRyYWZmaWMSFwoPaXNfc3RhcnRfb2ZfYWxsGAIgASgIEgwKBGxvb2sYAyABKAMSKwoIaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24irQIKD0VuZHBvaW50VHJhZmZpYxITCgt1cHN0cmVhbV9pZBgBIAEoCRIRCgl0YXJnZXRfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIVCg1yZXF1ZXN0X2NvdW50GAQgASgDEhQKDGFuc3dlcl9jb3VudBgFIAEoAxIaChJjbGllbnRfZXJyb3JfY291bnQYBiABKAMSGgoSc2VydmVyX2Vycm9yX2NvdW50GAcgASgDEhIKCmxvc3NfY291bnQYCCABKAMSFgoOZWplY3Rpb25fY291bnQYCSABKAMSEQoJaW5fZmxpZ2h0GAogASgFEhcKD2xhdGVuY3lfYnVja2V0cxgLIAMoDRIWCg5sYXRlbmN5X2NvdW50cxgMIAMoDRIMCgRnb25lGA0gASgIIlMKCU5vZGVTdGF0cxIVCg1yZXF1ZXN0X2NvdW50GAEgASgDEhUKDWZhaWx1cmVfY291bnQYAiABKAMSGAoQY29ubmVjdGlvbl9jb3VudBgDIAEoAzJdCgdTeW5jQVBJElIKB0Nvbm5lY3QSIC5wZW5zdG9jay5zeW5jLnYxLkNvbm5lY3RSZXF1ZXN0GiEucGVuc3RvY2suc3luYy52MS5Db25uZWN0UmVzcG9uc2UoATABYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("ChtwZW5zdG9jay9zeW5jL3YxL3N5bmMucHJvdG8SEHBlbnN0b2NrLnN5bmMudjEilgMKDkNvbm5lY3RSZXF1ZXN0EigKBWhlbGxvGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5IZWxsb0gAEiQKA2FjaxgCIAEoCzIVLnBlbnN0b2NrLnN5bmMudjEuQWNrSAASJgoEbmFjaxgDIAEoCzIWLnBlbnN0b2NrLnN5bmMudjEuTmFja0gAEjYKDG9ic2VydmF0aW9ucxgEIAEoCzIeLnBlbnN0b2NrLnN5bmMudjEuT2JzZXJ2YXRpb25zSAASLAoFc3RhdHMYBSABKAsyGy5wZW5zdG9jay5zeW5jLnYxLk5vZGVTdGF0c0gAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASNQoMcXVlcnlfcmVzdWx0GAcgASgLMh0ucGVuc3RvY2suc3luYy52MS5RdWVyeVJlc3VsdEgAEjIKB3RyYWZmaWMYCCABKAsyHy5wZW5zdG9jay5zeW5jLnYxLlRyYWZmaWNSZXBvcnRIAEIJCgdtZXNzYWdlIrEDCg9Db25uZWN0UmVzcG9uc2USOQoOc25hcHNob3RfYmVnaW4YASABKAsyHy5wZW5zdG9jay5zeW5jLnYxLlNuYXBzaG90QmVnaW5IABI5Cg5zbmFwc2hvdF9jaHVuaxgCIAEoCzIfLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RDaHVua0gAEjUKDHNuYXBzaG90X2VuZBgDIAEoCzIdLnBlbnN0b2NrLnN5bmMudjEuU25hcHNob3RFbmRIABIoCgVkZWx0YRgEIAEoCzIXLnBlbnN0b2NrLnN5bmMudjEuRGVsdGFIABIwCgp1cF90b19kYXRlGAUgASgLMhoucGVuc3RvY2suc3luYy52MS5VcFRvRGF0ZUgAEjAKCWhlYXJ0YmVhdBgGIAEoCzIbLnBlbnN0b2NrLnN5bmMudjEuSGVhcnRiZWF0SAASKAoFcXVlcnkYByABKAsyFy5wZW5zdG9jay5zeW5jLnYxLlF1ZXJ5SAASKAoFZHJhaW4YCSABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkRyYWluSABCCQoHbWVzc2FnZUoECAgQCSIkCgVFcG9jaBIPCgdjb3VudGVyGAEgASgDEgoKAmlkGAIgASgMIloKB0hvbGRpbmcSJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhMKC3B1YmxpY2F0aW9uGAIgASgDEhIKCnN0YXRlX2hhc2gYAyABKAwi8gEKBUhlbGxvEg8KB25vZGVfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSDQoFYnVpbGQYAyABKAkSFAoMY2FwYWJpbGl0aWVzGAQgAygJEicKBGhhdmUYBSABKAsyGS5wZW5zdG9jay5zeW5jLnYxLkhvbGRpbmcSMwoGbGFiZWxzGAYgAygLMiMucGVuc3RvY2suc3luYy52MS5IZWxsby5MYWJlbHNFbnRyeRIUCgx3b3JrZXJfY291bnQYByABKAUaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJhCgNBY2sSEwoLcHVibGljYXRpb24YASABKAMSEgoKc3RhdGVfaGFzaBgCIAEoDBIxCg5hcHBseV9kdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKiAQoETmFjaxITCgtwdWJsaWNhdGlvbhgBIAEoAxITCgtlbnRpdHlfa2luZBgCIAEoCRIRCgllbnRpdHlfaWQYAyABKAkSEwoLZW50aXR5X25hbWUYBCABKAkSDQoFZmllbGQYBSABKAkSDwoHbWVzc2FnZRgGIAEoCRIYChBrZXB0X3B1YmxpY2F0aW9uGAcgASgDEg4KBnJlYXNvbhgIIAEoCSIwCgZFbnRpdHkSDAoEa2luZBgBIAEoCRIKCgJpZBgCIAEoCRIMCgRib2R5GAMgASgMIiUKCUVudGl0eUtleRIMCgRraW5kGAEgASgJEgoKAmlkGAIgASgJIpwBCg1TbmFwc2hvdEJlZ2luEiYKBWVwb2NoGAEgASgLMhcucGVuc3RvY2suc3luYy52MS5FcG9jaBITCgtwdWJsaWNhdGlvbhgCIAEoAxIQCghyZXZpc2lvbhgDIAEoAxISCgpzdGF0ZV9oYXNoGAQgASgMEhQKDGVudGl0eV9jb3VudBgFIAEoAxISCgpieXRlX2NvdW50GAYgASgDIlAKDVNuYXBzaG90Q2h1bmsSEwoLcHVibGljYXRpb24YASABKAMSKgoIZW50aXRpZXMYAiADKAsyGC5wZW5zdG9jay5zeW5jLnYxLkVudGl0eSIiCgtTbmFwc2hvdEVuZBITCgtwdWJsaWNhdGlvbhgBIAEoAyLdAQoFRGVsdGESJgoFZXBvY2gYASABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoEhgKEGJhc2VfcHVibGljYXRpb24YAiABKAMSEwoLcHVibGljYXRpb24YAyABKAMSEAoIcmV2aXNpb24YBCABKAMSEgoKc3RhdGVfaGFzaBgFIAEoDBIpCgd1cHNlcnRzGAYgAygLMhgucGVuc3RvY2suc3luYy52MS5FbnRpdHkSLAoHZGVsZXRlcxgHIAMoCzIbLnBlbnN0b2NrLnN5bmMudjEuRW50aXR5S2V5IjMKCFVwVG9EYXRlEhMKC3B1YmxpY2F0aW9uGAEgASgDEhIKCnN0YXRlX2hhc2gYAiABKAwiXAoJSGVhcnRiZWF0EhMKC3B1YmxpY2F0aW9uGAEgASgDEhIKCnN0YXRlX2hhc2gYAiABKAwSJgoFZXBvY2gYAyABKAsyFy5wZW5zdG9jay5zeW5jLnYxLkVwb2NoIi8KBVF1ZXJ5EgoKAmlkGAEgASgDEgwKBGtpbmQYAiABKAkSDAoEYm9keRgDIAEoDCI4CgtRdWVyeVJlc3VsdBIKCgJpZBgBIAEoAxIMCgRib2R5GAIgASgMEg8KB3Byb2JsZW0YAyABKAkiMwoFRHJhaW4SKgoHdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJcCgxPYnNlcnZhdGlvbnMSMwoMb2JzZXJ2YXRpb25zGAEgAygLMh0ucGVuc3RvY2suc3luYy52MS5PYnNlcnZhdGlvbhIXCg9pc19zdGFydF9vZl9hbGwYAiABKAgirAIKC09ic2VydmF0aW9uEhMKC3Vwc3RyZWFtX2lkGAEgASgJEhEKCXRhcmdldF9pZBgCIAEoCRIPCgdhZGRyZXNzGAMgASgJEg8KB2hlYWx0aHkYBCABKAgSDgoGc291cmNlGAUgASgJEg4KBnJlYXNvbhgGIAEoCRIVCg1zaW5jZV91bml4X21zGAcgASgDEg4KBndlaWdodBgIIAEoBRIYChB0cmFuc2l0aW9uX2NvdW50GAkgASgDEhcKD3Byb2JlX3N1Y2Nlc3NlcxgKIAEoAxIWCg5wcm9iZV9mYWlsdXJlcxgLIAEoAxIMCgRnb25lGAwgASgIEhIKCmlzX2NoZWNrZWQYDSABKAgSCwoDZG5zGA4gASgJEhIKCnNlcnZpY2VfaWQYDyABKAkimQEKDVRyYWZmaWNSZXBvcnQSNAoJZW5kcG9pbnRzGAEgAygLMiEucGVuc3RvY2suc3luYy52MS5FbmRwb2ludFRyYWZmaWMSFwoPaXNfc3RhcnRfb2ZfYWxsGAIgASgIEgwKBGxvb2sYAyABKAMSKwoIaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24irQIKD0VuZHBvaW50VHJhZmZpYxITCgt1cHN0cmVhbV9pZBgBIAEoCRIRCgl0YXJnZXRfaWQYAiABKAkSDwoHYWRkcmVzcxgDIAEoCRIVCg1yZXF1ZXN0X2NvdW50GAQgASgDEhQKDGFuc3dlcl9jb3VudBgFIAEoAxIaChJjbGllbnRfZXJyb3JfY291bnQYBiABKAMSGgoSc2VydmVyX2Vycm9yX2NvdW50GAcgASgDEhIKCmxvc3NfY291bnQYCCABKAMSFgoOZWplY3Rpb25fY291bnQYCSABKAMSEQoJaW5fZmxpZ2h0GAogASgFEhcKD2xhdGVuY3lfYnVja2V0cxgLIAMoDRIWCg5sYXRlbmN5X2NvdW50cxgMIAMoDRIMCgRnb25lGA0gASgIIugBCglOb2RlU3RhdHMSFQoNcmVxdWVzdF9jb3VudBgBIAEoAxIVCg1mYWlsdXJlX2NvdW50GAIgASgDEhgKEGNvbm5lY3Rpb25fY291bnQYAyABKAMSKwoIaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFgoOZW5kcG9pbnRfY291bnQYBSABKAUSHgoWaGVhbHRoeV9lbmRwb2ludF9jb3VudBgGIAEoBRIuCgd3b3JrZXJzGAcgAygLMh0ucGVuc3RvY2suc3luYy52MS5Xb3JrZXJTdGF0cyKFAQoLV29ya2VyU3RhdHMSDgoGbnVtYmVyGAEgASgFEgwKBHJvbGUYAiABKAkSEwoLcHVibGljYXRpb24YAyABKAMSFQoNcmVxdWVzdF9jb3VudBgEIAEoAxIYChBjb25uZWN0aW9uX2NvdW50GAUgASgDEhIKCmhlYXBfYnl0ZXMYBiABKAMyXQoHU3luY0FQSRJSCgdDb25uZWN0EiAucGVuc3RvY2suc3luYy52MS5Db25uZWN0UmVxdWVzdBohLnBlbnN0b2NrLnN5bmMudjEuQ29ubmVjdFJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_google_protobuf_duration]);
 
 /**
  * What a node says.
@@ -277,7 +277,7 @@ export type Hello = Message<"penstock.sync.v1.Hello"> & {
 
   /**
    * What the node's program can do, such as "config.v1"; "query.drained" and "query.explain" where it
-   * answers queries of that kind.
+   * answers queries of that kind; "config.balancing" and the like where it acts on those fields of the configuration.
    *
    * @generated from field: repeated string capabilities = 4;
    */
@@ -1124,20 +1124,20 @@ export const EndpointTrafficSchema: GenMessage<EndpointTraffic> = /*@__PURE__*/
   messageDesc(file_penstock_sync_v1_sync, 21);
 
 /**
- * Counters of the node since it started.
+ * How the node does, every 5 s. Counts are since it started and only grow, also where its workers were replaced.
  *
  * @generated from message penstock.sync.v1.NodeStats
  */
 export type NodeStats = Message<"penstock.sync.v1.NodeStats"> & {
   /**
-   * Requests answered.
+   * Requests that came.
    *
    * @generated from field: int64 request_count = 1;
    */
   requestCount: bigint;
 
   /**
-   * Requests answered by the node itself with 5xx.
+   * Of these, the ones answered with 5xx, by a target or by the node itself, and those whose answer was cut.
    *
    * @generated from field: int64 failure_count = 2;
    */
@@ -1149,6 +1149,34 @@ export type NodeStats = Message<"penstock.sync.v1.NodeStats"> & {
    * @generated from field: int64 connection_count = 3;
    */
   connectionCount: bigint;
+
+  /**
+   * Time since the stats before on this stream; absent in the first, which is no measure of a rate.
+   *
+   * @generated from field: google.protobuf.Duration interval = 4;
+   */
+  interval?: Duration | undefined;
+
+  /**
+   * Endpoints that the node knows, names without an address included.
+   *
+   * @generated from field: int32 endpoint_count = 5;
+   */
+  endpointCount: number;
+
+  /**
+   * Of these, the ones that get requests.
+   *
+   * @generated from field: int32 healthy_endpoint_count = 6;
+   */
+  healthyEndpointCount: number;
+
+  /**
+   * The worker threads that are there.
+   *
+   * @generated from field: repeated penstock.sync.v1.WorkerStats workers = 7;
+   */
+  workers: WorkerStats[];
 };
 
 /**
@@ -1157,6 +1185,62 @@ export type NodeStats = Message<"penstock.sync.v1.NodeStats"> & {
  */
 export const NodeStatsSchema: GenMessage<NodeStats> = /*@__PURE__*/
   messageDesc(file_penstock_sync_v1_sync, 22);
+
+/**
+ * How one worker thread does.
+ *
+ * @generated from message penstock.sync.v1.WorkerStats
+ */
+export type WorkerStats = Message<"penstock.sync.v1.WorkerStats"> & {
+  /**
+   * Tells it apart from those that live at the same time.
+   *
+   * @generated from field: int32 number = 1;
+   */
+  number: number;
+
+  /**
+   * "serving", "spare" (ready to take another one's place) or "leaving" (finishes what it has).
+   *
+   * @generated from field: string role = 2;
+   */
+  role: string;
+
+  /**
+   * The publication that it serves; 0 when it serves none.
+   *
+   * @generated from field: int64 publication = 3;
+   */
+  publication: bigint;
+
+  /**
+   * Requests that came to it since it started.
+   *
+   * @generated from field: int64 request_count = 4;
+   */
+  requestCount: bigint;
+
+  /**
+   * Client connections that it has.
+   *
+   * @generated from field: int64 connection_count = 5;
+   */
+  connectionCount: bigint;
+
+  /**
+   * Heap that it uses.
+   *
+   * @generated from field: int64 heap_bytes = 6;
+   */
+  heapBytes: bigint;
+};
+
+/**
+ * Describes the message penstock.sync.v1.WorkerStats.
+ * Use `create(WorkerStatsSchema)` to create a new message.
+ */
+export const WorkerStatsSchema: GenMessage<WorkerStats> = /*@__PURE__*/
+  messageDesc(file_penstock_sync_v1_sync, 23);
 
 /**
  * Between a control plane and its data-plane nodes.

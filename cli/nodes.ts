@@ -1,0 +1,136 @@
+import { toJson } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { type Node, NodeSchema, NodesAPI } from "../proto/gen/penstock/admin/v1/nodes_pb.ts";
+import { failureText } from "./failure-text.ts";
+import { type NodesOptions, parseNodesOptions } from "./nodes-options.ts";
+import { needsCare, nodePage, nodesTable } from "./nodes-table.ts";
+import { TopScreen } from "./top-screen.ts";
+import type { TopLine } from "./top-table.ts";
+
+/**
+ * `penstock nodes`: what the data planes serve and how they do, as a table, a page or as JSON.
+ * Exit codes: 0 all is well, 1 a node needs care, 2 for what the user can put right.
+ */
+export async function nodes(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const parsed = parseNodesOptions(argv, env);
+  if (parsed.type === "help") {
+    process.stdout.write(parsed.text);
+    return;
+  }
+  if (parsed.type === "problems") return refuse(parsed.lines);
+  const { options } = parsed;
+  const transport = createConnectTransport({ baseUrl: options.adminUrl, httpVersion: "1.1" });
+  const client = createClient(NodesAPI, transport);
+  const stopping = new AbortController();
+  // Whoever reads the output may have had enough of it.
+  process.stdout.on("error", () => stopping.abort());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
+  const isScreen = process.stdout.isTTY === true && env["TERM"] !== "dumb" && !options.isJson;
+  try {
+    if (!options.isWatching) await showOnce(client, options, stopping.signal);
+    else if (isScreen) await showOnScreen(client, options, stopping.signal, !env["NO_COLOR"]);
+    else await showChanges(client, options, stopping.signal);
+  } catch (error) {
+    if (!stopping.signal.aborted) refuse([failureText(error, options.adminUrl, null)]);
+  }
+}
+
+async function showOnce(client: Client<typeof NodesAPI>, options: NodesOptions, signal: AbortSignal): Promise<void> {
+  const found: Node[] = [];
+  // The call goes on for ever by itself, and the process with it.
+  const enough = new AbortController();
+  const either = AbortSignal.any([signal, enough.signal]);
+  try {
+    for await (const { node, isStartOver } of client.watchNodes({ id: options.nodeId ?? "" }, { signal: either })) {
+      if (isStartOver) break;
+      if (node !== undefined) found.push(node);
+    }
+  } finally {
+    enough.abort();
+  }
+  if (options.isJson)
+    print(`${JSON.stringify(options.nodeId === null ? found.map(jsonOf) : jsonOf(found[0]!), null, 2)}\n`);
+  else print(found.length === 0 ? "No data plane has connected yet.\n" : `${linesOf(found, options).join("\n")}\n`);
+  process.exitCode = found.some(needsCare) ? 1 : 0;
+}
+
+/** Prints what there is and then each node that changes. */
+async function showChanges(client: Client<typeof NodesAPI>, options: NodesOptions, signal: AbortSignal): Promise<void> {
+  for await (const { node, forgotten } of client.watchNodes({ id: options.nodeId ?? "" }, { signal })) {
+    if (node === undefined) continue;
+    if (options.isJson) print(`${JSON.stringify({ forgotten, ...jsonOf(node) })}\n`);
+    else print(forgotten ? `${node.id} is listed no more.\n\n` : `${linesOf([node], options).join("\n")}\n\n`);
+  }
+}
+
+/** Draws all of it again whenever something changes. */
+async function showOnScreen(
+  client: Client<typeof NodesAPI>,
+  options: NodesOptions,
+  signal: AbortSignal,
+  isColoured: boolean,
+): Promise<void> {
+  const known = new Map<string, Node>();
+  const screen = new TopScreen(process.stdout, isColoured);
+  const draw = () => {
+    const all = [...known.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
+    const heading = `penstock nodes  ${options.adminUrl}  ${new Date().toLocaleTimeString()}  nodes: ${all.length}`;
+    screen.draw(heading, screenLines(all, options));
+  };
+  // However this ends, the terminal is as it was before.
+  const close = () => screen.close();
+  process.once("exit", close);
+  process.stdout.on("resize", draw);
+  let drawing: NodeJS.Timeout | undefined;
+  try {
+    draw();
+    for await (const { node, forgotten } of client.watchNodes({ id: options.nodeId ?? "" }, { signal })) {
+      if (node === undefined) continue;
+      if (forgotten) known.delete(node.id);
+      else known.set(node.id, node);
+      drawing ??= setTimeout(() => {
+        drawing = undefined;
+        draw();
+      }, drawDelayMs);
+    }
+  } finally {
+    clearTimeout(drawing);
+    process.stdout.off("resize", draw);
+    process.off("exit", close);
+    screen.close();
+  }
+}
+
+/** Nodes that change together come in messages of their own. */
+const drawDelayMs = 100;
+
+function screenLines(all: readonly Node[], options: NodesOptions): readonly TopLine[] {
+  const [title = "", ...rest] = linesOf(all, options);
+  return [
+    { text: title, kind: "title", isUnhealthy: false },
+    ...rest.map((text, i) => ({
+      text,
+      kind: "node" as const,
+      isUnhealthy: options.nodeId === null && all[i] !== undefined && needsCare(all[i]),
+    })),
+  ];
+}
+
+function linesOf(all: readonly Node[], { nodeId }: NodesOptions): readonly string[] {
+  if (nodeId === null) return nodesTable(all, Date.now());
+  return all.flatMap((node) => nodePage(node, Date.now()));
+}
+
+function jsonOf(node: Node) {
+  return toJson(NodeSchema, node, { alwaysEmitImplicit: true }) as Record<string, unknown>;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+function refuse(lines: readonly string[]): void {
+  for (const line of lines) process.stderr.write(`penstock nodes: ${line}\n`);
+  process.exitCode = 2;
+}
