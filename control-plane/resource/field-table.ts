@@ -16,6 +16,7 @@ const storedOnly = (why: string): FieldUse => ({ use: "stored only", why });
 const identity = actedOn("the control plane: says which resource it is, and is shown in logs and statuses");
 const labels = actedOn("the control plane: filters lists");
 const bookkeeping = actedOn("the control plane: set at each write");
+const nodeSelector = actedOn("the control plane: which nodes get it, by their labels");
 const etag = actedOn("the control plane: guards updates and deletes; never stored");
 
 const hashing = actedOn("balancing: what consistent hashing hashes");
@@ -117,6 +118,7 @@ const upstreamFields: Readonly<Record<string, FieldUse>> = {
   "balancing.in_flight.queue_size": inFlight,
   "balancing.in_flight.queue_timeout": inFlight,
   "balancing.bounded_load": actedOn("balancing: how much more than its share consistent hashing gives an endpoint"),
+  node_selector: nodeSelector,
   tags: labels,
   created_at: bookkeeping,
   updated_at: bookkeeping,
@@ -154,6 +156,7 @@ const serviceFields: Readonly<Record<string, FieldUse>> = {
   tls_verify: actedOn("forwarding: whether targets over TLS must prove who they are"),
   tls_verify_depth: actedOn("forwarding: longest chain of a target's certificate"),
   ca_certificates: actedOn("forwarding: the authorities that targets are trusted by"),
+  node_selector: nodeSelector,
   tags: labels,
   created_at: bookkeeping,
   updated_at: bookkeeping,
@@ -179,6 +182,7 @@ const routeFields: Readonly<Record<string, FieldUse>> = {
   request_buffering: noBuffering,
   response_buffering: noBuffering,
   service: actedOn("routing: the service that requests go to"),
+  node_selector: nodeSelector,
   tags: labels,
   created_at: bookkeeping,
   updated_at: bookkeeping,

@@ -6,10 +6,10 @@ import type { ResourceRules } from "./resource-rules.ts";
 
 /** Top-level fields that Kong does not have, so that its clients neither read nor send them. */
 const ownFields: Readonly<Record<Kind, readonly string[]>> = {
-  upstream: ["resilience", "weight_basis", "balancing"],
+  upstream: ["resilience", "weight_basis", "balancing", "node_selector"],
   target: ["priority", "zone", "max_in_flight"],
-  service: [],
-  route: ["limits", "retry"],
+  service: ["node_selector"],
+  route: ["limits", "retry", "node_selector"],
   certificate: ["client_authentication"],
   sni: [],
   ca_certificate: [],

@@ -11,6 +11,7 @@ import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { Problem } from "./checked.ts";
 import type { Draft } from "./draft.ts";
 import { checkHeaders } from "./header-rules.ts";
+import { checkNodeSelector } from "./node-selector.ts";
 import { checkText, checkTexts, invalid } from "./problems.ts";
 import { regexSize } from "./regex-size.ts";
 import { checkRouteRetry, normalizeRetry } from "./resilience.ts";
@@ -61,6 +62,7 @@ function check(route: Route): readonly Problem[] {
     ...checkTexts("snis", route.snis, checkRouteServerName),
     ...checkPeers("sources", route.sources),
     ...checkPeers("destinations", route.destinations),
+    ...checkNodeSelector(route.nodeSelector),
     ...checkTexts("tags", route.tags, checkTag),
     ...checkLimits(route.limits),
     ...checkRouteRetry("retry", route.retry),
@@ -146,6 +148,7 @@ export const routeRules: ResourceRules<"route"> = {
       protocols: distinct(route.protocols),
       methods: distinct(route.methods),
       snis: distinct(route.snis),
+      nodeSelector: distinct(route.nodeSelector),
       tags: distinct(route.tags),
     };
   },

@@ -3,6 +3,7 @@ import { type Duration, DurationSchema } from "@bufbuild/protobuf/wkt";
 import { Protocol, type Service, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { Problem } from "./checked.ts";
 import { readHostAddress } from "./host-address.ts";
+import { checkNodeSelector } from "./node-selector.ts";
 import { isOwnAddress, type OwnAddress, ownAddressMessage } from "./own-address.ts";
 import { checkText, checkTexts, invalid } from "./problems.ts";
 import { type CheckContext, distinct, nameKey, type ResourceRules } from "./resource-rules.ts";
@@ -28,6 +29,7 @@ function check(service: Service, { ownAddresses = [] }: CheckContext<Service>): 
     ...checkText("name", service.name, checkName),
     ...checkText("host", service.host, checkHost),
     ...checkText("path", service.path, checkPath),
+    ...checkNodeSelector(service.nodeSelector),
     ...checkTexts("tags", service.tags, checkTag),
     ...checkTimeouts(service),
     ...checkProtocol(service),
@@ -84,7 +86,7 @@ export const serviceRules: ResourceRules<"service"> = {
   ],
   secrets: [],
   withImplied: (draft) => draft,
-  normalize: (service) => ({ ...service, tags: distinct(service.tags) }),
+  normalize: (service) => ({ ...service, nodeSelector: distinct(service.nodeSelector), tags: distinct(service.tags) }),
   check,
   uniqueKeys: (service) => nameKey(service.name),
 };

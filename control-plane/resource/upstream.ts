@@ -15,6 +15,7 @@ import type { Problem } from "./checked.ts";
 import type { Draft } from "./draft.ts";
 import { enumSpelling, expectedOneOf } from "./enum-spelling.ts";
 import { checkHeaders } from "./header-rules.ts";
+import { checkNodeSelector } from "./node-selector.ts";
 import { checkText, checkTexts, invalid } from "./problems.ts";
 import { checkResilience, normalizeResilience } from "./resilience.ts";
 import { distinct, nameKey, type ResourceRules } from "./resource-rules.ts";
@@ -90,6 +91,7 @@ function check(upstream: Upstream): readonly Problem[] {
     ...checkText("hash_on_cookie", upstream.hashOnCookie, checkCookieName),
     ...checkText("hash_on_cookie_path", upstream.hashOnCookiePath, checkCookiePath),
     ...checkText("host_header", upstream.hostHeader, checkHostWithPort),
+    ...checkNodeSelector(upstream.nodeSelector),
     ...checkTexts("tags", upstream.tags, checkTag),
     ...checkActive(upstream.healthchecks?.active),
     ...checkHashing(upstream),
@@ -173,6 +175,7 @@ function normalize({ resilience, balancing, ...upstream }: Upstream): Upstream {
     ...upstream,
     ...(keptResilience === undefined ? {} : { resilience: keptResilience }),
     ...(keptBalancing === undefined ? {} : { balancing: keptBalancing }),
+    nodeSelector: distinct(upstream.nodeSelector),
     tags: distinct(upstream.tags),
   };
 }

@@ -23,6 +23,7 @@ export const serviceDefaults = {
   tls_verify: null,
   tls_verify_depth: null,
   ca_certificates: null,
+  node_selector: null,
   tags: null,
 };
 
@@ -45,6 +46,7 @@ export const routeDefaults = {
   https_redirect_status_code: 426,
   limits: null,
   retry: null,
+  node_selector: null,
   request_buffering: true,
   response_buffering: true,
   service: null,
@@ -75,6 +77,7 @@ export const upstreamDefaults = {
   resilience: null,
   weight_basis: null,
   balancing: null,
+  node_selector: null,
   sticky_sessions_cookie: null,
   sticky_sessions_cookie_path: null,
   algorithm: "round-robin",

@@ -124,6 +124,29 @@ describe("a field of our own, which Kong's clients do not know", () => {
     ]);
   });
 
+  it("that says which nodes get something is kept, cleared, and told of with every bad term", async () => {
+    await rig.create("/upstreams", { name: "for-eu", node_selector: ["zone=eu", "zone=eu"] });
+    await rig.create("/services", { name: "for-eu", host: "for-eu", node_selector: ["zone=eu", "!canary"] });
+    const form = "name=for-eu&paths[]=/eu&node_selector[]=zone=eu&node_selector[]=zone=us";
+    const route = await rig.create("/services/for-eu/routes", form);
+    expect(route.node_selector).toEqual(["zone=eu", "zone=us"]);
+    const replaced = await rig.send("PUT", "/upstreams/for-eu", { slots: 100 });
+    expect(replaced.json.node_selector).toEqual(["zone=eu"]);
+    const cleared = await rig.send("PATCH", "/upstreams/for-eu", { node_selector: null });
+    expect(cleared.json.node_selector).toBeNull();
+    for (const path of ["/upstreams/bad", "/services/bad", "/routes/bad"]) {
+      const bad = { host: "a.test", paths: ["/"], node_selector: ["zone=eu", "a b", "ok", "=x"] };
+      const reply = await rig.send("PUT", path, path.startsWith("/upstreams") ? { ...bad, host: undefined } : bad);
+      const expected = "expected key=value, key!=value, key or !key";
+      expect([reply.status, reply.json.fields.node_selector]).toEqual([
+        400,
+        [null, expect.stringContaining(expected), null, expect.stringContaining(expected)],
+      ]);
+      const never = await rig.send("PUT", path, { ...bad, node_selector: ["zone=eu", "!zone"] });
+      expect(never.json.fields.node_selector).toEqual([null, "no node can match this and the terms before it"]);
+    }
+  });
+
   it("or of Kong's that has no effect is warned of", async () => {
     const reply = await rig.send("POST", "/upstreams", "name=warned&algorithm=latency&slots=500");
     expect(reply.headers["penstock-warning"]).toBe("slots: has no effect with the algorithm latency");
