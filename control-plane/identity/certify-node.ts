@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
@@ -81,10 +82,7 @@ export async function certifyJoin(context: CertifyContext, request: JoinRequest)
     const joined = create(NodeIdentitySchema, {
       ...{ id: nodeId, keyHash: key.keyHash, labels, joinTokenId: tokenId, joinedAt },
     });
-    const writes = [
-      tokenWrite("update", usedToken, token!.revision),
-      identityWrite(joined, identity === undefined ? null : identity.revision),
-    ];
+    const writes = [tokenWrite("update", usedToken, token!.revision), identityWrite(joined, identity)];
     const outcome = await context.store.transact(writes, actor);
     if (outcome.ok) return await certify(context, nodeId, key.publicKey, key.keyHash);
     if (outcome.conflict.type === "unavailable")
@@ -119,15 +117,22 @@ async function certify(
   return { ok: true, certificate, expiresAtMs, keyHash };
 }
 
-/** @param knownRevision of the identity that is there; null to create it */
-export function identityWrite(identity: NodeIdentity, knownRevision: number | null): ResourceWrite {
+/**
+ * Other labels are a publication, since with them the node is to have other content than under the number that it holds.
+ * @param known the one that is there; undefined to create it
+ */
+export function identityWrite(
+  identity: NodeIdentity,
+  known: { readonly revision: number; readonly message: NodeIdentity } | undefined,
+): ResourceWrite {
   return {
     kind: "node_identity",
     id: identity.id,
-    operation: knownRevision === null ? "create" : "update",
+    operation: known === undefined ? "create" : "update",
     body: toBinary(NodeIdentitySchema, identity),
-    expectedRevision: knownRevision,
+    expectedRevision: known?.revision ?? null,
     uniqueKeys: [],
     references: [],
+    movesNodes: !isDeepStrictEqual({ ...identity.labels }, { ...known?.message.labels }),
   };
 }

@@ -1,5 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
+import type { NodeLabels } from "../resource/node-selector.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../sync/clock.ts";
 import type { NodeCall } from "../sync/snapshot-sender.ts";
@@ -31,6 +32,8 @@ export interface ShownCertificate {
   readonly expiresAtMs: number;
 }
 
+/** Of a node without a record. */
+const noLabels: NodeLabels = {};
 /** Nodes whose last certificate is remembered. */
 const shownMax = 10_000;
 /** What a timer can hold. */
@@ -74,6 +77,10 @@ export class NodeGate implements StreamGate {
     this.#remember(open);
     this.#watchExpiry(open);
     return null;
+  }
+
+  labelsOf(nodeId: string): NodeLabels {
+    return this.#options.store.image.get("node_identity", nodeId)?.message.labels ?? noLabels;
   }
 
   closed(call: NodeCall): void {

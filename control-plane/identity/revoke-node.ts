@@ -28,7 +28,7 @@ export async function revokeNode(
       revokedAt: timestampFromMs(nowMs),
       revokedReason: reason,
     });
-    const outcome = await store.transact([identityWrite(revoked, known?.revision ?? null)], actor);
+    const outcome = await store.transact([identityWrite(revoked, known)], actor);
     if (outcome.ok) return nowMs;
     if (outcome.conflict.type === "unavailable" || tries === triesMax)
       throw new Error(`the revocation could not be stored: ${outcome.conflict.type}`);
@@ -46,7 +46,7 @@ export async function restoreNode(
   const known = store.image.get("node_identity", nodeId);
   if (known?.message.revokedAt === undefined) return "not_revoked";
   if (known.message.keyHash.length > 0) return "certified_here";
-  const write = identityWrite(known.message, known.revision);
+  const write = identityWrite(known.message, known);
   const outcome = await store.transact([{ ...write, operation: "delete", body: new Uint8Array() }], actor);
   if (!outcome.ok) throw new Error(`the node could not be restored: ${outcome.conflict.type}`);
   return "restored";

@@ -51,7 +51,7 @@ function byId(left: StoredResource, right: StoredResource): number {
   return left.id < right.id ? -1 : 1;
 }
 
-interface ReferenceTo {
+export interface ReferenceTo {
   readonly toKind: StoredKind;
   readonly toId: string;
 }
@@ -59,7 +59,7 @@ interface ReferenceTo {
 const none: readonly ReferenceTo[] = [];
 
 /** What a resource refers to. A service names its host, too, which need not be an upstream. */
-function referencesOf(resource: StoredResource): readonly ReferenceTo[] {
+export function referencesOf(resource: StoredResource): readonly ReferenceTo[] {
   if (isOfKind(resource, "target")) return [{ toKind: "upstream", toId: resource.message.upstream?.id ?? "" }];
   if (isOfKind(resource, "health_override")) return [{ toKind: "target", toId: resource.message.target?.id ?? "" }];
   if (isOfKind(resource, "route")) return optional("service", resource.message.service);
@@ -79,6 +79,6 @@ function authorities(ids: readonly string[] = []): readonly ReferenceTo[] {
   return ids.map((toId) => ({ toKind: "ca_certificate", toId }));
 }
 
-function isOfKind<K extends StoredKind>(resource: StoredResource, kind: K): resource is StoredResource<K> {
+export function isOfKind<K extends StoredKind>(resource: StoredResource, kind: K): resource is StoredResource<K> {
   return resource.kind === kind;
 }

@@ -1,22 +1,43 @@
+import type { StoredKind } from "../resource/checked.ts";
+import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
-import type { PublishedState, RingLimits } from "./publication-ring.ts";
+import type { NewestState, RingLimits } from "./publication-ring.ts";
 import { SnapshotCache } from "./snapshot-cache.ts";
 
+/** The state of a source at this moment. */
+export interface PublishedImage extends Pick<ResourceImage, "publication" | "revision" | "all" | "get"> {
+  /**
+   * What may be other than at a publication, some of it maybe twice; null when that is not known.
+   * Default: not known, so that everything is compared.
+   */
+  changesSince?(publication: number): Iterable<{ readonly kind: StoredKind; readonly id: string }> | null;
+  /** Those that refer to a resource by its id, be it there or not; null, as by default, when it takes a look at all. */
+  referrersOf?(kind: StoredKind, id: string): Iterable<StoredResource> | null;
+}
+
 /** What publications are made of: the store's state, or a view of it that leaves something out or holds it back. */
-export type PublishedSource = Pick<Store, "epoch"> & {
-  readonly image: Pick<Store["image"], "publication" | "revision" | "all" | "get">;
-};
+export type PublishedSource = Pick<Store, "epoch"> & { readonly image: PublishedImage };
 
 /** The publications for all nodes that are meant to serve the same. */
 export class Channel {
   readonly cache: SnapshotCache;
   readonly #source: PublishedSource;
   readonly #log: Log;
-  #newest: PublishedState | null = null;
+  #newest: NewestState | null = null;
 
-  constructor(source: PublishedSource, ringLimits: RingLimits, log: Log) {
+  /**
+   * @param like a channel that has much of the content already, which is then neither hashed nor kept twice
+   * @param isSame whether what that one has published was meant for this one's nodes, too
+   */
+  constructor(
+    source: PublishedSource,
+    ringLimits: RingLimits,
+    log: Log,
+    like: { readonly channel: Channel; readonly isSame: boolean } | null = null,
+  ) {
     this.cache = new SnapshotCache(source, ringLimits);
+    if (like !== null) this.cache.beginWith(like.channel.cache, like.isSame);
     this.#source = source;
     this.#log = log;
   }
@@ -25,7 +46,7 @@ export class Channel {
    * What the nodes are meant to serve, null before there is anything; the source may be ahead of it for as long as
    * changes coalesce.
    */
-  get newest(): PublishedState | null {
+  get newest(): NewestState | null {
     return this.#newest;
   }
 

@@ -1,3 +1,4 @@
+import { isSameHash } from "../../proto/state-hash.ts";
 import type { StoredKind } from "../resource/checked.ts";
 import type { ContentChange } from "./published-content.ts";
 
@@ -9,6 +10,12 @@ export interface PublishedState {
   readonly stateHash: Uint8Array;
 }
 
+/** What is published now. */
+export interface NewestState extends PublishedState {
+  /** The publication in which this content came; those between changed nothing. Default: the publication itself. */
+  readonly sincePublication?: number;
+}
+
 /** A resource that is not the same in two publications, or was not in one between them. */
 export interface ChangedResource {
   readonly kind: StoredKind;
@@ -17,13 +24,19 @@ export interface ChangedResource {
   readonly wasThere: boolean;
 }
 
+/** Publications in a row that have the same content. */
 interface RingEntry {
-  readonly published: PublishedState;
+  readonly firstPublication: number;
+  lastPublication: number;
+  /** Of the last one. */
+  revision: number;
+  readonly stateHash: Uint8Array;
   /** From the entry before; of the oldest one they are not kept. */
   changes: readonly ChangedResource[];
 }
 
 export interface RingLimits {
+  /** Of publications in a row with the same content, only the first counts. */
   readonly publicationMaxCount: number;
   /** Changes of all publications together; some 150 bytes each. */
   readonly changeMaxCount: number;
@@ -37,39 +50,67 @@ export interface RingLimits {
 export class PublicationRing {
   readonly #limits: RingLimits;
   /** Oldest first. */
-  readonly #entries = new Map<number, RingEntry>();
+  #entries: RingEntry[] = [];
   #changeCount = 0;
 
   constructor(limits: RingLimits) {
     this.#limits = limits;
   }
 
-  /** Takes the next publication. @param changes of the content of the one that was taken before */
-  add(published: PublishedState, changes: readonly ContentChange[]): void {
-    const isFirst = this.#entries.size === 0;
-    const kept = isFirst ? [] : changes.map(({ kind, id, before }) => ({ kind, id, wasThere: before !== undefined }));
-    this.#entries.set(published.publication, { published, changes: kept });
+  /** Another one that has the same, and goes on by itself. */
+  fork(): PublicationRing {
+    const fork = new PublicationRing(this.#limits);
+    fork.#entries = this.#entries.map((entry) => ({ ...entry }));
+    fork.#changeCount = this.#changeCount;
+    return fork;
+  }
+
+  /** Takes the next publication. @param changes of the content of the one that was taken before; none: it is the same */
+  add(published: PublishedState, changes: readonly ContentChange[]): NewestState {
+    const newest = this.#entries.at(-1);
+    const { publication, revision, stateHash } = published;
+    if (newest !== undefined && changes.length === 0) {
+      Object.assign(newest, { lastPublication: publication, revision });
+      return { ...published, sincePublication: newest.firstPublication };
+    }
+    const kept =
+      newest === undefined ? [] : changes.map(({ kind, id, before }) => ({ kind, id, wasThere: before !== undefined }));
+    this.#entries.push({
+      ...{ firstPublication: publication, lastPublication: publication, revision, stateHash },
+      changes: kept,
+    });
     this.#changeCount += kept.length;
-    for (const publication of this.#entries.keys()) {
-      const { publicationMaxCount, changeMaxCount } = this.#limits;
-      if (this.#entries.size <= publicationMaxCount && this.#changeCount <= changeMaxCount) break;
-      if (this.#entries.size === 1) break;
-      this.#entries.delete(publication);
+    const { publicationMaxCount, changeMaxCount } = this.#limits;
+    while (
+      this.#entries.length > 1 &&
+      (this.#entries.length > publicationMaxCount || this.#changeCount > changeMaxCount)
+    ) {
+      this.#entries.shift();
       this.#forgetChangesOfOldest();
     }
+    return { ...published, sincePublication: publication };
   }
 
   /** undefined when it is not among the last ones. */
   get(publication: number): PublishedState | undefined {
-    return this.#entries.get(publication)?.published;
+    const entry = this.#entries[this.#indexOf(publication)];
+    return entry === undefined ? undefined : { publication, revision: entry.revision, stateHash: entry.stateHash };
   }
 
-  /** What changed after a publication, each resource once; null when the publication is not among the last ones. */
-  changesSince(publication: number): ReadonlyMap<string, ChangedResource> | null {
-    if (!this.#entries.has(publication)) return null;
+  /**
+   * What changed after a publication, each resource once; null when no publication of that content is among the last
+   * ones. Its number may be another than here: it is what the content was called elsewhere, or before a restart.
+   */
+  changesSince({
+    publication,
+    stateHash,
+  }: Omit<PublishedState, "revision">): ReadonlyMap<string, ChangedResource> | null {
+    let index = this.#indexOf(publication);
+    if (index < 0 || !isSameHash(this.#entries[index]!.stateHash, stateHash))
+      index = this.#entries.findLastIndex((entry) => isSameHash(entry.stateHash, stateHash));
+    if (index < 0) return null;
     const changed = new Map<string, ChangedResource>();
-    for (const { published, changes } of this.#entries.values()) {
-      if (published.publication <= publication) continue;
+    for (const { changes } of this.#entries.slice(index + 1)) {
       for (const change of changes) {
         const name = `${change.kind}/${change.id}`;
         if (!changed.has(name)) changed.set(name, change);
@@ -78,11 +119,23 @@ export class PublicationRing {
     return changed;
   }
 
-  #forgetChangesOfOldest(): void {
-    for (const oldest of this.#entries.values()) {
-      this.#changeCount -= oldest.changes.length;
-      oldest.changes = [];
-      return;
+  /** -1 when it is not among the last ones. */
+  #indexOf(publication: number): number {
+    let low = 0;
+    let high = this.#entries.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const { firstPublication, lastPublication } = this.#entries[middle]!;
+      if (publication < firstPublication) high = middle - 1;
+      else if (publication > lastPublication) low = middle + 1;
+      else return middle;
     }
+    return -1;
+  }
+
+  #forgetChangesOfOldest(): void {
+    const oldest = this.#entries[0]!;
+    this.#changeCount -= oldest.changes.length;
+    oldest.changes = [];
   }
 }

@@ -1,7 +1,8 @@
 import { StateHash } from "../../proto/state-hash.ts";
 import type { StoredKind } from "../resource/checked.ts";
-import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
+import type { StoredResource } from "../store/resource-image.ts";
 import { type DanglingReference, findDanglingReferences, inSnapshotOrder, SNAPSHOT_KINDS } from "./build-snapshot.ts";
+import type { PublishedImage } from "./channel.ts";
 import { entityBytes } from "./encode-snapshot.ts";
 
 /** What became of one resource between two publications. */
@@ -19,9 +20,22 @@ export interface ContentChange {
  * Cost: 1 ms to compare 20,000 resources, 60 us for each that changed.
  */
 export class PublishedContent {
-  readonly #byKind = new Map<StoredKind, Map<string, StoredResource>>(SNAPSHOT_KINDS.map((kind) => [kind, new Map()]));
-  readonly #stateHash = new StateHash();
+  #byKind = new Map<StoredKind, Map<string, StoredResource>>(SNAPSHOT_KINDS.map((kind) => [kind, new Map()]));
+  #stateHash = new StateHash();
   #encodedBytes = 0;
+
+  /**
+   * Another content with the same resources, whose hashes it shares.
+   *
+   * Cost: 1 ms for 20,000 resources.
+   */
+  fork(): PublishedContent {
+    const fork = new PublishedContent();
+    fork.#byKind = new Map([...this.#byKind].map(([kind, resources]) => [kind, new Map(resources)]));
+    fork.#stateHash = this.#stateHash.fork();
+    fork.#encodedBytes = this.#encodedBytes;
+    return fork;
+  }
 
   get entityCount(): number {
     return this.#stateHash.size;
@@ -46,8 +60,26 @@ export class PublishedContent {
     return inSnapshotOrder((kind) => this.#byKind.get(kind)!.values());
   }
 
-  /** What has to change for this to be the content of the image. */
-  changesTo(image: Pick<ResourceImage, "all" | "get">): ContentChange[] {
+  /**
+   * What has to change for this to be the content of the image.
+   * @param since the publication of the image that this is the content of; null when it is of none
+   */
+  changesTo(image: PublishedImage, since: number | null): ContentChange[] {
+    const changed = since === null ? null : (image.changesSince?.(since) ?? null);
+    return changed === null ? this.#compare(image) : this.#compareSome(changed, image);
+  }
+
+  #compareSome(changed: Iterable<Pick<ContentChange, "kind" | "id">>, image: PublishedImage): ContentChange[] {
+    const changes = new Map<string, ContentChange>();
+    for (const { kind, id } of changed) {
+      const before = this.get(kind, id);
+      const after = image.get(kind, id);
+      if (before?.body !== after?.body) changes.set(`${kind}/${id}`, { kind, id, before, after });
+    }
+    return [...changes.values()];
+  }
+
+  #compare(image: PublishedImage): ContentChange[] {
     const changes: ContentChange[] = [];
     for (const kind of SNAPSHOT_KINDS) {
       const known = this.#byKind.get(kind)!;
@@ -83,14 +115,22 @@ export class PublishedContent {
 /** References that the changes leave pointing to nothing, given that there were none before. */
 export function findNewDanglingReferences(
   changes: readonly ContentChange[],
-  image: Pick<ResourceImage, "all" | "get">,
+  image: PublishedImage,
 ): DanglingReference[] {
-  // Only what is gone can leave others without what they refer to.
-  if (changes.some(({ after }) => after === undefined)) return findDanglingReferences(allOf(image), image);
-  const changed = changes.flatMap(({ after }) => (after === undefined ? [] : [after]));
+  const changed: StoredResource[] = [];
+  for (const { kind, id, after } of changes) {
+    if (after !== undefined) {
+      changed.push(after);
+      continue;
+    }
+    // Only what is gone can leave others without what they refer to.
+    const referrers = image.referrersOf?.(kind, id) ?? null;
+    if (referrers === null) return findDanglingReferences(allOf(image), image);
+    changed.push(...referrers);
+  }
   return findDanglingReferences(changed, image);
 }
 
-function* allOf(image: Pick<ResourceImage, "all">): Generator<StoredResource> {
+function* allOf(image: PublishedImage): Generator<StoredResource> {
   for (const kind of SNAPSHOT_KINDS) yield* image.all(kind);
 }

@@ -134,12 +134,12 @@ describe("SnapshotCache", () => {
   it("leaves all as it was while a reference points to nothing, wherever it comes from", () => {
     const { store, cache, publish } = cacheOf(2);
     store.put(resource("target", "t", { upstream: { id: "u1" } }));
-    const whole = publish();
+    const { publication, revision, stateHash } = publish();
     store.remove("upstream", "u1");
     const reference = { kind: "target", id: "t", toKind: "upstream", toId: "u1" };
     expect(cache.newest()).toEqual({ ok: false, danglingReferences: [reference] });
     expect(cache.newest()).toBe(cache.newest());
-    expect(cache.whole()).toMatchObject(whole);
+    expect(cache.whole()).toMatchObject({ publication, revision, stateHash });
     store.putUpstream("u1");
     expect(publish().publication).toBe(5);
     store.put(resource("target", "t", { upstream: { id: "gone" } }));
@@ -176,8 +176,10 @@ describe("SnapshotCache", () => {
       ...{ upserts: ["u7"], deletes: ["u8"] },
     });
     expect(cache.deltaFrom(first)).toBe(cache.deltaFrom(first));
-    expect(cache.deltaFrom({ ...first, stateHash: second.stateHash })).toBeNull();
-    expect(cache.deltaFrom({ ...first, publication: 7 })).toBeNull();
+    expect(cache.deltaFrom({ ...first, stateHash: new Uint8Array(32) })).toBeNull();
+    // Content that is known, by a number of elsewhere: the delta begins from that number.
+    expect(deltaIn(cache.deltaFrom({ ...second, publication: 7 }))).toMatchObject({ basePublication: 7n, ...numbers });
+    expect(deltaIn(cache.deltaFrom({ ...second, publication: 100 })).upserts).toEqual(["u7"]);
   });
 
   it("sends the whole where the delta would be more than 30 % of it, or more than 256 KiB", () => {

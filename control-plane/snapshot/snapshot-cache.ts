@@ -1,4 +1,3 @@
-import { isSameHash } from "../../proto/state-hash.ts";
 import type { StoredResource } from "../store/resource-image.ts";
 import type { DanglingReference } from "./build-snapshot.ts";
 import type { PublishedSource } from "./channel.ts";
@@ -10,12 +9,18 @@ import {
   encodeSnapshot,
   entityBytes,
 } from "./encode-snapshot.ts";
-import { type ChangedResource, PublicationRing, type PublishedState, type RingLimits } from "./publication-ring.ts";
+import {
+  type ChangedResource,
+  type NewestState,
+  PublicationRing,
+  type PublishedState,
+  type RingLimits,
+} from "./publication-ring.ts";
 import { findNewDanglingReferences, PublishedContent } from "./published-content.ts";
 
 /** The newest publication, or why it must not be sent. */
 export type NewestPublication =
-  | { readonly ok: true; readonly published: PublishedState }
+  | { readonly ok: true; readonly published: NewestState }
   | { readonly ok: false; readonly danglingReferences: readonly DanglingReference[] };
 
 /** A delta that is larger than this share of the whole is not worth a second way to the same state. */
@@ -37,19 +42,32 @@ const DELTA_HEAD_BYTES = 160;
  */
 export class SnapshotCache {
   readonly #store: PublishedSource;
-  readonly #ring: PublicationRing;
-  readonly #content = new PublishedContent();
+  #ring: PublicationRing;
+  #content = new PublishedContent();
   #newest: { readonly imagePublication: number; readonly outcome: NewestPublication } | null = null;
   /** What `#content` is the content of. */
   #published: PublishedState | null = null;
+  /** Whether `#content` is as the source was at `#published`, so that later changes are all that is to be looked at. */
+  #isOfSource = true;
   #whole: EncodedPush | null = null;
   /** By their base; null where the whole is the better way. The one that was used last is last. */
-  readonly #deltas = new Map<number, EncodedPush | null>();
+  readonly #deltas = new Map<string, EncodedPush | null>();
 
   /** @param ringLimits of the past publications that deltas begin from, and whose hash and revision stay known */
   constructor(store: PublishedSource, ringLimits: RingLimits) {
     this.#store = store;
     this.#ring = new PublicationRing(ringLimits);
+  }
+
+  /**
+   * Takes over the content of another cache, to begin with.
+   * @param isSame whether what that one has published was meant for the same nodes, so that deltas may begin from it
+   */
+  beginWith(other: SnapshotCache, isSame: boolean): void {
+    this.#content = other.#content.fork();
+    if (isSame) this.#ring = other.#ring.fork();
+    if (isSame) this.#published = other.#published;
+    this.#isOfSource = false;
   }
 
   /** Publishes the store's state of this moment; one with a dangling reference leaves all as it was. */
@@ -77,32 +95,38 @@ export class SnapshotCache {
 
   /** From what a node holds to the last publication; null when that is not known, or the whole is the better way. */
   deltaFrom(held: Pick<PublishedState, "publication" | "stateHash">): EncodedPush | null {
-    const base = this.#ring.get(held.publication);
-    if (base === undefined || !isSameHash(base.stateHash, held.stateHash)) return null;
-    const known = this.#deltas.get(base.publication);
-    const delta = known === undefined ? this.#encodeDelta(base.publication) : known;
-    this.#deltas.delete(base.publication);
-    this.#deltas.set(base.publication, delta);
+    const name = `${held.publication}/${Buffer.from(held.stateHash).toString("latin1")}`;
+    let delta = this.#deltas.get(name);
+    if (delta === undefined) {
+      const changed = this.#ring.changesSince(held);
+      if (changed === null) return null;
+      delta = this.#encodeDelta(held.publication, changed);
+    }
+    this.#deltas.delete(name);
+    this.#deltas.set(name, delta);
     if (this.#deltas.size > DELTA_MAX_COUNT) this.#deltas.delete(this.#deltas.keys().next().value!);
     return delta;
   }
 
   #publish(publication: number, revision: number): NewestPublication {
-    const changes = this.#content.changesTo(this.#store.image);
-    const danglingReferences = findNewDanglingReferences(changes, this.#store.image);
+    const { image } = this.#store;
+    const since = this.#isOfSource ? (this.#published?.publication ?? null) : null;
+    const changes = this.#content.changesTo(image, since);
+    const danglingReferences = findNewDanglingReferences(changes, image);
     if (danglingReferences.length > 0) return { ok: false, danglingReferences };
     this.#content.apply(changes);
-    const published = { publication, revision, stateHash: this.#content.stateHash() };
+    const isUnchanged = changes.length === 0 && this.#published !== null;
+    const stateHash = isUnchanged ? this.#published!.stateHash : this.#content.stateHash();
+    const published = { publication, revision, stateHash };
     this.#published = published;
+    this.#isOfSource = true;
     this.#whole = null;
     this.#deltas.clear();
-    this.#ring.add(published, changes);
-    return { ok: true, published };
+    return { ok: true, published: this.#ring.add(published, changes) };
   }
 
-  #encodeDelta(basePublication: number): EncodedPush | null {
-    const changed = this.#ring.changesSince(basePublication);
-    const delta = changed === null ? null : this.#deltaOf(basePublication, changed.values());
+  #encodeDelta(basePublication: number, changed: ReadonlyMap<string, ChangedResource>): EncodedPush | null {
+    const delta = this.#deltaOf(basePublication, changed.values());
     if (delta === null) return null;
     const encoded = encodeDelta(delta);
     return encoded.messages[0]!.length <= this.#deltaMaxBytes() ? encoded : null;

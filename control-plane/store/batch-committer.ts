@@ -45,7 +45,7 @@ export class BatchCommitter {
     this.#sql.begin.run();
     let { revision, publication } = this.#sql.readCounters.get() as { revision: number; publication: number };
     const outcomes = batch.transacts.map((transact): TransactOutcome => {
-      const step = transact.writes.some(({ kind }) => isPublished(kind)) ? 1 : 0;
+      const step = transact.writes.some(({ kind, movesNodes }) => isPublished(kind) || movesNodes === true) ? 1 : 0;
       const turn: Turn = { revision: revision + 1, publication: publication + step, atUnixMs: batch.atUnixMs };
       const conflict = this.#tryTransact(transact, turn);
       if (conflict !== null) return { ok: false, conflict };

@@ -14,6 +14,8 @@ export interface ResourceWrite {
   readonly uniqueKeys: readonly string[];
   /** Resources that must be there when the transaction ends. Empty for a delete. */
   readonly references: readonly { readonly kind: StoredKind; readonly id: string }[];
+  /** Set where a resource that no node gets decides of what nodes get: that is a publication, too. */
+  readonly movesNodes?: boolean;
 }
 
 export type TransactOutcome =

@@ -1,5 +1,5 @@
 import { isSameHash } from "../../proto/state-hash.ts";
-import type { PublishedState } from "../snapshot/publication-ring.ts";
+import type { NewestState, PublishedState } from "../snapshot/publication-ring.ts";
 import type { NodeHolding } from "./read-hello.ts";
 
 /**
@@ -30,6 +30,8 @@ export interface AckState {
 }
 
 export interface ServedState extends PublishedState {
+  /** The last publication that is known to have the same content; the node need not be sent that. */
+  readonly upToPublication: number;
   /** The numbers are those of an earlier store: not comparable with ours. */
   readonly isOfEarlierEpoch: boolean;
 }
@@ -50,7 +52,7 @@ export type StopReason =
   | "diverged";
 
 /** What to do with a node now. "ahead" is not lasting: another control plane of the same store may be faster. */
-export type Step = "push" | "wait" | "serves-newest" | "ahead" | "diverged";
+export type Step = "push" | "wait" | "serves-newest" | "refused" | "ahead" | "diverged";
 
 /** The state of a stream after its hello. `known` is what we know of the held publication, if anything. */
 export function greet(
@@ -77,14 +79,25 @@ export function greet(
   return { ...fresh, served };
 }
 
-/** What is to be done, given the newest publication. */
-export function nextStep(state: AckState, newest: PublishedState): Step {
+/**
+ * What is to be done, given the newest publication. A node that holds its content under another number serves the
+ * newest: what changed lies outside of its subset.
+ */
+export function nextStep(state: AckState, newest: NewestState): Step {
   const { served, pushed, refused, stop } = state;
   if (stop !== null || pushed !== null) return "wait";
   if (refused !== null && refused.publication >= newest.publication) return "wait";
-  if (served === null || served.isOfEarlierEpoch || served.publication < newest.publication) return "push";
+  if (served === null || served.isOfEarlierEpoch) return isRefused(refused, newest) ? "refused" : "push";
+  if (isSameHash(served.stateHash, newest.stateHash)) return "serves-newest";
   if (served.publication > newest.publication) return "ahead";
-  return isSameHash(served.stateHash, newest.stateHash) ? "serves-newest" : "diverged";
+  if (served.publication === newest.publication) return "diverged";
+  return isRefused(refused, newest) ? "refused" : "push";
+}
+
+/** Whether this content was refused, and nothing else was published since. */
+function isRefused(refused: PublishedState | null, { publication, sincePublication, stateHash }: NewestState): boolean {
+  if (refused === null || !isSameHash(refused.stateHash, stateHash)) return false;
+  return refused.publication >= (sincePublication ?? publication);
 }
 
 /** What a delta for the node may begin from; null when it has to be the whole. */
@@ -101,9 +114,22 @@ export function markPushed(
   return { ...state, pushed: { ...publishedState(snapshot), dueAtMs, isDelta }, isAhead: false };
 }
 
-/** The node serves the newest already, so its revision is known. */
-export function markServing(state: AckState, newest: PublishedState): AckState {
-  return { ...state, served: { ...publishedState(newest), isOfEarlierEpoch: false }, isAhead: false };
+/** The node serves the content of the newest, so its revision is known. */
+export function markServing(state: AckState, { publication, revision, stateHash }: PublishedState): AckState {
+  const held = state.served?.publication ?? publication;
+  const served = {
+    publication: held,
+    revision,
+    stateHash,
+    upToPublication: Math.max(held, publication),
+    isOfEarlierEpoch: false,
+  };
+  return { ...state, served, isAhead: false };
+}
+
+/** The newest has the same content as what was refused. */
+export function markRefused(state: AckState, newest: PublishedState): AckState {
+  return { ...state, refused: publishedState(newest) };
 }
 
 export function markAhead(state: AckState): AckState {
@@ -150,7 +176,7 @@ export function takeAck(state: AckState, ack: AckedState, context: AckContext): 
     return { state: { ...state, pushed: null, secondTry: null, refused: pushed }, type: "wrong_hash_again" };
   }
   const { dueAtMs } = pushed;
-  const served = { ...publishedState(pushed), isOfEarlierEpoch: false };
+  const served = servedAs(pushed);
   // A node that was stopped for a while and went on has caught up once it serves the newest, if applying itself
   // is quick; one that always takes long stays unwaited for, or every write would wait for it in vain.
   const hasCaughtUp = served.publication >= context.newest.publication && ack.applyDurationMs <= context.keepUpMs;
@@ -164,7 +190,7 @@ function takeUnaskedAck(state: AckState, ack: AckedState, { known }: AckContext)
   const isKnown = known !== undefined && isSameHash(known.stateHash, ack.stateHash);
   const isNews = state.served === null || state.served.isOfEarlierEpoch || ack.publication > state.served.publication;
   if (state.stop !== null || !isKnown || !isNews) return { state, type: "ignored" };
-  return { state: { ...state, served: { ...known, isOfEarlierEpoch: false } }, type: "applied" };
+  return { state: { ...state, served: servedAs(known) }, type: "applied" };
 }
 
 export interface NackedState {
@@ -186,7 +212,7 @@ export function takeNack(state: AckState, nack: NackedState, kept: PublishedStat
   if (state.served !== null && !state.served.isOfEarlierEpoch && state.served.publication === nack.publication) {
     // The node served it and went back: its workers did not live with it.
     const content = kept ?? { publication: nack.keptPublication, revision: 0, stateHash: new Uint8Array() };
-    const served = nack.keptPublication === 0 ? null : { ...content, isOfEarlierEpoch: false };
+    const served = nack.keptPublication === 0 ? null : servedAs(content);
     return { ...state, stop, refused: state.served, served };
   }
   return { ...state, stop };
@@ -239,7 +265,11 @@ function servedState(
 ): ServedState {
   const isKnown = !isOfEarlierEpoch && known !== undefined && isSameHash(known.stateHash, held.stateHash);
   const revision = isKnown ? known.revision : 0;
-  return { publication: held.publication, revision, stateHash: held.stateHash, isOfEarlierEpoch };
+  return { ...servedAs({ publication: held.publication, revision, stateHash: held.stateHash }), isOfEarlierEpoch };
+}
+
+function servedAs(published: PublishedState): ServedState {
+  return { ...publishedState(published), upToPublication: published.publication, isOfEarlierEpoch: false };
 }
 
 /** Without the bytes that a snapshot brings along: a state is kept for as long as its stream is open. */

@@ -127,7 +127,7 @@ function nodeStatus(record: NodeRecord, view: FleetView): NodeStatus {
   const { facts, served, lastNack } = record;
   const { newestPublication, nowUnixMs, staleAfterMs } = view;
   // Numbers of an earlier store say nothing about how far behind the node is.
-  const publication = served === null || served.isOfEarlierEpoch ? null : served.publication;
+  const publication = served === null || served.isOfEarlierEpoch ? null : served.upToPublication;
   const behindSinceUnixMs = publication === null ? null : view.behindSinceUnixMs(publication);
   const condition = { ...record, publication, newestPublication, behindSinceUnixMs, refused: lastNack };
   const { state, reason, lagMs } = judgeNode(condition, nowUnixMs, staleAfterMs);

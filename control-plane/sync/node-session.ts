@@ -1,5 +1,6 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { isSameHash } from "../../proto/state-hash.ts";
 import type { NodeViews } from "../observation/node-views.ts";
 import type { TrafficViews } from "../observation/traffic-views.ts";
 import type { Channel } from "../snapshot/channel.ts";
@@ -14,6 +15,7 @@ import {
   markAhead,
   markMissed,
   markPushed,
+  markRefused,
   markServing,
   nextStep,
   servesRevision,
@@ -132,12 +134,14 @@ export class NodeSession {
 
   /** Sends what the node lacks, unless it has a push to answer first. */
   advance(): void {
+    if (this.#state === null || this.#isClosed || this.#isSending) return;
     const { newest } = this.#channel;
-    if (this.#state === null || newest === null || this.#isClosed || this.#isSending) return;
+    if (newest === null) return;
     const step = nextStep(this.#state, newest);
     if (step === "push") {
       this.#push(newest).catch((error) => this.#fail(error));
     } else if (step === "serves-newest") this.#setState(markServing(this.#state, newest));
+    else if (step === "refused") this.#setState(markRefused(this.#state, newest));
     else if (step === "diverged") this.#stop("diverged");
     else if (step === "ahead" && !this.#state.isAhead) {
       this.#setState(markAhead(this.#state));
@@ -234,7 +238,8 @@ export class NodeSession {
     this.#scheduleHeartbeat();
     if (newest === null) return;
     if (nextStep(state, newest) === "serves-newest") {
-      const { publication, stateHash } = newest;
+      // By the number that the node knows the content by.
+      const { publication, stateHash } = state.served!;
       this.#call.write(encodeMessage({ case: "upToDate", value: { publication: BigInt(publication), stateHash } }));
     } else {
       // Also what gets nothing pushed learns what this control plane has, and can say so on its own side.
@@ -359,9 +364,13 @@ export class NodeSession {
     });
   }
 
-  #sendHeartbeat({ publication, stateHash }: PublishedState): void {
+  #sendHeartbeat(newest: PublishedState): void {
     // A node that does not read needs no heap of them.
     if (this.#isClosed || this.#call.writableLength > 0) return;
+    const served = this.#state?.served ?? null;
+    const isServed = served?.isOfEarlierEpoch === false && isSameHash(served.stateHash, newest.stateHash);
+    // What the node serves is named by the number that it knows it by.
+    const { publication, stateHash } = isServed ? served : newest;
     this.#call.write(encodeMessage({ case: "heartbeat", value: { publication: BigInt(publication), stateHash } }));
   }
 

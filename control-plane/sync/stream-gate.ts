@@ -1,4 +1,5 @@
 import { Metadata, type status } from "@grpc/grpc-js";
+import type { NodeLabels } from "../resource/node-selector.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
 
 /** Why somebody is not let in, or not any longer. */
@@ -17,6 +18,8 @@ export interface StreamGate {
    * @param end ends the stream, when what let it in holds no longer
    */
   hello(call: NodeCall, nodeId: string, end: (refusal: GateRefusal) => void): GateRefusal | null;
+  /** The labels by which a node gets what it gets; the same object for as long as they are the same. */
+  labelsOf(nodeId: string): NodeLabels;
   /** A stream that was let in has ended, however that came. */
   closed(call: NodeCall): void;
 }

@@ -1,7 +1,8 @@
 import { status } from "@grpc/grpc-js";
 import { NodeViews } from "../observation/node-views.ts";
 import { TrafficViews } from "../observation/traffic-views.ts";
-import { type Channels, SoleChannel } from "../snapshot/channels.ts";
+import type { Channels } from "../snapshot/channels.ts";
+import { SubsetChannels } from "../snapshot/subset-channels.ts";
 import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { AckState } from "./ack-state.ts";
@@ -54,6 +55,8 @@ export interface StreamHubSettings {
   readonly recentMaxCount: number;
   /** Resources that changed in them, all together; some 150 bytes each. */
   readonly recentChangeMaxCount: number;
+  /** How long the past of a subset without nodes is kept. */
+  readonly subsetGraceMs: number;
   /** Nodes let in per second, and as many at once; the others are told when to come again. */
   readonly helloMaxPerSecond: number;
   /** How long what a node sees counts after its stream has closed. */
@@ -80,12 +83,16 @@ export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
   forgetAfterMs: 14 * 24 * 60 * 60 * 1_000,
   recentMaxCount: 1_000,
   recentChangeMaxCount: 100_000,
+  subsetGraceMs: 300_000,
   helloMaxPerSecond: 200,
   viewGraceMs: 30_000,
   viewMaxCount: 200_000,
   trafficMaxCount: 100_000,
   waitMaxCount: 10_000,
 };
+
+/** Of nodes that nobody vouches for. */
+const noLabels = {};
 
 /**
  * The streams of all nodes, whatever carries them: who is connected, what each is sent and when, and who waits for
@@ -118,7 +125,10 @@ export class StreamHub implements Fleet {
     this.#clock = clock;
     this.#skew = new SkewWatch(store.image, log);
     const ringLimits = { publicationMaxCount: settings.recentMaxCount, changeMaxCount: settings.recentChangeMaxCount };
-    this.#channels = new SoleChannel(store, ringLimits, log);
+    this.#channels = new SubsetChannels({
+      ...{ source: store, ringLimits, log, clock, graceMs: settings.subsetGraceMs },
+      labelsOf: (nodeId) => options.gate?.labelsOf(nodeId) ?? noLabels,
+    });
     this.#registry = new NodeRegistry(settings.nodeMaxCount);
     this.views = new NodeViews({
       clock,
@@ -226,6 +236,7 @@ export class StreamHub implements Fleet {
     this.#stopListening();
     this.#schedule.close();
     this.#waits.close();
+    this.#channels.close();
     for (const session of [...this.#sessions]) session.end(status.UNAVAILABLE, "the control plane is closing");
     this.views.close();
   }
@@ -248,6 +259,7 @@ export class StreamHub implements Fleet {
     if (this.#sessionOfNode.get(session.nodeId) === session) {
       this.#sessionOfNode.delete(session.nodeId);
       this.#skew.disconnected(session.nodeId);
+      this.#channels.left(session);
     }
     this.#waits.check();
   }

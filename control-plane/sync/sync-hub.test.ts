@@ -160,8 +160,13 @@ describe("startSyncHub", () => {
     clock.advance(1_000);
     store.put({ kind: "target", id: "t1", body: Buffer.from("x"), message: { upstream: { id: "gone" } } as never });
     clock.advance(1_000);
-    const revision = store.remove("target", "t1");
-    expect((await node.ackNextSnapshot()).begin).toMatchObject({ publication: 2n, entityCount: 0n });
+    const removed = store.remove("target", "t1");
+    // What the node holds is whole again, so there is nothing to send.
+    clock.advance(1_000);
+    expect(await hub.fleet.waitForRevision(removed, all)).toEqual({ appliedCount: 1, nodeCount: 1 });
+    const revision = store.putUpstream("u1");
+    clock.advance(1_000);
+    expect((await node.ackNextSnapshot()).begin).toMatchObject({ publication: 3n, entityCount: 1n });
     expect(await hub.fleet.waitForRevision(revision, all)).toEqual({ appliedCount: 1, nodeCount: 1 });
   });
 });

@@ -1,13 +1,21 @@
+import type { NodeLabels } from "../../control-plane/resource/node-selector.ts";
 import type { ResourceImage, StoredResource } from "../../control-plane/store/resource-image.ts";
 import type { Commit, StoreEpoch } from "../../control-plane/store/store.ts";
 import type { SimulatedClock } from "./simulated-time.ts";
 
 type Content = ReadonlyMap<string, StoredResource>;
 
+/** Where a node is said to be, and which nodes get an upstream; "" for nowhere, and for every node. */
+export type Zone = "" | "eu" | "us";
+
+const labelsOfZone: { readonly [Z in Zone]: NodeLabels } = { "": {}, eu: { zone: "eu" }, us: { zone: "us" } };
+
 /** A state of the store; its number is both revision and publication. */
 export interface SimulatedCommit {
   readonly publication: number;
   readonly content: Content;
+  /** Of the nodes. */
+  readonly zones: ReadonlyMap<string, Zone>;
 }
 
 /** A store of upstreams: every state that it ever had, and its incarnations. */
@@ -22,8 +30,8 @@ export class SimulatedStore {
 
   constructor(upstreamCount: number) {
     const content = new Map<string, StoredResource>();
-    for (let i = 0; i < upstreamCount; i++) content.set(`u${i}`, this.#resource(`u${i}`, 1));
-    this.commits = [{ publication: 1, content }];
+    for (let i = 0; i < upstreamCount; i++) content.set(`u${i}`, this.#resource(`u${i}`, 1, ""));
+    this.commits = [{ publication: 1, content, zones: new Map() }];
     this.#remember(this.newest);
   }
 
@@ -31,15 +39,21 @@ export class SimulatedStore {
     return this.commits.at(-1)!;
   }
 
-  put(id: string): void {
-    const publication = this.newest.publication + 1;
-    this.#commit(publication, new Map(this.newest.content).set(id, this.#resource(id, publication)));
+  /** @param zone only nodes that are there get it; "" for every node */
+  put(id: string, zone: Zone): void {
+    const resource = this.#resource(id, this.newest.publication + 1, zone);
+    this.#commit({ content: new Map(this.newest.content).set(id, resource) });
+  }
+
+  /** Other labels for a node: no content changes, and it is a publication. */
+  move(nodeId: string, zone: Zone): void {
+    this.#commit({ zones: new Map(this.newest.zones).set(nodeId, zone) });
   }
 
   /** Removes an upstream if it is there. */
   remove(id: string): void {
     const content = new Map(this.newest.content);
-    if (content.delete(id)) this.#commit(this.newest.publication + 1, content);
+    if (content.delete(id)) this.#commit({ content });
   }
 
   /** Goes back to a backup: an older state, as a new incarnation. */
@@ -50,9 +64,14 @@ export class SimulatedStore {
     this.#remember(commit);
   }
 
-  /** What was published under a number; undefined when nothing was. */
-  published(epochCounter: number, publication: number): Content | undefined {
-    return this.#published.get(`${epochCounter}/${publication}`)?.content;
+  /** What was published for a node under a number; undefined when nothing was. */
+  published(nodeId: string, epochCounter: number, publication: number): Content | undefined {
+    const commit = this.#published.get(`${epochCounter}/${publication}`);
+    if (commit === undefined) return undefined;
+    const zone = commit.zones.get(nodeId) ?? "";
+    return new Map(
+      [...commit.content].filter(([, upstream]) => [[], [`zone=${zone}`]].some((one) => isSelector(upstream, one))),
+    );
   }
 
   /** The store as one control plane sees it, a while after each commit. */
@@ -93,11 +112,12 @@ export class SimulatedStore {
         this.#listeners.delete(follow);
       };
     };
-    return { epoch, image, onCommit };
+    const labelsOf = (nodeId: string) => labelsOfZone[current.zones.get(nodeId) ?? ""];
+    return { store: { epoch, image, onCommit }, labelsOf };
   }
 
-  #commit(publication: number, content: Content): void {
-    const commit = { publication, content };
+  #commit(changed: Partial<SimulatedCommit>): void {
+    const commit = { ...this.newest, ...changed, publication: this.newest.publication + 1 };
     this.commits.push(commit);
     this.#remember(commit);
     for (const listener of this.#listeners) listener(commit);
@@ -107,9 +127,14 @@ export class SimulatedStore {
     this.#published.set(`${this.epoch.counter}/${commit.publication}`, commit);
   }
 
-  /** No two bodies are equal. Its message is read for references only, of which it has none. */
-  #resource(id: string, revision: number): StoredResource {
+  /** No two bodies are equal. Its message is read for its selector and for references, of which it has none. */
+  #resource(id: string, revision: number, zone: Zone): StoredResource {
     const body = Buffer.from(`${id}, body ${++this.#bodyCount}, ${"x".repeat(40)}`);
-    return { kind: "upstream", id, revision, body, message: {} as never };
+    const nodeSelector = zone === "" ? [] : [`zone=${zone}`];
+    return { kind: "upstream", id, revision, body, message: { name: id, nodeSelector } as never };
   }
+}
+
+function isSelector({ message }: StoredResource, selector: readonly string[]): boolean {
+  return JSON.stringify((message as { nodeSelector?: string[] }).nodeSelector) === JSON.stringify(selector);
 }

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type * as nodeConditions from "../../control-plane/snapshot/node-conditions.ts";
+import type * as publicationRing from "../../control-plane/snapshot/publication-ring.ts";
 import type * as ackState from "../../control-plane/sync/ack-state.ts";
 import type * as judgeOffer from "../../data-plane/sync/judge-offer.ts";
 import type * as readDelta from "../../data-plane/sync/read-delta.ts";
@@ -9,6 +11,8 @@ const seedCount = 1_000;
 const seedsToFind = 100;
 
 afterEach(() => {
+  vi.doUnmock("../../control-plane/snapshot/node-conditions.ts");
+  vi.doUnmock("../../control-plane/snapshot/publication-ring.ts");
   vi.doUnmock("../../control-plane/sync/ack-state.ts");
   vi.doUnmock("../../data-plane/sync/judge-offer.ts");
   vi.doUnmock("../../data-plane/sync/read-delta.ts");
@@ -97,6 +101,32 @@ describe("simulateSync, of planted faults", () => {
       return { ...real, judgeOffer: judgeWithoutEpoch };
     });
     expect(await firstFailure()).toMatch(/diverged|in the end/);
+  });
+
+  it("finds a control plane that gives nodes what their labels are not for", async () => {
+    vi.doMock("../../control-plane/snapshot/node-conditions.ts", async (importReal) => {
+      const real = await importReal<typeof nodeConditions>();
+      class Careless extends real.LabelMatcher {
+        override meets(condition: number): boolean {
+          return condition !== real.NOWHERE;
+        }
+      }
+      return { ...real, LabelMatcher: Careless };
+    });
+    expect(await firstFailure()).toMatch(/what was never published/);
+  });
+
+  it("finds a control plane that knows a publication by its number alone, whatever subset it was of", async () => {
+    vi.doMock("../../control-plane/snapshot/publication-ring.ts", async (importReal) => {
+      const real = await importReal<typeof publicationRing>();
+      class Careless extends real.PublicationRing {
+        override changesSince(held: Parameters<publicationRing.PublicationRing["changesSince"]>[0]) {
+          return super.changesSince(this.get(held.publication) ?? held);
+        }
+      }
+      return { ...real, PublicationRing: Careless };
+    });
+    expect(await firstFailure()).toMatch(/hash_mismatch|invalid_delta/);
   });
 
   it("finds a node that takes older publications", async () => {

@@ -3,7 +3,7 @@ import type { ReceivedSnapshot } from "../../data-plane/snapshot/apply-snapshot.
 import type { ControlMessage, NodeMessage, NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
 import { nameOf, SimulatedNode } from "./simulated-node.ts";
-import { SimulatedStore } from "./simulated-store.ts";
+import { SimulatedStore, type Zone } from "./simulated-store.ts";
 import { type SimulatedAddressee, SimulatedStream } from "./simulated-stream.ts";
 import { type Random, type SimulatedProcess, SimulatedTime, seededRandom } from "./simulated-time.ts";
 
@@ -23,12 +23,17 @@ export interface SimulationCounts {
   turnedAway: number;
   nodeRestarts: number;
   hubRestarts: number;
+  /** Nodes that got other labels. */
+  moved: number;
+  /** Nodes that were sent nothing in the end, since the last publication changed nothing for them. */
+  unconcerned: number;
 }
 
 export function noCounts(): SimulationCounts {
   return {
     ...{ writes: 0, streams: 0, wholes: 0, deltas: 0, acks: 0, lateAcks: 0, unknownBases: 0, refusals: 0 },
     ...{ goneBack: 0, restoredStores: 0, turnedAway: 0, nodeRestarts: 0, hubRestarts: 0 },
+    ...{ moved: 0, unconcerned: 0 },
   };
 }
 
@@ -89,8 +94,9 @@ class SimulatedHub implements SimulatedAddressee {
     this.process = time.startProcess();
     const replica = store.replica(this.process.clock, () => (random() < 0.1 ? 1_000 : 5) * random());
     const { recentMaxCount, helloMaxPerSecond } = fleet;
+    const gate = { connect: () => null, hello: () => null, closed() {}, labelsOf: replica.labelsOf };
     this.#hub = new StreamHub(
-      { store: replica, log: fleet.log as never, clock: this.process.clock, random },
+      { store: replica.store, log: fleet.log as never, gate, clock: this.process.clock, random },
       { ...STREAM_HUB_DEFAULTS, recentMaxCount, helloMaxPerSecond },
     );
     this.#hub.start();
@@ -145,6 +151,7 @@ class SimulatedFleet {
     for (let i = 0; i < nodeCount; i++) {
       const id = `n${i}`;
       if (this.random() < 0.5) this.#fussyNodes.add(id);
+      this.#store.move(id, this.#zone());
       this.#everServed.set(id, new Set());
       this.#nodes.push(
         new SimulatedNode({
@@ -184,8 +191,8 @@ class SimulatedFleet {
     this.#store.remove(POISON);
     await this.#runFor(SETTLE_MS);
     // A node is not sent again what it refused: only the next publication brings it along.
-    if (this.#nodes.some((node) => node.refused.has(this.#newestName()))) {
-      this.#store.put("last");
+    if (this.#nodes.some((node) => this.#hasRefusedNewest(node))) {
+      this.#store.put("last", "");
       await this.#runFor(LAST_WRITE_MS);
     }
     for (const node of this.#nodes) this.#checkIsUpToDate(node);
@@ -207,13 +214,14 @@ class SimulatedFleet {
   #strike(): void {
     const chance = this.random();
     this.#trace(`strike ${chance.toFixed(3)}, the newest is ${this.#newestName()}`);
-    if (chance < 0.5) this.#write();
+    if (chance < 0.46) this.#write();
+    else if (chance < 0.5) this.#move();
     else if (chance < 0.64) this.#anyStream()?.stream.break();
     else if (chance < 0.72) this.#anyStream()?.stream.stall(this.#oneOf([200, 3_000, 20_000]));
     else if (chance < 0.8) this.#restartNode();
     else if (chance < 0.87) this.#restartHub(this.#oneOf([...this.#hubs.keys()]));
     else if (chance < 0.93) this.counts.goneBack += this.#oneOf(this.#nodes).goBack() ? 1 : 0;
-    else if (chance < 0.96) this.#store.put(POISON);
+    else if (chance < 0.96) this.#store.put(POISON, this.#zone());
     else if (chance < 0.98) this.#store.remove(POISON);
     else this.#restoreStore();
   }
@@ -224,8 +232,17 @@ class SimulatedFleet {
     for (let i = 0; i < count; i++) {
       const id = `u${this.#below(UPSTREAM_COUNT + 5)}`;
       if (this.random() < 0.25) this.#store.remove(id);
-      else this.#store.put(id);
+      else this.#store.put(id, this.#zone());
     }
+  }
+
+  #move(): void {
+    this.counts.moved++;
+    this.#store.move(this.#oneOf(this.#nodes).id, this.#zone());
+  }
+
+  #zone(): Zone {
+    return this.#oneOf(["", "eu", "us"]);
   }
 
   #restartNode(): void {
@@ -319,11 +336,8 @@ class SimulatedFleet {
   #served(node: SimulatedNode, snapshot: ReceivedSnapshot, how: "applied" | "went back" | "restored"): void {
     const { epoch, publication, entities, stateHash } = snapshot;
     this.#trace(`${node.id}    ${how} ${nameOf(snapshot)}`);
-    const published = this.#store.published(epoch.counter, publication);
-    const isPublished =
-      published?.size === entities.length &&
-      entities.every(({ id, body }) => isSameHash(published.get(id)?.body ?? new Uint8Array(), body));
-    if (!isPublished) this.fail(`${node.id} serves as ${nameOf(snapshot)} what was never published`);
+    const published = this.#store.published(node.id, epoch.counter, publication);
+    if (!isContent(entities, published)) this.fail(`${node.id} serves as ${nameOf(snapshot)} what was never published`);
     const last = this.#last.get(node.id);
     const isLater =
       last === undefined ||
@@ -350,10 +364,28 @@ class SimulatedFleet {
     }
   }
 
+  /** Whether a node would not take what it is to serve now, be it under another number. */
+  #hasRefusedNewest({ id, refused }: SimulatedNode): boolean {
+    const newest = this.#newestOf(id);
+    return [...refused].some((name) => {
+      const [epochCounter, publication] = name.split("/").map(Number);
+      if (epochCounter !== this.#store.epoch.counter) return false;
+      return isContent([...this.#store.published(id, epochCounter, publication!)!.values()], newest);
+    });
+  }
+
+  #newestOf(nodeId: string) {
+    return this.#store.published(nodeId, this.#store.epoch.counter, this.#store.newest.publication);
+  }
+
   #checkIsUpToDate(node: SimulatedNode): void {
     const held = node.served === null ? "nothing" : nameOf(node.served);
-    if (held !== this.#newestName())
+    if (
+      node.served?.epoch.counter !== this.#store.epoch.counter ||
+      !isContent(node.served.entities, this.#newestOf(node.id))
+    )
       throw new SimulationFailure(`in the end ${node.id} serves ${held}, the newest is ${this.#newestName()}`);
+    if (held !== this.#newestName()) this.counts.unconcerned++;
     const knowing = [...this.#hubs.values()].filter((hub) =>
       hub?.nodes.some(({ id, isConnected, lag }) => id === node.id && isConnected && lag === 0),
     );
@@ -377,6 +409,16 @@ class SimulatedFleet {
   #below(count: number): number {
     return Math.floor(this.random() * count);
   }
+}
+
+function isContent(
+  entities: readonly { readonly id: string; readonly body: Uint8Array }[],
+  content: ReadonlyMap<string, { readonly body: Uint8Array }> | undefined,
+): boolean {
+  return (
+    content?.size === entities.length &&
+    entities.every(({ id, body }) => isSameHash(content.get(id)?.body ?? new Uint8Array(), body))
+  );
 }
 
 function told(message: NodeMessage | ControlMessage): string {
