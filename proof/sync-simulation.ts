@@ -3,7 +3,8 @@
  * (test/simulation/sync-simulation.ts). In each, what nodes serve was published, only grows within an epoch, is acked
  * only when it is served, and in the end is the newest.
  */
-import { noCounts, simulateSync } from "../test/simulation/sync-simulation.ts";
+import { noCounts } from "../test/simulation/simulation-counts.ts";
+import { simulateSync } from "../test/simulation/sync-simulation.ts";
 import type { Figure } from "./prove.ts";
 
 const seedCount = 100_000;

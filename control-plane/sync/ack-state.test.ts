@@ -7,6 +7,8 @@ import {
   isWorthWaiting,
   markMissed,
   markPushed,
+  markRefused,
+  markServing,
   nextStep,
   servesRevision,
   takeAck,
@@ -257,5 +259,45 @@ describe("isWorthWaiting", () => {
   it("waits for nobody who serves the revision", () => {
     expect(servesRevision(serving7, 17)).toBe(true);
     expect(isWorthWaiting(serving7, 17, "all")).toBe(false);
+  });
+});
+
+describe("content that stays the same under other numbers", () => {
+  /** The content of state7: nothing changed for this node until now. */
+  const state12 = { publication: 12, revision: 40, stateHash: hashA, sincePublication: 7 };
+
+  it("is not sent again, and serves later revisions under the number that the node knows", () => {
+    expect(nextStep(serving7, state12)).toBe("serves-newest");
+    const serving = markServing(serving7, state12);
+    expect(serving.served).toMatchObject({ publication: 7, upToPublication: 12, revision: 40 });
+    expect(servesRevision(serving, 40)).toBe(true);
+    // What the node says of itself is no news, and deltas begin from the number that it holds.
+    expect(takeHeartbeat(serving, { publication: 7, stateHash: hashA, epochCounter: 5 }, state7, epoch)).toBe(serving);
+    expect(deltaBase(serving)).toMatchObject({ publication: 7 });
+    expect(nextStep(serving, { publication: 13, revision: 41, stateHash: hashB })).toBe("push");
+  });
+
+  it("is known to be served by a node that was sent it elsewhere under a higher number", () => {
+    expect(nextStep(serving7, { publication: 5, revision: 15, stateHash: hashA })).toBe("serves-newest");
+    expect(nextStep(serving7, { publication: 5, revision: 15, stateHash: hashB })).toBe("ahead");
+    const serving = markServing(serving7, { publication: 5, revision: 15, stateHash: hashA });
+    expect(serving.served).toMatchObject({ publication: 7, upToPublication: 7, revision: 15 });
+  });
+
+  it("is not sent again to a node that refused it, until something else was published", () => {
+    const refused = takeNack(markPushed(serving7, state8, whole), nackOf(8), undefined);
+    const same = { publication: 9, revision: 19, stateHash: hashB, sincePublication: 8 };
+    expect(nextStep(refused, same)).toBe("refused");
+    expect(isWorthWaiting(refused, 19, "all")).toBe(true);
+    expect(isWorthWaiting(markRefused(refused, same), 19, "all")).toBe(false);
+    expect(nextStep(markRefused(refused, same), same)).toBe("wait");
+    // Somebody went back, and now tries again.
+    expect(nextStep(refused, { ...same, publication: 11, sincePublication: 11 })).toBe("push");
+    expect(nextStep(refused, { ...same, publication: 11, stateHash: Buffer.alloc(32, 0xcc) })).toBe("push");
+  });
+
+  it("is sent under the higher number to a node of an earlier epoch", () => {
+    const earlier = greet(epoch, { epoch: { ...epoch, counter: 4 }, publication: 7, stateHash: hashA }, undefined);
+    expect(nextStep(earlier, state12)).toBe("push");
   });
 });

@@ -4,6 +4,7 @@ import type * as publicationRing from "../../control-plane/snapshot/publication-
 import type * as ackState from "../../control-plane/sync/ack-state.ts";
 import type * as judgeOffer from "../../data-plane/sync/judge-offer.ts";
 import type * as readDelta from "../../data-plane/sync/read-delta.ts";
+import { noCounts } from "./simulation-counts.ts";
 import type { SimulationOptions } from "./sync-simulation.ts";
 
 const seedCount = 1_000;
@@ -37,7 +38,7 @@ describe("simulateSync", () => {
   it(`keeps every invariant, and brings every node to the newest publication, whatever happens: ${seedCount} seeds`, {
     timeout: 240_000,
   }, async () => {
-    const { simulateSync, noCounts } = await import("./sync-simulation.ts");
+    const { simulateSync } = await import("./sync-simulation.ts");
     const counts = noCounts();
     for (let seed = 0; seed < seedCount; seed++) await simulateSync(seed, { counts });
     // A simulation in which nothing happens would prove nothing.

@@ -6,36 +6,7 @@ import { nameOf, SimulatedNode } from "./simulated-node.ts";
 import { SimulatedStore, type Zone } from "./simulated-store.ts";
 import { type SimulatedAddressee, SimulatedStream } from "./simulated-stream.ts";
 import { type Random, type SimulatedProcess, SimulatedTime, seededRandom } from "./simulated-time.ts";
-
-/** How often what was simulated came about, so that a simulation in which nothing happens is noticed. */
-export interface SimulationCounts {
-  writes: number;
-  streams: number;
-  wholes: number;
-  deltas: number;
-  acks: number;
-  /** Acks of what an earlier stream had brought. */
-  lateAcks: number;
-  unknownBases: number;
-  refusals: number;
-  goneBack: number;
-  restoredStores: number;
-  turnedAway: number;
-  nodeRestarts: number;
-  hubRestarts: number;
-  /** Nodes that got other labels. */
-  moved: number;
-  /** Nodes that were sent nothing in the end, since the last publication changed nothing for them. */
-  unconcerned: number;
-}
-
-export function noCounts(): SimulationCounts {
-  return {
-    ...{ writes: 0, streams: 0, wholes: 0, deltas: 0, acks: 0, lateAcks: 0, unknownBases: 0, refusals: 0 },
-    ...{ goneBack: 0, restoredStores: 0, turnedAway: 0, nodeRestarts: 0, hubRestarts: 0 },
-    ...{ moved: 0, unconcerned: 0 },
-  };
-}
+import { noCounts, type SimulationCounts } from "./simulation-counts.ts";
 
 export interface SimulationOptions {
   /** Added to. */

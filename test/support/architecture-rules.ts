@@ -117,6 +117,11 @@ export function circleViolations(sources: Sources): Violation[] {
 const pure = [
   "control-plane/resource/",
   "control-plane/snapshot/build-snapshot.ts",
+  "control-plane/snapshot/certificate-demand.ts",
+  "control-plane/snapshot/node-conditions.ts",
+  "control-plane/snapshot/reference-demand.ts",
+  "control-plane/snapshot/server-name-patterns.ts",
+  "control-plane/snapshot/subset-graph.ts",
   "control-plane/sync/ack-state.ts",
   "control-plane/identity/spiffe-id.ts",
   "control-plane/identity/name-constraints.ts",
