@@ -6,13 +6,15 @@ import { failureText } from "./failure-text.ts";
 import { parseTopOptions, type TopOptions } from "./top-options.ts";
 import { TopScreen } from "./top-screen.ts";
 import { topTable } from "./top-table.ts";
+import { type WatchedAgain, watchAgain } from "./watch-again.ts";
 
 /** Upstreams whose changes come together make one page. */
 const drawDelayMs = 100;
 
 /**
  * `penstock top`: what requests meet at the endpoints, over all nodes, as a page that is drawn again, as tables or as JSON.
- * Exit codes: 0 when shown or stopped, 2 for what the user can put right.
+ * Exit codes: 0 when shown or stopped, 2 for what the user can put right. A control plane that goes away while it is watched
+ * is waited for.
  */
 export async function top(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const parsed = parseTopOptions(argv, env);
@@ -53,7 +55,16 @@ async function showOnce(client: Client<typeof TrafficAPI>, options: TopOptions, 
 
 /** Prints what there is and then each upstream in which something changes. */
 async function showChanges(client: Client<typeof TrafficAPI>, options: TopOptions, signal: AbortSignal): Promise<void> {
-  for await (const { traffic, deleted } of watch(client, options, signal)) {
+  let isGone = false;
+  const onGone = (error: unknown) => {
+    if (!isGone) warn(`${failureText(error, options.adminUrl, null)}; trying again until it answers`);
+    isGone = true;
+  };
+  const onBack = () => {
+    isGone = false;
+    warn(`${options.adminUrl}: connected again`);
+  };
+  for await (const { traffic, deleted } of watch(client, options, { signal, onGone, onBack })) {
     if (traffic === undefined) continue;
     if (options.isJson) print(`${JSON.stringify({ deleted, ...jsonOf(traffic) })}\n`);
     else print(deleted ? `${traffic.upstreamName} was deleted.\n\n` : `${tableText([traffic], options)}\n`);
@@ -69,18 +80,31 @@ async function showOnScreen(
 ): Promise<void> {
   const upstreams = new Map<string, UpstreamTraffic>();
   const screen = new TopScreen(process.stdout, isColoured);
+  let gone = "";
   const draw = () => {
-    const heading = `penstock top  ${options.adminUrl}  ${new Date().toLocaleTimeString()}  upstreams: ${upstreams.size}`;
+    const facts = gone || `${new Date().toLocaleTimeString()}  upstreams: ${upstreams.size}`;
+    const heading = `penstock top  ${options.adminUrl}  ${facts}`;
     screen.draw(heading, topTable([...upstreams.values()], options.sortBy));
   };
   // However this ends, the terminal is as it was before.
   const close = () => screen.close();
   process.once("exit", close);
   process.stdout.on("resize", draw);
+  const onGone = () => {
+    // What is shown below it is of that time. It has to fit into 80 columns.
+    gone ||= `NOT CONNECTED since ${new Date().toLocaleTimeString()}; retrying`;
+    draw();
+  };
+  const onBack = () => {
+    gone = "";
+    // What was deleted meanwhile nobody tells of.
+    upstreams.clear();
+    draw();
+  };
   let drawing: NodeJS.Timeout | undefined;
   try {
     draw();
-    for await (const { traffic, deleted } of watch(client, options, signal)) {
+    for await (const { traffic, deleted } of watch(client, options, { signal, onGone, onBack })) {
       if (traffic === undefined) continue;
       if (deleted) upstreams.delete(traffic.upstreamId);
       else upstreams.set(traffic.upstreamId, traffic);
@@ -97,8 +121,15 @@ async function showOnScreen(
   }
 }
 
-function watch(client: Client<typeof TrafficAPI>, { upstream, byNode }: TopOptions, signal: AbortSignal) {
-  return client.watchTraffic({ upstream: upstream ?? "", byNode }, { signal });
+function watch(
+  client: Client<typeof TrafficAPI>,
+  { upstream, byNode }: TopOptions,
+  watched: Omit<WatchedAgain<never>, "open">,
+) {
+  return watchAgain({
+    ...watched,
+    open: (options) => client.watchTraffic({ upstream: upstream ?? "", byNode }, options),
+  });
 }
 
 function tableText(upstreams: readonly UpstreamTraffic[], { sortBy }: TopOptions): string {
@@ -115,7 +146,11 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
+function warn(line: string): void {
+  process.stderr.write(`penstock top: ${line}\n`);
+}
+
 function refuse(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`penstock top: ${line}\n`);
+  for (const line of lines) warn(line);
   process.exitCode = 2;
 }

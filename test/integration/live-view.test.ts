@@ -9,6 +9,7 @@ import {
   startControlPlane,
   startDataPlane,
   startEchoTargetProcess,
+  temporaryFolder,
 } from "../support/penstock-processes.ts";
 import { getFresh } from "../support/raw-http.ts";
 
@@ -52,6 +53,15 @@ async function ask({ proxyPort }: DataPlaneProcess, count: number, path = "/u/x"
   return statuses;
 }
 
+async function lineOf({ lines, ended }: ReturnType<typeof runPenstock>, text: RegExp): Promise<void> {
+  let isOver = false;
+  void ended.then(() => (isOver = true));
+  while (!lines.some((line) => text.test(line))) {
+    if (isOver) throw new Error(`ended before ${text}: ${lines.join("\n")}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** Asks until it is so: reports arrive on their own. */
 async function trafficOnce(url: string, isSo: (traffic: Traffic) => boolean): Promise<Traffic> {
   for (;;) {
@@ -66,6 +76,7 @@ const sum = (figures: readonly Figures[], name: keyof Figures) => figures.reduce
 /** A line of `penstock top --json`, as far as the tests read it. */
 interface Line {
   readonly deleted: boolean;
+  readonly upstreamName: string;
   readonly nodeCount: number;
   readonly figures: { readonly requestCount: string; readonly requestsPerSecond: number };
   readonly targets: readonly {
@@ -195,12 +206,38 @@ describe("penstock top", () => {
     expect(await run("--onec")).toEqual({ code: 2, line: 'penstock top: unknown option "--onec"; see --help' });
   });
 
+  it("waits for a control plane that goes away, and shows all that there is when it is back", async () => {
+    const stateDir = temporaryFolder();
+    const before = await startControlPlane({ stateDir });
+    const adminPort = Number(new URL(before.adminUrl).port);
+    await adminOk(before.adminUrl, "POST", "/upstreams", { name: "u" });
+    const watching = runPenstock(["top", "--json", "--admin", before.adminUrl]);
+    const named = (name: string) => isLine(({ upstreamName }) => upstreamName === name);
+    await watching.jsonLine(named("u"));
+    const toldBefore = watching.lines.length;
+    await before.stop("SIGKILL");
+    await lineOf(watching, /^penstock top: http:.*; trying again until it answers$/);
+    const once = runPenstock(["top", "--once", "--admin", before.adminUrl]);
+    expect(await once.ended).toBe(2);
+    const after = await startControlPlane({ stateDir, adminPort });
+    await lineOf(watching, /^penstock top: http:.*: connected again$/);
+    await adminOk(after.adminUrl, "POST", "/upstreams", { name: "v" });
+    await watching.jsonLine(named("v"));
+    expect(watching.lines.slice(toldBefore).some((line) => line.includes('"upstreamName":"u"'))).toBe(true);
+    await after.stop();
+    const isWarning = (line: string) => line.includes("trying again");
+    while (watching.lines.filter(isWarning).length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await watching.stop("SIGINT")).toBe(0);
+  });
+
   const scriptCommand = "/usr/bin/script";
   const hasTerminal = process.platform === "linux" && existsSync(scriptCommand);
   if (!hasTerminal) console.log(`skipped: penstock top on a terminal, since there is no ${scriptCommand}`);
 
   it.skipIf(!hasTerminal)("draws on a terminal, and leaves it clean after Ctrl-C", async () => {
-    const { adminUrl } = await startControlPlane();
+    const stateDir = temporaryFolder();
+    const before = await startControlPlane({ stateDir });
+    const { adminUrl } = before;
     await adminOk(adminUrl, "POST", "/upstreams", { name: "u" });
     // A shell that stayed above it would be hit by Ctrl-C too, and end by a code of its own.
     const command = `exec "${process.execPath}" "${penstockCommand}" top --admin ${adminUrl}`;
@@ -209,12 +246,25 @@ describe("penstock top", () => {
     onTestFinished(() => void terminal.kill("SIGKILL"));
     const ended = new Promise<number | null>((resolve) => terminal.once("close", resolve));
     let output = "";
-    await new Promise<void>((resolve) => {
-      terminal.stdout.on("data", (bytes: Buffer) => {
-        output += bytes.toString();
-        if (/upstreams: 1[\s\S]*u +not reported/.test(output)) resolve();
-      });
+    let page = "";
+    let seen = () => {};
+    terminal.stdout.on("data", (bytes: Buffer) => {
+      output += bytes.toString();
+      page += bytes.toString();
+      seen();
     });
+    const shows = (text: RegExp) =>
+      new Promise<void>((resolve) => {
+        page = "";
+        seen = () => void (text.test(page) && resolve());
+      });
+    await shows(/upstreams: 1[\s\S]*u +not reported/);
+    const saysSo = shows(/NOT CONNECTED since .*; retrying[\s\S]*u +not reported/);
+    await before.stop("SIGKILL");
+    await saysSo;
+    const isBack = shows(/upstreams: 1[\s\S]*u +not reported/);
+    await startControlPlane({ stateDir, adminPort: Number(new URL(adminUrl).port) });
+    await isBack;
     expect(output.startsWith("\x1b[?1049h\x1b[?25l\x1b[H")).toBe(true);
     terminal.stdin.write("\x03");
     expect(await ended).toBe(0);
