@@ -65,8 +65,6 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   #hasEnded = false;
   /** The client has said that it sends nothing after this request. */
   #isLast = false;
-  /** Answered after the last request, of which all is read: nothing is left to read or to come. */
-  #isOver = false;
   readonly #body: RequestBodyFlow;
   #lingerBytes = 0;
 
@@ -295,10 +293,10 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
 
   answered(keepAlive: boolean): void {
     if (!keepAlive) {
-      this.#isOver = this.#isLast && this.#body.isRead() && !this.#isReading && this.#kept.length === 0;
-      // Closing sends FIN as well, and spares waiting for the client's. TLS has to say that it ends (close_notify), or
-      // its peer could take the end for a cut.
-      if (this.#isOver && !this.socket.hasPending && this.tls === null) this.socket.destroy();
+      const isAllRead = this.#body.isRead() && !this.#isReading && this.#kept.length === 0;
+      // Nothing is left to read or to come: closing sends FIN as well, and spares waiting for the client's. TLS has to
+      // say that it ends (close_notify), or its peer could take the end for a cut.
+      if (this.#isLast && isAllRead && !this.socket.hasPending && this.tls === null) this.socket.destroy();
       else this.#end();
     } else if (this.#body.isRead()) this.#nextRequest();
     // What is left of the request's body is thrown away on the way to the next head.
@@ -341,9 +339,7 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
   }
 
   onFlushed(): void {
-    if (this.#phase !== Phase.Ending) return;
-    if (this.#isOver) this.socket.destroy();
-    else this.#times.linger();
+    if (this.#phase === Phase.Ending) this.#times.linger();
   }
 
   cut(): void {
