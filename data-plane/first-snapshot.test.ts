@@ -40,9 +40,8 @@ class FakeApplier {
   }
 
   readonly apply = async (snapshot: ReceivedSnapshot): Promise<ApplyOutcome> => {
-    this.applied.push(snapshot.publication);
-    const { publication } = snapshot;
-    if (this.#refused.has(publication)) {
+    this.applied.push(snapshot.revision);
+    if (this.#refused.has(snapshot.revision)) {
       const refusal = {
         reason: "invalid_entity",
         entityKind: "",
@@ -89,7 +88,7 @@ async function start(given: { kept?: ReceivedSnapshot | null; seed?: SeedPlace |
     },
     seed: given.seed ?? null,
     applier,
-    keep: ({ publication }) => kept.push(publication),
+    keep: ({ revision }) => kept.push(revision),
     timers: {
       nowMs: () => 0,
       after(delayMs, run) {
@@ -119,8 +118,9 @@ describe("beginFirst with a file", () => {
   ])("serves publication $want where $name", async ({ kept, seed, want }) => {
     const { applier, first, kept: keptAgain } = await start({ kept, seed: seedFile(bytesOf(seed)) });
     expect(applier.applied).toEqual([want]);
-    expect(first.held?.snapshot.publication).toBe(want);
+    expect(first.held?.snapshot.revision).toBe(want);
     const isFromSeed = want === seed.publication && want !== kept?.publication;
+    expect(first.held?.snapshot.publication).toBe(isFromSeed ? 0 : want);
     await until(() => keptAgain.length === (isFromSeed ? 1 : 0));
   });
 
@@ -139,6 +139,21 @@ describe("beginFirst with a file", () => {
     const { applier, logged } = await start({ kept: snapshotOf(1), seed: { type: "file", path: "/nowhere/seed" } });
     expect(applier.applied).toEqual([1]);
     expect(logged).toEqual([expect.stringContaining("the seed is not usable ENOENT")]);
+  });
+
+  it("is replaced by whatever a control plane of its epoch has, and by nothing of an earlier one", async () => {
+    const { applier, first } = await start({ seed: seedFile(bytesOf(snapshotOf(5, 2))) });
+    expect(await first.apply(snapshotOf(9, 1))).toMatchObject({ ok: false, refusal: { reason: "stale_epoch" } });
+    expect(await first.apply(snapshotOf(3, 2))).toEqual({ ok: true });
+    expect(applier.applied).toEqual([5, 3]);
+  });
+
+  it("is left alone where what was kept came from it", async () => {
+    const { applier, logged } = await start({
+      kept: { ...snapshotOf(5), publication: 0 },
+      seed: seedFile(bytesOf(snapshotOf(5))),
+    });
+    expect([applier.applied, logged]).toEqual([[5], [expect.stringContaining("the seed is not used")]]);
   });
 
   it("serves what was kept where the seed is refused", async () => {
@@ -178,7 +193,8 @@ describe("beginFirst with a URL", () => {
     const { requests, seed } = await serve([503, flipped, bytesOf(snapshotOf(5))]);
     const { applier, kept, logged, waits } = await start({ seed });
     await until(() => kept.length === 1);
-    expect([applier.served?.publication, kept, waits]).toEqual([5, [5], [1_000, 2_000]]);
+    expect([applier.served?.publication, applier.served?.revision]).toEqual([0, 5]);
+    expect([kept, waits]).toEqual([[5], [1_000, 2_000]]);
     expect(logged).toEqual([
       "the seed is not usable it was answered with 503",
       expect.stringContaining("the seed is not usable its bytes"),

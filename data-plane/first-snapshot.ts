@@ -1,3 +1,4 @@
+import { isSameHash } from "../proto/state-hash.ts";
 import { readSeed, type SeedPlace, seedName } from "./seed.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot } from "./snapshot/apply-snapshot.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
@@ -84,13 +85,22 @@ async function newerSeed(
     return null;
   }
   const { publication } = seed.snapshot;
-  if (judgeOffer(kept?.snapshot ?? null, seed.snapshot).type !== "take") {
+  const isKept = kept !== null && isSameHash(kept.snapshot.stateHash, seed.snapshot.stateHash);
+  if (isKept || judgeOffer(kept?.snapshot ?? null, seed.snapshot).type !== "take") {
     const keptPublication = kept?.snapshot.publication;
     log.info({ ...told, publication, keptPublication }, "the seed is not used: what this node has is as new");
     return null;
   }
   log.info({ ...told, publication }, "starts from the seed");
-  return { snapshot: seed.snapshot, content: seed.content };
+  return { snapshot: asSeed(seed.snapshot), content: seed.content };
+}
+
+/**
+ * A seed is served under the number 0 of its epoch: it is all that there was, and this node's subset may be less, with a
+ * number of its own. So whatever a control plane of that epoch has replaces it, unless its content is the same.
+ */
+function asSeed(snapshot: ReceivedSnapshot): ReceivedSnapshot {
+  return { ...snapshot, publication: 0 };
 }
 
 /** Returns once the snapshot is with the workers, with the outcome to come; null when it was refused before that. */
@@ -163,8 +173,8 @@ export function fetchSeedWhileNeeded(options: LateSeedOptions): () => void {
     let problem = seed.ok ? "" : seed.problem;
     if (seed.ok) {
       log.info({ ...told, publication: seed.snapshot.publication }, "starts from the seed");
-      const outcome = await apply(seed.snapshot);
-      if (outcome.ok) return keep(seed.snapshot);
+      const outcome = await apply(asSeed(seed.snapshot));
+      if (outcome.ok) return keep(asSeed(seed.snapshot));
       const { reason, entityKind, entityId, field, message } = outcome.refusal;
       problem = [reason, entityKind, entityId, field, message].filter((word) => word !== "").join(" ");
     }

@@ -45,6 +45,25 @@ describe("what the control plane shows of nodes", () => {
     expect(rig.fleet.nodes()).toHaveLength(1);
   });
 
+  it("pushes to a node that serves a seed, unless that is just what it is to serve", async () => {
+    const rig = await startHub();
+    rig.store.putUpstream("u1");
+    const first = await rig.connectServing("first");
+    first.close();
+    const { stateHash } = statusOf(rig);
+    const { epoch } = rig.store;
+    const have = {
+      epoch: { $typeName: "penstock.sync.v1.Epoch", counter: BigInt(epoch.counter), id: epoch.id } as const,
+    };
+    const other = rig.connect();
+    other.hello("other", { ...have, publication: 0n, stateHash: new Uint8Array(32) });
+    expect((await other.next("snapshotBegin")).value.publication).toBe(1n);
+    const same = rig.connect();
+    same.hello("same", { ...have, publication: 0n, stateHash });
+    expect((await same.next("upToDate")).value.publication).toBe(0n);
+    await until(rig.hub, (fleet) => fleet.nodes().find(({ id }) => id === "same")?.state === "in_sync");
+  });
+
   it("counts what nodes refuse, and says why they are behind", async () => {
     const rig = await startHub();
     const node = await rig.connectServing("n");
@@ -147,6 +166,20 @@ describe("a node that is too old for parts of the configuration", () => {
       ["config.balancing", 1],
       ["config.resilience", 2],
     ]);
+  });
+
+  it("is still known when it connects again before its stream has ended, and not once it is gone", async () => {
+    const { rig, connect, fleet } = await startWithOld();
+    const first = connect();
+    first.hello("old", undefined, old);
+    await first.next("snapshotBegin");
+    const second = connect();
+    second.hello("old", undefined, old);
+    await first.ended;
+    expect(fleet.whoLacks("config.balancing")).toHaveLength(1);
+    second.close();
+    await until(rig.hub, () => !statusOf(rig).isConnected);
+    expect(fleet.whoLacks("config.balancing")).toEqual([]);
   });
 
   it("is every node's lot to be, but for those that can do all", async () => {

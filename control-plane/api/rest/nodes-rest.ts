@@ -70,7 +70,7 @@ function printNode(node: NodeStatus, nowUnixMs: number): JsonObject {
     version: node.build,
     config_hash: configHash(node.stateHash),
     last_seen: lastSeen,
-    sync_status: node.publication === 0 ? "unknown" : "normal",
+    sync_status: node.stateHash.length === 0 ? "unknown" : "normal",
     labels: node.labels,
     rpc_capabilities: node.capabilities,
     updated_at: lastSeen,
