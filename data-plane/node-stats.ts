@@ -5,6 +5,7 @@ import type { WorkerGroup } from "./worker-group.ts";
 /** How the node does, for its control plane; worker by worker. */
 export function nodeStats(parts: {
   readonly workers: Pick<WorkerGroup, "counters" | "views">;
+  readonly counters: { readonly workers_lost: number };
   readonly health: { readonly endpoints: Pick<HealthKeeper["endpoints"], "counts"> };
 }): StatsSource {
   return async () => {
@@ -25,6 +26,7 @@ export function nodeStats(parts: {
         connectionCount: BigInt(worker.counters["connections_active"] ?? 0),
         heapBytes: BigInt(worker.heapBytes),
       })),
+      lostWorkerCount: BigInt(parts.counters.workers_lost),
     };
   };
 }

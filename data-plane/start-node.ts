@@ -122,7 +122,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     holding: () => traffic.applier.served,
     restored: first.held,
     apply: first.apply,
-    ...{ observations: traffic.observations, traffic: traffic.changes, stats: nodeStats(traffic) },
+    ...{ observations: traffic.observations, traffic: traffic.changes, stats: nodeStats({ ...traffic, counters }) },
     answerQuery: (kind, body) => (kind === "explain" ? answerExplain(traffic, body) : traffic.answerQuery(kind, body)),
     log,
     onApplied: keep,

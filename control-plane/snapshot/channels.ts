@@ -4,6 +4,8 @@ import type { Channel } from "./channel.ts";
 export interface Channels {
   /** The same object for as long as the answer is the same. */
   channelFor(node: { readonly nodeId: string }): Channel;
+  /** The publication that what the node gets is at: that of its channel once changes have coalesced. */
+  sourcePublicationFor(node: { readonly nodeId: string }): number;
   /** The node's stream has ended. */
   left(node: { readonly nodeId: string }): void;
   /** Publishes the state of this moment on every channel that has readers. */

@@ -84,6 +84,10 @@ export class SubsetChannels implements Channels {
     return group.subset.channel;
   }
 
+  sourcePublicationFor(): number {
+    return this.#options.source.image.publication;
+  }
+
   left({ nodeId }: { readonly nodeId: string }): void {
     const member = this.#members.get(nodeId);
     if (member === undefined) return;

@@ -252,13 +252,13 @@ describe("isWorthWaiting", () => {
     { name: "a stopped node", state: { ...pushed, stop: "foreign_store" }, keepingUp: false, all: false },
     { name: "a node that is ahead", state: { ...serving7, isAhead: true }, keepingUp: false, all: false },
   ])("judges $name", ({ state, keepingUp, all }) => {
-    expect(isWorthWaiting(state, 18, "keeping-up")).toBe(keepingUp);
-    expect(isWorthWaiting(state, 18, "all")).toBe(all);
+    expect(isWorthWaiting(state, { revision: 18 }, "keeping-up")).toBe(keepingUp);
+    expect(isWorthWaiting(state, { revision: 18 }, "all")).toBe(all);
   });
 
   it("waits for nobody who serves the revision", () => {
     expect(servesRevision(serving7, 17)).toBe(true);
-    expect(isWorthWaiting(serving7, 17, "all")).toBe(false);
+    expect(isWorthWaiting(serving7, { revision: 17 }, "all")).toBe(false);
   });
 });
 
@@ -288,8 +288,8 @@ describe("content that stays the same under other numbers", () => {
     const refused = takeNack(markPushed(serving7, state8, whole), nackOf(8), undefined);
     const same = { publication: 9, revision: 19, stateHash: hashB, sincePublication: 8 };
     expect(nextStep(refused, same)).toBe("refused");
-    expect(isWorthWaiting(refused, 19, "all")).toBe(true);
-    expect(isWorthWaiting(markRefused(refused, same), 19, "all")).toBe(false);
+    expect(isWorthWaiting(refused, { revision: 19 }, "all")).toBe(true);
+    expect(isWorthWaiting(markRefused(refused, same), { revision: 19 }, "all")).toBe(false);
     expect(nextStep(markRefused(refused, same), same)).toBe("wait");
     // Somebody went back, and now tries again.
     expect(nextStep(refused, { ...same, publication: 11, sincePublication: 11 })).toBe("push");

@@ -251,11 +251,26 @@ export function servesRevision(state: AckState, revision: number): boolean {
   return state.stop === null && state.served !== null && state.served.revision >= revision;
 }
 
-/** Whether a write at the revision may hope for this node. */
-export function isWorthWaiting(state: AckState, revision: number, who: "keeping-up" | "all"): boolean {
-  if (state.stop !== null || state.isAhead || servesRevision(state, revision)) return false;
-  if (state.refused !== null && state.refused.revision >= revision) return false;
+/** What a write waits for: content of at least a revision or, for what is live while others wait, a publication. */
+export type Goal = { readonly revision: number } | { readonly publication: number };
+
+/** Whether the node serves what is waited for. */
+export function servesGoal(state: AckState, goal: Goal): boolean {
+  return state.stop === null && isAtLeast(state.served, goal);
+}
+
+/** Whether a write may hope for this node. */
+export function isWorthWaiting(state: AckState, goal: Goal, who: "keeping-up" | "all"): boolean {
+  if (state.stop !== null || state.isAhead || servesGoal(state, goal)) return false;
+  if (isAtLeast(state.refused, goal)) return false;
   return who === "all" || !state.hasMissed;
+}
+
+function isAtLeast(published: (PublishedState & Partial<ServedState>) | null, goal: Goal): boolean {
+  if (published === null) return false;
+  if ("revision" in goal) return published.revision >= goal.revision;
+  const upToPublication = published.upToPublication ?? published.publication;
+  return published.isOfEarlierEpoch !== true && upToPublication >= goal.publication;
 }
 
 function servedState(

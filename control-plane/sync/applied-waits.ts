@@ -1,9 +1,9 @@
-import { type AckState, isWorthWaiting, servesRevision } from "./ack-state.ts";
+import { type AckState, type Goal, isWorthWaiting, servesGoal } from "./ack-state.ts";
 import type { Clock } from "./clock.ts";
 import type { Applied } from "./fleet.ts";
 
 interface Wait {
-  readonly revision: number;
+  readonly goal: Goal;
   readonly who: "keeping-up" | "all";
   readonly resolve: (applied: Applied) => void;
   readonly stopTimer: () => void;
@@ -27,15 +27,15 @@ export class AppliedWaits {
     this.#maxCount = maxCount;
   }
 
-  /** Resolves with how many nodes serve the revision, once no other is worth waiting for or the time is over. */
-  wait(revision: number, who: "keeping-up" | "all", timeoutMs: number): Promise<Applied> {
+  /** Resolves with how many nodes serve what is waited for, once no other is worth waiting for or the time is over. */
+  wait(goal: Goal, who: "keeping-up" | "all", timeoutMs: number): Promise<Applied> {
     const streams = this.#streams();
-    if (timeoutMs <= 0 || this.#waits.size >= this.#maxCount || !isAnyWorthWaiting(streams, revision, who)) {
-      return Promise.resolve(countApplied(streams, revision));
+    if (timeoutMs <= 0 || this.#waits.size >= this.#maxCount || !isAnyWorthWaiting(streams, goal, who)) {
+      return Promise.resolve(countApplied(streams, goal));
     }
     return new Promise((resolve) => {
       const stopTimer = this.#clock.after(timeoutMs, () => this.#finish(wait, this.#streams()));
-      const wait: Wait = { revision, who, resolve, stopTimer };
+      const wait: Wait = { goal, who, resolve, stopTimer };
       this.#waits.add(wait);
     });
   }
@@ -48,7 +48,7 @@ export class AppliedWaits {
       this.#isCheckDue = false;
       const streams = this.#streams();
       for (const wait of this.#waits) {
-        if (!isAnyWorthWaiting(streams, wait.revision, wait.who)) this.#finish(wait, streams);
+        if (!isAnyWorthWaiting(streams, wait.goal, wait.who)) this.#finish(wait, streams);
       }
     });
   }
@@ -62,15 +62,15 @@ export class AppliedWaits {
   #finish(wait: Wait, streams: readonly AckState[]): void {
     if (!this.#waits.delete(wait)) return;
     wait.stopTimer();
-    wait.resolve(countApplied(streams, wait.revision));
+    wait.resolve(countApplied(streams, wait.goal));
   }
 }
 
-function isAnyWorthWaiting(streams: readonly AckState[], revision: number, who: "keeping-up" | "all"): boolean {
-  return streams.some((state) => isWorthWaiting(state, revision, who));
+function isAnyWorthWaiting(streams: readonly AckState[], goal: Goal, who: "keeping-up" | "all"): boolean {
+  return streams.some((state) => isWorthWaiting(state, goal, who));
 }
 
-function countApplied(streams: readonly AckState[], revision: number): Applied {
-  const appliedCount = streams.filter((state) => servesRevision(state, revision)).length;
+function countApplied(streams: readonly AckState[], goal: Goal): Applied {
+  const appliedCount = streams.filter((state) => servesGoal(state, goal)).length;
   return { appliedCount, nodeCount: streams.length };
 }

@@ -6,7 +6,8 @@ import type { NodeState } from "./node-state.ts";
 /** What the faces may know of the connected nodes. */
 export interface Fleet {
   /**
-   * Resolves when the nodes serve content of at least `revision`, or when `timeoutMs` is over.
+   * Resolves when the nodes serve content of at least `revision`, or when `timeoutMs` is over; at once for one that a
+   * rollout holds back.
    * "keeping-up": waits only for nodes that acked their last push within 1 s; "all": for every open stream that has
    * not refused the revision. `nodeCount` counts the open streams in both cases; without any, resolves at once.
    */
@@ -47,7 +48,12 @@ export interface NodeAnswer {
 export interface Applied {
   readonly appliedCount: number;
   readonly nodeCount: number;
+  /** Why nobody waited; absent where nodes get it at once. */
+  readonly heldBack?: HeldBack;
 }
+
+/** Where a change is that goes stage by stage: some nodes get it, or none yet. */
+export type HeldBack = "rolling-out" | "waiting";
 
 export interface NodeStatus {
   readonly id: string;
@@ -65,7 +71,9 @@ export interface NodeStatus {
   readonly revision: number;
   /** 32 bytes, or empty when the node serves nothing. */
   readonly stateHash: Uint8Array;
-  /** Publications behind the newest. */
+  /** The last publication that is known to have the content that it serves; 0 when it serves nothing of this store. */
+  readonly upToPublication: number;
+  /** Publications behind the newest that is meant for it. */
   readonly lag: number;
   readonly applyDurationMs: number;
   readonly lastNack: NodeNackStatus | null;

@@ -13,6 +13,8 @@ export interface NodeFigures {
   readonly endpointCount: number;
   readonly healthyEndpointCount: number;
   readonly workers: readonly NodeWorker[];
+  /** Workers that were lost since the node started. */
+  readonly lostWorkerCount: number;
 }
 
 export interface NodeWorker {
@@ -55,6 +57,7 @@ export function readNodeStats(stats: NodeStats, before: NodeFigures | null, nowU
       connectionCount: count(worker.connectionCount),
       heapBytes: count(worker.heapBytes),
     })),
+    lostWorkerCount: count(stats.lostWorkerCount),
   };
 }
 

@@ -27,7 +27,8 @@ export interface NodeRecord {
 
 /** What nodes are measured against. */
 export interface FleetView {
-  readonly newestPublication: number;
+  /** The newest publication that is meant for a node. */
+  newestFor(nodeId: string): number;
   readonly nowUnixMs: number;
   /** See NodeState. */
   readonly staleAfterMs: number;
@@ -125,10 +126,13 @@ function newRecord(facts: NodeFacts, address: string): NodeRecord {
 
 function nodeStatus(record: NodeRecord, view: FleetView): NodeStatus {
   const { facts, served, lastNack } = record;
-  const { newestPublication, nowUnixMs, staleAfterMs } = view;
+  const { nowUnixMs, staleAfterMs } = view;
+  const newestPublication = view.newestFor(facts.id);
   // Numbers of an earlier store say nothing about how far behind the node is.
   const publication = served === null || served.isOfEarlierEpoch ? null : served.upToPublication;
-  const behindSinceUnixMs = publication === null ? null : view.behindSinceUnixMs(publication);
+  // What a rollout holds back is not meant for it.
+  const isBehind = publication !== null && publication < newestPublication;
+  const behindSinceUnixMs = isBehind ? view.behindSinceUnixMs(publication) : null;
   const condition = { ...record, publication, newestPublication, behindSinceUnixMs, refused: lastNack };
   const { state, reason, lagMs } = judgeNode(condition, nowUnixMs, staleAfterMs);
   return {
@@ -140,6 +144,7 @@ function nodeStatus(record: NodeRecord, view: FleetView): NodeStatus {
     publication: served?.publication ?? 0,
     revision: served?.revision ?? 0,
     stateHash: served?.stateHash ?? new Uint8Array(),
+    upToPublication: publication ?? 0,
     lag: Math.max(0, newestPublication - (publication ?? 0)),
     applyDurationMs: record.applyDurationMs,
     lastNack,

@@ -1,6 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { NodeViews } from "../observation/node-views.ts";
 import { TrafficViews } from "../observation/traffic-views.ts";
+import type { PublishedSource } from "../snapshot/channel.ts";
 import type { Channels } from "../snapshot/channels.ts";
 import { SubsetChannels } from "../snapshot/subset-channels.ts";
 import type { Store } from "../store/store.ts";
@@ -8,7 +9,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { AckState } from "./ack-state.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import type { Applied, Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "./fleet.ts";
+import type { Applied, Fleet, HeldBack, NodeAnswer, NodeQuestion, NodeStatus } from "./fleet.ts";
 import { HelloAdmission } from "./hello-admission.ts";
 import { NodeRegistry } from "./node-registry.ts";
 import { NodeSession, type SessionContext } from "./node-session.ts";
@@ -20,11 +21,23 @@ import { SkewWatch } from "./skew-watch.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
 import { refuseStream, type StreamGate } from "./stream-gate.ts";
 
+/** What the hub has to know of rollouts. */
+export interface RolloutsOfHub {
+  /** The channels of the fleet. Called once. @param make those of what a source shows */
+  channels(make: (source: PublishedSource) => Channels): Channels;
+  /** Why nodes do not get a revision now; null where they do. */
+  heldBack(revision: number): HeldBack | null;
+  /** The number under which nodes get a change that is live while others are held back; null for every other one. */
+  livePublication(revision: number): number | null;
+}
+
 export interface StreamHubOptions {
   readonly store: Pick<Store, "epoch" | "image" | "onCommit">;
   readonly log: Log;
   /** Who may have a stream. Default: everybody. */
   readonly gate?: StreamGate;
+  /** Decides which nodes get what, and when. Default: all get all, at once. */
+  readonly rollouts?: RolloutsOfHub;
   readonly clock?: Clock;
   /** 0 <= random() < 1; for jitter. */
   readonly random?: () => number;
@@ -125,10 +138,12 @@ export class StreamHub implements Fleet {
     this.#clock = clock;
     this.#skew = new SkewWatch(store.image, log);
     const ringLimits = { publicationMaxCount: settings.recentMaxCount, changeMaxCount: settings.recentChangeMaxCount };
-    this.#channels = new SubsetChannels({
-      ...{ source: store, ringLimits, log, clock, graceMs: settings.subsetGraceMs },
-      labelsOf: (nodeId) => options.gate?.labelsOf(nodeId) ?? noLabels,
-    });
+    const subsetsOf = (source: PublishedSource) =>
+      new SubsetChannels({
+        ...{ source, ringLimits, log, clock, graceMs: settings.subsetGraceMs },
+        labelsOf: (nodeId) => options.gate?.labelsOf(nodeId) ?? noLabels,
+      });
+    this.#channels = options.rollouts?.channels(subsetsOf) ?? subsetsOf(store);
     this.#registry = new NodeRegistry(settings.nodeMaxCount);
     this.views = new NodeViews({
       clock,
@@ -198,14 +213,21 @@ export class StreamHub implements Fleet {
     else this.#sessions.add(session);
   }
 
-  waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied> {
-    return this.#waits.wait(revision, options.who, options.timeoutMs);
+  async waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied> {
+    const { rollouts } = this.#options;
+    const heldBack = rollouts?.heldBack(revision) ?? null;
+    const publication = rollouts?.livePublication(revision) ?? null;
+    const goal = publication === null ? { revision } : { publication };
+    // Nobody who waits here would see the end of a rollout.
+    const timeoutMs = heldBack === null ? options.timeoutMs : 0;
+    const applied = await this.#waits.wait(goal, options.who, timeoutMs);
+    return heldBack === null ? applied : { ...applied, heldBack };
   }
 
   nodes(): readonly NodeStatus[] {
     const { staleAfterMs, forgetAfterMs } = this.#settings;
     return this.#registry.statuses({
-      newestPublication: this.#options.store.image.publication,
+      newestFor: (nodeId) => this.#channels.sourcePublicationFor({ nodeId }),
       nowUnixMs: this.#clock.unixMs(),
       ...{ staleAfterMs, forgetAfterMs },
       behindSinceUnixMs: (publication) => this.#times.behindSinceUnixMs(publication),

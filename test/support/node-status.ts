@@ -16,6 +16,7 @@ export function nodeStatus(given: Partial<NodeStatus> = {}): NodeStatus {
     publication: 1,
     revision: 1,
     stateHash: new Uint8Array(),
+    upToPublication: 1,
     lag: 0,
     applyDurationMs: 0,
     lastNack: null,

@@ -203,6 +203,7 @@ function node(id: string): NodeStatus {
       endpointCount: 5,
       healthyEndpointCount: 4,
       workers: [{ number: 0, role: "serving", publication: 42, requestCount: 100, connectionCount: 3, heapBytes: 9 }],
+      lostWorkerCount: 0,
     },
     unsupported: [
       {
