@@ -19,6 +19,11 @@ import { OwnPkiError } from "./identity/own-pki.ts";
 import { TrafficMerges } from "./observation/traffic-merges.ts";
 import type { ControlPlaneOptions } from "./options.ts";
 import { ownAddresses } from "./own-addresses.ts";
+import { rolloutHistoryFloor } from "./rollout/rebuild-rollout.ts";
+import { RolloutAdmin } from "./rollout/rollout-admin.ts";
+import { RolloutDriver } from "./rollout/rollout-driver.ts";
+import { orderedStore } from "./rollout/rollout-order.ts";
+import { openRollouts, type Rollouts } from "./rollout/rollouts.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
 import { StoreLockedError, StoreUnusableError } from "./store/store-error.ts";
@@ -63,16 +68,22 @@ export async function startControlPlane(options: ControlPlaneOptions, log: Log):
       path: options.storePath,
       secretKeyPath: options.secretKeyPath,
       logError: (error) => log.error({ err: error }, "the store met a problem"),
+      historyFloor: rolloutHistoryFloor,
     });
     closers.push(() => store.close());
+    // Before anything is written: what nodes are to have is read from what was written so far.
+    const rollouts = await openRollouts({ store, clock: systemClock, log });
+    closers.push(async () => rollouts.close());
     closers.push(startTimedWork(options, store, log));
     const identity = await openSyncIdentity({ mode: options.syncIdentity, store, clock: systemClock, log });
     closers.push(async () => identity.close());
     const { identities } = identity;
-    const hub = await startHub(options, { store, identity, log });
+    const hub = await startHub(options, { store, identity, rollouts, log });
     closers.push(() => hub.close());
+    const driver = new RolloutDriver({ rollouts, fleet: hub.fleet, clock: systemClock, log });
+    closers.push(async () => driver.close());
     const shutdown = new AbortController();
-    const listener = await startFaces(options, { store, hub, identities, log, shutdown: shutdown.signal });
+    const listener = await startFaces(options, { store, hub, identities, driver, log, shutdown: shutdown.signal });
     closers.push(() => {
       // Ends the calls that would go on for ever, so that closing waits for the others only.
       shutdown.abort();
@@ -108,18 +119,20 @@ interface Parts {
   readonly store: Store;
   readonly hub: SyncHub;
   readonly identities: NodeIdentities;
+  readonly driver: RolloutDriver;
   readonly log: Log;
   readonly shutdown: AbortSignal;
 }
 
 async function startFaces(options: ControlPlaneOptions, parts: Parts): Promise<AdminListener> {
-  const { store, hub, identities, log, shutdown } = parts;
+  const { store, hub, identities, driver, log, shutdown } = parts;
+  const rollouts = new RolloutAdmin(driver, hub.fleet);
   const { fleet } = hub;
   /** Complete before the first write can come: it comes through the listener. */
   let bound = hub.addresses.map(formatAddress);
   const lookups = new NameLookups({ lookUp: lookup, clock: systemClock });
   const admin = openAdmin(
-    store,
+    orderedStore(store, driver.rollouts),
     Date.now,
     () => ownAddresses(bound),
     lookups,
@@ -138,10 +151,22 @@ async function startFaces(options: ControlPlaneOptions, parts: Parts): Promise<A
   const listener = await startAdminListener({
     listens: [options.adminListen],
     adminHosts: options.adminHosts,
-    rest: restFace({ admin, fleet, store, health, traffic, identity, identities, clock, log, secretAccess: access }),
+    rest: restFace({
+      admin,
+      fleet,
+      store,
+      health,
+      traffic,
+      identity,
+      identities,
+      rollouts,
+      clock,
+      log,
+      secretAccess: access,
+    }),
     rpc: lazyRpcFace({
       ...{ admin, fleet, store, health, identities, views: hub.views, traffic, trafficViews: hub.traffic },
-      ...{ log, shutdown, secretAccess: access },
+      ...{ rollouts, log, shutdown, secretAccess: access },
     }),
     log,
   });
@@ -165,11 +190,12 @@ function startTimedWork({ ticketKeyRotationMs }: ControlPlaneOptions, store: Sto
 interface HubParts {
   readonly store: Store;
   readonly identity: SyncIdentity;
+  readonly rollouts: Rollouts;
   readonly log: Log;
 }
 
 async function startHub(options: ControlPlaneOptions, parts: HubParts): Promise<SyncHub> {
-  const { store, identity, log } = parts;
+  const { store, identity, rollouts, log } = parts;
   const { syncListen, nodeStaleAfterMs: staleAfterMs, nodeForgetAfterMs: forgetAfterMs } = options;
   const { host, port, twinHost } = syncListen;
   const listen = [{ host, port }, ...(twinHost === undefined ? [] : [{ host: twinHost, port }])];
@@ -178,6 +204,7 @@ async function startHub(options: ControlPlaneOptions, parts: HubParts): Promise<
     return await startSyncHub({
       store,
       listen,
+      rollouts,
       log,
       staleAfterMs,
       forgetAfterMs,

@@ -1,6 +1,7 @@
 import type { CaCertificate, Certificate, Sni, TicketKey } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import type { HealthOverride } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import type { JoinToken, NodeAuthority, NodeIdentity } from "../../proto/gen/penstock/config/v1/node_identity_pb.ts";
+import type { Rollout, RolloutOrder, RolloutPolicy } from "../../proto/gen/penstock/config/v1/rollout_pb.ts";
 import type { Route } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import type { Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -25,6 +26,9 @@ export interface MessageOf extends ResourceOf {
   node_authority: NodeAuthority;
   join_token: JoinToken;
   node_identity: NodeIdentity;
+  rollout: Rollout;
+  rollout_policy: RolloutPolicy;
+  rollout_order: RolloutOrder;
 }
 
 /**

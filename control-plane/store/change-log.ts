@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
-import type { LoggedChange, PruneRequest } from "./engine-call.ts";
+import type { PruneRequest } from "./engine-call.ts";
+import type { LoggedChange } from "./store.ts";
 import type { StoreSchema } from "./store-schema.ts";
 
 /**
@@ -48,7 +49,10 @@ export async function pruneChanges(db: Kysely<StoreSchema>, request: PruneReques
     .offset(request.maxCount - 1)
     .limit(1)
     .executeTakeFirst();
-  const keepFromRevision = oldestWithinCount?.revision ?? 0;
+  const keepFromRevision = Math.min(
+    oldestWithinCount?.revision ?? 0,
+    (request.keepAfterRevision ?? Number.POSITIVE_INFINITY) + 1,
+  );
   const oldest = await db
     .selectFrom("changes")
     .select(["revision", "at_unix_ms"])
@@ -56,7 +60,11 @@ export async function pruneChanges(db: Kysely<StoreSchema>, request: PruneReques
     .orderBy("ordinal")
     .limit(pruneStepCount)
     .execute();
-  const kept = oldest.findIndex((row) => row.revision >= keepFromRevision && row.at_unix_ms >= request.keepSinceUnixMs);
+  const isNeeded = (revision: number) => request.keepAfterRevision !== null && revision > request.keepAfterRevision;
+  const kept = oldest.findIndex(
+    ({ revision, at_unix_ms }) =>
+      isNeeded(revision) || (revision >= keepFromRevision && at_unix_ms >= request.keepSinceUnixMs),
+  );
   const last = oldest[(kept === -1 ? oldest.length : kept) - 1];
   if (last === undefined) return { isDone: true };
   await db.transaction().execute(async (transaction) => {

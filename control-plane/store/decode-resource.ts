@@ -11,6 +11,11 @@ import {
   NodeAuthoritySchema,
   NodeIdentitySchema,
 } from "../../proto/gen/penstock/config/v1/node_identity_pb.ts";
+import {
+  RolloutOrderSchema,
+  RolloutPolicySchema,
+  RolloutSchema,
+} from "../../proto/gen/penstock/config/v1/rollout_pb.ts";
 import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
@@ -31,6 +36,9 @@ const decoders: { readonly [K in StoredKind]: (body: Uint8Array) => MessageOf[K]
   node_authority: (body) => fromBinary(NodeAuthoritySchema, body),
   join_token: (body) => fromBinary(JoinTokenSchema, body),
   node_identity: (body) => fromBinary(NodeIdentitySchema, body),
+  rollout: (body) => fromBinary(RolloutSchema, body),
+  rollout_policy: (body) => fromBinary(RolloutPolicySchema, body),
+  rollout_order: (body) => fromBinary(RolloutOrderSchema, body),
 };
 
 /**

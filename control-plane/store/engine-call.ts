@@ -1,5 +1,5 @@
 import type { StoredKind } from "../resource/checked.ts";
-import type { Change, ResourceWrite, StoreEpoch, TransactOutcome } from "./store.ts";
+import type { LoggedChange, ResourceWrite, StoreEpoch, TransactOutcome } from "./store.ts";
 
 /**
  * What the store asks of the thread that holds the database: all plain data, since it crosses threads.
@@ -85,11 +85,11 @@ export interface CommitBatch {
   readonly atUnixMs: number;
 }
 
-export type LoggedChange = Change & { readonly publication: number };
-
 export interface PruneRequest {
   /** How many of the newest changes are kept, at least 1. */
   readonly maxCount: number;
   /** Changes from before this instant go. */
   readonly keepSinceUnixMs: number;
+  /** Changes after this revision are kept, whatever the other limits say; null: none for that. */
+  readonly keepAfterRevision: number | null;
 }

@@ -4,11 +4,13 @@ const unpublished: { readonly [K in UnpublishedKind]: true } = {
   node_authority: true,
   join_token: true,
   node_identity: true,
+  rollout_policy: true,
+  rollout_order: true,
 };
 
 /**
- * Whether nodes get resources of a kind. What they do not get must not be a new publication either, or each certificate
- * that is given to one node would be a push to all of them.
+ * Whether a write of a kind is a new publication. What decides nothing of what nodes get must be none, or each
+ * certificate that is given to one node would be a push to all of them.
  */
 export function isPublished(kind: StoredKind): boolean {
   return !Object.hasOwn(unpublished, kind);

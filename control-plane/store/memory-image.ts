@@ -134,6 +134,9 @@ function emptyState(): State {
     node_authority: table(),
     join_token: table(),
     node_identity: table(),
+    rollout: table(),
+    rollout_policy: table(),
+    rollout_order: table(),
   };
   return { tables, referrers: new Map(), revision: 0, publication: 0 };
 }

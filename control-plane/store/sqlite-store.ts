@@ -3,11 +3,20 @@ import type { Worker } from "node:worker_threads";
 import type { MessageOf } from "../resource/draft.ts";
 import { BodySealer } from "./body-sealer.ts";
 import { decodeResource } from "./decode-resource.ts";
-import type { Durability, EngineOptions, LoggedChange, OpenedEngine, QueuedTransact } from "./engine-call.ts";
+import type { Durability, EngineOptions, OpenedEngine, QueuedTransact } from "./engine-call.ts";
 import type { EngineThread } from "./engine-thread.ts";
 import type { MemoryImage } from "./memory-image.ts";
 import { type StartedEngine, startEngine } from "./start-engine.ts";
-import type { Change, Commit, ResourceWrite, Store, StoreConflict, StoreEpoch, TransactOutcome } from "./store.ts";
+import type {
+  Change,
+  Commit,
+  LoggedChange,
+  ResourceWrite,
+  Store,
+  StoreConflict,
+  StoreEpoch,
+  TransactOutcome,
+} from "./store.ts";
 
 export interface SqliteStoreOptions {
   /** The database file. Its folder is made where it is missing, and gets an `owner.pid` while the store is open. */
@@ -18,6 +27,8 @@ export interface SqliteStoreOptions {
   readonly historyMaxCount?: number;
   /** ... and none older than this. Default: 30 days. */
   readonly historyMaxAgeMs?: number;
+  /** The revision after which history is kept, whatever the limits say; null: none for that. Asked at each pruning. */
+  readonly historyFloor?: (image: Pick<MemoryImage, "get">) => number | null;
   /** Limit of the database file; beyond it writes are `unavailable`. Default: none but the disk's. */
   readonly databaseMaxBytes?: number;
   /** Transacts that may wait for their commit; beyond it they are `unavailable` at once. Default: 50,000. */
@@ -59,6 +70,7 @@ export async function openSqliteStore(pathOrOptions: string | SqliteStoreOptions
   const options: CompleteOptions = {
     historyMaxCount: 100_000,
     historyMaxAgeMs: 30 * dayMs,
+    historyFloor: () => null,
     queueMaxCount: 50_000,
     logError: console.error,
     now: Date.now,
@@ -131,7 +143,7 @@ class SqliteStore implements Store {
     });
   }
 
-  async readChanges(afterRevision: number, maxCount: number): Promise<readonly Change[] | null> {
+  async readChanges(afterRevision: number, maxCount: number): Promise<readonly LoggedChange[] | null> {
     if (this.#closing) throw new Error("the store is closed");
     const thread = await this.#ensureThread();
     return this.#readLog(thread, afterRevision, maxCount);
@@ -299,11 +311,14 @@ class SqliteStore implements Store {
   }
 
   async #prune(): Promise<void> {
-    const { historyMaxCount: maxCount, historyMaxAgeMs, now } = this.#options;
+    const { historyMaxCount: maxCount, historyMaxAgeMs, historyFloor, now } = this.#options;
     const request = { maxCount, keepSinceUnixMs: now() - historyMaxAgeMs };
     let isDone = false;
     // Step by step: a batch that waits for the thread goes between two steps.
-    while (!isDone && !this.#closing) ({ isDone } = await this.#thread.call("prune", request));
+    while (!isDone && !this.#closing) {
+      const keepAfterRevision = historyFloor(this.image);
+      ({ isDone } = await this.#thread.call("prune", { ...request, keepAfterRevision }));
+    }
   }
 
   #logWarnings(opened: OpenedEngine): void {

@@ -43,6 +43,11 @@ export interface Change {
   readonly atUnixMs: number;
 }
 
+/** A change as it stands in history. */
+export interface LoggedChange extends Change {
+  readonly publication: number;
+}
+
 /** A committed transaction; delivered in revision order, without gaps. */
 export interface Commit {
   readonly revision: number;
@@ -69,7 +74,7 @@ export interface Store {
    */
   transact(writes: readonly ResourceWrite[], actor: string): Promise<TransactOutcome>;
   /** Changes after a revision, oldest first; null when they are no longer kept. */
-  readChanges(afterRevision: number, maxCount: number): Promise<readonly Change[] | null>;
+  readChanges(afterRevision: number, maxCount: number): Promise<readonly LoggedChange[] | null>;
   /** Calls the listener for each commit; returns the way to stop that. */
   onCommit(listener: (commit: Commit) => void): () => void;
   close(): Promise<void>;

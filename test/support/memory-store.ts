@@ -4,6 +4,7 @@ import type { ResourceImage, StoredResource } from "../../control-plane/store/re
 import type {
   Change,
   Commit,
+  LoggedChange,
   ResourceWrite,
   Store,
   StoreConflict,
@@ -70,8 +71,11 @@ export class MemoryStore implements Store {
     return { ok: true, revision, publication: revision };
   }
 
-  async readChanges(afterRevision: number, maxCount: number): Promise<readonly Change[] | null> {
-    return this.#changes.filter(({ revision }) => revision > afterRevision).slice(0, maxCount);
+  async readChanges(afterRevision: number, maxCount: number): Promise<readonly LoggedChange[] | null> {
+    return this.#changes
+      .filter(({ revision }) => revision > afterRevision)
+      .slice(0, maxCount)
+      .map((change) => ({ ...change, publication: change.revision }));
   }
 
   onCommit(listener: (commit: Commit) => void): () => void {

@@ -14,10 +14,13 @@ import { TrafficMerges } from "../../control-plane/observation/traffic-merges.ts
 import { TrafficViews } from "../../control-plane/observation/traffic-views.ts";
 import type { Kind, Problem } from "../../control-plane/resource/checked.ts";
 import type { Draft } from "../../control-plane/resource/draft.ts";
+import { orderedStore } from "../../control-plane/rollout/rollout-order.ts";
 import { openSqliteStore, type SqliteStore } from "../../control-plane/store/sqlite-store.ts";
 import type { Applied, Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "../../control-plane/sync/fleet.ts";
+import { openLog } from "../../control-plane/telemetry/log.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { plainIdentities } from "./plain-identities.ts";
+import { plainRollouts } from "./plain-rollouts.ts";
 
 /** 2024-05-29, with the milliseconds that only targets print. */
 export const rigTimeMs = 1_717_000_000_123;
@@ -148,8 +151,9 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
   const folder = mkdtempSync(join(tmpdir(), "penstock-rest-"));
   const store = await openSqliteStore(join(folder, "store.db"));
   const time = { nowMs: rigTimeMs };
-  const admin = new ScriptedAdmin(openAdmin(store, () => time.nowMs));
   const fleet = new ScriptedFleet();
+  const { rollouts, admin: rolloutAdmin } = plainRollouts(store, fleet, openLog("fatal"));
+  const admin = new ScriptedAdmin(openAdmin(orderedStore(store, rollouts), () => time.nowMs));
   const errors: unknown[] = [];
   const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
   const trafficClock = new ManualClock();
@@ -162,6 +166,7 @@ export async function startRestRig(replaced: Partial<RestFaceOptions> = {}): Pro
     health,
     traffic: trafficReader(health, new TrafficMerges({ views: trafficViews, clock: trafficClock })),
     identities: plainIdentities(store),
+    rollouts: rolloutAdmin,
     identity: { nodeId: "n1", hostname: "h1", version: "0.1.0", configuration: { database: "sqlite" } },
     clock: { monotonicMs: () => 0, unixMs: () => rigTimeMs },
     log: { error: (...entry: unknown[]) => void errors.push(entry) } as RestFaceOptions["log"],

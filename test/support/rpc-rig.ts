@@ -11,6 +11,7 @@ import { lazyRpcFace } from "../../control-plane/api/grpc/lazy-rpc-face.ts";
 import { NodeViews } from "../../control-plane/observation/node-views.ts";
 import { TrafficMerges } from "../../control-plane/observation/traffic-merges.ts";
 import { TrafficViews } from "../../control-plane/observation/traffic-views.ts";
+import { orderedStore } from "../../control-plane/rollout/rollout-order.ts";
 import type { Applied, Fleet, NodeAnswer, NodeStatus } from "../../control-plane/sync/fleet.ts";
 import { grpcDefinition } from "../../control-plane/sync/grpc-definition.ts";
 import { openLog } from "../../control-plane/telemetry/log.ts";
@@ -24,6 +25,7 @@ import { StatusSchema } from "../../proto/gen/google/rpc/status_pb.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { plainIdentities } from "./plain-identities.ts";
+import { plainRollouts } from "./plain-rollouts.ts";
 
 /** A fleet that a test scripts. */
 export class FakeFleet implements Fleet {
@@ -75,7 +77,8 @@ export async function startRpcRig() {
   const errors: object[] = [];
   const shutdown = new AbortController();
   const log = openLog("error", { write: (line) => void errors.push(JSON.parse(line)) });
-  const admin = openAdmin(store, () => 1_717_000_000_123);
+  const { rollouts, admin: rolloutAdmin } = plainRollouts(store, fleet, log);
+  const admin = openAdmin(orderedStore(store, rollouts), () => 1_717_000_000_123);
   const views = new NodeViews({ clock: new ManualClock(), graceMs: 1_000, viewMaxCount: 1_000, onFull: () => {} });
   const clock = new ManualClock();
   const trafficViews = new TrafficViews({ clock, viewMaxCount: 1_000, onFull: () => {} });
@@ -96,6 +99,7 @@ export async function startRpcRig() {
       log,
       shutdown: shutdown.signal,
       identities,
+      rollouts: rolloutAdmin,
     }),
     rest: (_request, response) => answer(response, 200, { face: "rest" }),
     log,
@@ -109,6 +113,7 @@ export async function startRpcRig() {
     views,
     trafficViews,
     admin,
+    rollouts,
     address,
     client,
     /** What was logged as errors. */

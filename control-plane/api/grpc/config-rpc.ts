@@ -20,8 +20,8 @@ export function configRpc(store: Store, fleet: Fleet): ServiceImpl<typeof Config
         throw new ConnectError(`revision ${request.revision} has not been made yet`, Code.OutOfRange);
       const timeoutMs = request.timeout === undefined ? defaultTimeoutMs : durationMs(request.timeout);
       const waited = fleet.waitForRevision(revision, { who: "all", timeoutMs });
-      const { appliedCount, nodeCount } = await Promise.race([waited, rejectedOnAbort(context.signal)]);
-      return { revision: request.revision, appliedCount, nodeCount };
+      const { appliedCount, nodeCount, heldBack = "" } = await Promise.race([waited, rejectedOnAbort(context.signal)]);
+      return { revision: request.revision, appliedCount, nodeCount, heldBack };
     },
     async *exportSnapshot(_request, context) {
       if (!context.values.get(shownSecrets).ofOne)

@@ -15,6 +15,7 @@ import { DiagnosticsAPI } from "../../../proto/gen/penstock/admin/v1/explain_pb.
 import { HealthAPI } from "../../../proto/gen/penstock/admin/v1/health_pb.ts";
 import { NodeTokensAPI } from "../../../proto/gen/penstock/admin/v1/node_tokens_pb.ts";
 import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
+import { RolloutsAPI } from "../../../proto/gen/penstock/admin/v1/rollouts_pb.ts";
 import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
 import { SnisAPI } from "../../../proto/gen/penstock/admin/v1/snis_pb.ts";
@@ -27,6 +28,7 @@ import type { TrafficReader } from "../../admin/upstream-traffic.ts";
 import type { NodeIdentities } from "../../identity/node-identities.ts";
 import type { NodeViews } from "../../observation/node-views.ts";
 import type { TrafficViews } from "../../observation/traffic-views.ts";
+import type { RolloutAdmin } from "../../rollout/rollout-admin.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -40,7 +42,9 @@ import { healthRpc } from "./health-rpc.ts";
 import { logFailures } from "./log-failures-rpc.ts";
 import { nodeTokensRpc } from "./node-tokens-rpc.ts";
 import { nodesRpc } from "./nodes-rpc.ts";
+import { orderWrites } from "./order-writes-rpc.ts";
 import { reflectionRpc } from "./reflection-rpc.ts";
+import { rolloutsRpc } from "./rollouts-rpc.ts";
 import { routesRpc } from "./routes-rpc.ts";
 import { contextWithSecrets } from "./secrets-context.ts";
 import { servicesRpc } from "./services-rpc.ts";
@@ -68,6 +72,7 @@ const adminServices = [
   ConfigAPI,
   NodesAPI,
   NodeTokensAPI,
+  RolloutsAPI,
   HealthAPI,
   DiagnosticsAPI,
   TrafficAPI,
@@ -80,6 +85,7 @@ export interface RpcFaceOptions {
   readonly fleet: Fleet;
   readonly health: HealthReader;
   readonly identities: NodeIdentities;
+  readonly rollouts: RolloutAdmin;
   /** What the nodes see; for those who watch. */
   readonly views: Pick<NodeViews, "onChange">;
   readonly traffic: TrafficReader;
@@ -110,7 +116,7 @@ export function rpcFace(options: RpcFaceOptions): RpcFace {
     shutdownSignal: unavailableOn(options.shutdown),
     // A misspelt field must not be dropped in silence.
     jsonOptions: { ignoreUnknownFields: false },
-    interceptors: [logFailures(log), validateRequests()],
+    interceptors: [logFailures(log), orderWrites(), validateRequests()],
   });
   addServices(router, options);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -158,6 +164,7 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
     .service(ConfigAPI, configRpc(store, fleet))
     .service(NodesAPI, nodesRpc(fleet, identities))
     .service(NodeTokensAPI, nodeTokensRpc(identities))
+    .service(RolloutsAPI, rolloutsRpc(options.rollouts))
     .service(HealthAPI, targetHealthRpc(options))
     .service(DiagnosticsAPI, explainRpc(fleet))
     .service(TrafficAPI, trafficRpc(options))

@@ -48,6 +48,9 @@ export function drainingRest(face: DrainFace, operation: "remove" | "update", wr
     // Refused, or another client was faster.
     if (!before.ok || answer.status >= 300 || !Number.isSafeInteger(revision)) return answer;
     const applied = await face.fleet.waitForRevision(revision, { who: "all", timeoutMs: drainMs });
+    // Of a change that most nodes do not have yet, nothing can be said of what it ends.
+    if (applied.heldBack !== undefined)
+      return { ...answer, headers: { ...answer.headers, "Penstock-Rollout": applied.heldBack } };
     const timeoutMs = Math.max(1, Math.ceil(drainMs - (face.clock.monotonicMs() - startMs)));
     const question = { upstreamId: before.value.upstream?.id ?? "", target: before.value.target, timeoutMs };
     const answers = await face.fleet.ask({

@@ -4,6 +4,8 @@ import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
 import type { TrafficReader } from "../../admin/upstream-traffic.ts";
 import type { NodeIdentities } from "../../identity/node-identities.ts";
+import type { RolloutAdmin } from "../../rollout/rollout-admin.ts";
+import { readOrder, withOrder } from "../../rollout/rollout-order.ts";
 import type { Store } from "../../store/store.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import type { Log } from "../../telemetry/log.ts";
@@ -18,6 +20,7 @@ import { nodeRoutes } from "./nodes-rest.ts";
 import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
 import { type Answer, messageAnswer, notFoundAnswer, type RestRequest, sendAnswer } from "./rest-answer.ts";
 import { allowedMethods, type RestMethod, type RestRoute, resourceRoutes } from "./rest-routes.ts";
+import { rolloutRoutes } from "./rollout-rest.ts";
 import { snapshotRest } from "./snapshot-rest.ts";
 import { trafficRest } from "./traffic-rest.ts";
 
@@ -29,6 +32,7 @@ export interface RestFaceOptions {
   readonly traffic: TrafficReader;
   readonly identity: NodeIdentity;
   readonly identities: NodeIdentities;
+  readonly rollouts: RolloutAdmin;
   readonly clock: { monotonicMs(): number; unixMs(): number };
   readonly log: Pick<Log, "error">;
   /** Default: 10 MiB and 64 levels. */
@@ -57,6 +61,7 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     "/metrics": { GET: metricsRest(options.fleet, options.store) },
     ...nodeRoutes(options.fleet, options.identities, options.clock.unixMs),
     ...nodeIdentityRoutes(options.identities),
+    ...rolloutRoutes(options.rollouts),
     ...resourceRoutes(options.admin, options.fleet, options.clock),
     "/upstreams/:key/traffic": { GET: trafficRest(options.traffic) },
     ...healthRoutes({ ...options, nodeId: options.identity.nodeId }),
@@ -133,11 +138,21 @@ async function answerRequest(
   }
   const read: BodyOutcome = methodsWithBody.has(method) ? await readBody(request, limits) : noBody;
   if (!read.ok) return read.answer;
-  return endpoint({
+  const query = new URLSearchParams(queryStart < 0 ? "" : url.slice(queryStart + 1));
+  const order = readOrder(orderText(request, query));
+  if (order === "invalid") return messageAnswer(400, "Penstock-Rollout must be 'staged' or 'immediate'");
+  const asked = {
     path: path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path,
     params: found.params,
-    query: new URLSearchParams(queryStart < 0 ? "" : url.slice(queryStart + 1)),
+    query,
     body: read.body,
     secrets: secretAccess(request),
-  });
+  };
+  return order === null ? endpoint(asked) : withOrder(order, () => endpoint(asked));
+}
+
+/** How the writes of a request are to reach the fleet, in a header or, for clients that set none, in the query. */
+function orderText(request: IncomingMessage, query: URLSearchParams): string | null {
+  const header = request.headers["penstock-rollout"];
+  return typeof header === "string" ? header : query.get("rollout");
 }

@@ -12,7 +12,7 @@ const warningMaxLength = 400;
 
 /**
  * The headers of an answer to a write: the revision it made, how many of the nodes serve it (absent when the client
- * did not want to wait), and one Penstock-Warning for each warning.
+ * did not want to wait), where it is if a rollout holds it back, and one Penstock-Warning for each warning.
  */
 export function writeHeaders(
   revision: number,
@@ -21,6 +21,7 @@ export function writeHeaders(
 ): Record<string, string | string[]> {
   const headers: Record<string, string | string[]> = { "Penstock-Revision": String(revision) };
   if (applied !== null) headers["Penstock-Applied"] = `${applied.appliedCount}/${applied.nodeCount}`;
+  if (applied?.heldBack !== undefined) headers["Penstock-Rollout"] = applied.heldBack;
   if (warnings.length === 0) return headers;
   const lines = warnings.slice(0, warningsMaxCount).map(warningLine);
   if (warnings.length > warningsMaxCount) lines.push(`and ${warnings.length - warningsMaxCount} more`);

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/admin/v1/config.proto.
  */
 export const file_penstock_admin_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wZW5zdG9jay9hZG1pbi92MS9jb25maWcucHJvdG8SEXBlbnN0b2NrLmFkbWluLnYxIm4KFldhaXRGb3JSZXZpc2lvblJlcXVlc3QSGQoIcmV2aXNpb24YASABKANCB7pIBCICKAASOQoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIrAIyACJWChdXYWl0Rm9yUmV2aXNpb25SZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIVCg1hcHBsaWVkX2NvdW50GAIgASgFEhIKCm5vZGVfY291bnQYAyABKAUiFwoVRXhwb3J0U25hcHNob3RSZXF1ZXN0IiYKFkV4cG9ydFNuYXBzaG90UmVzcG9uc2USDAoEZGF0YRgBIAEoDDLeAQoJQ29uZmlnQVBJEmgKD1dhaXRGb3JSZXZpc2lvbhIpLnBlbnN0b2NrLmFkbWluLnYxLldhaXRGb3JSZXZpc2lvblJlcXVlc3QaKi5wZW5zdG9jay5hZG1pbi52MS5XYWl0Rm9yUmV2aXNpb25SZXNwb25zZRJnCg5FeHBvcnRTbmFwc2hvdBIoLnBlbnN0b2NrLmFkbWluLnYxLkV4cG9ydFNuYXBzaG90UmVxdWVzdBopLnBlbnN0b2NrLmFkbWluLnYxLkV4cG9ydFNuYXBzaG90UmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("Ch5wZW5zdG9jay9hZG1pbi92MS9jb25maWcucHJvdG8SEXBlbnN0b2NrLmFkbWluLnYxIm4KFldhaXRGb3JSZXZpc2lvblJlcXVlc3QSGQoIcmV2aXNpb24YASABKANCB7pIBCICKAASOQoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIrAIyACJpChdXYWl0Rm9yUmV2aXNpb25SZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIVCg1hcHBsaWVkX2NvdW50GAIgASgFEhIKCm5vZGVfY291bnQYAyABKAUSEQoJaGVsZF9iYWNrGAQgASgJIhcKFUV4cG9ydFNuYXBzaG90UmVxdWVzdCImChZFeHBvcnRTbmFwc2hvdFJlc3BvbnNlEgwKBGRhdGEYASABKAwy3gEKCUNvbmZpZ0FQSRJoCg9XYWl0Rm9yUmV2aXNpb24SKS5wZW5zdG9jay5hZG1pbi52MS5XYWl0Rm9yUmV2aXNpb25SZXF1ZXN0GioucGVuc3RvY2suYWRtaW4udjEuV2FpdEZvclJldmlzaW9uUmVzcG9uc2USZwoORXhwb3J0U25hcHNob3QSKC5wZW5zdG9jay5hZG1pbi52MS5FeHBvcnRTbmFwc2hvdFJlcXVlc3QaKS5wZW5zdG9jay5hZG1pbi52MS5FeHBvcnRTbmFwc2hvdFJlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * Asks to wait for a revision.
@@ -69,6 +69,13 @@ export type WaitForRevisionResponse = Message<"penstock.admin.v1.WaitForRevision
    * @generated from field: int32 node_count = 3;
    */
   nodeCount: number;
+
+  /**
+   * Why nobody waited: "rolling-out" or "waiting" for a change that goes stage by stage; empty for every other one.
+   *
+   * @generated from field: string held_back = 4;
+   */
+  heldBack: string;
 };
 
 /**
