@@ -7,6 +7,7 @@ const commands = {
   top: "shows what requests meet there, live",
   nodes: "shows what the data planes serve, how far they are behind and how they do",
   node: "lets data planes join, and cuts them off",
+  rollout: "shows and commands how changes reach the data planes",
 } as const;
 
 /** Module specifiers end in .js in compiled code and in .ts in the sources. */
@@ -18,7 +19,8 @@ interface PlaneModule {
 
 /**
  * Runs the command line: `penstock control-plane`, `penstock data-plane`, or without a command both.
- * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health`, `explain`, `top`, `nodes` and `node` have their own.
+ * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health`, `explain`, `top`,
+ * `nodes`, `node` and `rollout` have their own.
  */
 export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const [first, ...rest] = argv;
@@ -43,6 +45,9 @@ export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv):
   } else if (first === "node") {
     const { node } = await import("./node.ts");
     await node(rest, env);
+  } else if (first === "rollout") {
+    const { rollout } = await import("./rollout.ts");
+    await rollout(rest, env);
   } else if (Object.hasOwn(commands, first)) {
     // Loaded by a computed name, so that one plane never loads the other's code.
     const plane = (await import(new URL(`../${first}/main${ending}`, import.meta.url).href)) as PlaneModule;

@@ -87,6 +87,11 @@ export class RolloutDriver {
     if (this.#isClosed) return;
     this.#stopTimer();
     this.#stopTimer = this.#options.clock.after(0, () => this.#look());
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #lookLater(): void {
@@ -110,7 +115,7 @@ export class RolloutDriver {
       .finally(() => {
         this.#isDeciding = false;
         this.#lookLater();
-        for (const listener of this.#listeners) listener();
+        this.#tell();
       });
   }
 

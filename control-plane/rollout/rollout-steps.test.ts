@@ -52,7 +52,7 @@ describe("rollout steps", () => {
     { name: "a running one may be paused, halted and finished", phase: RolloutPhase.RUNNING, may: "pause halt finish" },
     { name: "a paused one may be resumed, halted and finished", phase: RolloutPhase.PAUSED, may: "resume halt finish" },
     { name: "a halted one may be finished", phase: RolloutPhase.HALTED, may: "finish" },
-    { name: "one that is done is done", phase: RolloutPhase.DONE, may: "" },
+    { name: "after one that is done, what waits may be finished", phase: RolloutPhase.DONE, may: "finish" },
   ])("$name", ({ phase, may }) => {
     const rollout = { ...begun(["n1"]), phase };
     const steps = {

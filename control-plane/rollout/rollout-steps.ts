@@ -118,8 +118,7 @@ export function haltRollout(rollout: Rollout, { by, reason, nodeIds }: HaltReaso
 }
 
 /** Every node is to have the content of the revision. @param revision what is rolled out, or all that waits */
-export function finishRollout(rollout: Rollout, revision: number, reason: string, nowMs: number): Rollout | null {
-  if (rollout.phase === RolloutPhase.DONE) return null;
+export function finishRollout(rollout: Rollout, revision: number, reason: string, nowMs: number): Rollout {
   return next(rollout, {
     phase: RolloutPhase.DONE,
     candidateRevision: BigInt(revision),

@@ -208,11 +208,12 @@ export class Rollouts {
 
   async promote(): Promise<Commanded> {
     const isDone = await this.#decide((rollout) => {
-      if (rollout === null) return null;
+      const isNothing = rollout?.phase === RolloutPhase.DONE && this.#ledger.baseline === null;
+      if (rollout === null || isNothing) return null;
       const revision = isUnderWay(rollout) && !this.#isLost ? Number(rollout.candidateRevision) : this.#prepare();
       return finishRollout(rollout, revision, "promoted by a person", this.#options.clock.unixMs());
     });
-    return isDone ? { ok: true } : { ok: false, problem: "nothing is running, paused or halted" };
+    return isDone ? { ok: true } : { ok: false, problem: "nothing is rolled out, and nothing waits" };
   }
 
   abort(reason: string): Promise<Commanded> {

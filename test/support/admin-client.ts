@@ -13,8 +13,9 @@ export async function admin(
   method: string,
   path: string,
   body?: Record<string, unknown> | string,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<AdminAnswer> {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { ...more };
   if (body !== undefined)
     headers["content-type"] = typeof body === "string" ? "application/x-www-form-urlencoded" : "application/json";
   const answer = await fetch(baseUrl + path, {

@@ -514,8 +514,8 @@ export const RolloutsAPI: GenService<{
     output: typeof ResumeRolloutResponseSchema;
   },
   /**
-   * Gives what is rolled out to every node now, without further stages or gates. After a halt: all that waits.
-   * Errors: FAILED_PRECONDITION (nothing is running, paused or halted).
+   * Gives what is rolled out to every node now, without further stages or gates; where nothing is, all that waits.
+   * Errors: FAILED_PRECONDITION (nothing is rolled out, and nothing waits).
    *
    * @generated from rpc penstock.admin.v1.RolloutsAPI.PromoteRollout
    */

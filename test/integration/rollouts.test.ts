@@ -1,0 +1,150 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { admin, adminOk, createBalancedRoute } from "../support/admin-client.ts";
+import {
+  type ControlPlaneProcess,
+  type DataPlaneProcess,
+  runPenstock,
+  startControlPlane,
+  startDataPlane,
+  startEchoTargetProcess,
+  temporaryFolder,
+} from "../support/penstock-processes.ts";
+import { getFresh } from "../support/raw-http.ts";
+import { startRequestLoad } from "../support/request-load.ts";
+
+/** A target that answers every request with the same status. */
+async function startTarget(status: number): Promise<number> {
+  const server = createServer((_request, response) => response.writeHead(status).end());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** Three data planes that serve /shop, and a policy of one and then all. */
+async function startFleet(soak: string, stateDir = temporaryFolder()) {
+  const controlPlane = await startControlPlane({ stateDir });
+  const { adminUrl } = controlPlane;
+  const dataPlanes: DataPlaneProcess[] = [];
+  for (let i = 0; i < 3; i++) dataPlanes.push(await startDataPlane(controlPlane.syncAddress, { workers: 1 }));
+  const target = await startEchoTargetProcess("good");
+  await createBalancedRoute(adminUrl, { name: "shop", path: "/shop", targets: [`127.0.0.1:${target.port}`] });
+  await adminOk(adminUrl, "PUT", "/rollout/policy", {
+    mode: "staged",
+    stages: [{ node_count: 1 }],
+    soak,
+    request_min_count: 20,
+  });
+  return { controlPlane, adminUrl, dataPlanes };
+}
+
+/** Resolves with how the rollout stands once that is as wanted. */
+function rolloutIs(adminUrl: string, isSo: (rollout: Record<string, unknown>) => boolean) {
+  return vi.waitFor(
+    async () => {
+      const { body } = await adminOk(adminUrl, "GET", "/rollout");
+      if (!isSo(body)) throw new Error(`the rollout never came to it: ${JSON.stringify(body)}`);
+      return body as Record<string, unknown>;
+    },
+    { timeout: 25_000 },
+  );
+}
+
+/** The status that each data plane answers with. */
+async function statuses(dataPlanes: readonly DataPlaneProcess[]): Promise<number[]> {
+  return Promise.all(dataPlanes.map(async ({ proxyPort }) => (await getFresh(proxyPort, "/shop/x")).status));
+}
+
+const isDone = ({ phase }: Record<string, unknown>) => phase === "done";
+
+describe("a staged rollout", () => {
+  it("stops a change that fails at one data plane and takes it back by itself; one that does not fail reaches all", async () => {
+    const { adminUrl, dataPlanes } = await startFleet("20s");
+    const loads = dataPlanes.map(({ proxyPort }) =>
+      startRequestLoad({ port: proxyPort, path: "/shop/x", requestsPerSecond: 50, connectionCount: 4 }),
+    );
+    await Promise.all(loads.map((load) => load.finished(150)));
+
+    const badPort = await startTarget(500);
+    const service = "/services/shop-service";
+    const change = await adminOk(adminUrl, "PATCH", `${service}?wait=applied&timeout=60s`, {
+      host: "127.0.0.1",
+      port: badPort,
+    });
+    expect(change.headers.get("penstock-applied")).toBe("0/3");
+    expect(change.headers.get("penstock-rollout")).toBe("waiting");
+    const halted = await rolloutIs(adminUrl, ({ phase }) => phase === "halted");
+    expect(halted).toMatchObject({ number: 1, halted_by: "error_share", node_count: 3 });
+    expect(halted["blamed_node_ids"]).toHaveLength(1);
+
+    // All serve what they had, under a publication that is higher than any before.
+    await nodesAre(adminUrl, ({ publication, lag }) => publication === halted["baseline_publication"] && lag === 0);
+    expect(await statuses(dataPlanes)).toEqual([200, 200, 200]);
+    const outcomes = await Promise.all(loads.map((load) => load.stop()));
+    expect(outcomes.filter(({ failures }) => failures.length > 0)).toHaveLength(1);
+    // What is stored is the change, and stays so.
+    expect((await adminOk(adminUrl, "GET", service)).body.port).toBe(badPort);
+
+    const goodPort = await startTarget(204);
+    await adminOk(adminUrl, "PUT", "/rollout/policy", { mode: "staged", stages: [{ node_count: 1 }], soak: "1s" });
+    await adminOk(adminUrl, "PATCH", service, { port: goodPort });
+    expect((await admin(adminUrl, "POST", "/rollout/pause")).status).toBe(409);
+    await adminOk(adminUrl, "POST", "/rollout/resume");
+    const done = await rolloutIs(adminUrl, isDone);
+    expect(done).toMatchObject({ number: 2, halted_by: null, baseline_revision: null });
+    await nodesAre(adminUrl, ({ lag }) => lag === 0);
+    expect(await statuses(dataPlanes)).toEqual([204, 204, 204]);
+  });
+
+  it("outlives the control plane: after kill -9 every data plane keeps what it has, and the rollout goes on", async () => {
+    const stateDir = temporaryFolder();
+    const { controlPlane, adminUrl, dataPlanes } = await startFleet("3600s", stateDir);
+    const goodPort = await startTarget(204);
+    await adminOk(adminUrl, "PATCH", "/services/shop-service", { host: "127.0.0.1", port: goodPort });
+    const before = await rolloutIs(adminUrl, ({ serving_count }) => serving_count === 1);
+    const urgent = { name: "later" };
+    const waiting = await admin(adminUrl, "POST", "/upstreams", urgent, { "penstock-rollout": "immediate" });
+    expect([waiting.status, waiting.headers.get("penstock-rollout")]).toEqual([201, "waiting"]);
+    expect((await statuses(dataPlanes)).sort()).toEqual([200, 200, 204]);
+    const [adminPort, syncPort] = portsOf(controlPlane);
+    await controlPlane.stop("SIGKILL");
+    const served = await statuses(dataPlanes);
+    expect(served.toSorted()).toEqual([200, 200, 204]);
+
+    await startControlPlane({ stateDir, adminPort, syncPort });
+    const after = await rolloutIs(adminUrl, ({ serving_count, node_count }) => serving_count === 1 && node_count === 3);
+    for (const name of ["number", "phase", "candidate_publication", "baseline_publication", "reached_node_ids"])
+      expect([name, after[name]]).toEqual([name, before[name]]);
+    expect(after["waiting_from_revision"]).not.toBeNull();
+    await nodesAre(adminUrl, ({ lag }) => lag === 0);
+    expect(await statuses(dataPlanes)).toEqual(served);
+
+    const promoting = runPenstock(["rollout", "promote", "--admin", adminUrl]);
+    expect(await promoting.ended).toBe(0);
+    expect(promoting.lines.join("\n")).toContain("rollout 1: done");
+    await nodesAre(adminUrl, ({ lag }) => lag === 0);
+    expect(await statuses(dataPlanes)).toEqual([204, 204, 204]);
+    // What had waited was to go at once.
+    expect((await adminOk(adminUrl, "GET", "/rollout")).body).toMatchObject({
+      phase: "done",
+      waiting_from_revision: null,
+    });
+  });
+});
+
+/** Resolves when every data plane is as wanted. */
+function nodesAre(adminUrl: string, isSo: (node: Record<string, unknown>) => boolean): Promise<void> {
+  return vi.waitFor(
+    async () => {
+      const { body } = await adminOk(adminUrl, "GET", "/clustering/data-planes");
+      if (body.data.length !== 3 || !body.data.every(isSo))
+        throw new Error(`the data planes never came to it: ${JSON.stringify(body.data)}`);
+    },
+    { timeout: 15_000 },
+  );
+}
+
+function portsOf({ adminUrl, syncAddress }: ControlPlaneProcess): [number, number] {
+  return [Number(new URL(adminUrl).port), Number(syncAddress.split(":").at(-1))];
+}
