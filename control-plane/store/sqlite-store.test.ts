@@ -337,6 +337,15 @@ describe("SqliteStore.readChanges", () => {
     expect((await store.readChanges(1, 100))?.map((change) => change.id)).toEqual(["new"]);
   });
 
+  it("keeps what the floor asks for, whatever the count says, and no more", async () => {
+    const first = await open();
+    for (let i = 0; i < 6; i++) await first.transact([upstream(`u${i}`)], "a");
+    await first.close();
+    const store = await open({ historyMaxCount: 1, historyFloor: () => 3 });
+    await vi.waitFor(async () => expect(await store.readChanges(2, 100)).toBeNull());
+    expect((await store.readChanges(3, 100))?.map((change) => change.id)).toEqual(["u3", "u4", "u5"]);
+  });
+
   it("forgets in steps, between which writes go on", async () => {
     const store = await open({ historyMaxCount: 10 });
     const outcomes = await Promise.all(
