@@ -14,7 +14,7 @@ import { WorkerGroup } from "./worker-group.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { keepAllocationsYoung } from "./young-allocation.ts";
 
-type Forwarded = "proxyHosts" | "tlsPlace" | "version" | "currentSets" | "onEndpoint";
+type Forwarded = "proxyHosts" | "tlsPlace" | "version" | "onEndpoint";
 
 export interface WorkersInput extends Pick<WorkerGroupOptions, Forwarded> {
   /** null: no port is opened for TLS. */
@@ -77,7 +77,6 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
     timers,
     answerTimeoutMs: WORKER_ANSWER_TIMEOUT_MS,
     retireTimeoutMs: options.drainTimeoutMs,
-    currentSets: input.currentSets,
     onEndpoint: input.onEndpoint,
     onLost(worker, cause, restartAfterMs) {
       counters.workers_lost++;

@@ -241,6 +241,8 @@ interface TrafficInput {
   readonly file: SnapshotFile;
 }
 
+const tooManyEndpoints = "too many endpoints: the former ones stay";
+
 /** Everything between a snapshot and the workers that serve it. */
 async function buildTraffic(input: TrafficInput) {
   const { options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
@@ -257,9 +259,11 @@ async function buildTraffic(input: TrafficInput) {
     endpointsMax: options.endpointsMax,
     zone: options.zone,
     onUse: (pools, sets) => node.update(pools, sets),
-    onSets: (endpointSets) => workers.post({ type: "endpoints", endpointSets }),
-    onOverflow: (pool) =>
-      log.error({ pool, endpointsMax: options.endpointsMax }, "too many endpoints: the former ones stay"),
+    onSets(endpointSets) {
+      applier.endpointsChanged(endpointSets);
+      workers.post({ type: "endpoints", endpointSets });
+    },
+    onOverflow: (pool) => log.error({ pool, endpointsMax: options.endpointsMax }, tooManyEndpoints),
     caughtUp: () => workers.caughtUp(),
   });
   const load = NodeLoad.create(workerNumbers(workerCount));
@@ -282,7 +286,6 @@ async function buildTraffic(input: TrafficInput) {
     load,
     accessLog,
     onEndpoint: (found) => node.found(found),
-    currentSets: () => endpoints.currentSets(),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
   const memory = new MemoryReturn({ timers, spareBytes: spareHeapBytes, collect: collectGarbage });

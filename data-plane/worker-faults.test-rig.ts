@@ -1,4 +1,4 @@
-import { encodeConfig } from "./config/encoded-config.test-encode.ts";
+import { encodeConfig, wholeUpdate } from "./config/encoded-config.test-encode.ts";
 import type { EncodedConfig } from "./config/encoded-config.ts";
 import { noTls, type TlsConfig } from "./config/tls-config.ts";
 import type { TlsSettings } from "./config/tls-settings.ts";
@@ -38,14 +38,10 @@ export async function openWorkers(options: WorkersRigOptions) {
   const table = EndpointTable.create({ endpointRowsMax: 8, poolRowsMax: 2, columnsMax: workerNumbers(2) });
   const endpoint = { row: table.allocateEndpointRow()!, address: "127.0.0.1", port: backend.port };
   const sets: EndpointSet[] = [testSet([testEndpoint({ ...endpoint, weight: 100, ...options.endpoint })])];
-  const config = encodeConfig({
-    publication: 1,
-    revision: 1,
-    routes: [routeDefaults],
-    services: [{ ...serviceDefaults, ...options.service }],
-    pools: [testPool({ poolRow: table.allocatePoolRow()!, ...options.pool })],
-    tls: tls?.config ?? noTls,
-  });
+  const pools = [testPool({ poolRow: table.allocatePoolRow()!, ...options.pool })];
+  const services = [{ ...serviceDefaults, ...options.service }];
+  const head = { publication: 1, revision: 1, routes: [routeDefaults], tls: tls?.config ?? noTls };
+  const config = encodeConfig({ ...head, services, pools }, sets);
   const totals = new EndpointTotals();
   const events: string[] = [];
   let wake = () => {};
@@ -81,7 +77,6 @@ export async function openWorkers(options: WorkersRigOptions) {
     timers: systemTimers,
     answerTimeoutMs,
     retireTimeoutMs,
-    currentSets: () => sets,
     onAccessLog: () => {},
     onEndpointBlock: (number, index, buffer) => totals.add(number, index, buffer),
     onEndpoint: () => {},
@@ -96,7 +91,7 @@ export async function openWorkers(options: WorkersRigOptions) {
     onAcceptError: (error) => tell(String(error)),
   });
   const port = await group.start();
-  const delivered = await group.deliver(config, sets);
+  const delivered = await group.deliver(wholeUpdate(config));
   if (!delivered.ok) throw new Error(delivered.message);
   // The spare has started, and has the config.
   await group.caughtUp();
@@ -108,7 +103,7 @@ export async function openWorkers(options: WorkersRigOptions) {
     await backend.close();
   };
   const deliver = async (next: Partial<EncodedConfig>) => {
-    const outcome = await group.deliver({ ...config, ...next }, sets);
+    const outcome = await group.deliver(wholeUpdate({ ...config, ...next }));
     if (!outcome.ok) throw new Error(outcome.message);
   };
   return { group, table, totals, backend, port, events, until, deliver, close };

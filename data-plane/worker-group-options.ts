@@ -1,5 +1,4 @@
 import type { ResourceLimits } from "node:worker_threads";
-import type { EndpointSet } from "./config/worker-config.ts";
 import type { EndpointFinding } from "./health/endpoint-finding.ts";
 import type { Timers } from "./upstream/timers.ts";
 import type { WorkerSettings } from "./worker-message.ts";
@@ -32,8 +31,6 @@ export interface WorkerGroupOptions {
   readonly answerTimeoutMs: number;
   /** How long a worker that is replaced may take to finish what it has. */
   readonly retireTimeoutMs: number;
-  /** The endpoint sets as they are now, for a worker that starts. */
-  readonly currentSets: () => readonly EndpointSet[];
   /** What a worker found out of an endpoint. */
   readonly onEndpoint: (found: EndpointFinding) => void;
   /** Lines of the access log; `taken` must be called when they are written, or given up. */

@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:net";
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
-import { decodeConfig } from "./config/encoded-config.ts";
+import { ConfigDecoder } from "./config/encoded-config.ts";
 import type { Explanation } from "./proxy/explanation.ts";
 import { TrafficMetrics } from "./proxy/traffic-metrics.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
@@ -24,8 +24,10 @@ port.on("message", (message: ToWorker) => {
   switch (message.type) {
     case "config": {
       configCount++;
-      sets.push(...message.endpointSets.map(({ poolKey }) => poolKey));
-      const [behaviour, ...numbers] = (decodeConfig(message.config).routes[0]?.name ?? "serve").split(",");
+      const pages = [...new ConfigDecoder().pagesOf(message.config)];
+      for (const { pools = [] } of pages) sets.push(...pools.flatMap(([, , set]) => set?.poolKey ?? []));
+      const first = pages.flatMap(({ routes = [] }) => routes)[0]?.[1];
+      const [behaviour, ...numbers] = (first?.name ?? "serve").split(",");
       const isFirst = numbers[0] === "once" && Atomics.add(new Int32Array(endpointTable), 0, 1) === 0;
       const isMeant = numbers.length === 0 || isFirst || numbers.includes(String(number));
       take(isMeant ? behaviour! : "serve", message.config.publication);
@@ -41,6 +43,7 @@ port.on("message", (message: ToWorker) => {
         type: "counters",
         id: message.id,
         counters: { configCount, setCount: sets.length },
+        sliceCount: 0,
         heapBytes,
         traffic: new TrafficMetrics(1).read(),
         upstreamConnections: { labels: [], cells: new Float64Array(0) },
@@ -86,7 +89,9 @@ function take(behaviour: string, publication: number): void {
   if (behaviour === "throw") throw new Error("worker bug");
   if (behaviour === "loop") for (;;);
   if (behaviour === "fill") heapBytes = 2 ** 40;
-  if (behaviour === "serve" || behaviour === "fill" || behaviour === "die-later") say({ type: "applied", publication });
+  if (behaviour === "serve" || behaviour === "fill" || behaviour === "die-later") {
+    say({ type: "applied", publication, times: { durationMs: 1, sliceMaxMs: 1 } });
+  }
   if (behaviour === "die-later") setImmediate(() => process.exit(3));
 }
 

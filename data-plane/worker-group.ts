@@ -1,18 +1,16 @@
-import type { EncodedConfig } from "./config/encoded-config.ts";
-import type { EndpointSet } from "./config/worker-config.ts";
+import type { ConfigUpdate } from "./config/encoded-config.ts";
 import { ConnectionDealer } from "./connection-dealer.ts";
 import { ListenError } from "./listen-error.ts";
 import { ListenPlaces } from "./listen-places.ts";
 import type { ListeningServers } from "./listener/proxy-server.ts";
 import type { ExplainQuestion } from "./proxy/explanation.ts";
+import { type DeliveryOutcome, WorkerDelivery } from "./worker-delivery.ts";
 import type { WorkerGroupOptions } from "./worker-group-options.ts";
 import { WorkerLosses } from "./worker-losses.ts";
 import type { FromWorker, ToWorker } from "./worker-message.ts";
 import { PULSE_MS, takePulse } from "./worker-pulse.ts";
 import { WorkerSet, workerNumbers } from "./worker-set.ts";
 import type { WorkerCounters, WorkerThread } from "./worker-thread.ts";
-
-export type DeliveryOutcome = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
 /** So many losses mean that the config is to blame: while it is on its way, or within a minute of serving it. */
 const LOSSES_MAX = 3;
@@ -28,8 +26,9 @@ export class WorkerGroup {
   /** Null where workers accept for themselves. */
   readonly #dealer: ConnectionDealer | null;
   readonly #places: ListenPlaces;
-  #config: EncodedConfig | null = null;
-  #delivery: { lossCount: number; readonly resolve: (outcome: DeliveryOutcome) => void } | null = null;
+  /** What workers that begin are sent. */
+  #config: ConfigUpdate | null = null;
+  #delivery: WorkerDelivery | null = null;
   #starting: { readonly resolve: (port: number) => void; readonly reject: (error: Error) => void } | null = null;
   #handOver: { readonly leaver: WorkerThread; readonly successor: WorkerThread } | null = null;
   #isEnding = false;
@@ -91,18 +90,16 @@ export class WorkerGroup {
   }
 
   /**
-   * Sends every worker a config, and every successor from now on. Resolves when all serve it, or when one could not
-   * apply it, or when too many were lost with it; it is then for the caller to deliver another one.
+   * Gets every worker to a config, and every successor from now on. Resolves when all serve it, or when one could not
+   * apply it, or when too many were lost with it; it is then for the caller to deliver another one, whole.
    * One at a time.
    */
-  deliver(config: EncodedConfig, endpointSets: readonly EndpointSet[]): Promise<DeliveryOutcome> {
+  deliver(update: ConfigUpdate): Promise<DeliveryOutcome> {
     if (this.#delivery !== null) throw new Error("the delivery before has not ended");
-    this.#config = config;
+    this.#config = update;
     this.#losses.configChanged();
-    return new Promise((resolve) => {
-      this.#delivery = { lossCount: 0, resolve };
-      this.post({ type: "config", config, endpointSets });
-    });
+    this.#delivery = new WorkerDelivery(update, this.#workers.all());
+    return this.#delivery.isOver;
   }
 
   /** Puts every worker back to having no config, by replacing it: for when the first config of all was refused. */
@@ -118,8 +115,9 @@ export class WorkerGroup {
     this.#workers.post(message);
   }
 
-  /** Resolves when every worker has taken in, or will never see, what was posted until now. */
+  /** Resolves when every worker has taken in, or will never see, what was posted or is being delivered now. */
   async caughtUp(): Promise<void> {
+    await this.#delivery?.isOver;
     await this.#workers.caughtUp();
   }
 
@@ -197,9 +195,7 @@ export class WorkerGroup {
   }
 
   #startWorker(): WorkerThread | null {
-    const config = this.#config;
-    const endpointSets = config === null ? [] : this.#options.currentSets();
-    return this.#workers.start(config === null ? null : { type: "config", config, endpointSets });
+    return this.#workers.start(this.#config === null ? null : { type: "config", config: this.#config.whole() });
   }
 
   /** Connections come to this worker from now on. */
@@ -216,7 +212,7 @@ export class WorkerGroup {
     if (successor === null) return false;
     this.#handOver = { leaver, successor };
     // What it answers comes after the config, and so it can serve.
-    const isReady = (await successor.requestCounters()) !== null;
+    const isReady = (await successor.requestCounters(true)) !== null;
     if (!isReady || this.#isEnding || !leaver.isAlive || successor.role !== "spare") {
       this.#handOver = null;
       return false;
@@ -257,12 +253,16 @@ export class WorkerGroup {
         else thread.end(`cannot listen: ${message.message}`);
         break;
       case "applied":
+        this.#delivery?.noteTimes(message.times);
         this.#openWhenConfigured();
         this.#checkDelivery();
         break;
       case "apply-failed":
         // An answer to a config that was replaced meanwhile says nothing about the newest.
-        if (thread.hasAnsweredConfig) this.#endDelivery({ ok: false, message: message.message });
+        if (!thread.hasAnsweredConfig || this.#delivery?.isWaiting(thread)) break;
+        // A spare may say so when the others have long been serving it.
+        if (this.#delivery === null) thread.end(`cannot apply what the others serve: ${message.message}`);
+        else this.#failDelivery(message.message);
         break;
       case "ejected":
       case "trial":
@@ -319,17 +319,18 @@ export class WorkerGroup {
 
   /** All that carry traffic count, also those that leave: what a write changed holds on every open connection. */
   #checkDelivery(): void {
-    if (this.#delivery === null || this.#workers.all("serving").length < this.#options.count) return;
-    const isDone = this.#workers
-      .all()
-      .every((thread) => thread.role === "spare" || thread.isDrained || thread.isServing);
-    if (isDone) this.#endDelivery({ ok: true });
+    const delivery = this.#delivery;
+    delivery?.goOn();
+    if (delivery === null || this.#workers.all("serving").length < this.#options.count) return;
+    const isDone = ({ role, isDrained }: WorkerThread) => role === "spare" || isDrained;
+    if (!this.#workers.all().every((thread) => isDone(thread) || delivery.isWith(thread))) return;
+    this.#delivery = null;
+    delivery.succeed();
   }
 
-  #endDelivery(outcome: DeliveryOutcome): void {
-    const delivery = this.#delivery;
+  #failDelivery(message: string): void {
+    this.#delivery?.fail(message);
     this.#delivery = null;
-    delivery?.resolve(outcome);
   }
 
   #lost(thread: WorkerThread, cause: string): void {
@@ -360,7 +361,7 @@ export class WorkerGroup {
     this.#fillLater(delayMs);
     if (this.#delivery !== null && ++this.#delivery.lossCount >= LOSSES_MAX) {
       const message = `${LOSSES_MAX} workers were lost while applying it; the last: ${cause}`;
-      this.#endDelivery({ ok: false, message });
+      this.#failDelivery(message);
     } else if (this.#delivery === null && this.#config !== null && withinMinuteOnConfig === LOSSES_MAX) {
       this.#options.onUnfit(this.#config.publication, cause);
     }

@@ -44,9 +44,11 @@ export interface WorkerSettings {
 
 /** Main thread to worker. */
 export type ToWorker =
-  | { readonly type: "config"; readonly config: EncodedConfig; readonly endpointSets: readonly EndpointSet[] }
+  /** Answered by "applied" or "apply-failed", one for each, in order. */
+  | { readonly type: "config"; readonly config: EncodedConfig }
   | { readonly type: "endpoints"; readonly endpointSets: readonly EndpointSet[] }
-  | { readonly type: "counters"; readonly id: number }
+  /** @param afterConfigs answered only when all configs and endpoints that came before are applied */
+  | { readonly type: "counters"; readonly id: number; readonly afterConfigs: boolean }
   | { readonly type: "explain"; readonly id: number; readonly question: ExplainQuestion }
   /** So many bytes of access log that the worker sent are written, or given up. */
   | { readonly type: "access-log-taken"; readonly byteCount: number }
@@ -66,13 +68,21 @@ export type ToWorker =
   /** Stop keeping connections; close the listener when no connection came for 1 s, or half of `timeoutMs` is over; then "drained". */
   | { readonly type: "drain"; readonly timeoutMs: number };
 
+/** What applying a config took. */
+export interface ApplyTimes {
+  /** From the message to the first request that could have it. */
+  readonly durationMs: number;
+  /** The longest that it kept the worker's event loop from everything else. */
+  readonly sliceMaxMs: number;
+}
+
 /** Worker to main thread. */
 export type FromWorker =
   /** New connections are served; the ports as bound. */
   | { readonly type: "listening"; readonly port: number; readonly tlsPort: number | null }
   | { readonly type: "listen-failed"; readonly message: string; readonly code: string }
   /** The config is served by every request that starts from now on. */
-  | { readonly type: "applied"; readonly publication: number }
+  | { readonly type: "applied"; readonly publication: number; readonly times: ApplyTimes }
   /** The worker could not build the config's tables and keeps the one it had. */
   | { readonly type: "apply-failed"; readonly publication: number; readonly message: string }
   | EndpointFinding
@@ -80,6 +90,8 @@ export type FromWorker =
       readonly type: "counters";
       readonly id: number;
       readonly counters: Readonly<Record<string, number>>;
+      /** Of applying configs, since the worker's start: tells that one is being applied and not stuck. */
+      readonly sliceCount: number;
       readonly heapBytes: number;
       readonly traffic: TrafficCounts;
       /** Connections to targets, open and idle, by address. */

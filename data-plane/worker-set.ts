@@ -109,7 +109,7 @@ export class WorkerSet {
 
   /** Resolves when every worker has taken in, or will never see, what was posted until now. */
   async caughtUp(): Promise<void> {
-    await Promise.all(this.all().map((thread) => thread.requestCounters()));
+    await Promise.all(this.all().map((thread) => thread.requestCounters(true)));
   }
 
   /**
@@ -139,7 +139,7 @@ export class WorkerSet {
     const timeout = new Promise<void>((resolve) => {
       cancel = this.#options.timers.after(COUNTERS_WAIT_MS, resolve);
     });
-    await Promise.race([this.caughtUp(), timeout]);
+    await Promise.race([Promise.all(this.all().map((thread) => thread.requestCounters())), timeout]);
     cancel();
     const sums: Record<string, number> = { ...this.#formerCounters };
     for (const { counters } of this.#threads) addTo(sums, counters);

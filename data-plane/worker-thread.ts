@@ -42,6 +42,8 @@ export class WorkerThread {
   #publication = 0;
   #nextRequestId = 1;
   readonly #requests = new Map<number, (counters: WorkerCounters | null) => void>();
+  /** Of those, the ones that wait for nothing else. */
+  readonly #pulses = new Set<number>();
   readonly #explaining = new Map<number, (explanation: Explanation | string | null) => void>();
   /** Pulses since it owes an answer of each kind, or since it last gave one. */
   readonly #silence = { listening: 0, config: 0, request: 0 };
@@ -85,6 +87,11 @@ export class WorkerThread {
     return this.#hasConfig && this.#configsUnanswered === 0;
   }
 
+  /** Whether it was sent a config. */
+  get hasConfig(): boolean {
+    return this.#hasConfig;
+  }
+
   /** Whether it has ever taken a config to serve. */
   get hasApplied(): boolean {
     return this.#hasApplied;
@@ -105,9 +112,9 @@ export class WorkerThread {
     return this.#port !== null && this.#hasApplied;
   }
 
-  /** Whether the worker owes what it counted. */
+  /** Whether the worker owes what it counted, and has nothing to do before that. */
   get isAsked(): boolean {
-    return this.#requests.size > 0;
+    return this.#pulses.size > 0;
   }
 
   /**
@@ -119,7 +126,7 @@ export class WorkerThread {
     const silence = this.#silence;
     silence.listening = this.role === "serving" && this.#port === null ? silence.listening + 1 : 0;
     silence.config = this.#configsUnanswered > 0 ? silence.config + 1 : 0;
-    silence.request = this.#requests.size > 0 ? silence.request + 1 : 0;
+    silence.request = this.#pulses.size > 0 ? silence.request + 1 : 0;
     return this.#isAlive ? Math.max(silence.listening, silence.config, silence.request) : 0;
   }
 
@@ -152,15 +159,16 @@ export class WorkerThread {
   }
 
   /**
-   * What the worker has counted. It has then taken in everything that was posted before.
-   * Null when the worker was lost first.
+   * What the worker has counted; null when it was lost first.
+   * @param afterConfigs once it has taken in everything that was posted before
    */
-  requestCounters(): Promise<WorkerCounters | null> {
+  requestCounters(afterConfigs = false): Promise<WorkerCounters | null> {
     if (!this.#isAlive) return Promise.resolve(null);
     const id = this.#nextRequestId++;
     return new Promise((resolve) => {
       this.#requests.set(id, resolve);
-      this.post({ type: "counters", id });
+      if (!afterConfigs) this.#pulses.add(id);
+      this.post({ type: "counters", id, afterConfigs });
     });
   }
 
@@ -191,9 +199,12 @@ export class WorkerThread {
     }
     this.#hasStarted = true;
     if (message.type === "counters") {
+      // A large config takes its time beside much traffic: while it is being applied, nothing is stuck.
+      if (message.sliceCount !== (this.#report?.sliceCount ?? 0)) this.#silence.config = 0;
       this.#report = message;
       this.#requests.get(message.id)?.(message.counters);
       this.#requests.delete(message.id);
+      this.#pulses.delete(message.id);
       this.#silence.request = 0;
       return;
     }
@@ -225,6 +236,7 @@ export class WorkerThread {
     this.#port = null;
     for (const resolve of [...this.#requests.values(), ...this.#explaining.values()]) resolve(null);
     this.#requests.clear();
+    this.#pulses.clear();
     this.#explaining.clear();
     this.#options.onLost(this, cause);
   }

@@ -5,7 +5,7 @@ import { encodeConfig } from "./config/encoded-config.test-encode.ts";
 import type { EncodedConfig } from "./config/encoded-config.ts";
 import { noTls } from "./config/tls-config.ts";
 import { testEndpoint, testPool, testSet } from "./config/worker-config.test-entities.ts";
-import type { EndpointSet, RouteConfig } from "./config/worker-config.ts";
+import type { RouteConfig } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import {
   answerText,
@@ -69,19 +69,19 @@ function configFor(
   ports: readonly number[],
   publication = 1,
   route: Partial<RouteConfig> = {},
-): { config: EncodedConfig; endpointSets: EndpointSet[] } {
+): EncodedConfig {
   const endpoints = ports.map((port) => testEndpoint({ row: table.allocateEndpointRow()!, port, weight: 100 }));
-  return {
-    config: encodeConfig({
+  return encodeConfig(
+    {
       publication,
       revision: publication,
       routes: [{ ...routeDefaults, ...route }],
       services: [serviceDefaults],
       pools: [testPool()],
       tls: noTls,
-    }),
-    endpointSets: [testSet(endpoints)],
-  };
+    },
+    [testSet(endpoints)],
+  );
 }
 
 async function ask(port: number): Promise<string> {
@@ -108,7 +108,7 @@ describe("worker", () => {
     await second.hear("listening");
     const message = configFor(table, [a.port, b.port], 7);
     for (const worker of [first, second]) {
-      worker.send({ type: "config", ...message });
+      worker.send({ type: "config", config: message });
       expect((await worker.hear("applied")).publication).toBe(7);
     }
     // Whichever worker the kernel chooses, the turns alternate: the cursor is shared.
@@ -116,8 +116,8 @@ describe("worker", () => {
     for (let i = 0; i < 40; i++) answers.push(await ask(port));
     expect(answers.join("")).toBe("ab".repeat(20));
 
-    first.send({ type: "counters", id: 5 });
-    second.send({ type: "counters", id: 6 });
+    first.send({ type: "counters", id: 5, afterConfigs: false });
+    second.send({ type: "counters", id: 6, afterConfigs: true });
     const counted = [await first.hear("counters"), await second.hear("counters")];
     expect(counted.map((each) => each.id)).toEqual([5, 6]);
     expect(counted[0]!.counters["requests"]! + counted[1]!.counters["requests"]!).toBe(40);
@@ -146,7 +146,7 @@ describe("worker", () => {
 
     const worker = start(table, 0);
     const { port } = await worker.hear("listening");
-    worker.send({ type: "config", ...configFor(table, [taken.port], 3, { paths: ["~/("] }) });
+    worker.send({ type: "config", config: configFor(table, [taken.port], 3, { paths: ["~/("] }) });
     expect((await worker.hear("apply-failed")).publication).toBe(3);
     expect(await ask(port)).toContain("no configuration has reached this node yet");
   });

@@ -1,11 +1,12 @@
 import type { Socket } from "node:net";
 import { getHeapStatistics } from "node:v8";
 import { parentPort, receiveMessageOnPort, type Transferable, workerData } from "node:worker_threads";
-import { decodeConfig } from "./config/encoded-config.ts";
-import { TlsDecoder } from "./config/encoded-tls.ts";
+import { ConfigDecoder, type EncodedConfig } from "./config/encoded-config.ts";
+import type { EndpointSet } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
 import { explainRequest } from "./proxy/explain-request.ts";
+import { inSlices } from "./snapshot/in-slices.ts";
 import { EndpointCounts } from "./telemetry/endpoint-counts.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
@@ -13,7 +14,7 @@ import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 /** Entry of a traffic worker: waits until it is let in, serves what the main thread sends it, and reports back. */
 const start = workerData as WorkerStart;
 const main = parentPort!;
-const tlsDecoder = new TlsDecoder();
+const decoder = new ConfigDecoder();
 
 function tell(message: FromWorker): void {
   main.postMessage(message);
@@ -24,7 +25,7 @@ function tellCounters({ engine }: ProxyServer, id: number): void {
   const upstreamConnections = engine.upstreams.sizes(start.settings.metricsSeriesMax);
   const { used_heap_size: heapBytes } = getHeapStatistics();
   const traffic = engine.traffic.read();
-  tell({ type: "counters", id, counters: engine.counters.read(), heapBytes, traffic, upstreamConnections });
+  tell({ type: "counters", id, counters: engine.counters.read(), sliceCount, heapBytes, traffic, upstreamConnections });
 }
 
 function tellLines(lines: Uint8Array, lineCount: number): void {
@@ -131,15 +132,56 @@ function leave(server: ProxyServer): void {
   tell({ type: "drained" });
 }
 
-function apply(server: ProxyServer, { config, endpointSets }: Extract<ToWorker, { type: "config" }>): void {
-  const { publication } = config;
+/** So long at most, and a step, requests wait for what is applied. */
+const applySliceMs = 2;
+let sliceCount = 0;
+/** What is applied of configs and endpoints: one after the other, as they came. */
+let lastApplied = Promise.resolve();
+let waitingCount = 0;
+/** Whether this worker serves another config than a change would be of. */
+let isBehind = false;
+
+async function apply(server: ProxyServer, config: EncodedConfig): Promise<void> {
+  const { publication, revision, isWhole } = config;
+  const beganAtMs = performance.now();
+  let sliceMaxMs = 0;
+  let durationMs = -1;
+  function* steps(): Generator<void, void> {
+    if (isBehind && !isWhole) throw new Error("the config before it could not be applied");
+    const tls = yield* decoder.tlsSteps(config);
+    const head = { publication, revision, isWhole, tls };
+    yield* server.applySteps(head, decoder.pagesOf(config), () => {
+      durationMs = performance.now() - beganAtMs;
+    });
+  }
   try {
-    server.apply(decodeConfig(config, tlsDecoder), endpointSets);
+    // Before its first config a worker answers nobody, and whoever lets it in counts on its having one.
+    const isFirst = server.engine.snapshots.current === null;
+    await inSlices(steps(), isFirst ? Number.POSITIVE_INFINITY : applySliceMs, (sliceMs) => {
+      sliceCount++;
+      sliceMaxMs = Math.max(sliceMaxMs, sliceMs);
+    });
   } catch (error) {
+    if (durationMs >= 0) throw error;
+    isBehind = true;
     tell({ type: "apply-failed", publication, message: messageOf(error) });
     return;
   }
-  tell({ type: "applied", publication });
+  isBehind = false;
+  tell({ type: "applied", publication, times: { durationMs, sliceMaxMs } });
+}
+
+async function applyEndpoints(server: ProxyServer, sets: readonly EndpointSet[]): Promise<void> {
+  await inSlices(server.endpointSteps(sets), applySliceMs, () => sliceCount++);
+}
+
+/** At once, where nothing is under way: it begins in the turn in which it came. */
+function inTurn(work: () => Promise<void> | void): Promise<void> {
+  const run = async () => await work();
+  const done = waitingCount === 0 ? run() : lastApplied.then(run);
+  waitingCount++;
+  lastApplied = done.catch(reportDefect).finally(() => waitingCount--);
+  return lastApplied;
 }
 
 /** One after the other: the slices of many at once would follow each other, and requests wait for all of them. */
@@ -159,13 +201,12 @@ function explain(server: ProxyServer, { id, question }: Extract<ToWorker, { type
 async function serve(server: ProxyServer, message: ToWorker): Promise<void> {
   switch (message.type) {
     case "config":
-      return apply(server, message);
+      return await inTurn(() => apply(server, message.config));
     case "endpoints":
-      server.applyEndpoints(message.endpointSets);
-      return;
+      return await inTurn(() => applyEndpoints(server, message.endpointSets));
     case "counters":
-      tellCounters(server, message.id);
-      return;
+      if (message.afterConfigs) return await inTurn(() => tellCounters(server, message.id));
+      return tellCounters(server, message.id);
     case "explain":
       return await explain(server, message);
     case "access-log-taken":

@@ -1,8 +1,13 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { defaultBalancing } from "./balancing-config.ts";
 import { encodeConfig } from "./encoded-config.test-encode.ts";
-import { decodeConfig } from "./encoded-config.ts";
+import { ConfigDecoder } from "./encoded-config.ts";
+import type { PassiveCheckConfig } from "./health-check-config.ts";
+import { PagedSlots } from "./paged-slots.ts";
 import { noTls } from "./tls-config.ts";
-import type { RouteConfig, ServiceConfig, WorkerConfig } from "./worker-config.ts";
+import { testEndpoint, testPool, testSet } from "./worker-config.test-entities.ts";
+import type { EndpointSet, RouteConfig, ServiceConfig, WorkerConfig } from "./worker-config.ts";
 
 function route(i: number, given: Partial<RouteConfig> = {}): RouteConfig {
   return {
@@ -49,8 +54,13 @@ function config(routes: RouteConfig[], services: ServiceConfig[]): WorkerConfig 
 }
 
 /** As it arrives in another thread. */
-function sent(whole: WorkerConfig): WorkerConfig {
-  return decodeConfig(structuredClone(encodeConfig(whole)));
+function sent(whole: WorkerConfig, sets: readonly EndpointSet[] = [], decoder = new ConfigDecoder()) {
+  const pages = [...decoder.pagesOf(structuredClone(encodeConfig(whole, sets)))];
+  return {
+    pools: pages.flatMap(({ pools = [] }) => pools),
+    services: pages.flatMap(({ services = [] }) => services.map(([, service]) => service!)),
+    routes: pages.flatMap(({ routes = [] }) => routes.map(([, route]) => route!)),
+  };
 }
 
 describe("an encoded config", () => {
@@ -63,13 +73,29 @@ describe("an encoded config", () => {
     expect(read[0]?.tls).not.toBe(read[2]?.tls);
   });
 
-  it.each([0, 1, 255, 256, 257, 1_000])("is decoded as it was, in its order, with %d routes and services", (count) => {
+  it("has one object for what pools share, also with those of a page before", () => {
+    const passive: PassiveCheckConfig = {
+      readsStatuses: true,
+      statusKinds: new Uint8Array(1_000).fill(2, 500),
+      thresholds: { successes: 1, httpFailures: 2, tcpFailures: 3, timeouts: 4 },
+    };
+    const balancing = { ...defaultBalancing, zones: { spillThresholdPercent: 50 } };
+    const pools = Array.from({ length: 40 }, (_, i) => testPool({ key: `p${i}`, passive, balancing }));
+    const endpoints = [testEndpoint({ row: 3, stickyKey: "k" })];
+    const rings = [{ priority: 0, isLocal: true, slots: new SharedArrayBuffer(20) }];
+    const sets = [testSet(endpoints, { poolKey: "p0" }), testSet([], { poolKey: "p39", rings })];
+    const read = sent({ ...config([], []), pools }, sets).pools;
+    expect(read.map(([slot]) => slot)).toEqual([...pools.keys()]);
+    expect(read.map(([, pool]) => pool)).toEqual(pools);
+    const [first, last] = [read[0]!, read[39]!];
+    for (const part of ["balancing", "resilience", "passive"] as const) expect(first[1]![part]).toBe(last[1]![part]);
+    expect([first[2], read[1]![2], last[2]]).toEqual([sets[0], null, sets[1]]);
+  });
+
+  it.each([0, 1, 31, 32, 33, 1_000])("is decoded as it was, in its order, with %d routes and services", (count) => {
     const numbers = Array.from({ length: count }, (_, i) => i);
-    const whole = config(
-      numbers.map((i) => route(i)),
-      numbers.map(service),
-    );
-    expect(sent(whole)).toEqual(whole);
+    const [routes, services] = [numbers.map((i) => route(i)), numbers.map(service)];
+    expect(sent(config(routes, services))).toEqual({ pools: [], routes, services });
   });
 
   it("keeps every character and number", () => {
@@ -81,14 +107,15 @@ describe("an encoded config", () => {
       bodyMaxBytes: Number.MAX_SAFE_INTEGER,
       regexPriority: -5,
     });
-    expect(sent(config([odd], []))).toEqual(config([odd], []));
+    expect(sent(config([odd], [])).routes).toEqual([odd]);
   });
 
   it("is the same memory in every thread, however often it is sent", () => {
     const encoded = encodeConfig(config([route(0)], []));
-    const [first, second] = [structuredClone(encoded), structuredClone(encoded)];
-    new Uint8Array(first.content[0]!)[0] = 0x5b;
-    expect(new Uint8Array(second.content[0]!)[0]).toBe(0x5b);
+    const [first, second] = [structuredClone(encoded), structuredClone(encoded)].map(({ pages }) => pages[0]);
+    if (typeof first === "string" || typeof second === "string") throw new Error("it is no shared memory");
+    new Uint8Array(first!)[0] = 0x5b;
+    expect(new Uint8Array(second!)[0]).toBe(0x5b);
   });
 
   it("has one list of protocols for all routes with equal ones", () => {
@@ -97,3 +124,43 @@ describe("an encoded config", () => {
     expect(routes[1]!.protocols).not.toBe(routes[2]!.protocols);
   });
 });
+
+describe("PagedSlots", () => {
+  /** What workers read of it, by slot. */
+  function read(slots: PagedSlots<"routes">): Map<number, RouteConfig> {
+    const items = slots.pages.flatMap((page) => new ConfigDecoder().page(page).routes!);
+    return new Map(items.map(([slot, item]) => [slot, item!]));
+  }
+
+  it("is what its edits make of it, and none of them changes another", () => {
+    const edit = fc.tuple(fc.nat(100), fc.option(fc.nat(9), { nil: null }));
+    fc.assert(
+      fc.property(fc.array(fc.array(edit, { maxLength: 90 }), { maxLength: 5 }), (rounds) => {
+        const want = new Map<number, RouteConfig>();
+        let slots = new PagedSlots("routes");
+        for (const round of rounds) {
+          const [former, formerWant] = [slots, new Map(want)];
+          const edited = slots.edit();
+          for (const [slot, value] of round) {
+            const item = value === null ? null : route(value);
+            edited.set(slot, item);
+            if (item === null) want.delete(slot);
+            else want.set(slot, item);
+          }
+          slots = untilDone(edited.finishSteps());
+          expect(read(slots)).toEqual(want);
+          expect(read(former)).toEqual(formerWant);
+          expect(slots.itemCount).toBe(want.size);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+function untilDone<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}

@@ -73,9 +73,22 @@ export class TlsDecoder {
   #pages = new Map<string, readonly CertificateConfig[]>();
 
   /** What was encoded; certificates are read when they are asked for. Errors: throws when an index is none. */
-  decode({ pages, serverNames: flatNames, ticketKey }: EncodedTls): TlsConfig {
+  decode(encoded: EncodedTls): TlsConfig {
+    const steps = this.decodeSteps(encoded);
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+    }
+  }
+
+  /** The same in steps of one page. */
+  *decodeSteps({ pages, serverNames: flatNames, ticketKey }: EncodedTls): Generator<void, TlsConfig> {
     const decoded = new Map<string, readonly CertificateConfig[]>();
-    for (const page of pages) decoded.set(page.digest, this.#pages.get(page.digest) ?? decodePage(page));
+    for (const page of pages) {
+      const known = this.#pages.get(page.digest);
+      decoded.set(page.digest, known ?? decodePage(page));
+      if (known === undefined) yield;
+    }
     this.#pages = decoded;
     const flat = JSON.parse(flatNames) as (string | number)[];
     const serverNames = Array.from({ length: flat.length / 2 }, (_, i) => ({

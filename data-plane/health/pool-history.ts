@@ -41,7 +41,7 @@ export class PoolHistory {
     return Math.max(connectFloorMs, connectFactor * this.connects.longestMs(nowMs));
   }
 
-  retainOnly(routeIds: ReadonlySet<string>, rows: ReadonlySet<number>): void {
+  retainOnly(routeIds: Pick<ReadonlySet<string>, "has">, rows: ReadonlySet<number>): void {
     for (const [id, waits] of this.#routes) {
       if (routeIds.has(id)) waits.retainOnly(rows);
       else {

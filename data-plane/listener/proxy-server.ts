@@ -1,4 +1,5 @@
 import type { Server, Socket } from "node:net";
+import type { ConfigPage } from "../config/encoded-config.ts";
 import type { TlsSettings } from "../config/tls-settings.ts";
 import type { EndpointSet, WorkerConfig } from "../config/worker-config.ts";
 import { RequestHead } from "../http1/request-head.ts";
@@ -16,7 +17,7 @@ import { StallWatch } from "../proxy/stall-watch.ts";
 import { TrafficMetrics } from "../proxy/traffic-metrics.ts";
 import { TrustedProxies } from "../proxy/trusted-proxies.ts";
 import { TurnQueue } from "../proxy/turn-queue.ts";
-import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
+import { type ConfigHead, SnapshotHolder, untilDone } from "../snapshot/snapshot-holder.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
 import type { EndpointCounts } from "../telemetry/endpoint-counts.ts";
 import { DeadlineWheel, tickMs } from "../upstream/deadline-wheel.ts";
@@ -245,26 +246,43 @@ export class ProxyServer {
     };
   }
 
-  /** Serves a config from now on. Throws when it cannot be built; the one before then stays. */
+  /**
+   * Serves a config, all of it or a change of the one before; see SnapshotHolder. Then lets go of connections to where
+   * no endpoint is any more.
+   * @param onServed called when requests have it, between two steps
+   */
+  *applySteps(head: ConfigHead, pages: Iterable<ConfigPage>, onServed: () => void): Generator<void, void> {
+    const { mayLeavePlaces } = yield* this.engine.snapshots.applySteps(head, pages);
+    if (head.tls !== null) this.#connections.apply(head.tls);
+    onServed();
+    yield* this.#followSteps(mayLeavePlaces);
+    yield* this.engine.snapshots.tidySteps();
+  }
+
+  /** The same in one go, of a config and sets that are there as a whole. */
   apply(config: WorkerConfig, sets: readonly EndpointSet[]): void {
     this.engine.snapshots.apply(config, sets);
     this.#connections.apply(config.tls);
-    this.#followSnapshot();
+    untilDone(this.#followSteps(true));
   }
 
   /** Serves other endpoints under the same config. */
-  applyEndpoints(sets: readonly EndpointSet[]): void {
-    this.engine.snapshots.applyEndpoints(sets);
-    this.#followSnapshot();
+  *endpointSteps(sets: readonly EndpointSet[]): Generator<void, void> {
+    yield* this.engine.snapshots.endpointSteps(sets);
+    yield* this.#followSteps(true);
   }
 
-  #followSnapshot(): void {
+  /** The same in one go. */
+  applyEndpoints(sets: readonly EndpointSet[]): void {
+    untilDone(this.endpointSteps(sets));
+  }
+
+  *#followSteps(mayLeavePlaces: boolean): Generator<void, void> {
     const { current } = this.engine.snapshots;
     if (current !== null) this.engine.turns.follow(current);
-    this.engine.upstreams.retainOnly(
-      (current?.pools ?? []).map(({ set }) => set),
-      current?.tlsKeys ?? new Set(),
-    );
+    if (!mayLeavePlaces) return;
+    const sets = (current?.pools ?? []).flatMap((pool) => pool?.set ?? []);
+    yield* this.engine.upstreams.retainSteps(sets, current?.tlsKeys ?? new Set());
   }
 
   /** Takes a connection, whichever thread has accepted it. @param isTls by the port that it came to */

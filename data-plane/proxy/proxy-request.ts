@@ -106,7 +106,8 @@ export function planRequest(exchange: Exchange, head: RequestHead, bytes: Buffer
     return refused("bad_request", "encoded_slash", true);
   }
   if (match === null) return refused("no_route");
-  const { route, service } = match;
+  const { route } = match;
+  const service = snapshot.services[route.serviceIndex] ?? null;
   exchange.route = route;
   exchange.service = service;
   if (exchange.scheme === "http" && !takesPlainHttp(match)) {
@@ -118,7 +119,7 @@ export function planRequest(exchange: Exchange, head: RequestHead, bytes: Buffer
   // A body whose length is known to be too much is not asked for; the length of others is seen as they come.
   exchange.bodyMaxBytes = route.bodyMaxBytes ?? engine.limits.bodyMaxBytes;
   if (head.contentLength > exchange.bodyMaxBytes) return refused("body_too_large", "", true);
-  exchange.pool = snapshot.pools[match.poolIndex]!;
+  exchange.pool = snapshot.pools[service.poolIndex]!;
   exchange.retry = mergeRetry(exchange.pool.config.resilience.retry, route.retry);
   exchange.preservesHost = route.preserveHost;
   exchange.target = rewritePath(service.path, path, match.matchedChars, route.stripPath, query);

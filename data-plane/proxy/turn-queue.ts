@@ -165,8 +165,8 @@ export class TurnQueue {
   follow({ pools }: ServedSnapshot): void {
     if (this.#lines.size === 0) return;
     for (const pool of pools) {
-      const line = this.#lines.get(pool.config.poolRow);
-      if (line === undefined) continue;
+      const line = pool === null ? undefined : this.#lines.get(pool.config.poolRow);
+      if (pool === null || line === undefined) continue;
       for (const { exchange } of line.turns) exchange.pool = pool;
       this.#serveSoon(pool.config.poolRow);
     }

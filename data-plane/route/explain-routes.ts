@@ -69,8 +69,9 @@ export function* explainRoutes(
   const missed: Missed[][] = [];
   for (const route of table.routes) {
     yield;
+    if (route === null) continue;
     const conditions = compileConditions(route);
-    const paths = pathsToRank(route, 0);
+    const paths = pathsToRank(route);
     const path = bestPath(paths, input);
     const unmet = unmetOf(route, conditions, input, path !== null || paths.length === 0);
     if (unmet.length > 0) {
@@ -88,7 +89,7 @@ export function* explainRoutes(
     return { route: loser.route, reasons: [whyBeaten(loser, winner!.ranked)], matches: true };
   });
   const others = [...beaten, ...missed.flat().map((one) => passedRoute(one, input))].slice(0, listMax);
-  const otherCount = table.routes.length - (matched === null ? 0 : 1);
+  const otherCount = table.routeCount - (matched === null ? 0 : 1);
   return { matched, others, moreCount: otherCount - others.length };
 }
 
@@ -117,7 +118,7 @@ function unmetOf(
   isUnderPath: boolean,
 ): readonly Unmet[] {
   const unmet: Unmet[] = [];
-  if (pathsToRank(route, 0).length === 0) unmet.push("protocols");
+  if (pathsToRank(route).length === 0) unmet.push("protocols");
   else if (!meetsProtocol(conditions, input)) unmet.push("protocol");
   if (hasValues(route.hosts) && !route.hosts.some((host) => takesHost(host, input))) unmet.push("host");
   if (!isUnderPath) unmet.push("path");

@@ -1,11 +1,15 @@
+import type { RouteConfig } from "../config/worker-config.ts";
 import type { PathPattern } from "./path-pattern.ts";
 import { meetsConditions, type RouteConditions } from "./route-conditions.ts";
 import type { RouteInput, RouteMatch } from "./route-input.ts";
 
-/** A match and its place in the order of all that could match: 0 wins over 1. */
+/** A match and its place in the order of all that could match. */
 export interface RankedMatch {
+  /** The smaller one wins; what equal ones are told by, `isBefore` says. */
   readonly rank: number;
   readonly match: RouteMatch;
+  /** Of the path among those of its route. */
+  readonly pathIndex: number;
 }
 
 /** One path of a route, as it stands in the index. */
@@ -15,24 +19,32 @@ export interface Candidate extends RankedMatch {
   readonly pattern: PathPattern | null;
 }
 
-/** The candidates of one prefix. */
-interface PrefixEntry {
-  /** Best rank first. */
-  readonly candidates: Candidate[];
-  /** The longest shorter prefix of this prefix that has candidates. */
-  shorter: PrefixEntry | null;
-  /** Best rank here and in all shorter ones: where the search may stop. */
-  bestRank: number;
-}
-
 /** A node of the radix tree: stands for the first `end` characters of `text`. */
 interface TreeNode {
-  text: string;
-  end: number;
-  entry: PrefixEntry | null;
+  readonly text: string;
+  readonly end: number;
+  /** Best first, never empty; null without any. Never changed. */
+  entry: readonly Candidate[] | null;
   /** By the character that follows, from `firstCode` on. */
   children: (TreeNode | null)[];
   firstCode: number;
+  /** The edit that made it, and that alone may change it, until it is finished. */
+  readonly edit: object;
+}
+
+/** Shared by all that have none: never changed. */
+const noChildren: (TreeNode | null)[] = [];
+/** What a search met on its way down, and the best candidate up to there; used by one search at a time. */
+const metEntries: (readonly Candidate[])[] = [];
+const metBest: Candidate[] = [];
+
+/** Whether the first goes before the second. Equals of one rank: the oldest route, then the smallest id. */
+function isBefore(a: RankedMatch, b: RankedMatch): boolean {
+  if (a.rank !== b.rank) return a.rank < b.rank;
+  const [one, other] = [a.match.route, b.match.route];
+  if (one === other) return a.pathIndex < b.pathIndex;
+  if (one.createdAtMs !== other.createdAtMs) return one.createdAtMs < other.createdAtMs;
+  return one.id < other.id;
 }
 
 /**
@@ -40,59 +52,114 @@ interface TreeNode {
  * prefixes it met are looked through from the longest, until no better rank can follow. The longest prefix need
  * not win: a route that asks for more kinds of things goes first.
  *
+ * Never changed: an edit makes another one, which shares with this one every node that it did not touch.
+ *
  * Cost: grows with the length of the path and the number of nested prefixes, not with the number of routes.
  */
 export class PathIndex {
-  readonly #root: TreeNode = newNode("", 0);
+  readonly #root: TreeNode;
 
-  /** Call `link` after the last one. @param prefix what the path must begin with; "" = any path */
-  add(prefix: string, candidate: Candidate): void {
-    const node = this.#nodeFor(prefix);
-    // With its first candidate: an empty list makes room for 17 at the first push, and most have one.
-    if (node.entry === null) node.entry = { candidates: [candidate], shorter: null, bestRank: 0 };
-    else node.entry.candidates.push(candidate);
-  }
-
-  /** Orders the candidates and ties each prefix to the next shorter one. */
-  link(): void {
-    const open: [TreeNode, PrefixEntry | null][] = [[this.#root, null]];
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const [{ entry, children }, shorter] = next;
-      if (entry !== null) {
-        entry.candidates.sort((a, b) => a.rank - b.rank);
-        entry.shorter = shorter;
-        entry.bestRank = Math.min(entry.candidates[0]!.rank, shorter?.bestRank ?? Number.POSITIVE_INFINITY);
-      }
-      for (const child of children) if (child !== null) open.push([child, entry ?? shorter]);
-    }
+  constructor(root: TreeNode = newNode("", 0, noChildren)) {
+    this.#root = root;
   }
 
   /** The best match here that is better than `best`, or `best`. */
   search(input: RouteInput, best: RankedMatch | null): RankedMatch | null {
     let found = best;
-    let entry = this.#longestPrefix(input.path);
-    while (entry !== null && (found === null || entry.bestRank < found.rank)) {
-      found = searchEntry(entry, input, found);
-      entry = entry.shorter;
+    for (let i = this.#walkDown(input.path) - 1; i >= 0; i--) {
+      if (found !== null && !isBefore(metBest[i]!, found)) return found;
+      found = searchEntry(metEntries[i]!, input, found);
     }
     return found;
   }
 
-  #longestPrefix(path: string): PrefixEntry | null {
+  /** Notes the entries of all prefixes of a path. @returns how many there are */
+  #walkDown(path: string): number {
     let node = this.#root;
-    let entry = node.entry;
+    let count = node.entry === null ? 0 : note(node.entry, 0);
     let at = 0;
     while (at < path.length) {
       const slot = path.charCodeAt(at) - node.firstCode;
-      if (slot < 0 || slot >= node.children.length) return entry;
+      if (slot < 0 || slot >= node.children.length) return count;
       const child = node.children[slot]!;
-      if (child === null || child.end > path.length) return entry;
+      if (child === null || child.end > path.length) return count;
       const { text, end } = child;
-      for (at++; at < end; at++) if (path.charCodeAt(at) !== text.charCodeAt(at)) return entry;
+      for (at++; at < end; at++) if (path.charCodeAt(at) !== text.charCodeAt(at)) return count;
       node = child;
-      if (node.entry !== null) entry = node.entry;
+      if (node.entry !== null) count = note(node.entry, count);
     }
-    return entry;
+    return count;
+  }
+
+  edit(): PathIndexEdit {
+    return new PathIndexEdit(this.#root);
+  }
+}
+
+function note(entry: readonly Candidate[], count: number): number {
+  const first = entry[0]!;
+  metEntries[count] = entry;
+  metBest[count] = count > 0 && isBefore(metBest[count - 1]!, first) ? metBest[count - 1]! : first;
+  return count + 1;
+}
+
+function searchEntry(entry: readonly Candidate[], input: RouteInput, best: RankedMatch | null): RankedMatch | null {
+  for (let i = 0; i < entry.length; i++) {
+    const candidate = entry[i]!;
+    if (best !== null && isBefore(best, candidate)) return best;
+    if (!meetsConditions(candidate.conditions, input)) continue;
+    if (candidate.pattern === null) return candidate;
+    const matchedChars = candidate.pattern.matchedChars(input.path);
+    if (matchedChars === -1) continue;
+    const { rank, pathIndex } = candidate;
+    return { rank, pathIndex, match: { ...candidate.match, matchedChars } };
+  }
+  return best;
+}
+
+/** What becomes another index. The one that it began from stays as it is. */
+export class PathIndexEdit {
+  #root: TreeNode;
+
+  constructor(root: TreeNode) {
+    this.#root = this.#own(root);
+  }
+
+  get isEmpty(): boolean {
+    return this.#root.entry === null && this.#root.children.length === 0;
+  }
+
+  /** @param prefix what the path must begin with; "" = any path */
+  add(prefix: string, candidate: Candidate): void {
+    const node = this.#nodeFor(prefix);
+    node.entry = node.entry === null ? [candidate] : withCandidate(node.entry, candidate);
+  }
+
+  /** Takes out all of a route's candidates under a prefix. */
+  remove(prefix: string, route: RouteConfig): void {
+    const way: TreeNode[] = [this.#root];
+    for (let node = this.#root; node.end < prefix.length; ) {
+      const child = childOf(node, prefix.charCodeAt(node.end));
+      if (child === null || !isPrefixOf(child, prefix)) return;
+      node = this.#own(child);
+      setChild(way.at(-1)!, node);
+      way.push(node);
+    }
+    const last = way.at(-1)!;
+    const left = (last.entry ?? []).filter(({ match }) => match.route !== route);
+    last.entry = left.length === 0 ? null : left;
+    this.#tidyUp(way);
+  }
+
+  /** Nothing may be changed any more. */
+  finish(): PathIndex {
+    return new PathIndex(this.#root);
+  }
+
+  #own(node: TreeNode): TreeNode {
+    if (node.edit === this) return node;
+    const { text, end, entry, children, firstCode } = node;
+    return { text, end, entry, children: children.length === 0 ? noChildren : [...children], firstCode, edit: this };
   }
 
   /** The node that stands for the prefix, made where it is missing. */
@@ -100,46 +167,49 @@ export class PathIndex {
     let node = this.#root;
     while (node.end < prefix.length) {
       const child = childOf(node, prefix.charCodeAt(node.end));
-      if (child === null) {
-        const leaf = newNode(prefix, prefix.length);
-        setChild(node, leaf);
-        return leaf;
-      }
-      node = sharesUpTo(child, prefix, node.end);
+      const next = child === null ? newNode(prefix, prefix.length, noChildren, this) : this.#sharesUpTo(child, prefix);
+      setChild(node, next);
+      node = next;
     }
     return node;
   }
-}
 
-function searchEntry(entry: PrefixEntry, input: RouteInput, best: RankedMatch | null): RankedMatch | null {
-  for (let i = 0; i < entry.candidates.length; i++) {
-    const candidate = entry.candidates[i]!;
-    if (best !== null && candidate.rank > best.rank) return best;
-    if (!meetsConditions(candidate.conditions, input)) continue;
-    if (candidate.pattern === null) return candidate;
-    const matchedChars = candidate.pattern.matchedChars(input.path);
-    if (matchedChars !== -1) return { rank: candidate.rank, match: { ...candidate.match, matchedChars } };
+  /** `child` as our own when the prefix runs through it, else a new node for what both have in common. */
+  #sharesUpTo(child: TreeNode, prefix: string): TreeNode {
+    let at = 0;
+    while (at < child.end && at < prefix.length && child.text.charCodeAt(at) === prefix.charCodeAt(at)) at++;
+    if (at === child.end) return this.#own(child);
+    const shared = newNode(child.text, at, noChildren, this);
+    setChild(shared, child);
+    return shared;
   }
-  return best;
+
+  /** Nodes without a candidate stand only where ways part: as if what was taken out had never been there. */
+  #tidyUp(way: readonly TreeNode[]): void {
+    for (let i = way.length - 1; i > 0; i--) {
+      const [node, parent] = [way[i]!, way[i - 1]!];
+      if (node.entry !== null) return;
+      const children = node.children.filter((child) => child !== null);
+      if (children.length > 1) return;
+      if (children.length === 1) setChild(parent, children[0]!);
+      else removeChild(parent, node.text.charCodeAt(parent.end));
+    }
+  }
 }
 
-/** `child` itself when the prefix runs through it, else a new node, in its place, for what both have in common. */
-function sharesUpTo(child: TreeNode, prefix: string, from: number): TreeNode {
-  let at = from;
-  while (at < child.end && at < prefix.length && child.text.charCodeAt(at) === prefix.charCodeAt(at)) at++;
-  if (at === child.end) return child;
-  // The node keeps its identity for its parent and becomes the shorter one; what it was moves below it.
-  const below: TreeNode = { ...child };
-  child.end = at;
-  child.entry = null;
-  child.children = [];
-  child.firstCode = 0;
-  setChild(child, below);
-  return child;
+/** Behind its equals: those were there before. */
+function withCandidate(entry: readonly Candidate[], candidate: Candidate): readonly Candidate[] {
+  let at = entry.length;
+  while (at > 0 && isBefore(candidate, entry[at - 1]!)) at--;
+  return entry.toSpliced(at, 0, candidate);
 }
 
-function newNode(text: string, end: number): TreeNode {
-  return { text, end, entry: null, children: [], firstCode: 0 };
+function isPrefixOf({ text, end }: TreeNode, prefix: string): boolean {
+  return end <= prefix.length && prefix.startsWith(text.slice(0, end));
+}
+
+function newNode(text: string, end: number, children: (TreeNode | null)[], edit: object = noChildren): TreeNode {
+  return { text, end, entry: null, children, firstCode: 0, edit };
 }
 
 function childOf(node: TreeNode, code: number): TreeNode | null {
@@ -149,11 +219,20 @@ function childOf(node: TreeNode, code: number): TreeNode | null {
 /** Puts the child at the character that follows its parent, widening the parent's range to hold it. */
 function setChild(parent: TreeNode, child: TreeNode): void {
   const code = child.text.charCodeAt(parent.end);
-  if (parent.children.length === 0) parent.firstCode = code;
+  if (parent.children.length === 0) {
+    parent.children = [child];
+    parent.firstCode = code;
+    return;
+  }
   while (code < parent.firstCode) {
     parent.children.unshift(null);
     parent.firstCode--;
   }
   while (code - parent.firstCode >= parent.children.length) parent.children.push(null);
   parent.children[code - parent.firstCode] = child;
+}
+
+function removeChild(parent: TreeNode, code: number): void {
+  parent.children[code - parent.firstCode] = null;
+  if (parent.children.every((child) => child === null)) parent.children = noChildren;
 }

@@ -1,4 +1,4 @@
-import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
+import type { RouteConfig } from "../config/worker-config.ts";
 import type { PathPattern } from "./path-pattern.ts";
 
 /** The request's header fields, asked only when a route that could match has header rules. */
@@ -25,13 +25,6 @@ export interface RouteInput {
 /** The route of a request. Shared by all requests that match the same way: never written to. */
 export interface RouteMatch {
   readonly route: RouteConfig;
-  /** null: a route without service. */
-  readonly service: ServiceConfig | null;
-  readonly routeIndex: number;
-  /** -1 without service. */
-  readonly serviceIndex: number;
-  /** -1 without service. */
-  readonly poolIndex: number;
   /** false: the route has no paths. */
   readonly hasPath: boolean;
   /** Characters of the path that the route matched; 0 without paths. */

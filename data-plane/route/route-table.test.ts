@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
+import type { RouteConfig } from "../config/worker-config.ts";
 import {
   configOf,
   type Headers,
@@ -10,7 +10,7 @@ import {
   requestArbitrary,
   rulesArbitrary,
 } from "./route-rules.test-arbitrary.ts";
-import { buildRouteTable, matchRoute, type RouteInput } from "./route-table.ts";
+import { buildRouteTable, matchRoute, type RouteInput, type RouteTable, RouteTableEdit } from "./route-table.ts";
 
 describe("matchRoute", () => {
   it.each<{ name: string; routes: Rules[]; request: Partial<Request>; want: string | null }>([
@@ -182,19 +182,6 @@ describe("matchRoute", () => {
     expect(match).toMatchObject({ hasPath, matchedChars });
   });
 
-  it("gives the service and its pool, or -1 without service", () => {
-    const config = configOf([{ paths: ["/with"], serviceIndex: 1 }, { paths: ["/none"] }], [service(4), service(7)]);
-    const table = buildRouteTable(config);
-    const withService = matchRoute(table, inputOf({ path: "/with" }));
-    expect(withService).toMatchObject({ routeIndex: 0, serviceIndex: 1, poolIndex: 7 });
-    expect(withService?.service).toBe(config.services[1]);
-    expect(matchRoute(table, inputOf({ path: "/none" }))).toMatchObject({
-      service: null,
-      serviceIndex: -1,
-      poolIndex: -1,
-    });
-  });
-
   it("does not ask for headers unless a route that could match has header rules", () => {
     const table = buildRouteTable(configOf([{ paths: ["/a"] }, { paths: ["/b"], headers: { x: ["1"] } }]));
     const headers = {
@@ -202,14 +189,14 @@ describe("matchRoute", () => {
         throw new Error("asked");
       },
     };
-    expect(matchRoute(table, { ...inputOf({ path: "/a" }), headers })?.routeIndex).toBe(0);
+    expect(matchRoute(table, { ...inputOf({ path: "/a" }), headers })?.route.id).toBe("0");
     expect(() => matchRoute(table, { ...inputOf({ path: "/b" }), headers })).toThrow("asked");
   });
 
   it("finds each of 10,000 routes", () => {
     const table = buildRouteTable(configOf(Array.from({ length: 10_000 }, (_, i) => ({ paths: [`/team-${i}/api`] }))));
     for (let i = 0; i < 10_000; i++) {
-      expect(matchRoute(table, inputOf({ path: `/team-${i}/api/x` }))?.routeIndex).toBe(i);
+      expect(matchRoute(table, inputOf({ path: `/team-${i}/api/x` }))?.route.id).toBe(String(i));
     }
   });
 
@@ -240,18 +227,62 @@ describe("buildRouteTable", () => {
   });
 });
 
-function service(poolIndex: number): ServiceConfig {
-  return {
-    id: `service-${poolIndex}`,
-    name: null,
-    protocol: "http",
-    isProtocolSupported: true,
-    path: null,
-    retries: 5,
-    ...{ connectTimeoutMs: 1, writeTimeoutMs: 1, readTimeoutMs: 1, tls: null },
-    poolIndex,
+describe("RouteTableEdit", () => {
+  const found = (table: RouteTable, request: Request) => {
+    const match = matchRoute(table, inputOf(request));
+    return match === null ? null : [match.route.id, match.matchedChars];
   };
-}
+  /** Which slot gets other rules, or is emptied. */
+  const editArbitrary = fc.tuple(fc.nat(5), fc.option(rulesArbitrary, { nil: null }));
+
+  it("makes of any table what is built from nothing, and leaves the one before as it was", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(editArbitrary, { maxLength: 4 }), { maxLength: 6 }),
+        fc.array(requestArbitrary, { minLength: 1, maxLength: 6 }),
+        (rounds, requests) => {
+          const slots: (RouteConfig | null)[] = [];
+          let table = buildRouteTable({ routes: [] });
+          for (const round of rounds) {
+            const edit = new RouteTableEdit(table);
+            const before = requests.map((request) => found(table, request));
+            for (const [slot, rules] of round) {
+              const route = rules === null ? null : { ...configOf([rules]).routes[0]!, id: String(slot) };
+              while (slots.length < slot) slots.push(null);
+              slots[slot] = route;
+              edit.set(slot, route);
+              if (slot % 2 === 0) edit.settle();
+            }
+            const former = table;
+            table = edit.finish();
+            expect(requests.map((request) => found(former, request))).toEqual(before);
+            const routes = slots.filter((route) => route !== null);
+            const anew = buildRouteTable({ routes });
+            expect(requests.map((request) => found(table, request))).toEqual(
+              requests.map((request) => found(anew, request)),
+            );
+            expect(table.routeCount).toBe(routes.length);
+            expect(table.allowsEncodedSlashes).toBe(anew.allowsEncodedSlashes);
+          }
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("takes out each of 10,000 routes, and leaves nothing", () => {
+    const { routes } = configOf(
+      Array.from({ length: 10_000 }, (_, i) => ({ hosts: [`h${i % 997}.test`], paths: [`/team-${i}/api`, "~/x\\d"] })),
+    );
+    const edit = new RouteTableEdit(buildRouteTable({ routes }));
+    for (let i = 0; i < 10_000; i++) edit.set(i, null);
+    const table = edit.finish();
+    expect(table.routeCount).toBe(0);
+    for (let i = 0; i < 10_000; i += 7) {
+      expect(matchRoute(table, inputOf({ host: `h${i % 997}.test`, path: `/team-${i}/api/x` }))).toBeNull();
+    }
+  });
+});
 
 /** The rules of the router, word by word, over every path of every route. */
 function naiveMatch(routes: readonly RouteConfig[], input: RouteInput, headers: Headers): [string, number] | null {

@@ -9,7 +9,7 @@ import { compileSnapshot } from "./compile-snapshot.ts";
 function poolOf(...entities: SnapshotEntity[]): PoolPlan {
   const outcome = compileSnapshot(snapshot(entities), limits, trial);
   if (!outcome.ok) throw new Error(JSON.stringify(outcome.refusal));
-  return outcome.plan.pools[0]!;
+  return outcome.plan.pools[0]!.plan;
 }
 
 const ofU1 = { upstream: { id: "u1" } };

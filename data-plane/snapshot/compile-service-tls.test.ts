@@ -1,7 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
-import { UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { UpstreamTlsConfig } from "../config/tls-config.ts";
 import { ServiceTlsCompilation } from "./compile-service-tls.ts";
 
@@ -68,13 +67,5 @@ describe("ServiceTlsCompilation", () => {
     [{ tlsVerifyDepth: 65 }, "tls_verify_depth"],
   ])("refuses %o", (init, field) => {
     expect(compile(init)).toMatchObject({ ok: false, problem: { field } });
-  });
-
-  it("refuses an upstream that names a certificate that is not there", () => {
-    const upstream = create(UpstreamSchema, { clientCertificate: { id: "nobody" } });
-    expect(new ServiceTlsCompilation(lookup).checkUpstream(upstream)).toMatchObject({
-      ok: false,
-      problem: { field: "client_certificate" },
-    });
   });
 });

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import type { Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
-import type { Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import type { KeyPairConfig, UpstreamTlsConfig } from "../config/tls-config.ts";
 import { type Compiled, compiled, dangling, invalid } from "./entity-problem.ts";
 
@@ -23,13 +22,6 @@ export class ServiceTlsCompilation {
 
   constructor(certificates: CertificateLookup) {
     this.#certificates = certificates;
-  }
-
-  /** What an upstream's targets are shown, when the service names nothing. */
-  checkUpstream({ clientCertificate }: Upstream): Compiled<null> {
-    const id = clientCertificate?.id;
-    if (id === undefined || this.#certificates.pairs(id) !== undefined) return compiled(null);
-    return dangling("client_certificate", `there is no certificate ${id}`);
   }
 
   /** @param shownId the certificate of the upstream that the service's host names, for a service that names none */

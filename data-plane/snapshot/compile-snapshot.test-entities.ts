@@ -10,8 +10,11 @@ import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import { UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { ConfigDecoder } from "../config/encoded-config.ts";
+import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import { CertificateCheck } from "../tls/certificate-check.ts";
 import type { ReceivedSnapshot, SnapshotEntity } from "./apply-snapshot.ts";
+import type { SnapshotPlan } from "./compile-snapshot.ts";
 
 export const limits = { routesMax: 3, servicesMax: 3, upstreamsMax: 3, targetsMax: 3, certificatesMax: 3 };
 
@@ -45,6 +48,21 @@ export function service(init: MessageInitShape<typeof ServiceSchema>): SnapshotE
 }
 export function route(init: MessageInitShape<typeof RouteSchema>): SnapshotEntity {
   return { kind: "route", id: init.id ?? "", body: toBinary(RouteSchema, create(RouteSchema, init)) };
+}
+
+/** A plan as workers come to know it, and its pools, each in the order of the slots. */
+export function readPlan({ publication, revision, pools, content, tls, expiries, notes }: SnapshotPlan) {
+  const decoder = new ConfigDecoder();
+  const routes: RouteConfig[] = [];
+  const services: ServiceConfig[] = [];
+  for (const page of content.routes.pages) {
+    for (const [, route] of decoder.page(page).routes!) routes.push(route!);
+  }
+  for (const page of content.services.pages) {
+    for (const [, service] of decoder.page(page).services!) services.push(service!);
+  }
+  const placed = pools.toSorted((one, other) => one.slot - other.slot).map(({ plan }) => plan);
+  return { publication, revision, pools: placed, routes, services, tls, expiries, notes };
 }
 
 export function snapshot(entities: readonly SnapshotEntity[]): ReceivedSnapshot {

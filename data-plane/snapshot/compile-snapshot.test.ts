@@ -3,15 +3,13 @@ import { describe, expect, it } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import { WeightBasis } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
 import { defaultBalancing } from "../config/balancing-config.ts";
-import { decodeConfig } from "../config/encoded-config.ts";
-import { TlsEncoder } from "../config/encoded-tls.ts";
 import { defaultResilience } from "../config/resilience-config.ts";
 import { noTls } from "../config/tls-config.ts";
-import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
 import {
   healthOverride,
   limits,
+  readPlan,
   route,
   service,
   snapshot,
@@ -19,20 +17,12 @@ import {
   trial,
   upstream,
 } from "./compile-snapshot.test-entities.ts";
-import { compileSnapshot, type SnapshotPlan } from "./compile-snapshot.ts";
+import { compileSnapshot } from "./compile-snapshot.ts";
 
-/** A plan with its content as workers read it. */
-interface ReadPlan extends Omit<SnapshotPlan, "content"> {
-  readonly routes: readonly RouteConfig[];
-  readonly services: readonly ServiceConfig[];
-}
-
-function planOf(entities: readonly SnapshotEntity[]): ReadPlan {
+function planOf(entities: readonly SnapshotEntity[]) {
   const outcome = compileSnapshot(snapshot(entities), limits, trial);
   if (!outcome.ok) throw new Error(JSON.stringify(outcome.refusal));
-  const { content, ...plan } = outcome.plan;
-  const { routes, services } = decodeConfig({ ...plan, tls: new TlsEncoder().encode(plan.tls), pools: [], content });
-  return { ...plan, routes, services };
+  return readPlan(outcome.plan);
 }
 
 const u = upstream({ id: "u1", name: "backend" });

@@ -1,31 +1,15 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import {
-  type CaCertificate,
-  CaCertificateSchema,
-  type Certificate,
-  CertificateSchema,
-  type Sni,
-  SniSchema,
-  type TicketKey,
-  TicketKeySchema,
-} from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
-import { type HealthOverride, HealthOverrideSchema } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
-import { type Route, RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
-import { type Service, ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
-import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
-import { type Upstream, UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
-import { type ConfigContent, ConfigContentWriter } from "../config/encoded-config.ts";
 import type { TlsConfig } from "../config/tls-config.ts";
-import type { HealthOverridePlan, PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
+import type { PoolPlan } from "../upstream/pool-plan.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
-import { CheckCompilation } from "./compile-checks.ts";
-import { compileHealthOverride } from "./compile-health-override.ts";
-import { compileRoute } from "./compile-route.ts";
-import { compileService, type ServicePlan } from "./compile-service.ts";
-import { ServiceTlsCompilation } from "./compile-service-tls.ts";
+import { type IsOwnPort, type PlacedPool, PoolCompilation } from "./compile-pools.ts";
+import { type ChangedSlots, type CompiledContent, ServiceCompilation } from "./compile-services.ts";
 import { type CertificateExpiry, type CertificateTrial, TlsCompilation } from "./compile-tls.ts";
-import { compileTarget, compileUpstream, type TargetTerms, targetTerms } from "./compile-upstream.ts";
-import { type Compiled, compiled, dangling, type EntityProblem, invalid } from "./entity-problem.ts";
+import { type ContentChanges, contentChanges, findEntity, idsOfKind, sortedEntities } from "./content-changes.ts";
+import { decodeEntity, type KnownKind, knownKinds, type MessageOf, nameOf } from "./decode-entity.ts";
+import { type Compiled, refusalOf } from "./entity-problem.ts";
+import { Journal } from "./journal.ts";
+
+export type { IsOwnPort, PlacedPool } from "./compile-pools.ts";
 
 /** How many entities of each kind a node takes. */
 export interface SnapshotLimits {
@@ -41,195 +25,134 @@ export interface SnapshotLimits {
 export interface SnapshotPlan {
   readonly publication: number;
   readonly revision: number;
-  readonly pools: readonly PoolPlan[];
+  /** By kind and id: what it was compiled of, and the one before it, to be compiled when it is to be gone back to. */
+  readonly entities: readonly SnapshotEntity[];
+  readonly before: readonly SnapshotEntity[];
+  readonly pools: readonly PlacedPool[];
+  readonly changedPools: ChangedSlots<PoolPlan>;
+  readonly content: CompiledContent;
   readonly tls: TlsConfig;
   /** Of all certificates, also of those that only targets are shown. */
   readonly expiries: readonly CertificateExpiry[];
-  /** The routes and services. */
-  readonly content: ConfigContent;
   /** What was left out without harm, each in one sentence. */
   readonly notes: readonly string[];
 }
-
-/** Whether this node itself listens there. */
-export type IsOwnPort = (host: string, port: number) => boolean;
 
 export type CompileOutcome =
   | { readonly ok: true; readonly plan: SnapshotPlan }
   | { readonly ok: false; readonly refusal: Refusal };
 
-/**
- * Decodes a snapshot and checks everything that workers rely on: what passes here, a worker can serve.
- * The control plane has validated all of it; a node checks again since it may meet one of another version.
- * It refuses the whole at the first problem, and refuses nothing that the control plane lets through.
- */
-export function compileSnapshot(
-  snapshot: ReceivedSnapshot,
-  limits: SnapshotLimits,
-  trial: CertificateTrial,
-  isOwnPort: IsOwnPort = () => false,
-): CompileOutcome {
-  const steps = compileSteps(snapshot, limits, trial, isOwnPort);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
+/** What is done with the entities of a kind. */
+interface KindRules<K extends KnownKind> {
+  add(message: MessageOf[K]): Compiled<unknown>;
+  /** What was made of it before, if anything was; it may be added anew after that. */
+  remove(id: string): void;
+  /** Called when all of the kind that are there are added: marks what has to be compiled anew for it. */
+  settle(id: string): void;
 }
 
-/** The same, to be taken in steps of one entity. */
-export function* compileSteps(
-  snapshot: ReceivedSnapshot,
-  limits: SnapshotLimits,
-  trial: CertificateTrial,
-  isOwnPort: IsOwnPort = () => false,
-): Generator<void, CompileOutcome> {
-  const compilation = new Compilation(limits, trial, isOwnPort);
-  const outcome = yield* compilation.run(snapshot.entities);
-  if (!outcome.ok) return { ok: false, refusal: outcome.refusal };
-  const { publication, revision } = snapshot;
-  return { ok: true, plan: { publication, revision, ...outcome.parts } };
-}
-
-type Parts = Pick<SnapshotPlan, "pools" | "content" | "tls" | "expiries" | "notes">;
-
-/** Bodies of a kind, by id, in the order in which they came. */
-interface Bodies {
-  readonly ca_certificate: Map<string, Uint8Array>;
-  readonly certificate: Map<string, Uint8Array>;
-  readonly sni: Map<string, Uint8Array>;
-  readonly ticket_key: Map<string, Uint8Array>;
-  readonly upstream: Map<string, Uint8Array>;
-  readonly target: Map<string, Uint8Array>;
-  readonly health_override: Map<string, Uint8Array>;
-  readonly service: Map<string, Uint8Array>;
-  readonly route: Map<string, Uint8Array>;
-}
-type KnownKind = keyof Bodies;
-
-const DECODERS: { readonly [K in KnownKind]: (body: Uint8Array) => MessageOf[K] } = {
-  ca_certificate: (body) => fromBinary(CaCertificateSchema, body),
-  certificate: (body) => fromBinary(CertificateSchema, body),
-  sni: (body) => fromBinary(SniSchema, body),
-  ticket_key: (body) => fromBinary(TicketKeySchema, body),
-  upstream: (body) => fromBinary(UpstreamSchema, body),
-  target: (body) => fromBinary(TargetSchema, body),
-  health_override: (body) => fromBinary(HealthOverrideSchema, body),
-  service: (body) => fromBinary(ServiceSchema, body),
-  route: (body) => fromBinary(RouteSchema, body),
-};
-interface MessageOf {
-  ca_certificate: CaCertificate;
-  certificate: Certificate;
-  sni: Sni;
-  ticket_key: TicketKey;
-  upstream: Upstream;
-  target: Target;
-  health_override: HealthOverride;
-  service: Service;
-  route: Route;
-}
-
-/** A target as a member of its pool, with what decides its place there. */
-interface AgedMember extends Pick<Target, "id" | "createdAt"> {
-  readonly member: PoolMember;
-}
-
-interface UpstreamPlan {
-  readonly plan: PoolPlan;
-  readonly terms: TargetTerms;
-  readonly members: AgedMember[];
-  readonly overrides: HealthOverridePlan[];
-}
+/** Ids that are to be compiled, or compiled anew, by kind. */
+type Dirty = Map<KnownKind, Set<string>>;
 
 /**
- * One run over one snapshot. Kinds are compiled in the order of their references: certificates, upstreams, targets and what
- * people decided of them, services, routes.
+ * Compiles one snapshot after the other: decodes it and checks everything that workers rely on, so that what passes
+ * here, a worker can serve. The control plane has validated all of it; a node checks again since it may meet one of
+ * another version. It refuses the whole at the first problem, and refuses nothing that the control plane lets through.
+ *
+ * Only what differs from the snapshot before, and what refers to that, is compiled; what comes of it is what would come
+ * of the whole, but for the slots. A refused snapshot leaves everything as it was.
+ *
  * Each entity is decoded, compiled and encoded for the workers before the next one: of a large state nothing but the
  * result is ever in memory as a whole.
  */
-class Compilation {
+export class SnapshotCompiler {
   readonly #limits: SnapshotLimits;
+  readonly #journal = new Journal();
   readonly #tls: TlsCompilation;
-  readonly #serviceTls: ServiceTlsCompilation;
-  readonly #bodies: Bodies = {
-    ca_certificate: new Map(),
-    certificate: new Map(),
-    sni: new Map(),
-    ticket_key: new Map(),
-    upstream: new Map(),
-    target: new Map(),
-    health_override: new Map(),
-    service: new Map(),
-    route: new Map(),
-  };
-  readonly #isOwnPort: IsOwnPort;
-  readonly #checks = new CheckCompilation();
-  readonly #upstreamPools = new Map<string, UpstreamPlan>();
-  readonly #upstreamIdByTarget = new Map<string, string>();
-  readonly #notes: string[] = [];
-  /** Id of the certificate that an upstream's targets are shown, by the upstream's name. */
-  readonly #shownByUpstream = new Map<string, string>();
-  readonly #upstreamIdByName = new Map<string, string>();
-  readonly #services: ServicePlan[] = [];
-  readonly #serviceIndexById = new Map<string, number>();
-  readonly #content = new ConfigContentWriter();
+  readonly #pools: PoolCompilation;
+  readonly #services: ServiceCompilation;
+  readonly #rules: { readonly [K in KnownKind]: KindRules<K> };
+  #entities: readonly SnapshotEntity[] = [];
+  #tlsConfig: TlsConfig;
+  #expiries: readonly CertificateExpiry[] = [];
+  #dirty: Dirty = new Map();
+  /** Compiled, and neither committed nor rolled back. */
+  #open: SnapshotPlan | null = null;
 
-  constructor(limits: SnapshotLimits, trial: CertificateTrial, isOwnPort: IsOwnPort) {
+  constructor(limits: SnapshotLimits, trial: CertificateTrial, isOwnPort: IsOwnPort = () => false) {
     this.#limits = limits;
-    this.#isOwnPort = isOwnPort;
-    this.#tls = new TlsCompilation(trial);
-    this.#serviceTls = new ServiceTlsCompilation(this.#tls);
+    this.#tls = new TlsCompilation(trial, this.#journal);
+    this.#pools = new PoolCompilation(this.#tls, isOwnPort, this.#journal);
+    this.#services = new ServiceCompilation(this.#tls, this.#pools, this.#journal);
+    this.#tlsConfig = this.#tls.config([]);
+    this.#rules = { ...this.#tlsRules(), ...this.#poolRules(), ...this.#serviceRules() };
   }
 
-  *run(
-    entities: readonly SnapshotEntity[],
-  ): Generator<void, { ok: true; parts: Parts } | { ok: false; refusal: Refusal }> {
-    for (const entity of entities) {
-      const problem = this.#sortIn(entity);
-      if (problem !== null) return { ok: false, refusal: refusalOf(problem, entity.kind, entity.id, "") };
+  /**
+   * Compiles a snapshot, in steps of about one entity. To be taken to their end; then, where it was not refused, by
+   * `commit` or `rollBack`, before the next one.
+   */
+  *steps(snapshot: Pick<ReceivedSnapshot, "publication" | "revision" | "entities">): Generator<void, CompileOutcome> {
+    this.#open = null;
+    let outcome: CompileOutcome | null = null;
+    try {
+      outcome = yield* this.#run(snapshot);
+    } finally {
+      if (outcome?.ok !== true) this.#journal.rollBack();
     }
-    const refusal =
-      (yield* this.#compileTls()) ??
-      (yield* this.#compileEach("upstream", (upstream) => this.#addUpstream(upstream), nameOf)) ??
-      (yield* this.#compileEach(
-        "target",
-        (target) => this.#addTarget(target),
-        (target) => target.target,
-      )) ??
-      (yield* this.#compileEach(
-        "health_override",
-        (override) => this.#addOverride(override),
-        () => "",
-      )) ??
-      (yield* this.#compileEach("service", (service) => this.#addService(service), nameOf)) ??
-      (yield* this.#compileEach("route", (route) => this.#addRoute(route), nameOf));
-    return refusal === null ? { ok: true, parts: this.#parts() } : { ok: false, refusal };
+    if (outcome.ok) this.#open = outcome.plan;
+    return outcome;
   }
 
-  *#compileTls(): Generator<void, Refusal | null> {
-    const tls = this.#tls;
-    const unnamed = () => "";
-    return (
-      (yield* this.#compileEach("ca_certificate", (one) => tls.addAuthority(one), unnamed)) ??
-      (yield* this.#compileEach("certificate", (one) => tls.addCertificate(one), unnamed)) ??
-      (yield* this.#compileEach("sni", (one) => tls.addServerName(one), nameOf)) ??
-      (yield* this.#compileEach("ticket_key", (one) => tls.addTicketKey(one), unnamed))
+  /** What was compiled last is what the next snapshot is compared with. */
+  commit(): void {
+    if (this.#open === null) return;
+    this.#entities = this.#open.entities;
+    this.#tlsConfig = this.#open.tls;
+    this.#expiries = this.#open.expiries;
+    this.#open = null;
+    this.#journal.commit();
+  }
+
+  /** What was compiled last has never been, down to the slots. */
+  rollBack(): void {
+    this.#open = null;
+    this.#journal.rollBack();
+  }
+
+  /** The pools of what was compiled last, or gone back to; in no order. */
+  get pools(): readonly PlacedPool[] {
+    return this.#pools.pools();
+  }
+
+  *#run({
+    publication,
+    revision,
+    entities: given,
+  }: Pick<ReceivedSnapshot, "publication" | "revision" | "entities">): Generator<void, CompileOutcome> {
+    const entities = yield* sortedEntities(given);
+    const read = yield* contentChanges(this.#entities, entities, (kind) => this.#limitOf(kind));
+    if (!read.ok) return read;
+    this.#dirty = new Map([...read.changes].map(([kind, ids]) => [kind, new Set(ids)]));
+    for (const kind of knownKinds) {
+      const refusal = yield* this.#compileKind(kind, entities, read.changes);
+      if (refusal !== null) return { ok: false, refusal };
+    }
+    const changedPools = yield* this.#pools.placeSteps();
+    const content = yield* this.#services.finishSteps();
+    const isTls = (["ca_certificate", "certificate", "sni", "ticket_key"] as const).some((kind) =>
+      this.#dirty.has(kind),
     );
-  }
-
-  #sortIn({ kind, id, body }: SnapshotEntity): EntityProblem | null {
-    if (!isKnownKind(kind)) {
-      return { reason: "unknown_kind", field: "", message: `this version knows no kind ${JSON.stringify(kind)}` };
-    }
-    const bodies = this.#bodies[kind];
-    const limit = this.#limitOf(kind);
-    if (bodies.size >= limit) {
-      return { reason: "limit_exceeded", field: "", message: `more than ${limit} of kind ${kind}` };
-    }
-    if (id === "") return { reason: "invalid_entity", field: "id", message: "is missing" };
-    if (bodies.has(id)) return { reason: "duplicate_entity", field: "id", message: "comes twice" };
-    bodies.set(id, body);
-    return null;
+    return {
+      ok: true,
+      plan: {
+        ...{ publication, revision, entities, before: read.before, changedPools, content },
+        pools: this.#pools.pools(),
+        tls: isTls ? this.#tls.config(idsOfKind(entities, "sni")) : this.#tlsConfig,
+        expiries: isTls ? this.#tls.expiries(idsOfKind(entities, "certificate")) : this.#expiries,
+        notes: this.#pools.notes(idsOfKind(entities, "health_override")),
+      },
+    };
   }
 
   #limitOf(kind: KnownKind): number {
@@ -248,150 +171,162 @@ class Compilation {
     }[kind];
   }
 
-  *#compileEach<K extends KnownKind>(
+  /** All of a kind that are to go, go first: what one gives up, a name for instance, another may have at once. */
+  *#compileKind<K extends KnownKind>(
     kind: K,
-    add: (message: MessageOf[K]) => Compiled<unknown>,
-    name: (message: MessageOf[K]) => string,
+    entities: readonly SnapshotEntity[],
+    changes: ContentChanges,
   ): Generator<void, Refusal | null> {
-    for (const [id, body] of this.#bodies[kind]) {
-      const message = decode(kind, id, body);
+    const rules = this.#rules[kind];
+    const ids = [...(this.#dirty.get(kind) ?? [])];
+    // Those that are only compiled anew come in between: the first problem is to be the same however it came to be.
+    if (ids.length > (changes.get(kind)?.size ?? 0)) ids.sort();
+    for (const id of ids) {
+      rules.remove(id);
+      yield;
+    }
+    for (const id of ids) {
+      const entity = findEntity(entities, kind, id);
+      if (entity === null) continue;
+      const message = decodeEntity(kind, id, entity.body);
       if (!message.ok) return refusalOf(message.problem, kind, id, "");
-      const added = add(message.value);
-      if (!added.ok) return refusalOf(added.problem, kind, id, name(message.value));
+      const added = rules.add(message.value);
+      if (!added.ok) return refusalOf(added.problem, kind, id, nameOf(kind, message.value));
+      yield;
+    }
+    for (const id of ids) {
+      rules.settle(id);
       yield;
     }
     return null;
   }
 
-  #addUpstream(upstream: Upstream): Compiled<unknown> {
-    const shown = this.#serviceTls.checkUpstream(upstream);
-    if (!shown.ok) return shown;
-    const checks = this.#checks.compile(upstream, this.#tls.pairs(upstream.clientCertificate?.id ?? "") ?? []);
-    if (!checks.ok) return checks;
-    const pool = compileUpstream(upstream, checks.value);
-    if (!pool.ok) return pool;
-    if (this.#upstreamIdByName.has(upstream.name)) return invalid("name", "another upstream has it");
-    this.#upstreamIdByName.set(upstream.name, upstream.id);
-    if (upstream.clientCertificate !== undefined)
-      this.#shownByUpstream.set(upstream.name, upstream.clientCertificate.id);
-    this.#upstreamPools.set(upstream.id, {
-      ...{ plan: pool.value, terms: targetTerms(upstream) },
-      ...{ members: [], overrides: [] },
-    });
-    return pool;
+  #mark(kind: KnownKind, ids: Iterable<string>): void {
+    const marked = this.#dirty.get(kind) ?? new Set();
+    for (const id of ids) this.#dirty.set(kind, marked.add(id));
   }
 
-  #addTarget(target: Target): Compiled<unknown> {
-    const upstreamId = target.upstream?.id ?? "";
-    const pool = this.#upstreamPools.get(upstreamId);
-    if (upstreamId === "") return invalid("upstream", "is missing");
-    if (pool === undefined) return dangling("upstream", `there is no upstream ${upstreamId}`);
-    const member = compileTarget(target, pool.terms);
-    const { id, createdAt } = target;
-    if (member.ok && member.value !== null && this.#isOwnPort(member.value.host, member.value.port)) {
-      return invalid("target", `${target.target} is a port of this node itself`);
-    }
-    this.#upstreamIdByTarget.set(id, upstreamId);
-    if (member.ok && member.value !== null) pool.members.push({ id, createdAt, member: member.value });
-    return member;
-  }
-
-  #addOverride(override: HealthOverride): Compiled<unknown> {
-    const plan = compileHealthOverride(override);
-    if (!plan.ok) return plan;
-    const { id, targetId } = plan.value;
-    const pool = this.#upstreamPools.get(this.#upstreamIdByTarget.get(targetId) ?? "");
-    if (pool === undefined) this.#notes.push(`health_override ${id}: there is no target ${targetId}`);
-    else pool.overrides.push(plan.value);
-    return plan;
-  }
-
-  #addService(service: Service): Compiled<unknown> {
-    const plan = compileService(service);
-    if (!plan.ok) return plan;
-    const tls = this.#serviceTls.compile(service, this.#shownByUpstream.get(plan.value.hostPool.name));
-    // A disabled service is checked like any other, then left out with its routes.
-    if (!tls.ok || service.enabled === false) return tls;
-    this.#serviceIndexById.set(service.id, this.#services.length);
-    this.#services.push({ ...plan.value, tls: plan.value.protocol === "https" ? tls.value : null });
-    return plan;
-  }
-
-  #addRoute(route: Route): Compiled<unknown> {
-    const serviceId = route.service === undefined ? null : route.service.id;
-    if (serviceId !== null && !this.#bodies.service.has(serviceId)) {
-      return dangling("service", `there is no service ${serviceId}`);
-    }
-    const config = compileRoute(route);
-    if (!config.ok) return config;
-    const serviceIndex = serviceId === null ? -1 : this.#serviceIndexById.get(serviceId);
-    if (serviceIndex !== undefined) this.#content.addRoute({ ...config.value, serviceIndex });
-    return compiled(null);
-  }
-
-  /** All upstreams, also those that no service names yet: so a service that comes to name one finds it resolved. */
-  #parts(): Parts {
-    const pools: PoolPlan[] = [];
-    const poolIndexByKey = new Map<string, number>();
-    const place = (pool: PoolPlan): number => {
-      const index = poolIndexByKey.get(pool.key) ?? pools.push(pool) - 1;
-      poolIndexByKey.set(pool.key, index);
-      return index;
-    };
-    const serviceIdsByKey = new Map<string, string[]>();
-    const placeHost = (pool: PoolPlan, serviceId: string): number => {
-      const serviceIds = serviceIdsByKey.get(pool.key) ?? [];
-      serviceIdsByKey.set(pool.key, serviceIds);
-      serviceIds.push(serviceId);
-      return place({ ...pool, serviceIds });
-    };
-    for (const { plan, members, overrides } of this.#upstreamPools.values()) {
-      place({ ...plan, members: members.sort(byAge).map(({ member }) => member), overrides });
-    }
-    for (const { hostPool, ...service } of this.#services) {
-      const upstreamId = this.#upstreamIdByName.get(hostPool.name);
-      // An upstream's name is virtual: it is never looked up in DNS.
-      const poolIndex =
-        upstreamId === undefined ? placeHost(hostPool, service.id) : poolIndexByKey.get(`upstream:${upstreamId}`)!;
-      this.#content.addService({ ...service, poolIndex });
-    }
+  #tlsRules() {
+    const [tls, pools, services] = [this.#tls, this.#pools, this.#services];
     return {
-      pools,
-      content: this.#content.finish(),
-      tls: this.#tls.config(),
-      expiries: this.#tls.expiries(),
-      notes: this.#notes,
+      ca_certificate: {
+        add: (authority) => tls.addAuthority(authority),
+        remove: (id) => tls.removeAuthority(id),
+        settle: (id) => {
+          this.#mark("certificate", tls.certificatesByAuthority.of(id));
+          this.#mark("service", services.servicesByAuthority.of(id));
+        },
+      } satisfies KindRules<"ca_certificate">,
+      certificate: {
+        add: (certificate) => tls.addCertificate(certificate),
+        remove: (id) => tls.removeCertificate(id),
+        settle: (id) => {
+          if (tls.pairs(id) === undefined) this.#mark("sni", tls.namesByCertificate.of(id));
+          this.#mark("upstream", pools.upstreamsByCertificate.of(id));
+          this.#mark("service", services.servicesByCertificate.of(id));
+        },
+      } satisfies KindRules<"certificate">,
+      sni: {
+        add: (sni) => tls.addServerName(sni),
+        remove: (id) => tls.removeServerName(id),
+        settle: () => {},
+      } satisfies KindRules<"sni">,
+      ticket_key: {
+        add: (ticketKey) => tls.addTicketKey(ticketKey),
+        remove: (id) => tls.removeTicketKey(id),
+        settle: () => {},
+      } satisfies KindRules<"ticket_key">,
     };
   }
-}
 
-function decode<K extends KnownKind>(kind: K, id: string, body: Uint8Array): Compiled<MessageOf[K]> {
-  let message: MessageOf[K];
-  try {
-    message = DECODERS[kind](body);
-  } catch (cause) {
-    const problem = `cannot be decoded: ${(cause as Error).message}`;
-    return { ok: false, problem: { reason: "undecodable_entity", field: "", message: problem } };
+  #poolRules() {
+    const [pools, services] = [this.#pools, this.#services];
+    /** As they were before. */
+    const upstreams = this.#formerOf((id) => pools.upstream(id));
+    const targets = this.#formerOf((id) => pools.target(id));
+    return {
+      upstream: {
+        add: (upstream) => pools.addUpstream(upstream),
+        remove: (id) => {
+          upstreams.keep(id);
+          pools.removeUpstream(id);
+        },
+        settle: (id) => {
+          const [former, now] = [upstreams.of(id), pools.upstream(id)];
+          if (JSON.stringify(former?.terms) !== JSON.stringify(now?.terms)) {
+            this.#mark("target", pools.targetsByUpstream.of(id));
+          }
+          const isShown = former !== undefined && now !== undefined && former.shownId === "" && now.shownId === "";
+          if (isShown && former.plan.name === now.plan.name) return;
+          for (const plan of [former, now]) {
+            if (plan !== undefined) this.#mark("service", services.servicesByHost.of(plan.plan.name));
+          }
+        },
+      } satisfies KindRules<"upstream">,
+      target: {
+        add: (target) => pools.addTarget(target),
+        remove: (id) => {
+          targets.keep(id);
+          pools.removeTarget(id);
+        },
+        // Whose pool has it, has what was decided of it.
+        settle: (id) => {
+          if (targets.of(id)?.upstreamId !== pools.target(id)?.upstreamId) {
+            this.#mark("health_override", pools.overridesByTarget.of(id));
+          }
+        },
+      } satisfies KindRules<"target">,
+      health_override: {
+        add: (override) => pools.addOverride(override),
+        remove: (id) => pools.removeOverride(id),
+        settle: () => {},
+      } satisfies KindRules<"health_override">,
+    };
   }
-  return message.id === id ? compiled(message) : invalid("id", `differs from the one in the body, ${message.id}`);
+
+  #serviceRules() {
+    const services = this.#services;
+    const wasThere = this.#formerOf((id) => ({ has: services.has(id), isServed: services.isServed(id) }));
+    return {
+      service: {
+        add: (service) => services.addService(service),
+        remove: (id) => {
+          wasThere.keep(id);
+          services.removeService(id);
+        },
+        settle: (id) => {
+          services.freeService(id);
+          const former = wasThere.of(id)!;
+          if (former.has === services.has(id) && former.isServed === services.isServed(id)) return;
+          this.#mark("route", services.routesByService.of(id));
+        },
+      } satisfies KindRules<"service">,
+      route: {
+        add: (route) => services.addRoute(route),
+        remove: (id) => services.removeRoute(id),
+        settle: (id) => services.freeRoute(id),
+      } satisfies KindRules<"route">,
+    };
+  }
+
+  /** What is remembered of entities from when they are removed to when they are settled. */
+  #formerOf<T>(read: (id: string) => T) {
+    const kept = new Map<string, T>();
+    this.#journal.onEnd(() => kept.clear());
+    return { keep: (id: string) => void kept.set(id, read(id)), of: (id: string) => kept.get(id) };
+  }
 }
 
-/** Oldest first, so that round-robin goes in the order in which the targets were added, on every node. */
-function byAge(a: AgedMember, b: AgedMember): number {
-  const [first, second] = [a.createdAt, b.createdAt];
-  const seconds = Number((first?.seconds ?? 0n) - (second?.seconds ?? 0n));
-  return seconds || (first?.nanos ?? 0) - (second?.nanos ?? 0) || (a.id < b.id ? -1 : 1);
-}
-
-function isKnownKind(kind: string): kind is KnownKind {
-  return Object.hasOwn(DECODERS, kind);
-}
-
-function nameOf(message: { readonly name?: string | undefined }): string {
-  return message.name ?? "";
-}
-
-function refusalOf(problem: EntityProblem, kind: string, id: string, name: string): Refusal {
-  const { reason, field, message } = problem;
-  return { reason, entityKind: kind, entityId: id, entityName: name, field, message };
+/** A snapshot of which nothing is known yet. */
+export function compileSnapshot(
+  snapshot: ReceivedSnapshot,
+  limits: SnapshotLimits,
+  trial: CertificateTrial,
+  isOwnPort: IsOwnPort = () => false,
+): CompileOutcome {
+  const steps = new SnapshotCompiler(limits, trial, isOwnPort).steps(snapshot);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
 }

@@ -2,13 +2,12 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import type { CertificateSchema } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { makeAuthority, makeCertificate } from "../../test/support/certificates.ts";
-import { decodeConfig } from "../config/encoded-config.ts";
-import { TlsEncoder } from "../config/encoded-tls.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
 import {
   caCertificate,
   certificate,
   limits,
+  readPlan,
   route,
   snapshot,
   sni,
@@ -97,7 +96,7 @@ describe("compileSnapshot, of TLS,", () => {
   it("keeps server names of routes as they are compared", () => {
     const outcome = compile(route({ id: "r1", snis: ["A.test.", "*.b.test", "c.*"] }));
     if (!outcome.ok) throw new Error(outcome.refusal.message);
-    const { routes } = decodeConfig({ ...outcome.plan, tls: new TlsEncoder().encode(outcome.plan.tls), pools: [] });
+    const { routes } = readPlan(outcome.plan);
     expect(routes[0]!.snis).toEqual(["a.test", "*.b.test", "c.*"]);
   });
 

@@ -6,9 +6,16 @@ import {
   type Sni,
   type TicketKey,
 } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
-import type { CertificateConfig, ClientAuthenticationConfig, KeyPairConfig, TlsConfig } from "../config/tls-config.ts";
+import type {
+  CertificateConfig,
+  ClientAuthenticationConfig,
+  KeyPairConfig,
+  ServerNameConfig,
+  TlsConfig,
+} from "../config/tls-config.ts";
 import { authenticationKey } from "../tls/authentication-key.ts";
 import { type Compiled, compiled, dangling, invalid } from "./entity-problem.ts";
+import { Dependents, type Journal, JournaledMap } from "./journal.ts";
 
 /** Tries whether certificates can be loaded (tls/certificate-check.ts). */
 export interface CertificateTrial {
@@ -28,27 +35,51 @@ export interface CertificateExpiry {
   readonly expiresAtMs: number;
 }
 
-export interface CertificatePlan {
+interface CertificatePlan {
   readonly config: CertificateConfig;
   readonly expiresAtMs: number;
+  /** Of those that its clients are asked for. */
+  readonly authorityIds: readonly string[];
 }
 
 const ticketKeyBytes = 48;
 const defaultDepth = 1;
 const depthLimit = 64;
 
-/** What a snapshot says of TLS. Kinds are added in the order of their references: authorities, certificates, names. */
+interface NamedCertificate {
+  readonly name: string;
+  readonly certificateId: string;
+}
+
+/**
+ * What a snapshot says of TLS. Kinds are added in the order of their references: authorities, certificates, names. What is
+ * removed may be added anew, changed or not, by then.
+ */
 export class TlsCompilation {
   readonly #trial: CertificateTrial;
   /** PEM, by id. */
-  readonly #authorities = new Map<string, string>();
-  readonly #certificates = new Map<string, CertificatePlan>();
-  /** Id of the certificate, by name. */
-  readonly #names = new Map<string, string>();
-  #ticketKey: Uint8Array | null = null;
+  readonly #authorities: JournaledMap<string, string>;
+  readonly #certificates: JournaledMap<string, CertificatePlan>;
+  /** By id. */
+  readonly #serverNames: JournaledMap<string, NamedCertificate>;
+  /** Id of the one that has it, by name. */
+  readonly #idByName: JournaledMap<string, string>;
+  /** By id; one at most. */
+  readonly #ticketKeys: JournaledMap<string, Uint8Array>;
+  /** Ids of certificates, by those of the authorities that their clients are asked for. */
+  readonly certificatesByAuthority: Dependents;
+  /** Ids of server names, by that of their certificate. */
+  readonly namesByCertificate: Dependents;
 
-  constructor(trial: CertificateTrial) {
+  constructor(trial: CertificateTrial, journal: Journal) {
     this.#trial = trial;
+    this.#authorities = new JournaledMap(journal);
+    this.#certificates = new JournaledMap(journal);
+    this.#serverNames = new JournaledMap(journal);
+    this.#idByName = new JournaledMap(journal);
+    this.#ticketKeys = new JournaledMap(journal);
+    this.certificatesByAuthority = new Dependents(journal);
+    this.namesByCertificate = new Dependents(journal);
   }
 
   addAuthority({ id, cert }: CaCertificate): Compiled<unknown> {
@@ -56,6 +87,10 @@ export class TlsCompilation {
     if (problem !== null) return invalid("cert", problem);
     this.#authorities.set(id, cert);
     return compiled(null);
+  }
+
+  removeAuthority(id: string): void {
+    this.#authorities.delete(id);
   }
 
   /** The PEM of an authority; undefined when there is none of this id. */
@@ -85,8 +120,17 @@ export class TlsCompilation {
     const asked = clientAuthentication.value;
     if (asked !== null) digest += createHash("sha256").update(authenticationKey(asked)).digest("base64");
     const config = { id, key: digest, pairs, clientAuthentication: asked };
-    this.#certificates.set(id, { config, expiresAtMs });
+    const authorityIds = certificate.clientAuthentication?.caCertificates ?? [];
+    this.#certificates.set(id, { config, expiresAtMs, authorityIds });
+    for (const authorityId of authorityIds) this.certificatesByAuthority.add(authorityId, id);
     return compiled(null);
+  }
+
+  removeCertificate(id: string): void {
+    for (const authorityId of this.#certificates.get(id)?.authorityIds ?? []) {
+      this.certificatesByAuthority.remove(authorityId, id);
+    }
+    this.#certificates.delete(id);
   }
 
   /** Certificate and key, to be shown to targets; undefined when there is none of this id. */
@@ -117,37 +161,59 @@ export class TlsCompilation {
   addServerName(sni: Sni): Compiled<unknown> {
     const name = sni.name.toLowerCase();
     if (!isServerName(name)) return invalid("name", "is no hostname, nor one with * as its first or last label");
-    if (this.#names.has(name)) return invalid("name", "another SNI has it");
+    if (this.#idByName.has(name)) return invalid("name", "another SNI has it");
     const certificateId = sni.certificate?.id ?? "";
     if (certificateId === "") return invalid("certificate", "is missing");
     if (!this.#certificates.has(certificateId)) {
       return dangling("certificate", `there is no certificate ${certificateId}`);
     }
-    this.#names.set(name, certificateId);
+    this.#idByName.set(name, sni.id);
+    this.#serverNames.set(sni.id, { name, certificateId });
+    this.namesByCertificate.add(certificateId, sni.id);
     return compiled(null);
   }
 
-  addTicketKey({ key }: TicketKey): Compiled<unknown> {
+  removeServerName(id: string): void {
+    const known = this.#serverNames.get(id);
+    if (known === undefined) return;
+    this.#serverNames.delete(id);
+    this.#idByName.delete(known.name);
+    this.namesByCertificate.remove(known.certificateId, id);
+  }
+
+  addTicketKey({ id, key }: TicketKey): Compiled<unknown> {
     if (key.length !== ticketKeyBytes) return invalid("key", `is not of ${ticketKeyBytes} bytes`);
-    if (this.#ticketKey !== null) return invalid("id", "there is another one");
-    this.#ticketKey = key;
+    if (this.#ticketKeys.size > 0) return invalid("id", "there is another one");
+    this.#ticketKeys.set(id, key);
     return compiled(null);
   }
 
-  /** Only certificates that a name leads to: keys of others are no business of the workers that take connections. */
-  config(): TlsConfig {
+  removeTicketKey(id: string): void {
+    this.#ticketKeys.delete(id);
+  }
+
+  /**
+   * Only certificates that a name leads to: keys of others are no business of the workers that take connections.
+   * @param sniIds of all server names, in the order that they are to have
+   */
+  config(sniIds: Iterable<string>): TlsConfig {
     const certificates: CertificateConfig[] = [];
     const indexById = new Map<string, number>();
-    const serverNames = [...this.#names].map(([name, id]) => {
-      const index = indexById.get(id) ?? certificates.push(this.#certificates.get(id)!.config) - 1;
-      indexById.set(id, index);
-      return { name, certificateIndex: index };
-    });
-    return { certificates, serverNames, ticketKey: this.#ticketKey };
+    const serverNames: ServerNameConfig[] = [];
+    for (const sniId of sniIds) {
+      const { name, certificateId } = this.#serverNames.get(sniId)!;
+      const config = this.#certificates.get(certificateId)!.config;
+      const index = indexById.get(certificateId) ?? certificates.push(config) - 1;
+      indexById.set(certificateId, index);
+      serverNames.push({ name, certificateIndex: index });
+    }
+    const [ticketKey = null] = this.#ticketKeys.values();
+    return { certificates, serverNames, ticketKey };
   }
 
-  expiries(): CertificateExpiry[] {
-    return [...this.#certificates].map(([id, { expiresAtMs }]) => ({ id, expiresAtMs }));
+  /** @param certificateIds of all certificates */
+  expiries(certificateIds: Iterable<string>): CertificateExpiry[] {
+    return Array.from(certificateIds, (id) => ({ id, expiresAtMs: this.#certificates.get(id)!.expiresAtMs }));
   }
 }
 

@@ -1,3 +1,5 @@
+import type { Refusal } from "./apply-snapshot.ts";
+
 /** Why an entity makes its snapshot unacceptable; the stable names that a nack carries. */
 export type ProblemReason =
   | "unknown_kind"
@@ -31,4 +33,10 @@ export function invalid(field: string, message: string): Compiled<never> {
 
 export function dangling(field: string, message: string): Compiled<never> {
   return { ok: false, problem: { reason: "dangling_reference", field, message } };
+}
+
+/** The refusal of the snapshot that the entity is in. @param name what people call it; "" where that is not known */
+export function refusalOf(problem: EntityProblem, kind: string, id: string, name: string): Refusal {
+  const { reason, field, message } = problem;
+  return { reason, entityKind: kind, entityId: id, entityName: name, field, message };
 }

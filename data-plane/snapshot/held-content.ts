@@ -27,7 +27,7 @@ export class HeldContent {
   /** @param hash over just these entities; it must not be changed any more */
   static of(entities: readonly SnapshotEntity[], hash: StateHash): HeldContent {
     const bodyBytes = entities.reduce((sum, { body }) => sum + body.length, 0);
-    return new HeldContent(entities.toSorted(byKey), bodyBytes, hash);
+    return new HeldContent(entities.toSorted(compareEntities), bodyBytes, hash);
   }
 
   /** 32 bytes. */
@@ -44,7 +44,7 @@ export class HeldContent {
       ...upserts.map((entity) => ({ key: entity, entity })),
       ...deletes.map((key) => ({ key })),
     ];
-    changes.sort((left, right) => byKey(left.key, right.key));
+    changes.sort((left, right) => compareEntities(left.key, right.key));
     const hash = this.#hash.fork();
     for (const upsert of upserts) hash.set(upsert);
     for (const key of deletes) {
@@ -55,12 +55,12 @@ export class HeldContent {
     let next = 0;
     let last: EntityKey | null = null;
     for (const { key, entity } of changes) {
-      if (last !== null && byKey(last, key) === 0) return misfit("an entity is changed twice", key);
+      if (last !== null && compareEntities(last, key) === 0) return misfit("an entity is changed twice", key);
       last = key;
       const at = this.#placeOf(key, next);
       while (next < at) entities.push(this.entities[next++]!);
       const former = this.entities[at];
-      if (former !== undefined && byKey(former, key) === 0) {
+      if (former !== undefined && compareEntities(former, key) === 0) {
         bodyBytes -= former.body.length;
         next++;
       }
@@ -78,7 +78,7 @@ export class HeldContent {
     let high = this.entities.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (byKey(this.entities[middle]!, key) < 0) low = middle + 1;
+      if (compareEntities(this.entities[middle]!, key) < 0) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -90,7 +90,7 @@ function misfit(problem: string, { kind, id }: EntityKey): ChangedContent {
 }
 
 /** Within a kind the same order as that of a whole snapshot. */
-function byKey(left: EntityKey, right: EntityKey): number {
+export function compareEntities(left: EntityKey, right: EntityKey): number {
   if (left.kind !== right.kind) return left.kind < right.kind ? -1 : 1;
   if (left.id === right.id) return 0;
   return left.id < right.id ? -1 : 1;

@@ -1,8 +1,8 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
-import type { EncodedConfig } from "../config/encoded-config.ts";
-import type { EndpointSet } from "../config/worker-config.ts";
+import { ConfigDecoder, type EncodedConfig } from "../config/encoded-config.ts";
+import type { EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import { EndpointResolver } from "../upstream/endpoint-resolver.ts";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
@@ -30,7 +30,7 @@ function snapshot(publication: number, ...services: MessageInitShape<typeof Serv
 /** An applier over workers that accept every publication but those in `bad`. */
 function rig(bad: readonly number[] = []) {
   const timers = new FakeTimers();
-  const delivered: { config: EncodedConfig; sets: readonly EndpointSet[] }[] = [];
+  const delivered: { config: EncodedConfig; pools: PoolConfig[]; sets: EndpointSet[] }[] = [];
   const events: string[] = [];
   const names = new NameResolver({
     lookup: () => new Promise(() => {}),
@@ -59,8 +59,11 @@ function rig(bad: readonly number[] = []) {
     sliceMs: Number.POSITIVE_INFINITY,
     endpoints,
     workers: {
-      async deliver(config, sets) {
-        delivered.push({ config, sets });
+      async deliver({ change, whole }) {
+        const config = change ?? whole();
+        const items = [...new ConfigDecoder().pagesOf(config)].flatMap(({ pools = [] }) => pools);
+        const pools = items.flatMap(([, pool]) => pool ?? []);
+        delivered.push({ config, pools, sets: items.flatMap(([, , set]) => set ?? []) });
         await timers.pass(0);
         return bad.includes(config.publication) ? { ok: false, message: "worker 1 refuses" } : { ok: true };
       },
@@ -84,10 +87,10 @@ describe("SnapshotApplier", () => {
   it("takes a snapshot to the workers, with the pools' rows and endpoints", async () => {
     const { applier, delivered, events } = rig();
     expect(await applier.apply(snapshot(1, good, { id: "s2", host: "10.0.0.2" }))).toEqual({ ok: true });
-    const { config, sets } = delivered[0]!;
-    expect(config).toMatchObject({ publication: 1, revision: 101 });
-    expect(config.pools.map(({ poolRow }) => poolRow)).toEqual([0, 1]);
-    expect(config.pools[0]).not.toHaveProperty("members");
+    const { config, pools, sets } = delivered[0]!;
+    expect(config).toMatchObject({ publication: 1, revision: 101, isWhole: true });
+    expect(pools.map(({ poolRow }) => poolRow)).toEqual([0, 1]);
+    expect(pools[0]).not.toHaveProperty("members");
     expect(sets.map(({ endpoints }) => endpoints[0]!.address)).toEqual(["10.0.0.1", "10.0.0.2"]);
     expect(applier.served).toMatchObject({ publication: 1, revision: 101 });
     expect(applier.served).not.toHaveProperty("entities");
@@ -108,7 +111,11 @@ describe("SnapshotApplier", () => {
     await applier.apply(snapshot(1, good));
     const outcome = await applier.apply(snapshot(2, { id: "s1", host: "10.0.0.2" }));
     expect(outcome).toMatchObject({ ok: false, refusal: { reason: "worker_failed", message: "worker 1 refuses" } });
-    expect(delivered.map(({ config }) => config.publication)).toEqual([1, 2, 1]);
+    expect(delivered.map(({ config }) => [config.publication, config.isWhole])).toEqual([
+      [1, true],
+      [2, false],
+      [1, true],
+    ]);
     expect(delivered[2]!.sets[0]!.endpoints[0]!.address).toBe("10.0.0.1");
     expect(applier.served?.publication).toBe(1);
     expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });

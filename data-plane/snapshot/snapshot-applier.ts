@@ -1,20 +1,16 @@
-import type { EncodedConfig } from "../config/encoded-config.ts";
-import { TlsEncoder } from "../config/encoded-tls.ts";
-import type { EndpointSet, PoolConfig } from "../config/worker-config.ts";
-import type { EndpointResolver, ResolvedPools } from "../upstream/endpoint-resolver.ts";
-import type { PoolPlan } from "../upstream/pool-plan.ts";
-import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./apply-snapshot.ts";
-import { compileSteps, type IsOwnPort, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
+import type { ConfigUpdate } from "../config/encoded-config.ts";
+import type { EndpointSet } from "../config/worker-config.ts";
+import type { EndpointResolver } from "../upstream/endpoint-resolver.ts";
+import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
+import { type IsOwnPort, SnapshotCompiler, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
 import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";
+import { ConfigBook } from "./config-book.ts";
 import { inSlices } from "./in-slices.ts";
 
 /** The workers, as far as applying a snapshot needs them. */
 export interface ConfigDelivery {
   /** Resolves when every worker serves the config, or when it is clear that they will not all. */
-  deliver(
-    config: EncodedConfig,
-    endpointSets: readonly EndpointSet[],
-  ): Promise<{ readonly ok: true } | { readonly ok: false; readonly message: string }>;
+  deliver(update: ConfigUpdate): Promise<{ readonly ok: true } | { readonly ok: false; readonly message: string }>;
   /** Leaves every worker without a config. */
   withdraw(): void;
 }
@@ -43,9 +39,10 @@ const SLICE_MS = 2;
 /** Which snapshot the workers serve. */
 export type AppliedSnapshot = Omit<ReceivedSnapshot, "entities">;
 
-interface Served {
+/** What was served, to go back to. */
+interface Former {
   readonly snapshot: AppliedSnapshot;
-  readonly plan: SnapshotPlan;
+  readonly entities: readonly SnapshotEntity[];
 }
 
 /**
@@ -54,26 +51,33 @@ interface Served {
  */
 export class SnapshotApplier {
   readonly #options: SnapshotApplierOptions;
-  #served: Served | null = null;
-  /** What was served before that, to go back to. */
-  #before: Served | null = null;
+  readonly #compiler: SnapshotCompiler;
+  readonly #book: ConfigBook;
+  #served: AppliedSnapshot | null = null;
+  /** What was served before that. */
+  #before: Former | null = null;
+  #expiries: readonly CertificateExpiry[] = [];
+  /** Whether workers have to get all of the next config. */
+  #isWholeDue = true;
   /** What was given up after it had been served: refused when it is offered again. */
   #withdrawn: { readonly snapshot: AppliedSnapshot; readonly refusal: Refusal } | null = null;
   #last: Promise<unknown> = Promise.resolve();
-  readonly #tlsEncoder = new TlsEncoder();
 
   constructor(options: SnapshotApplierOptions) {
+    const { limits, certificates, isOwnPort, endpoints } = options;
     this.#options = options;
+    this.#compiler = new SnapshotCompiler(limits, certificates, isOwnPort);
+    this.#book = new ConfigBook(endpoints);
   }
 
   /** What every worker serves; null before the first snapshot. */
   get served(): AppliedSnapshot | null {
-    return this.#served?.snapshot ?? null;
+    return this.#served;
   }
 
   /** When the certificates of what is served expire. */
   get expiries(): readonly CertificateExpiry[] {
-    return this.#served?.plan.expiries ?? [];
+    return this.#expiries;
   }
 
   readonly apply: ApplySnapshot = (snapshot) => this.begin(snapshot).outcome;
@@ -99,78 +103,115 @@ export class SnapshotApplier {
   goBack(publication: number, cause: string): Promise<void> {
     const done = this.#last.then(async () => {
       const [bad, before] = [this.#served, this.#before];
-      if (bad?.snapshot.publication !== publication || before === null) return;
+      if (bad?.publication !== publication || before === null) return;
       const refusal = wholeRefusal("workers_lost", `worker after worker was lost while serving it; the last: ${cause}`);
-      this.#withdrawn = { snapshot: bad.snapshot, refusal };
-      this.#served = before;
-      this.#before = null;
-      this.#options.onWithdrawn(bad.snapshot, before.snapshot, refusal);
-      await this.#rollBack();
+      this.#withdrawn = { snapshot: bad, refusal };
+      this.#options.onWithdrawn(bad, before.snapshot, refusal);
+      await this.#serveAgain(before);
     });
     this.#last = done.catch((error: Error) => this.#options.onRollbackFailed(error.message));
     return done;
   }
 
+  /** Tells workers that begin of endpoints that names have come to stand for; those that serve are told by others. */
+  endpointsChanged(sets: readonly EndpointSet[]): void {
+    this.#book.endpointsChanged(sets);
+  }
+
   async #run(snapshot: ReceivedSnapshot, nowUnderWay: () => void): Promise<ApplyOutcome> {
-    const { endpoints, workers, limits, certificates, isOwnPort, onApplied, sliceMs = SLICE_MS } = this.#options;
     if (isSame(this.#withdrawn?.snapshot, snapshot)) return this.#refuse(snapshot, this.#withdrawn!.refusal);
-    const compiled = await inSlices(compileSteps(snapshot, limits, certificates, isOwnPort), sliceMs);
+    const compiled = await this.#inSlices(this.#compiler.steps(snapshot));
     if (!compiled.ok) return this.#refuse(snapshot, compiled.refusal);
     const { plan } = compiled;
-    await endpoints.prepare(plan.pools);
-    const resolved = endpoints.use(plan.pools);
-    if (resolved === null) {
+    if (!(await this.#prepared(plan))) {
+      this.#forget();
       return this.#refuse(snapshot, wholeRefusal("limit_exceeded", "more endpoints or pools than this node takes"));
     }
-    const delivery = workers.deliver(this.#toConfig(plan, resolved), resolved.sets);
+    const delivery = this.#deliver(this.#isWholeDue ? this.#book.whole() : this.#book.update(plan));
     nowUnderWay();
     const delivered = await delivery;
     if (!delivered.ok) {
       await this.#rollBack();
       return this.#refuse(snapshot, wholeRefusal("worker_failed", delivered.message));
     }
-    const { epoch, publication, revision, stateHash } = snapshot;
-    this.#before = this.#served;
-    this.#served = { snapshot: { epoch, publication, revision, stateHash }, plan };
-    onApplied(snapshot, plan.notes);
+    this.#before = this.#served === null ? null : { snapshot: this.#served, entities: plan.before };
+    this.#serves(snapshot, plan);
+    this.#options.onApplied(snapshot, plan.notes);
     return { ok: true };
   }
 
+  /** Makes a plan ready to be delivered, in this very turn; false where it needs more than there is. */
+  async #prepared(plan: SnapshotPlan): Promise<boolean> {
+    const { endpoints } = this.#options;
+    const pools = plan.pools.map((pool) => pool.plan);
+    await endpoints.prepare(pools);
+    await this.#inSlices(this.#book.prepareSteps(plan));
+    const resolved = endpoints.use(pools);
+    if (resolved === null) return false;
+    this.#book.install();
+    this.#book.endpointsChanged(resolved.late);
+    return true;
+  }
+
+  async #deliver(update: ConfigUpdate) {
+    // Until it is known that all have it, nothing can be said of what a change would change.
+    this.#isWholeDue = true;
+    const delivered = await this.#options.workers.deliver(update);
+    if (delivered.ok) this.#isWholeDue = false;
+    return delivered;
+  }
+
+  #serves({ epoch, publication, revision, stateHash }: AppliedSnapshot, plan: SnapshotPlan): void {
+    this.#compiler.commit();
+    this.#book.commit();
+    this.#expiries = plan.expiries;
+    this.#served = { epoch, publication, revision, stateHash };
+  }
+
+  /** What was compiled last has never been. */
+  #forget(): void {
+    this.#compiler.rollBack();
+    this.#book.rollBack();
+  }
+
+  /** The workers get back what they served; some may have taken what they could not all take. */
   async #rollBack(): Promise<void> {
     const { endpoints, workers, onRollbackFailed } = this.#options;
-    const resolved = endpoints.use(this.#served?.plan.pools ?? []);
+    this.#forget();
+    const resolved = endpoints.use(this.#compiler.pools.map(({ plan }) => plan));
     if (this.#served === null) return workers.withdraw();
     // Fewer rows may be free than before; then the workers keep the endpoints that they have.
     if (resolved === null) return onRollbackFailed("no rows left for its endpoints");
-    const delivered = await workers.deliver(this.#toConfig(this.#served.plan, resolved), resolved.sets);
+    this.#book.endpointsChanged(resolved.late);
+    const delivered = await this.#deliver(this.#book.whole());
     if (!delivered.ok) onRollbackFailed(delivered.message);
   }
 
-  #toConfig(plan: SnapshotPlan, { poolRows }: ResolvedPools): EncodedConfig {
-    const { publication, revision, content } = plan;
-    const pools = plan.pools.map((pool, i) => toPoolConfig(pool, poolRows[i]!));
-    return { publication, revision, pools, content, tls: this.#tlsEncoder.encode(plan.tls) };
+  /** What was served before is compiled anew, and all of it sent to the workers. */
+  async #serveAgain({ snapshot, entities }: Former): Promise<void> {
+    const { onRollbackFailed } = this.#options;
+    const compiled = await this.#inSlices(this.#compiler.steps({ ...snapshot, entities }));
+    if (!compiled.ok) return onRollbackFailed(compiled.refusal.message);
+    const isPrepared = await this.#prepared(compiled.plan);
+    this.#before = null;
+    if (!isPrepared) {
+      this.#forget();
+      return onRollbackFailed("no rows left for its endpoints");
+    }
+    // From here on it is what the node says that it serves: workers that begin get it, if those there do not.
+    this.#serves(snapshot, compiled.plan);
+    const delivered = await this.#deliver(this.#book.whole());
+    if (!delivered.ok) onRollbackFailed(delivered.message);
+  }
+
+  #inSlices<T>(steps: Generator<void, T>): Promise<T> {
+    return inSlices(steps, this.#options.sliceMs ?? SLICE_MS);
   }
 
   #refuse(snapshot: ReceivedSnapshot, refusal: Refusal): ApplyOutcome {
     this.#options.onRefused(snapshot, refusal);
     return { ok: false, refusal };
   }
-}
-
-/** Without what only the main thread needs. */
-function toPoolConfig(plan: PoolPlan, poolRow: number): PoolConfig {
-  const {
-    members: _,
-    weightBasis: _basis,
-    usesSrvName: _name,
-    slots: _slots,
-    activeCheck: _check,
-    serviceIds: _services,
-    overrides: _overrides,
-    ...pool
-  } = plan;
-  return { ...pool, poolRow };
 }
 
 function isSame(one: AppliedSnapshot | undefined, other: AppliedSnapshot): boolean {

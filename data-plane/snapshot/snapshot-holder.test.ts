@@ -40,7 +40,7 @@ function set(poolKey: string, port: number): EndpointSet {
 
 const question: PickQuestion = { tried: [], hash: 0, stickyKey: "", startedAtMs: 0 };
 const ports = (holder: SnapshotHolder) =>
-  holder.current!.pools.map((pool) => [pool.config.key, pool.picker.pick(question)?.port ?? pool.set.emptyBecause]);
+  holder.current!.pools.map((pool) => [pool!.config.key, pool!.picker.pick(question)?.port ?? pool!.set.emptyBecause]);
 
 describe("SnapshotHolder", () => {
   it("serves nothing before the first config", () => {
@@ -53,7 +53,8 @@ describe("SnapshotHolder", () => {
   it("lets go of what it knows of a pool's traffic with the pool", () => {
     const holder = new SnapshotHolder(state, 1);
     holder.apply(config(1, "a", "b"), [set("a", 1), set("b", 2)]);
-    const known = holder.current!.pools.map(({ history }, i) => {
+    const known = holder.current!.pools.map((pool, i) => {
+      const { history } = pool!;
       const waits = history.waitsOf("r").at(i + 1);
       const request = { waitingSinceMs: 0, waits: null, previousWaiting: null, nextWaiting: null };
       waits.begin(request, 0);

@@ -37,8 +37,12 @@ export interface ResolvedPools {
   /** One per pool, in their order. */
   readonly poolRows: readonly number[];
   readonly sets: readonly EndpointSet[];
+  /** Those among them that were not made by `prepare`, or before. */
+  readonly late: readonly EndpointSet[];
 }
 
+/** So long at most, and one pool, endpoints are made ready in one go. */
+const SLICE_MS = 2;
 /** Names that change together (a hosts file, an answer to many) make one message. */
 const CHANGE_DELAY_MS = 20;
 
@@ -50,6 +54,10 @@ export class EndpointResolver {
   readonly #options: EndpointResolverOptions;
   #pools: readonly PoolPlan[] = [];
   readonly #sets = new Map<string, EndpointSet>();
+  /** Of the pools in use, by their keys. */
+  readonly #plans = new Map<string, PoolPlan>();
+  /** Made for pools that are about to be used. */
+  readonly #prepared = new Map<string, EndpointSet>();
   #endpointCount = 0;
   readonly #changedNames = new Set<string>();
   #sequence = 0;
@@ -62,45 +70,89 @@ export class EndpointResolver {
 
   /**
    * Begins to resolve the pools' names beside those in use, and waits a little for the new ones. Then makes what takes
-   * long, so that `use` need not.
+   * long, so that `use` need not: the endpoints of pools that are new or changed, and their rings.
    */
   async prepare(pools: readonly PoolPlan[]): Promise<void> {
     this.#options.names.keep([...hostsOf(this.#pools), ...hostsOf(pools)]);
     await this.#options.names.firstAnswers(this.#options.firstAnswersWaitMs);
-    await this.#prepareRings(pools);
+    this.#prepared.clear();
+    let endAtMs = performance.now() + SLICE_MS;
+    for (const pool of pools) {
+      if (this.#plans.get(pool.key) === pool) continue;
+      // What has no row is refused by `use`, which also gives back the rows that it does not need.
+      const set = this.#options.rows.poolRow(pool.key) === null ? null : this.#resolve(pool);
+      if (set === null) return;
+      const isCostly = !this.#rings.hasRings(pool, set.endpoints);
+      this.#prepared.set(pool.key, { ...set, rings: this.#rings.ringsOf(pool, set.endpoints) });
+      if (!isCostly && performance.now() < endAtMs) continue;
+      await nextTurn();
+      endAtMs = performance.now() + SLICE_MS;
+    }
+  }
+
+  /** The endpoints of a pool in use, as workers were last told. */
+  setOf(poolKey: string): EndpointSet | undefined {
+    return this.#sets.get(poolKey);
+  }
+
+  /** As they will be told, by what is known now, when `use` follows `prepare`. */
+  preparedSetOf(poolKey: string): EndpointSet | undefined {
+    return this.#prepared.get(poolKey) ?? this.#sets.get(poolKey);
+  }
+
+  /** Its row in the shared table, a new one where it has none; null when the table is full. */
+  poolRow(poolKey: string): number | null {
+    return this.#options.rows.poolRow(poolKey);
   }
 
   /**
-   * Makes these pools the ones in use. The caller sends the result to every worker in the same turn, so that
-   * no later change can overtake it.
+   * Makes these pools the ones in use. The caller sends them to every worker in the same turn, so that
+   * no later change can overtake it. A plan that is in use already, the same object, stays as it is.
    * Returns null, and changes nothing that workers see, when there would be more endpoints than the node takes.
    */
   use(pools: readonly PoolPlan[]): ResolvedPools | null {
     const poolRows: number[] = [];
     const sets: EndpointSet[] = [];
+    const late: EndpointSet[] = [];
     let endpointCount = 0;
     for (const pool of pools) {
       const poolRow = this.#options.rows.poolRow(pool.key);
-      const set = poolRow === null ? null : this.#resolve(pool);
-      endpointCount += set?.endpoints.length ?? 0;
-      if (poolRow === null || set === null || endpointCount > this.#options.endpointsMax) {
+      const known = this.#plans.get(pool.key) === pool ? this.#sets.get(pool.key) : this.#preparedSet(pool);
+      const made = known ?? (poolRow === null ? null : this.#resolve(pool));
+      endpointCount += made?.endpoints.length ?? 0;
+      if (poolRow === null || made === null || endpointCount > this.#options.endpointsMax) {
+        this.#prepared.clear();
         this.#options.names.keep(hostsOf(this.#pools));
         // Nothing new was sent, but the rows just taken are named by no message: they go the way of the others.
         this.#noteSent();
         return null;
       }
+      const set = known ?? { ...made, rings: this.#rings.ringsOf(pool, made.endpoints) };
+      if (known === undefined) late.push(set);
       poolRows.push(poolRow);
-      sets.push({ ...set, rings: this.#rings.ringsOf(pool, set.endpoints) });
+      sets.push(set);
     }
     this.#pools = pools;
     this.#endpointCount = endpointCount;
+    this.#prepared.clear();
     this.#sets.clear();
-    for (const set of sets) this.#sets.set(set.poolKey, set);
+    this.#plans.clear();
+    for (const [i, set] of sets.entries()) {
+      this.#sets.set(set.poolKey, set);
+      this.#plans.set(set.poolKey, pools[i]!);
+    }
     this.#options.names.keep(hostsOf(pools));
     this.#rings.retainOnly(pools);
     this.#noteSent();
     this.#options.onUse?.(pools, this.#sets);
-    return { poolRows, sets };
+    return { poolRows, sets, late };
+  }
+
+  /** What `prepare` made of it, unless one of its names has come to stand for something else since. */
+  #preparedSet(pool: PoolPlan): EndpointSet | undefined {
+    const set = this.#prepared.get(pool.key);
+    if (set === undefined || this.#changedNames.size === 0) return set;
+    return pool.members.some(({ host }) => this.#changedNames.has(nameKey(host))) ? undefined : set;
   }
 
   /** The endpoints of the pools in use, as the workers were last told. */
@@ -110,7 +162,7 @@ export class EndpointResolver {
 
   /** When the endpoints of a pool in use are taken out, and for how long; null for one that is not in use. */
   outlierOf(poolKey: string): OutlierConfig | null {
-    return this.#pools.find(({ key }) => key === poolKey)?.resilience.outlier ?? null;
+    return this.#plans.get(poolKey)?.resilience.outlier ?? null;
   }
 
   /** A name's addresses have changed; to be connected to the name resolver's `onChange`. */
@@ -148,19 +200,6 @@ export class EndpointResolver {
     this.#noteSent();
     this.#options.onUse?.(this.#pools, this.#sets);
     this.#options.onSets(changed);
-  }
-
-  /** One in each turn of the event loop: this thread also answers others. */
-  async #prepareRings(pools: readonly PoolPlan[]): Promise<void> {
-    for (const pool of pools) {
-      if (pool.algorithm !== "consistent-hashing") continue;
-      // What has no row is refused by `use`, which also gives back the rows that it does not need.
-      const set = this.#options.rows.poolRow(pool.key) === null ? null : this.#resolve(pool);
-      if (set === null) return;
-      if (this.#rings.hasRings(pool, set.endpoints)) continue;
-      this.#rings.ringsOf(pool, set.endpoints);
-      await nextTurn();
-    }
   }
 
   /** The endpoints without their rings. Null when the table has no row left. */

@@ -30,7 +30,7 @@ export class UpstreamPool {
   readonly #trustedCaPems: readonly string[] | null;
   /** Of those without TLS, by endpoint row: spares building the address key for every request. */
   readonly #byRow: (EndpointConnections | undefined)[] = [];
-  /** Counts the calls of retainOnly. */
+  /** Counts the calls of retainSteps. */
   #round = 0;
   /** Of all addresses. Written by those. */
   openCount = 0;
@@ -82,6 +82,7 @@ export class UpstreamPool {
   /** An address has its first connection: rows may still lead to one that was forgotten. */
   remember(connections: EndpointConnections): void {
     connections.isGone = false;
+    connections.startedInRound = this.#round;
     this.#byPlace.set(connections.key, connections);
   }
 
@@ -92,31 +93,42 @@ export class UpstreamPool {
 
   /**
    * The configuration has these endpoints and TLS settings and no others: idle connections elsewhere are closed, and
-   * those in use after their exchange.
+   * those in use after their exchange. In steps of some 100 endpoints, between which connections may come and go.
    * Cost: 20 ns per endpoint, 200 where this worker has not used it.
    */
-  retainOnly(sets: Iterable<EndpointSet>, tlsKeys: ReadonlySet<string>): void {
+  *retainSteps(sets: Iterable<EndpointSet>, tlsKeys: ReadonlySet<string>): Generator<void, void> {
     for (const key of this.#tlsByKey.keys()) if (!tlsKeys.has(key)) this.#tlsByKey.delete(key);
     if (this.#byPlace.size === 0) return;
     const round = ++this.#round;
+    const secure = [...this.#byPlace.values()].some(({ link }) => link !== null);
+    const places = secure ? new Set<string>() : null;
+    let seenCount = 0;
     for (const { endpoints } of sets) {
       for (const endpoint of endpoints) {
+        if (++seenCount % stepEndpointCount === 0) yield;
         const known = this.#byRow[endpoint.row];
         const isKnown = known !== undefined && known.openCount > 0 && isAt(known, endpoint);
-        const connections = isKnown ? known : this.#byPlace.get(placeKey(endpoint.address, endpoint.port));
+        const key = isKnown && places === null ? "" : placeKey(endpoint.address, endpoint.port);
+        places?.add(key);
+        const connections = isKnown ? known : this.#byPlace.get(key);
         if (connections !== undefined) connections.namedInRound = round;
       }
     }
-    const hasSecure = [...this.#byPlace.values()].some(({ link }) => link !== null);
-    const places = hasSecure ? placesOf(sets) : null;
-    for (const connections of this.#byPlace.values()) {
-      const { address, port, link } = connections;
-      connections.isGone =
-        link === null
-          ? connections.namedInRound !== round
-          : !tlsKeys.has(link.tls.key) || !places!.has(placeKey(address, port));
+    for (const connections of [...this.#byPlace.values()]) {
+      if (++seenCount % stepEndpointCount === 0) yield;
+      const { address, port, link, namedInRound, startedInRound } = connections;
+      const isNamed = link === null ? namedInRound === round : (places?.has(placeKey(address, port)) ?? true);
+      const isTrusted = link === null || tlsKeys.has(link.tls.key);
+      // What has its first connection since this began is of a request that knows more than this.
+      connections.isGone = startedInRound !== round && !(isNamed && isTrusted);
       if (connections.isGone) connections.closeIdle();
     }
+  }
+
+  /** The same at once. */
+  retainOnly(sets: Iterable<EndpointSet>, tlsKeys: ReadonlySet<string>): void {
+    const steps = this.retainSteps(sets, tlsKeys);
+    while (!steps.next().done);
   }
 
   /** Connections by address, each with what is open and what of it is idle; above so many addresses, the rest together. */
@@ -168,6 +180,9 @@ export class UpstreamPool {
   }
 }
 
+/** Looked at in one step: some 20 us. */
+const stepEndpointCount = 100;
+
 /** Open, idle. */
 export const poolSizeCells = 2;
 
@@ -186,6 +201,7 @@ export class EndpointConnections implements UpstreamPlace {
   /** The configuration has no endpoint at this address any more. Written by the pool. */
   isGone = false;
   namedInRound = 0;
+  startedInRound = 0;
 
   constructor(
     pool: UpstreamPool,
@@ -268,10 +284,4 @@ function isAt(connections: EndpointConnections, { address, port }: EndpointConfi
 
 function placeKey(address: string, port: number, tlsKey = "", name = ""): string {
   return tlsKey === "" ? `${address}|${port}` : `${address}|${port}|${tlsKey}|${name}`;
-}
-
-function placesOf(sets: Iterable<EndpointSet>): ReadonlySet<string> {
-  const places = new Set<string>();
-  for (const { endpoints } of sets) for (const { address, port } of endpoints) places.add(placeKey(address, port));
-  return places;
 }

@@ -1,0 +1,159 @@
+import type { ConfigPage } from "../config/encoded-config.ts";
+import type { EndpointSet, PoolConfig, ServiceConfig } from "../config/worker-config.ts";
+import type { PoolHistory } from "../health/pool-history.ts";
+import { RouteTableEdit } from "../route/route-table.ts";
+import type { ConfigHead, ServedPool, ServedSnapshot, SnapshotSwap } from "./snapshot-holder.ts";
+
+type ToPool = (config: PoolConfig, set: EndpointSet, former: ServedPool | null) => ServedPool;
+type EditedParts = Pick<ServedSnapshot, "routes" | "services" | "pools" | "tlsKeys">;
+
+/** Steps that are small are taken so many at a time. */
+const smallStepCount = 256;
+
+/** What becomes the next snapshot, beside the one that is served, which stays as it is. */
+export class SnapshotEdit {
+  readonly #isWhole: boolean;
+  readonly #toPool: ToPool;
+  readonly #before: ServedSnapshot | null;
+  /** Pools that are served, by their keys: where all comes anew, slots say nothing of what was there. */
+  readonly #known = new Map<string, ServedPool>();
+  readonly #pools: (ServedPool | null)[];
+  readonly #services: (ServiceConfig | null)[];
+  readonly #routes: RouteTableEdit;
+  readonly #routesBefore: ServedSnapshot["routes"] | null;
+  readonly #changedPools: ServedPool[] = [];
+  /** Of pools that are there no more. */
+  readonly #left: PoolHistory[] = [];
+  /** Of the whole, all that are there; of a change, those that go. */
+  readonly #routeIds = new Set<string>();
+  /** Of any service: its settings, or the pool that it has them for. */
+  #hasTlsChanged = false;
+  #hasTls: boolean;
+  #mayLeavePlaces: boolean;
+  #tlsKeys: ReadonlySet<string>;
+
+  constructor(current: ServedSnapshot | null, { isWhole }: ConfigHead, toPool: ToPool) {
+    this.#isWhole = isWhole;
+    this.#toPool = toPool;
+    this.#before = current;
+    const before = isWhole ? null : current;
+    this.#pools = before === null ? [] : [...before.pools];
+    this.#services = before === null ? [] : [...before.services];
+    this.#routesBefore = before?.routes ?? null;
+    this.#routes = new RouteTableEdit(this.#routesBefore);
+    this.#tlsKeys = before?.tlsKeys ?? new Set();
+    this.#hasTls = (current?.tlsKeys.size ?? 0) > 0;
+    this.#mayLeavePlaces = isWhole && current !== null;
+    if (isWhole) for (const pool of current?.pools ?? []) if (pool !== null) this.#known.set(pool.config.key, pool);
+  }
+
+  /** Takes what a page says, in steps of one item. */
+  *takeSteps({ pools = [], services = [], routes = [] }: ConfigPage): Generator<void, void> {
+    for (const [slot, pool, set] of pools) {
+      this.#setPool(slot, pool, set);
+      yield;
+    }
+    for (const [slot, service] of services) {
+      const former = this.#services[slot] ?? null;
+      const isTlsSame = former?.tls?.key === service?.tls?.key && former?.poolIndex === service?.poolIndex;
+      this.#hasTlsChanged ||= !isTlsSame;
+      this.#hasTls ||= (service?.tls ?? null) !== null;
+      put(this.#services, slot, service);
+    }
+    for (const [slot, route] of routes) {
+      const former = this.#routesBefore?.routes[slot] ?? null;
+      if (this.#isWhole) this.#routeIds.add(route!.id);
+      else if (former !== null && former.id !== route?.id) this.#routeIds.add(former.id);
+      this.#routes.set(slot, route);
+      yield;
+    }
+    this.#routes.settle();
+  }
+
+  #setPool(slot: number, config: PoolConfig | null, set: EndpointSet | null): void {
+    const there = this.#isWhole ? this.#known.get(config?.key ?? "") : (this.#pools[slot] ?? undefined);
+    const former = there !== undefined && there.config.key === config?.key ? there : null;
+    if (there !== undefined && former === null) this.#leave(there);
+    if (former !== null) this.#known.delete(former.config.key);
+    if (config === null) {
+      put(this.#pools, slot, null);
+      return;
+    }
+    const pool = this.#toPool(config, set ?? former?.set ?? unresolved(config.key), former);
+    if (former !== null) this.#mayLeavePlaces ||= !hasAllPlaces(pool.set, former.set);
+    this.#changedPools.push(pool);
+    put(this.#pools, slot, pool);
+  }
+
+  #leave({ history }: ServedPool): void {
+    this.#left.push(history);
+    this.#mayLeavePlaces = true;
+  }
+
+  /** What services say of TLS, and of the pools that they share. */
+  *settleSteps(): Generator<void, void> {
+    if (!this.#hasTlsChanged || !this.#hasTls) return;
+    const keys = new Set<string>();
+    const keyByPool = new Map<number, string>();
+    const divided = new Set<number>();
+    for (const [slot, service] of this.#services.entries()) {
+      if (slot % smallStepCount === 0) yield;
+      if (service === null) continue;
+      const { poolIndex, tls } = service;
+      const key = tls?.key ?? "";
+      if (key !== "") keys.add(key);
+      if ((keyByPool.get(poolIndex) ?? key) !== key) divided.add(poolIndex);
+      keyByPool.set(poolIndex, key);
+    }
+    for (const [slot, pool] of this.#pools.entries()) {
+      if (slot % smallStepCount === 0) yield;
+      const hasOneTls = !divided.has(slot);
+      if (pool !== null && pool.hasOneTls !== hasOneTls) this.#pools[slot] = { ...pool, hasOneTls };
+    }
+    for (const key of this.#tlsKeys) this.#mayLeavePlaces ||= !keys.has(key);
+    this.#tlsKeys = keys;
+  }
+
+  finish(): EditedParts {
+    return { routes: this.#routes.finish(), services: this.#services, pools: this.#pools, tlsKeys: this.#tlsKeys };
+  }
+
+  /** To be called when what was made is served: what is known of routes, endpoints and pools goes with them. */
+  forgetFormer(): SnapshotSwap {
+    for (const { config, history } of this.#changedPools) history.budget.configure(config.resilience.budget);
+    for (const { history } of this.#known.values()) this.#left.push(history);
+    for (const history of this.#left) history.close();
+    if (this.#before !== null) this.#forgetRoutes();
+    return { mayLeavePlaces: this.#mayLeavePlaces };
+  }
+
+  #forgetRoutes(): void {
+    const ids = this.#routeIds;
+    const isThere = this.#isWhole ? ids : { has: (id: string) => !ids.has(id) };
+    // Of few pools anything is known: only those that this worker has sent requests to.
+    const mayBeLess = !this.#isWhole && ids.size === 0 ? this.#changedPools : this.#pools;
+    for (const pool of mayBeLess) {
+      if (pool === null || pool.history.routeCount === 0) continue;
+      pool.history.retainOnly(isThere, new Set(pool.set.endpoints.map(({ row }) => row)));
+    }
+  }
+}
+
+function put<T>(slots: (T | null)[], slot: number, item: T | null): void {
+  while (slots.length < slot) slots.push(null);
+  slots[slot] = item;
+}
+
+/** Whether every endpoint of the former set has its place in the other one. */
+function hasAllPlaces(set: EndpointSet, former: EndpointSet): boolean {
+  if (set === former) return true;
+  const rows = new Map(set.endpoints.map((endpoint) => [endpoint.row, endpoint]));
+  return former.endpoints.every(({ row, address, port }) => {
+    const endpoint = rows.get(row);
+    return endpoint !== undefined && endpoint.address === address && endpoint.port === port;
+  });
+}
+
+function unresolved(poolKey: string): EndpointSet {
+  return { poolKey, endpoints: [], emptyBecause: "unresolved", rings: null };
+}
