@@ -38,7 +38,7 @@ const WORKER_ANSWER_TIMEOUT_MS = 5_000;
  * V8's own bound is 192. Applying a large snapshot takes a worker towards it, which then keeps that. Requests leave
  * little behind that outlives a collection, so that more room gains them nothing: `npm run bench -- --only W1`.
  */
-const YOUNG_GENERATION_MB = 24;
+export const YOUNG_GENERATION_MB = 24;
 
 /** The workers as the options want them; not started yet. */
 export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {

@@ -45,7 +45,7 @@ function rig(explained: Explanation = explanation) {
     return { endpoint: rows.endpointAt(row!), facts: factsOf(`t${i}`, `${host}:80`, `10.0.0.${i + 1}:80`) };
   });
   const health = new EndpointHealth({ table, rows, nowUnixMs: () => 1_717_000_000_000, onTransition: () => {} });
-  health.update([...seen, { endpoint: null, facts: { ...factsOf("t2", "c.test:80", ""), dns: "ENOTFOUND" } }]);
+  health.change([], [...seen, { endpoint: null, facts: { ...factsOf("t2", "c.test:80", ""), dns: "ENOTFOUND" } }]);
   const asked: ExplainQuestion[] = [];
   const parts: ExplainQueryParts = {
     health: { endpoints: health },

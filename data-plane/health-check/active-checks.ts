@@ -65,18 +65,21 @@ export class ActiveChecks {
 
   /** These endpoints are probed from now on, and no others. */
   update(wanted: readonly CheckedEndpoint[]): void {
+    this.change([...this.#byRow.keys()], wanted);
+  }
+
+  /** These endpoints are probed from now on, in place of those with these rows; all others stay as they are. */
+  change(goneRows: Iterable<number>, wanted: readonly CheckedEndpoint[]): void {
     const { random } = this.#options;
     const rows = new Set(wanted.map(({ endpoint }) => endpoint.row));
-    for (const row of this.#byRow.keys()) {
-      if (rows.has(row)) continue;
-      this.#byRow.delete(row);
+    for (const row of goneRows) {
+      if (rows.has(row) || !this.#byRow.delete(row)) continue;
       this.#schedule.remove(row, random());
     }
-    this.#tickMs = wanted.reduce((tickMs, { check }) => Math.min(tickMs, tickOf(check)), tickMaxMs);
-    for (const checked of wanted) {
-      this.#byRow.set(checked.endpoint.row, checked);
-      this.#plan(checked);
-    }
+    for (const checked of wanted) this.#byRow.set(checked.endpoint.row, checked);
+    this.#tickMs = tickMaxMs;
+    for (const { check } of this.#byRow.values()) this.#tickMs = Math.min(this.#tickMs, tickOf(check));
+    for (const checked of wanted) this.#plan(checked);
     this.#arm();
   }
 

@@ -60,6 +60,8 @@ export class EndpointRamps {
     const kept = new Set<number>();
     const poolKeys = new Set<string>();
     for (const plan of plans) {
+      // Nearly all: a large configuration has thousands.
+      if (plan.balancing.slowStart === null && plan.balancing.failover.failBackDelayMs === 0) continue;
       const set = sets.get(plan.key);
       if (set === undefined) continue;
       poolKeys.add(plan.key);
@@ -72,10 +74,6 @@ export class EndpointRamps {
 
   #updatePool({ key, balancing }: PoolPlan, set: EndpointSet, kept: Set<number>): void {
     const former = this.#former.get(key);
-    if (balancing.slowStart === null && balancing.failover.failBackDelayMs === 0) {
-      this.#former.delete(key);
-      return;
-    }
     this.#former.set(key, new Set(set.endpoints.map(({ row }) => row)));
     // Where none stays there is nobody to leave the requests to until the others are up.
     const joinsOthers = former !== undefined && set.endpoints.some(({ row }) => former.has(row));

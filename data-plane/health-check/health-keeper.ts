@@ -7,7 +7,7 @@ import type { PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
 import type { Timers } from "../upstream/timers.ts";
 import { ActiveChecks, type CheckedEndpoint } from "./active-checks.ts";
 import { EndpointHealth, type HealthView, type SeenEndpoint } from "./endpoint-health.ts";
-import { clearChecks, HealthOverrides, type OverriddenPool } from "./health-overrides.ts";
+import { clearChecks, HealthOverrides } from "./health-overrides.ts";
 import type { SendProbe } from "./send-probe.ts";
 
 export interface HealthKeeperOptions {
@@ -38,6 +38,10 @@ interface ServedPool {
   readonly plan: PoolPlan;
   readonly endpoints: readonly EndpointRow[];
   readonly set: EndpointSet;
+  /** What is told of it. */
+  readonly seen: readonly SeenEndpoint[];
+  /** The update that named it last. */
+  round: number;
 }
 
 /**
@@ -50,6 +54,7 @@ export class HealthKeeper {
   readonly #checks: ActiveChecks;
   readonly #overrides: HealthOverrides;
   readonly #pools = new Map<string, ServedPool>();
+  #round = 0;
   #cancelReconcile = () => {};
 
   constructor(options: HealthKeeperOptions) {
@@ -82,36 +87,71 @@ export class HealthKeeper {
     return this.#checks.proberCount;
   }
 
-  /** The pools in use. */
+  /** The upstreams' pools in use. */
   get pools(): readonly { readonly plan: PoolPlan; readonly set: EndpointSet }[] {
-    return [...this.#pools.values()];
+    return [...this.#pools.values()].filter(({ plan }) => plan.isUpstream);
   }
 
-  /** These pools and endpoints are in use from now on: before workers are told, so that none is served unjudged. */
+  /**
+   * These pools and endpoints are in use from now on: before workers are told, so that none is served unjudged. One whose
+   * plan and set are the same objects as before stays as it is.
+   */
   update(plans: readonly PoolPlan[], sets: ReadonlyMap<string, EndpointSet>): void {
-    const { rows } = this.#options;
-    this.#pools.clear();
-    const checked: CheckedEndpoint[] = [];
-    const overridden: OverriddenPool[] = [];
-    const seen: SeenEndpoint[] = [];
-    const strangers = new Set<EndpointRow>();
+    const round = ++this.#round;
+    const [changed, gone]: [ServedPool[], ServedPool[]] = [[], []];
     for (const plan of plans) {
       const set = sets.get(plan.key);
       if (set === undefined) continue;
-      const endpoints = set.endpoints.flatMap(({ row }) => rows.endpointAt(row) ?? []);
-      this.#seeIn(plan, set, endpoints, seen);
+      const former = this.#pools.get(plan.key);
+      if (former !== undefined && former.plan === plan && former.set === set) {
+        former.round = round;
+        continue;
+      }
+      if (former !== undefined) gone.push(former);
+      const pool = this.#served(plan, set, round);
+      this.#pools.set(plan.key, pool);
+      changed.push(pool);
+    }
+    for (const [key, pool] of this.#pools) {
+      if (pool.round === round) continue;
+      gone.push(pool);
+      this.#pools.delete(key);
+    }
+    this.#replace(gone, changed);
+  }
+
+  #served(plan: PoolPlan, set: EndpointSet, round: number): ServedPool {
+    const endpoints = set.endpoints.flatMap(({ row }) => this.#options.rows.endpointAt(row) ?? []);
+    const seen: SeenEndpoint[] = [];
+    this.#seeIn(plan, set, endpoints, seen);
+    return { plan, endpoints, set, seen, round };
+  }
+
+  #replace(gone: readonly ServedPool[], changed: readonly ServedPool[]): void {
+    const strangers = new Set<EndpointRow>();
+    const checked: CheckedEndpoint[] = [];
+    for (const { plan, endpoints } of changed) {
       if (!plan.isUpstream) continue;
-      this.#pools.set(plan.key, { plan, endpoints, set });
       for (const endpoint of endpoints) {
         if (!this.endpoints.has(endpoint)) strangers.add(endpoint);
         if (plan.activeCheck !== null) checked.push({ endpoint, check: plan.activeCheck });
       }
-      overridden.push({ endpoints, overrides: plan.overrides });
     }
-    this.endpoints.update(seen);
-    for (const pool of this.#pools.values()) this.#judgeAnew(pool, strangers);
-    this.#checks.update(checked);
-    this.#overrides.update(overridden);
+    this.endpoints.change(
+      gone.flatMap(({ seen }) => seen),
+      changed.flatMap(({ seen }) => seen),
+    );
+    for (const pool of changed) if (pool.plan.isUpstream) this.#judgeAnew(pool, strangers);
+    const formerlyChecked = gone.filter(({ plan }) => plan.activeCheck !== null);
+    const goneRows = formerlyChecked.flatMap(({ endpoints }) => endpoints.map(({ row }) => row));
+    if (checked.length + goneRows.length > 0) this.#checks.change(goneRows, checked);
+    const isDecided = ({ plan }: ServedPool) => plan.overrides.length > 0;
+    if (!changed.some(isDecided) && !gone.some(isDecided)) return;
+    this.#overrides.update(
+      [...this.#pools.values()]
+        .filter(isDecided)
+        .map(({ plan, endpoints }) => ({ endpoints, overrides: plan.overrides })),
+    );
   }
 
   /** A worker's passive checks put an endpoint in or out. */

@@ -49,7 +49,7 @@ export class RouteTableEdit {
   /** @param before null = none */
   constructor(before: RouteTable | null) {
     const { routes, routeCount, encodedSlashCount, hosts } = before ?? emptyTable;
-    this.#routes = [...routes];
+    this.#routes = routes.slice();
     this.#hosts = hosts.edit();
     this.#routeCount = routeCount;
     this.#encodedSlashCount = encodedSlashCount;

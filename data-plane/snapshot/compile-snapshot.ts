@@ -130,7 +130,7 @@ export class SnapshotCompiler {
     revision,
     entities: given,
   }: Pick<ReceivedSnapshot, "publication" | "revision" | "entities">): Generator<void, CompileOutcome> {
-    const entities = yield* sortedEntities(given);
+    const entities = yield* sortedEntities(given, this.#entities);
     const read = yield* contentChanges(this.#entities, entities, (kind) => this.#limitOf(kind));
     if (!read.ok) return read;
     this.#dirty = new Map([...read.changes].map(([kind, ids]) => [kind, new Set(ids)]));

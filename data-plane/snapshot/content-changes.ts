@@ -1,5 +1,5 @@
 import type { Refusal, SnapshotEntity } from "./apply-snapshot.ts";
-import { isKnownKind, type KnownKind } from "./decode-entity.ts";
+import { isKnownKind, type KnownKind, knownKinds } from "./decode-entity.ts";
 import { type EntityProblem, refusalOf } from "./entity-problem.ts";
 import { compareEntities } from "./held-content.ts";
 
@@ -18,9 +18,16 @@ export type ReadChanges =
 /** Compared in one step: some 20 us. */
 const stepEntityCount = 128;
 
-/** Entities by kind and id; a list that is so already is given back as it is. */
-export function* sortedEntities(entities: readonly SnapshotEntity[]): Generator<void, readonly SnapshotEntity[]> {
-  for (let i = 1; i < entities.length; i++) {
+/**
+ * Entities by kind and id; a list that is so already is given back as it is.
+ * @param sorted another such list: where it has the same objects, nothing is to be looked at
+ */
+export function* sortedEntities(
+  entities: readonly SnapshotEntity[],
+  sorted: readonly SnapshotEntity[],
+): Generator<void, readonly SnapshotEntity[]> {
+  const { from, to } = differingPart(sorted, entities);
+  for (let i = Math.max(from, 1); i < Math.min(to + 1, entities.length); i++) {
     if (compareEntities(entities[i - 1]!, entities[i]!) > 0) return entities.toSorted(compareEntities);
     if (i % stepEntityCount === 0) yield;
   }
@@ -36,26 +43,29 @@ export function* contentChanges(
   after: readonly SnapshotEntity[],
   limitOf: (kind: KnownKind) => number,
 ): Generator<void, ReadChanges> {
+  const excess = excessOf(after, limitOf);
+  if (excess !== null) return { ok: false, refusal: excess };
   const changes = new Map<KnownKind, Set<string>>();
   const note = (kind: string, id: string) => {
     const ids = changes.get(kind as KnownKind) ?? new Set();
     changes.set(kind as KnownKind, ids.add(id));
   };
-  const counts = new Map<string, number>();
-  const sharing: SnapshotEntity[] = [];
+  const { from, to, formerTo } = differingPart(before, after);
+  const sharing = after.slice(0, from);
   const noteFormer = (former: SnapshotEntity) => {
     note(former.kind, former.id);
     // It may be part of a message: as such it would keep all of it in memory.
     sharing.push({ ...former, body: former.body.slice() });
   };
-  let at = 0;
-  for (const [i, entity] of after.entries()) {
+  let at = from;
+  for (let i = from; i < to; i++) {
+    const entity = after[i]!;
     if (i % stepEntityCount === 0) yield;
-    const problem = problemOf(entity, after[i - 1], counts, limitOf);
+    const problem = problemOf(entity, after[i - 1]);
     if (problem !== null) return { ok: false, refusal: refusalOf(problem, entity.kind, entity.id, "") };
-    while (at < before.length && compareEntities(before[at]!, entity) < 0) noteFormer(before[at++]!);
-    const former = before[at];
-    if (former === undefined || compareEntities(former, entity) !== 0) {
+    while (at < formerTo && compareEntities(before[at]!, entity) < 0) noteFormer(before[at++]!);
+    const former = at < formerTo ? before[at]! : null;
+    if (former === null || compareEntities(former, entity) !== 0) {
       note(entity.kind, entity.id);
       continue;
     }
@@ -63,23 +73,41 @@ export function* contentChanges(
     if (hasSameBody(former, entity)) sharing.push(entity);
     else noteFormer(former);
   }
-  while (at < before.length) noteFormer(before[at++]!);
+  while (at < formerTo) noteFormer(before[at++]!);
+  for (let i = to; i < after.length; i++) sharing.push(after[i]!);
   return { ok: true, changes, before: sharing };
 }
 
-function problemOf(
-  { kind, id }: SnapshotEntity,
-  previous: SnapshotEntity | undefined,
-  counts: Map<string, number>,
-  limitOf: (kind: KnownKind) => number,
-): EntityProblem | null {
+/**
+ * Content that came as a delta shares what it did not change, and that is nearly all of it: where the second list has
+ * other objects than the first, and to where that goes in the first one. One that both have is in it at its end.
+ */
+function differingPart(before: readonly SnapshotEntity[], after: readonly SnapshotEntity[]) {
+  const shortest = Math.min(before.length, after.length);
+  let from = 0;
+  while (from < shortest && before[from] === after[from]) from++;
+  let same = 0;
+  while (same < shortest - from && before[before.length - 1 - same] === after[after.length - 1 - same]) same++;
+  same = Math.max(same - 1, 0);
+  return { from, to: after.length - same, formerTo: before.length - same };
+}
+
+/** The first entity that is one too many of its kind. */
+function excessOf(entities: readonly SnapshotEntity[], limitOf: (kind: KnownKind) => number): Refusal | null {
+  for (const kind of knownKinds) {
+    const limit = limitOf(kind);
+    const excess = entities[placeOf(entities, kind, "") + limit];
+    if (excess?.kind !== kind) continue;
+    const message = `more than ${limit} of kind ${kind}`;
+    return refusalOf({ reason: "limit_exceeded", field: "", message }, kind, excess.id, "");
+  }
+  return null;
+}
+
+function problemOf({ kind, id }: SnapshotEntity, previous: SnapshotEntity | undefined): EntityProblem | null {
   if (!isKnownKind(kind)) {
     return { reason: "unknown_kind", field: "", message: `this version knows no kind ${JSON.stringify(kind)}` };
   }
-  const count = (counts.get(kind) ?? 0) + 1;
-  counts.set(kind, count);
-  const limit = limitOf(kind);
-  if (count > limit) return { reason: "limit_exceeded", field: "", message: `more than ${limit} of kind ${kind}` };
   if (id === "") return { reason: "invalid_entity", field: "id", message: "is missing" };
   if (previous !== undefined && previous.kind === kind && previous.id === id) {
     return { reason: "duplicate_entity", field: "id", message: "comes twice" };
@@ -87,7 +115,6 @@ function problemOf(
   return null;
 }
 
-/** Content that came as a delta shares the entities that it did not change. */
 function hasSameBody(one: SnapshotEntity, other: SnapshotEntity): boolean {
   return one === other || one.body === other.body || Buffer.compare(one.body, other.body) === 0;
 }

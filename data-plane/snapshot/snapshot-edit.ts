@@ -37,8 +37,8 @@ export class SnapshotEdit {
     this.#toPool = toPool;
     this.#before = current;
     const before = isWhole ? null : current;
-    this.#pools = before === null ? [] : [...before.pools];
-    this.#services = before === null ? [] : [...before.services];
+    this.#pools = before === null ? [] : before.pools.slice();
+    this.#services = before === null ? [] : before.services.slice();
     this.#routesBefore = before?.routes ?? null;
     this.#routes = new RouteTableEdit(this.#routesBefore);
     this.#tlsKeys = before?.tlsKeys ?? new Set();

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OutlierConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
@@ -73,12 +74,12 @@ export class EndpointResolver {
    * long, so that `use` need not: the endpoints of pools that are new or changed, and their rings.
    */
   async prepare(pools: readonly PoolPlan[]): Promise<void> {
-    this.#options.names.keep([...hostsOf(this.#pools), ...hostsOf(pools)]);
+    const changed = pools.filter((pool) => this.#plans.get(pool.key) !== pool);
+    if (hasNames(changed)) this.#options.names.keep([...hostsOf(this.#pools), ...hostsOf(changed)]);
     await this.#options.names.firstAnswers(this.#options.firstAnswersWaitMs);
     this.#prepared.clear();
     let endAtMs = performance.now() + SLICE_MS;
-    for (const pool of pools) {
-      if (this.#plans.get(pool.key) === pool) continue;
+    for (const pool of changed) {
       // What has no row is refused by `use`, which also gives back the rows that it does not need.
       const set = this.#options.rows.poolRow(pool.key) === null ? null : this.#resolve(pool);
       if (set === null) return;
@@ -114,10 +115,12 @@ export class EndpointResolver {
     const poolRows: number[] = [];
     const sets: EndpointSet[] = [];
     const late: EndpointSet[] = [];
+    const changed: PoolPlan[] = [];
     let endpointCount = 0;
     for (const pool of pools) {
+      const isSame = this.#plans.get(pool.key) === pool;
       const poolRow = this.#options.rows.poolRow(pool.key);
-      const known = this.#plans.get(pool.key) === pool ? this.#sets.get(pool.key) : this.#preparedSet(pool);
+      const known = isSame ? this.#sets.get(pool.key) : this.#preparedSet(pool);
       const made = known ?? (poolRow === null ? null : this.#resolve(pool));
       endpointCount += made?.endpoints.length ?? 0;
       if (poolRow === null || made === null || endpointCount > this.#options.endpointsMax) {
@@ -129,23 +132,40 @@ export class EndpointResolver {
       }
       const set = known ?? { ...made, rings: this.#rings.ringsOf(pool, made.endpoints) };
       if (known === undefined) late.push(set);
+      if (!isSame) changed.push(pool);
       poolRows.push(poolRow);
       sets.push(set);
     }
-    this.#pools = pools;
     this.#endpointCount = endpointCount;
-    this.#prepared.clear();
-    this.#sets.clear();
-    this.#plans.clear();
-    for (const [i, set] of sets.entries()) {
-      this.#sets.set(set.poolKey, set);
-      this.#plans.set(set.poolKey, pools[i]!);
-    }
-    this.#options.names.keep(hostsOf(pools));
-    this.#rings.retainOnly(pools);
+    this.#replace(pools, sets, changed);
     this.#noteSent();
     this.#options.onUse?.(pools, this.#sets);
     return { poolRows, sets, late };
+  }
+
+  #replace(pools: readonly PoolPlan[], sets: readonly EndpointSet[], changed: readonly PoolPlan[]): void {
+    const former = this.#pools;
+    const wasNamed = hasNames(changed.flatMap(({ key }) => this.#plans.get(key) ?? []));
+    this.#pools = pools;
+    this.#prepared.clear();
+    for (const [i, pool] of pools.entries()) {
+      if (this.#plans.get(pool.key) === pool) continue;
+      this.#plans.set(pool.key, pool);
+      this.#sets.set(pool.key, sets[i]!);
+    }
+    const gone = this.#plans.size === pools.length ? [] : this.#forgetAllBut(pools, former);
+    if (wasNamed || hasNames(changed) || hasNames(gone)) this.#options.names.keep(hostsOf(pools));
+    if (changed.length + gone.length > 0) this.#rings.retainOnly(pools);
+  }
+
+  #forgetAllBut(pools: readonly PoolPlan[], former: readonly PoolPlan[]): PoolPlan[] {
+    const keys = new Set(pools.map(({ key }) => key));
+    const gone = former.filter(({ key }) => !keys.has(key));
+    for (const { key } of gone) {
+      this.#plans.delete(key);
+      this.#sets.delete(key);
+    }
+    return gone;
   }
 
   /** What `prepare` made of it, unless one of its names has come to stand for something else since. */
@@ -263,6 +283,11 @@ function bothTwins(first: WeighedEndpoint, second: WeighedEndpoint): WeighedEndp
     endpoint: { ...second.endpoint, priority, isLocal, maxInFlight },
     share: addShares(first.share, second.share),
   };
+}
+
+/** Whether any member is to be looked up. */
+function hasNames(pools: readonly PoolPlan[]): boolean {
+  return pools.some(({ members }) => members.some(({ host }) => isIP(host) === 0));
 }
 
 function* hostsOf(pools: readonly PoolPlan[]): Iterable<NameUse> {

@@ -1,0 +1,114 @@
+/**
+ * What applying costs in the threads that serve: 10,000 routes of 10,000 services over 2,000 upstreams with 10,000
+ * targets. Two real workers take all of it while they serve other routes, then one target's change, then one route's.
+ * The slices are what the workers measure around each piece of applying; the delays are what anybody else would notice
+ * of it, and include what the machine does meanwhile.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { SnapshotEntity } from "../data-plane/snapshot/apply-snapshot.ts";
+import { compareEntities } from "../data-plane/snapshot/held-content.ts";
+import { RouteSchema } from "../proto/gen/penstock/config/v1/route_pb.ts";
+import { ServiceSchema } from "../proto/gen/penstock/config/v1/service_pb.ts";
+import { TargetSchema } from "../proto/gen/penstock/config/v1/target_pb.ts";
+import { UpstreamSchema } from "../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { type ApplyFacts, openApplyRig } from "../test/support/apply-rig.ts";
+import type { Figure } from "./prove.ts";
+
+const routeCount = 10_000;
+const upstreamCount = 2_000;
+const targetCount = 10_000;
+const changeCount = 30;
+
+const idOf = (kind: number, i: number) => `${String(kind).repeat(8)}-0000-4000-8000-${String(i).padStart(12, "0")}`;
+
+function upstream(i: number): SnapshotEntity {
+  const message = create(UpstreamSchema, { id: idOf(1, i), name: `upstream-${i}.internal`, slots: 10_000 });
+  return { kind: "upstream", id: message.id, body: toBinary(UpstreamSchema, message) };
+}
+
+function target(i: number, weight: number): SnapshotEntity {
+  const of = { upstream: { id: idOf(1, i % upstreamCount) }, target: `10.0.${i >> 8}.${i & 255}:8080` };
+  const message = create(TargetSchema, { id: idOf(2, i), weight, ...of });
+  return { kind: "target", id: message.id, body: toBinary(TargetSchema, message) };
+}
+
+function service(i: number): SnapshotEntity {
+  const host = `upstream-${i % upstreamCount}.internal`;
+  const message = create(ServiceSchema, { id: idOf(3, i), name: `service-${i}`, host, port: 80 });
+  return { kind: "service", id: message.id, body: toBinary(ServiceSchema, message) };
+}
+
+/** @param team in the paths, so that two such states have no route in common */
+function route(i: number, team: string): SnapshotEntity {
+  const message = create(RouteSchema, {
+    ...{ id: idOf(4, i), name: `route-${i}`, service: { id: idOf(3, i) } },
+    ...{ hosts: [`host-${i % 1_000}.example.com`], paths: [`/${team}/service-${i}`] },
+  });
+  return { kind: "route", id: message.id, body: toBinary(RouteSchema, message) };
+}
+
+function state(team: string): SnapshotEntity[] {
+  const list = <T>(count: number, make: (i: number) => T) => Array.from({ length: count }, (_, i) => make(i));
+  return [
+    ...list(upstreamCount, upstream),
+    ...list(targetCount, (i) => target(i, 100)),
+    ...list(routeCount, service),
+    ...list(routeCount, (i) => route(i, team)),
+  ].sort(compareEntities);
+}
+
+/** The same state, as a delta makes it: with one entity in place of the one of its id. */
+function withOne(entities: readonly SnapshotEntity[], changed: SnapshotEntity): SnapshotEntity[] {
+  return entities.map((entity) => (compareEntities(entity, changed) === 0 ? changed : entity));
+}
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+const worst = (values: readonly number[]) => Math.max(...values);
+const hundredths = (value: number) => Math.round(value * 100) / 100;
+
+function figuresOf(what: string, facts: readonly ApplyFacts[]): Figure[] {
+  const of = (read: (one: ApplyFacts) => number, pick = worst) => hundredths(pick(facts.map(read)));
+  return [
+    { name: `${what}: longest slice in a worker`, value: of((one) => one.sliceMaxMs), unit: "ms", atMost: 5 },
+    { name: `${what}: a worker, until served`, value: of((one) => one.workerMs, median), unit: "ms", atMost: null },
+    { name: `${what}: the node, until acked`, value: of((one) => one.nodeMs, median), unit: "ms", atMost: null },
+    { name: `${what}: longest delay of a worker's loop`, value: of((one) => one.delayMaxMs), unit: "ms", atMost: null },
+    { name: `${what}: longest stall of the main thread`, value: of((one) => one.mainMaxMs), unit: "ms", atMost: null },
+    { name: `${what}: sent to each worker`, value: of((one) => one.sentBytes, median), unit: "bytes", atMost: null },
+  ];
+}
+
+export async function prove(progress: (line: string) => void): Promise<readonly Figure[]> {
+  const rig = await openApplyRig();
+  try {
+    let entities = state("first");
+    await rig.apply(entities);
+    const idle = await rig.idle(1_000);
+    const whole: ApplyFacts[] = [];
+    for (const team of ["second", "first", "second"]) {
+      await sleep(500);
+      entities = state(team);
+      whole.push(await rig.apply(entities));
+      progress(`whole: ${JSON.stringify(whole.at(-1))}`);
+    }
+    const ofTarget: ApplyFacts[] = [];
+    const ofRoute: ApplyFacts[] = [];
+    for (let i = 0; i < changeCount; i++) {
+      entities = withOne(entities, target((i * 997) % targetCount, 50 + i));
+      ofTarget.push(await rig.apply(entities));
+      entities = withOne(entities, route((i * 997) % routeCount, `third-${i}`));
+      ofRoute.push(await rig.apply(entities));
+    }
+    progress(`target: ${JSON.stringify(ofTarget.at(-1))}`);
+    progress(`route: ${JSON.stringify(ofRoute.at(-1))}`);
+    return [
+      ...figuresOf("all of 10,000 routes", whole),
+      ...figuresOf("one target among 10,000", ofTarget),
+      ...figuresOf("one route among 10,000", ofRoute),
+      { name: "nothing applied: longest delay of a worker's loop", value: hundredths(idle), unit: "ms", atMost: null },
+    ];
+  } finally {
+    await rig.close();
+  }
+}
