@@ -132,8 +132,8 @@ function leave(server: ProxyServer): void {
   tell({ type: "drained" });
 }
 
-/** So long at most, and a step, requests wait for what is applied. */
-const applySliceMs = 2;
+/** So long at most, and a step, requests wait for what is applied; a collection of garbage may come on top. */
+const applySliceMs = 1;
 let sliceCount = 0;
 /** What is applied of configs and endpoints: one after the other, as they came. */
 let lastApplied = Promise.resolve();

@@ -1,4 +1,4 @@
-import { type ConfigUpdate, type EncodedConfig, sharedPage } from "./encoded-config.ts";
+import { type ConfigUpdate, type EncodedConfig, packPages, sharedPage } from "./encoded-config.ts";
 import { TlsEncoder } from "./encoded-tls.ts";
 import { pageSlotCount } from "./paged-slots.ts";
 import type { EndpointSet, WorkerConfig } from "./worker-config.ts";
@@ -14,7 +14,7 @@ export function encodeConfig(config: WorkerConfig, sets: readonly EndpointSet[] 
   ];
   return {
     ...{ publication, revision, isWhole: true },
-    pages: items.map(sharedPage),
+    pages: packPages(items.map(sharedPage)),
     rings: pools.flatMap(({ key }, slot) => {
       const rings = setOf(key)?.rings ?? null;
       return rings === null ? [] : [[slot, rings] as const];

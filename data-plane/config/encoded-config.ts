@@ -13,7 +13,7 @@ export interface EncodedConfig {
   readonly revision: number;
   /** Whether nothing remains of what was there before. */
   readonly isWhole: boolean;
-  readonly pages: readonly EncodedPage[];
+  readonly pages: readonly string[] | SharedPages;
   /** Of the pools that hash, by their slots: memory that is no part of a page. */
   readonly rings: readonly (readonly [slot: number, rings: readonly HashRing[]])[];
   /** null: as before. */
@@ -29,8 +29,15 @@ export interface ConfigUpdate {
   readonly whole: () => EncodedConfig;
 }
 
-/** A JSON text. What is in shared memory is never written to again. */
-export type EncodedPage = string | SharedArrayBuffer;
+/** A page as JSON. What is in shared memory is never written to again. */
+export type EncodedPage = string | SharedArrayBuffer | Uint8Array;
+
+/** Many pages in one piece of shared memory: to take over a piece costs a thread some 10 us, however large it is. */
+export interface SharedPages {
+  readonly bytes: SharedArrayBuffer;
+  /** Where each page ends. */
+  readonly ends: Uint32Array;
+}
 
 /** What slots hold from now on; null = nothing. A slot that is not named stays as it is. */
 export interface ConfigPage {
@@ -99,6 +106,39 @@ export function sharedPage(page: ConfigPage): SharedArrayBuffer {
   return bytes;
 }
 
+/** A copy of pages as one piece. */
+export function packPages(pages: readonly SharedArrayBuffer[]): SharedPages {
+  const ends = new Uint32Array(pages.length);
+  let end = 0;
+  for (const [i, { byteLength }] of pages.entries()) ends[i] = end += byteLength;
+  const bytes = new SharedArrayBuffer(end);
+  const all = new Uint8Array(bytes);
+  for (const [i, page] of pages.entries()) all.set(new Uint8Array(page), i === 0 ? 0 : ends[i - 1]!);
+  return { bytes, ends };
+}
+
+function* eachPage(pages: EncodedConfig["pages"]): Generator<EncodedPage> {
+  if (!("ends" in pages)) {
+    yield* pages;
+    return;
+  }
+  let from = 0;
+  for (const end of pages.ends) {
+    yield new Uint8Array(pages.bytes, from, end - from);
+    from = end;
+  }
+}
+
+/** What a worker has to read of it. */
+export function pagesByteCount({ pages }: EncodedConfig): number {
+  return "ends" in pages ? pages.bytes.byteLength : pages.reduce((sum, page) => sum + Buffer.byteLength(page), 0);
+}
+
+function textOf(bytes: SharedArrayBuffer | Uint8Array): string {
+  const isView = ArrayBuffer.isView(bytes);
+  return (isView ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) : Buffer.from(bytes)).toString();
+}
+
 function sentSet({ endpoints, emptyBecause }: EndpointSet): SentSet {
   return { endpoints, emptyBecause };
 }
@@ -128,11 +168,11 @@ export class ConfigDecoder {
   *pagesOf({ pages, rings, isWhole }: EncodedConfig): Generator<ConfigPage> {
     if (isWhole || this.#shared.size > rememberMax) this.#shared = new Map();
     const ringsBySlot = new Map(rings);
-    for (const page of pages) yield this.page(page, ringsBySlot);
+    for (const page of eachPage(pages)) yield this.page(page, ringsBySlot);
   }
 
   page(bytes: EncodedPage, ringsBySlot: ReadonlyMap<number, readonly HashRing[]> = new Map()): ConfigPage {
-    const text = typeof bytes === "string" ? bytes : Buffer.from(bytes).toString();
+    const text = typeof bytes === "string" ? bytes : textOf(bytes);
     const { shared, pools, services, routes } = JSON.parse(text) as PageText;
     const part = <T extends object>(kind: string, index: number, read: (text: string) => T): T =>
       this.#part(kind, shared[index]!, read);

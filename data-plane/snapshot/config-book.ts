@@ -3,6 +3,8 @@ import {
   type ConfigUpdate,
   type EncodedConfig,
   encodePage,
+  packPages,
+  type SharedPages,
   sharedPage,
 } from "../config/encoded-config.ts";
 import { type EncodedTls, TlsEncoder } from "../config/encoded-tls.ts";
@@ -61,6 +63,8 @@ export class ConfigBook {
   readonly #poolPages: (SharedArrayBuffer | undefined)[] = [];
   /** What endpoints have changed in since they were encoded. */
   readonly #stalePages = new Set<number>();
+  /** All pages as they were sent last; kept for the next worker, and not for longer than that. */
+  #packed: WeakRef<SharedPages> | null = null;
   #prepared: Prepared | null = null;
   /** What there was before the plan that was installed last. */
   #before: Omit<Prepared, "pages"> | null = null;
@@ -116,6 +120,7 @@ export class ConfigBook {
 
   #put(text: BookText, plans: ChangedSlots<PoolPlan>): void {
     this.#text = text;
+    this.#packed = null;
     for (const slot of plans.keys()) {
       const former = this.#planAt(slot);
       if (former !== null && this.#slotByKey.get(former.key) === slot) this.#slotByKey.delete(former.key);
@@ -163,17 +168,20 @@ export class ConfigBook {
   }
 
   #encodeWhole(): EncodedConfig {
+    const { publication, revision, tls } = this.#text;
+    const pages = (this.#stalePages.size === 0 ? this.#packed?.deref() : undefined) ?? this.#pack();
+    return { ...{ publication, revision, isWhole: true, tls }, pages, rings: this.#rings(this.#plans.keys()) };
+  }
+
+  #pack(): SharedPages {
     for (const page of this.#stalePages) {
       this.#poolPages[page] = this.#encodePools(page, (slot) => this.#planAt(slot), this.#setOf);
     }
     this.#stalePages.clear();
     const poolPages = this.#poolPages.filter((page) => page !== undefined);
-    const { publication, revision, services, routes, tls } = this.#text;
-    return {
-      ...{ publication, revision, isWhole: true, tls },
-      pages: [...poolPages, ...services.pages, ...routes.pages],
-      rings: this.#rings(this.#plans.keys()),
-    };
+    const pages = packPages([...poolPages, ...this.#text.services.pages, ...this.#text.routes.pages]);
+    this.#packed = new WeakRef(pages);
+    return pages;
   }
 
   readonly #setOf: SetOf = (key) => this.#places.setOf(key);

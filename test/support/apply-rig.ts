@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BroadcastChannel } from "node:worker_threads";
 import { buildHealth } from "../../data-plane/build-health.ts";
 import { YOUNG_GENERATION_MB } from "../../data-plane/build-workers.ts";
-import type { ConfigUpdate } from "../../data-plane/config/encoded-config.ts";
+import { type ConfigUpdate, pagesByteCount } from "../../data-plane/config/encoded-config.ts";
 import { NodeLoad } from "../../data-plane/listener/node-load.ts";
 import { defaultClientLimits } from "../../data-plane/proxy/client-limits.ts";
 import type { SnapshotEntity } from "../../data-plane/snapshot/apply-snapshot.ts";
@@ -97,7 +97,14 @@ export async function openApplyRig() {
     const { durationMs: workerMs, sliceMaxMs } = delivered.times;
     const mainMaxMs = Math.max(main.max / 1e6 - 1, 0);
     const delayMaxMs = await askWorkers(channel, "end", workerCount);
-    return { sliceMaxMs, workerMs, nodeMs, delayMaxMs, mainMaxMs, sentBytes: bytesOf(sent!) };
+    return {
+      sliceMaxMs,
+      workerMs,
+      nodeMs,
+      delayMaxMs,
+      mainMaxMs,
+      sentBytes: pagesByteCount(sent!.change ?? sent!.whole()),
+    };
   }
 
   return {
@@ -116,12 +123,6 @@ export async function openApplyRig() {
       health.close();
     },
   };
-}
-
-/** What a worker reads of an update. */
-function bytesOf({ change, whole }: ConfigUpdate): number {
-  const { pages } = change ?? whole();
-  return pages.reduce((sum, page) => sum + (typeof page === "string" ? Buffer.byteLength(page) : page.byteLength), 0);
 }
 
 function workerGroup(table: EndpointTable): WorkerGroup {
