@@ -144,6 +144,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
       first.close();
       sync?.close();
       identity?.close();
+      await file.flush();
       await drainWorkers(traffic, options.drainTimeoutMs, log);
       await accessLog?.close(ACCESS_LOG_END_MS);
       traffic.close();

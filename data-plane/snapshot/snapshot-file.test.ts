@@ -46,7 +46,7 @@ describe("openSnapshotFile", () => {
   });
 
   it("gives the newest up for the one before, unless another is newer by then", async () => {
-    const file = openSnapshotFile({ folder });
+    const file = openSnapshotFile({ folder, restMs: () => 0 });
     await file.save(snapshotOf(1));
     const saved = [file.save(snapshotOf(2)), file.save(snapshotOf(3))];
     expect(await file.giveUp(3)).toEqual({ ok: true });
@@ -56,6 +56,21 @@ describe("openSnapshotFile", () => {
     expect((await file.load()).snapshot?.publication).toBe(2);
     expect(await file.giveUp(2)).toMatchObject({ ok: false, problem: expect.stringContaining("ENOENT") });
     expect((await file.load()).snapshot?.publication).toBe(2);
+  });
+
+  it("writes the newest of what came while it rested, and at once when it is told to", async () => {
+    const restedMs: number[] = [];
+    // Until it is told to: the test would wait for a second at most, and fail.
+    const file = openSnapshotFile({ folder, restMs: (writeMs) => restedMs.push(writeMs) * 1e9 });
+    await file.save(snapshotOf(1));
+    const saved = [2, 3, 4].map((publication) => file.save(snapshotOf(publication)));
+    expect(await file.flush()).toEqual({ ok: true });
+    expect(await Promise.all(saved)).toEqual([{ ok: true }, { ok: true }, { ok: true }]);
+    expect(restedMs).toHaveLength(2);
+    expect((await file.load()).snapshot?.publication).toBe(4);
+    await rm(current());
+    expect((await file.load()).snapshot?.publication).toBe(1);
+    expect(await file.flush()).toEqual({ ok: true });
   });
 
   it("keeps two generations, private to the user, and nothing else", async () => {

@@ -9,6 +9,8 @@ export interface SnapshotFileOptions {
   readonly folder: string;
   /** A file larger than this is not read; default 1 GiB. */
   readonly fileMaxBytes?: number;
+  /** How long nothing is written after a write that took so long. Default: ten times as long, at most a second. */
+  readonly restMs?: (writeMs: number) => number;
 }
 
 /** The last good snapshot on disk, in two generations. */
@@ -16,10 +18,14 @@ export interface SnapshotFile {
   /** The newest generation whose every byte is verified, and why newer ones were passed over. Never rejects. */
   load(): Promise<LoadedSnapshot>;
   /**
-   * Keeps a snapshot, and the one before as the previous generation. One save runs at a time; of those that wait,
-   * only the newest is written. Resolves when this one, or a newer one in its place, is durable. Never rejects.
+   * Keeps a snapshot, and the one before as the previous generation. One save runs at a time, and some time lies between
+   * two of them, so that writing a large state does not become most of what a node does while it is changed again and
+   * again; of those that wait, only the newest is written: after a crash a node may begin with one that is a second old.
+   * Resolves when this one, or a newer one in its place, is durable. Never rejects.
    */
   save(snapshot: ReceivedSnapshot): Promise<SaveOutcome>;
+  /** What waits is written without a rest; resolves when it is durable. Never rejects. */
+  flush(): Promise<SaveOutcome>;
   /** The newest generation turned out to be harmful: a restart is to begin with the one before. Never rejects. */
   giveUp(publication: number): Promise<SaveOutcome>;
 }
@@ -41,16 +47,46 @@ const TEMPORARY = "snapshot.writing";
 
 const FILE_MAX_BYTES = 1024 * 1024 * 1024;
 
+const REST_FACTOR = 10;
+const REST_MAX_MS = 1_000;
+const restOf = (writeMs: number) => Math.min(REST_FACTOR * writeMs, REST_MAX_MS);
+
 /** Opens the place where a node keeps its last good snapshot; touches nothing before `load` or `save`. */
-export function openSnapshotFile({ folder, fileMaxBytes = FILE_MAX_BYTES }: SnapshotFileOptions): SnapshotFile {
+export function openSnapshotFile(options: SnapshotFileOptions): SnapshotFile {
+  const { folder, fileMaxBytes = FILE_MAX_BYTES, restMs = restOf } = options;
   let writing: Promise<SaveOutcome> | null = null;
   let waiting: { snapshot: ReceivedSnapshot; outcome: Promise<SaveOutcome> } | null = null;
+  let restsUntilMs = 0;
+  let isHurried = false;
+  let endRest = () => {};
 
   function start(snapshot: ReceivedSnapshot): Promise<SaveOutcome> {
+    const beganAtMs = performance.now();
     const outcome = replaceCurrent(folder, snapshot).finally(() => {
+      restsUntilMs = performance.now() + restMs(performance.now() - beganAtMs);
       if (writing === outcome) writing = null;
     });
     writing = outcome;
+    return outcome;
+  }
+
+  function rest(): Promise<void> {
+    const leftMs = restsUntilMs - performance.now();
+    if (isHurried || leftMs <= 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, Math.min(leftMs, REST_MAX_MS)).unref();
+      endRest = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  async function flush(): Promise<SaveOutcome> {
+    isHurried = true;
+    endRest();
+    const outcome = (await (waiting?.outcome ?? writing)) ?? { ok: true };
+    isHurried = false;
     return outcome;
   }
 
@@ -61,17 +97,20 @@ export function openSnapshotFile({ folder, fileMaxBytes = FILE_MAX_BYTES }: Snap
         waiting.snapshot = snapshot;
         return waiting.outcome;
       }
-      if (writing === null) return start(snapshot);
-      const turn = writing.then(() => {
-        const newest = waiting?.snapshot ?? snapshot;
-        waiting = null;
-        return start(newest);
-      });
+      if (writing === null && performance.now() >= restsUntilMs) return start(snapshot);
+      const turn = Promise.resolve(writing)
+        .then(rest)
+        .then(() => {
+          const newest = waiting?.snapshot ?? snapshot;
+          waiting = null;
+          return start(newest);
+        });
       waiting = { snapshot, outcome: turn };
       return turn;
     },
+    flush,
     giveUp(publication) {
-      const outcome = Promise.resolve(waiting?.outcome ?? writing)
+      const outcome = flush()
         .then(() => restorePrevious(folder, publication, fileMaxBytes))
         .finally(() => {
           if (writing === outcome) writing = null;
