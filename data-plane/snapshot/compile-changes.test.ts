@@ -162,7 +162,11 @@ class Worker {
         services.flatMap((one) => (one === null ? [] : [{ ...one, poolIndex: -1, pool: poolKey(one.poolIndex) }])),
       ),
       pools: pools
-        .flatMap((pool) => (pool === null ? [] : [{ config: pool.config, set: pool.set, isLimited: pool.isLimited }]))
+        .flatMap((pool) =>
+          pool === null
+            ? []
+            : [{ config: pool.config, set: pool.set, isLimited: pool.isLimited, hasOneTls: pool.hasOneTls }],
+        )
         .toSorted((a, b) => (a.config.key < b.config.key ? -1 : 1)),
       tlsKeys: [...tlsKeys].sort(),
       names: ["one", "two", "three", "four"].map((name) => serverNames.pick(name)?.key ?? null),

@@ -27,10 +27,17 @@ function snapshot(publication: number, ...services: MessageInitShape<typeof Serv
   };
 }
 
+interface Delivered {
+  readonly config: EncodedConfig;
+  readonly whole: () => EncodedConfig;
+  readonly pools: readonly PoolConfig[];
+  readonly sets: readonly EndpointSet[];
+}
+
 /** An applier over workers that accept every publication but those in `bad`. */
 function rig(bad: readonly number[] = []) {
   const timers = new FakeTimers();
-  const delivered: { config: EncodedConfig; pools: PoolConfig[]; sets: EndpointSet[] }[] = [];
+  const delivered: Delivered[] = [];
   const events: string[] = [];
   const names = new NameResolver({
     lookup: () => new Promise(() => {}),
@@ -63,7 +70,7 @@ function rig(bad: readonly number[] = []) {
         const config = change ?? whole();
         const items = [...new ConfigDecoder().pagesOf(config)].flatMap(({ pools = [] }) => pools);
         const pools = items.flatMap(([, pool]) => pool ?? []);
-        delivered.push({ config, pools, sets: items.flatMap(([, , set]) => set ?? []) });
+        delivered.push({ config, whole, pools, sets: items.flatMap(([, , set]) => set ?? []) });
         await timers.pass(0);
         return bad.includes(config.publication) ? { ok: false, message: "worker 1 refuses" } : { ok: true };
       },
@@ -147,6 +154,35 @@ describe("SnapshotApplier", () => {
     expect(applier.served?.publication).toBe(3);
     const told = ["applied 1", "applied 2", "withdrawn 2, again 1", "refused 2 workers_lost", "applied 3"];
     expect(events).toEqual(told);
+  });
+
+  it("has workers change only what differs from what they serve, also after it has gone back", async () => {
+    const { applier, delivered } = rig();
+    const [one, two] = [good, { id: "s2", host: "10.0.0.2" }];
+    const keys = () => {
+      const { config, pools } = delivered.at(-1)!;
+      return [config.isWhole, ...pools.map(({ key }) => key)];
+    };
+    await applier.apply(snapshot(1, one, two));
+    expect(keys()).toEqual([true, "host:10.0.0.1:80", "host:10.0.0.2:80"]);
+    // The pool that goes is named by its slot alone.
+    await applier.apply(snapshot(2, one));
+    expect(keys()).toEqual([false]);
+    await applier.goBack(2, "out of memory");
+    expect(keys()).toEqual([true, "host:10.0.0.1:80", "host:10.0.0.2:80"]);
+    await applier.apply(snapshot(3, one, { ...two, host: "10.0.0.3" }));
+    expect(keys()).toEqual([false, "host:10.0.0.3:80"]);
+    expect(applier.served?.publication).toBe(3);
+  });
+
+  it("tells workers that begin of endpoints as they are by then", async () => {
+    const { applier, delivered } = rig();
+    await applier.apply(snapshot(1, good));
+    const { whole } = delivered[0]!;
+    const before = whole();
+    expect(whole().pages).toBe(before.pages);
+    applier.endpointsChanged([{ poolKey: "host:10.0.0.1:80", endpoints: [], emptyBecause: "unresolved", rings: null }]);
+    expect(whole().pages).not.toBe(before.pages);
   });
 
   it("refuses more endpoints than the node takes", async () => {
