@@ -2,12 +2,14 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { decodeSnapshotBytes } from "../../data-plane/snapshot/snapshot-bytes.ts";
 import { ConfigAPI } from "../../proto/gen/penstock/admin/v1/config_pb.ts";
-import { createBalancedRoute } from "../support/admin-client.ts";
+import { RouteSchema } from "../../proto/gen/penstock/config/v1/route_pb.ts";
+import { adminOk, createBalancedRoute } from "../support/admin-client.ts";
 import {
   startControlPlane,
   startDataPlane,
@@ -119,6 +121,30 @@ describe("the export of a snapshot", () => {
     const parts: Uint8Array[] = [];
     for await (const { data } of createClient(ConfigAPI, transport).exportSnapshot({})) parts.push(data);
     expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+  });
+
+  it("holds what a node with the labels that are asked for gets", async () => {
+    const { controlPlane } = await startExported();
+    for (const zone of ["eu", "us"])
+      await adminOk(controlPlane.adminUrl, "POST", "/routes", { paths: [`/${zone}`], node_selector: [`zone=${zone}`] });
+    const routesFor = async (query: string) => {
+      const bytes = Buffer.from(await (await fetch(`${controlPlane.adminUrl}/config/snapshot${query}`)).arrayBuffer());
+      const decoded = decodeSnapshotBytes(bytes);
+      if (!decoded.ok) throw new Error(decoded.problem);
+      const routes = decoded.snapshot.entities.filter(({ kind }) => kind === "route");
+      return routes.flatMap(({ body }) => fromBinary(RouteSchema, body).paths).sort();
+    };
+    expect(await routesFor("")).toEqual(["/kept"]);
+    expect(await routesFor("?label=zone=eu")).toEqual(["/eu", "/kept"]);
+    expect(await routesFor("?label=tier=edge&label=zone=us")).toEqual(["/kept", "/us"]);
+    const bad = await fetch(`${controlPlane.adminUrl}/config/snapshot?label=zone`);
+    expect([bad.status, await bad.json()]).toEqual([400, { message: "label: 'zone' is not key=value" }]);
+    const transport = createConnectTransport({ baseUrl: controlPlane.adminUrl, httpVersion: "1.1" });
+    const parts: Uint8Array[] = [];
+    const labels = { zone: "eu" };
+    for await (const { data } of createClient(ConfigAPI, transport).exportSnapshot({ labels })) parts.push(data);
+    const decoded = decodeSnapshotBytes(Buffer.concat(parts));
+    expect(decoded.ok && decoded.snapshot.entities.filter(({ kind }) => kind === "route")).toHaveLength(2);
   });
 
   it("is for callers on this machine only", async () => {

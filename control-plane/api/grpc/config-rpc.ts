@@ -23,10 +23,10 @@ export function configRpc(store: Store, fleet: Fleet): ServiceImpl<typeof Config
       const { appliedCount, nodeCount, heldBack = "" } = await Promise.race([waited, rejectedOnAbort(context.signal)]);
       return { revision: request.revision, appliedCount, nodeCount, heldBack };
     },
-    async *exportSnapshot(_request, context) {
+    async *exportSnapshot({ labels }, context) {
       if (!context.values.get(shownSecrets).ofOne)
         throw new ConnectError("only callers on this machine may read private keys", Code.PermissionDenied);
-      const { parts } = await exportSnapshot(store);
+      const { parts } = await exportSnapshot(store, labels);
       for (const part of parts)
         for (let at = 0; at < part.length; at += messageMaxBytes)
           yield { data: part.subarray(at, at + messageMaxBytes) };

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/admin/v1/config.proto.
  */
 export const file_penstock_admin_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wZW5zdG9jay9hZG1pbi92MS9jb25maWcucHJvdG8SEXBlbnN0b2NrLmFkbWluLnYxIm4KFldhaXRGb3JSZXZpc2lvblJlcXVlc3QSGQoIcmV2aXNpb24YASABKANCB7pIBCICKAASOQoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIrAIyACJpChdXYWl0Rm9yUmV2aXNpb25SZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIVCg1hcHBsaWVkX2NvdW50GAIgASgFEhIKCm5vZGVfY291bnQYAyABKAUSEQoJaGVsZF9iYWNrGAQgASgJIhcKFUV4cG9ydFNuYXBzaG90UmVxdWVzdCImChZFeHBvcnRTbmFwc2hvdFJlc3BvbnNlEgwKBGRhdGEYASABKAwy3gEKCUNvbmZpZ0FQSRJoCg9XYWl0Rm9yUmV2aXNpb24SKS5wZW5zdG9jay5hZG1pbi52MS5XYWl0Rm9yUmV2aXNpb25SZXF1ZXN0GioucGVuc3RvY2suYWRtaW4udjEuV2FpdEZvclJldmlzaW9uUmVzcG9uc2USZwoORXhwb3J0U25hcHNob3QSKC5wZW5zdG9jay5hZG1pbi52MS5FeHBvcnRTbmFwc2hvdFJlcXVlc3QaKS5wZW5zdG9jay5hZG1pbi52MS5FeHBvcnRTbmFwc2hvdFJlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("Ch5wZW5zdG9jay9hZG1pbi92MS9jb25maWcucHJvdG8SEXBlbnN0b2NrLmFkbWluLnYxIm4KFldhaXRGb3JSZXZpc2lvblJlcXVlc3QSGQoIcmV2aXNpb24YASABKANCB7pIBCICKAASOQoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIrAIyACJpChdXYWl0Rm9yUmV2aXNpb25SZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxIVCg1hcHBsaWVkX2NvdW50GAIgASgFEhIKCm5vZGVfY291bnQYAyABKAUSEQoJaGVsZF9iYWNrGAQgASgJIroBChVFeHBvcnRTbmFwc2hvdFJlcXVlc3QScgoGbGFiZWxzGAEgAygLMjQucGVuc3RvY2suYWRtaW4udjEuRXhwb3J0U25hcHNob3RSZXF1ZXN0LkxhYmVsc0VudHJ5Qiy6SCmaASYQQCIbchkyF15bQS1aYS16MC05Ll8vLV17MSw2M30kKgVyAxj/ARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIiYKFkV4cG9ydFNuYXBzaG90UmVzcG9uc2USDAoEZGF0YRgBIAEoDDLeAQoJQ29uZmlnQVBJEmgKD1dhaXRGb3JSZXZpc2lvbhIpLnBlbnN0b2NrLmFkbWluLnYxLldhaXRGb3JSZXZpc2lvblJlcXVlc3QaKi5wZW5zdG9jay5hZG1pbi52MS5XYWl0Rm9yUmV2aXNpb25SZXNwb25zZRJnCg5FeHBvcnRTbmFwc2hvdBIoLnBlbnN0b2NrLmFkbWluLnYxLkV4cG9ydFNuYXBzaG90UmVxdWVzdBopLnBlbnN0b2NrLmFkbWluLnYxLkV4cG9ydFNuYXBzaG90UmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * Asks to wait for a revision.
@@ -86,11 +86,17 @@ export const WaitForRevisionResponseSchema: GenMessage<WaitForRevisionResponse> 
   messageDesc(file_penstock_admin_v1_config, 1);
 
 /**
- * Asks for the whole configuration as a file.
+ * Asks for a configuration as a file.
  *
  * @generated from message penstock.admin.v1.ExportSnapshotRequest
  */
 export type ExportSnapshotRequest = Message<"penstock.admin.v1.ExportSnapshotRequest"> & {
+  /**
+   * Labels of the node that is to start from it, as its join token has them. Default: none.
+   *
+   * @generated from field: map<string, string> labels = 1;
+   */
+  labels: { [key: string]: string };
 };
 
 /**
@@ -139,7 +145,8 @@ export const ConfigAPI: GenService<{
     output: typeof WaitForRevisionResponseSchema;
   },
   /**
-   * Reads the whole configuration as a file that a data plane can start from (--seed). It holds private keys.
+   * Reads the configuration as a file that a data plane can start from (--seed): what a node with certain labels gets.
+   * It holds private keys.
    * Errors: PERMISSION_DENIED for callers who may not read those.
    *
    * @generated from rpc penstock.admin.v1.ConfigAPI.ExportSnapshot
