@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import { fromBinary } from "@bufbuild/protobuf";
+import { NodeIdentitySchema } from "../../proto/gen/penstock/config/v1/node_identity_pb.ts";
 import {
   RolloutMode,
   RolloutOrderSchema,
@@ -20,11 +22,20 @@ export function ledgerCommit({ revision, publication, changes }: Commit): Ledger
     revision,
     publication,
     hasContent: changes.some(({ kind }) => HELD_KINDS.includes(kind)),
-    hasLive: changes.some(({ kind }) => LIVE_KINDS.has(kind)),
+    hasLive: changes.some((change) => LIVE_KINDS.has(change.kind) || isMove(change)),
     order: order === null ? null : modeOf(fromBinary(RolloutOrderSchema, order).mode),
     mode: policy === null ? null : modeOfPolicy(fromBinary(RolloutPolicySchema, policy)),
     rollout: rollout === null ? null : fromBinary(RolloutSchema, rollout),
   };
+}
+
+/** A node has other labels: what it is to get now, it must not get under the number of what it has. */
+function isMove({ kind, before, after }: Change): boolean {
+  return kind === "node_identity" && !isDeepStrictEqual(labelsIn(before), labelsIn(after));
+}
+
+function labelsIn(body: Uint8Array | null): Record<string, string> {
+  return body === null ? {} : { ...fromBinary(NodeIdentitySchema, body).labels };
 }
 
 export function modeOfPolicy(policy: RolloutPolicy | undefined): Mode {
