@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import { FewPerTurn } from "./few-per-turn.ts";
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("FewPerTurn", () => {
+  it("does at once what a turn has room for, and the rest in the order it came", async () => {
+    const done: number[] = [];
+    const few = new FewPerTurn<number>(3, (item) => done.push(item));
+    for (let i = 0; i < 8; i++) few.add(i);
+    expect(done).toEqual([0, 1, 2]);
+    expect(few.isIdle).toBe(false);
+    await turn();
+    expect(done).toEqual([0, 1, 2, 3, 4, 5]);
+    await turn();
+    expect(done).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(few.isIdle).toBe(true);
+  });
+
+  it("lets nothing overtake what waits, and does once what was added twice meanwhile", async () => {
+    const done: string[] = [];
+    const few = new FewPerTurn<string>(1, (item) => done.push(item));
+    for (const item of ["a", "b", "c", "b"]) few.add(item);
+    await turn();
+    few.add("d");
+    expect(done).toEqual(["a", "b"]);
+    for (let i = 0; i < 2; i++) await turn();
+    expect(done).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("has room again in each turn, and does nothing more once it is cleared", async () => {
+    const done: number[] = [];
+    const few = new FewPerTurn<number>(2, (item) => done.push(item));
+    for (let i = 0; i < 2; i++) few.add(i);
+    await turn();
+    for (let i = 2; i < 5; i++) few.add(i);
+    expect(done).toEqual([0, 1, 2, 3]);
+    few.clear();
+    await turn();
+    expect(done).toEqual([0, 1, 2, 3]);
+  });
+});
