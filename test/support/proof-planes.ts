@@ -62,13 +62,17 @@ export interface ProofControlPlane {
   readonly syncAddress: string;
 }
 
-/** Starts a control plane on free ports; resolves when it listens. */
-export async function startProofControlPlane(stateFolder: string): Promise<ProofControlPlane> {
+/** Starts a control plane on free ports, but for what `env` says; resolves when it listens. */
+export async function startProofControlPlane(
+  stateFolder: string,
+  env: Record<string, string> = {},
+): Promise<ProofControlPlane> {
   const controlPlane = runProcess(process.execPath, [command, "control-plane"], {
     env: {
       PENSTOCK_STATE_DIR: stateFolder,
       PENSTOCK_ADMIN_LISTEN: "127.0.0.1:0",
       PENSTOCK_SYNC_LISTEN: "127.0.0.1:0",
+      ...env,
     },
   });
   const { admin, sync } = (await controlPlane.jsonLine(isReady)) as Record<string, string[]>;

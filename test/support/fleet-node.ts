@@ -1,0 +1,150 @@
+import { ReconnectPlan } from "../../data-plane/sync/reconnect-plan.ts";
+import { SYNC_CLIENT_DEFAULTS } from "../../data-plane/sync/sync-client.ts";
+import { type ControlMessage, type StreamEnd, SyncStream } from "../../data-plane/sync/sync-stream.ts";
+import type { Delta, Holding, SnapshotBegin } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+
+const clock = {
+  monotonicMs: () => performance.now(),
+  unixMs: () => Date.now(),
+  after(delayMs: number, run: () => void) {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+const pushTimeCount = 128;
+
+/**
+ * A node with the stream and the waits of a real one, of which a thousand fit into a process: it keeps no content, but
+ * what names it, and serves everything at once. A delta that does not begin from what it holds it refuses.
+ */
+export class FleetNode {
+  readonly #id: string;
+  readonly #address: string;
+  readonly #onChange: () => void;
+  readonly #plan: ReconnectPlan;
+  #stream: SyncStream | null = null;
+  #openedAtMs: number | null = null;
+  #begun: SnapshotBegin | null = null;
+  #stopHeartbeat: () => void = () => {};
+  /** When the last pushes came, as a ring. */
+  readonly #pushedAtMs = new Float64Array(pushTimeCount).fill(Number.NEGATIVE_INFINITY);
+  #next = 0;
+  held: Pick<Holding, "epoch" | "publication" | "stateHash"> | null = null;
+  isConnected = false;
+  /** On this stream it was told that it serves the newest, or has acked something. */
+  isInSync = false;
+  pushCount = 0;
+  /** Most pushes within any second. */
+  mostPushesPerSecond = 0;
+  wholeCount = 0;
+  refusalCount = 0;
+  turnedAwayCount = 0;
+
+  /** @param address host:port of the control plane @param onChange it connected, came into sync or lost its stream */
+  constructor(id: string, address: string, onChange: () => void) {
+    const { stableMs, backoffFirstMaxMs: firstMaxMs, backoffMaxMs: maxMs } = SYNC_CLIENT_DEFAULTS;
+    this.#id = id;
+    this.#address = address;
+    this.#onChange = onChange;
+    this.#plan = new ReconnectPlan({ controlPlanes: [address], random: Math.random, stableMs, firstMaxMs, maxMs });
+  }
+
+  connect(): void {
+    this.#plan.next();
+    this.#openedAtMs = null;
+    this.#stream = new SyncStream({
+      address: this.#address,
+      clock,
+      timing: SYNC_CLIENT_DEFAULTS,
+      messageMaxBytes: SYNC_CLIENT_DEFAULTS.bodyMaxBytes,
+      onOpen: () => this.#opened(),
+      onMessage: (message) => this.#receive(message),
+      onClose: (end) => this.#ended(end),
+    });
+    const value = {
+      nodeId: this.#id,
+      hostname: "simulated",
+      build: "simulated",
+      capabilities: ["delta.v1"],
+      workerCount: 1,
+    };
+    this.#stream.send({ case: "hello", value: { ...value, ...(this.held === null ? {} : { have: this.held }) } });
+  }
+
+  forgetCounts(): void {
+    this.pushCount = this.mostPushesPerSecond = this.wholeCount = this.refusalCount = this.turnedAwayCount = 0;
+    this.#pushedAtMs.fill(Number.NEGATIVE_INFINITY);
+  }
+
+  #opened(): void {
+    this.#openedAtMs = performance.now();
+    this.isConnected = true;
+    this.#scheduleHeartbeat();
+    this.#onChange();
+  }
+
+  #scheduleHeartbeat(): void {
+    this.#stopHeartbeat = clock.after(SYNC_CLIENT_DEFAULTS.heartbeatMs * (0.8 + 0.4 * Math.random()), () => {
+      if (this.#stream?.isBacklogged === false) this.#stream.send({ case: "heartbeat", value: this.held ?? {} });
+      this.#scheduleHeartbeat();
+    });
+  }
+
+  #ended({ retryAfterMs }: StreamEnd): void {
+    this.#stopHeartbeat();
+    this.#stream = null;
+    this.#begun = null;
+    if (retryAfterMs > 0) this.turnedAwayCount++;
+    const nowMs = performance.now();
+    const openMs = this.#openedAtMs === null ? null : nowMs - this.#openedAtMs;
+    setTimeout(() => this.connect(), this.#plan.delayMs({ nowMs, openMs, retryAfterMs }));
+    this.isConnected = false;
+    this.isInSync = false;
+    this.#onChange();
+  }
+
+  #receive(message: ControlMessage): void {
+    if (message.case === "snapshotBegin") this.#begun = message.value;
+    else if (message.case === "snapshotEnd" && this.#begun !== null) {
+      this.wholeCount++;
+      this.#serve(this.#begun);
+      this.#begun = null;
+    } else if (message.case === "delta") this.#takeDelta(message.value);
+    else if (message.case === "upToDate") this.#inSync();
+  }
+
+  #takeDelta(delta: Delta): void {
+    if (delta.basePublication === this.held?.publication) {
+      this.#serve(delta);
+      return;
+    }
+    this.refusalCount++;
+    const { publication } = delta;
+    const value = { publication, keptPublication: this.held?.publication ?? 0n, reason: "unknown_base" };
+    this.#stream?.send({ case: "nack", value });
+  }
+
+  #serve({ epoch, publication, stateHash }: SnapshotBegin | Delta): void {
+    this.held = { publication, stateHash, ...(epoch === undefined ? {} : { epoch }) };
+    this.#countPush();
+    this.#stream?.send({ case: "ack", value: { publication, stateHash } });
+    this.#inSync();
+  }
+
+  #inSync(): void {
+    if (this.isInSync) return;
+    this.isInSync = true;
+    this.#onChange();
+  }
+
+  #countPush(): void {
+    const nowMs = performance.now();
+    this.pushCount++;
+    this.#pushedAtMs[this.#next] = nowMs;
+    this.#next = (this.#next + 1) % pushTimeCount;
+    let count = 0;
+    for (const atMs of this.#pushedAtMs) if (atMs > nowMs - 1_000) count++;
+    this.mostPushesPerSecond = Math.max(this.mostPushesPerSecond, count);
+  }
+}
