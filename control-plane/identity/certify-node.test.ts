@@ -26,7 +26,7 @@ async function refusalOf(call: Promise<unknown>): Promise<{ code: number; cause:
   throw new Error("the call was not refused");
 }
 
-describe("joining by a token", () => {
+describe("row 50: joining by a token", () => {
   it("refuses a token that another node has used, and records who tried", async () => {
     const rig = await startSecuredHub();
     const token = await rig.token();

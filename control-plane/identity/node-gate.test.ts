@@ -7,7 +7,7 @@ import { until } from "../../test/support/sync-hub-rig.ts";
 const a = "aaaaaaaa-0000-4000-8000-000000000001";
 const b = "bbbbbbbb-0000-4000-8000-000000000002";
 
-describe("NodeGate", () => {
+describe("row 49: NodeGate", () => {
   it("lets a node in that has joined, and shows its SPIFFE id and its token's labels", async () => {
     const rig = await startSecuredHub();
     const keys = await rig.joinNew(a, { labels: { zone: "eu" } });

@@ -60,7 +60,7 @@ function delta(states: readonly Published[], index: number, stepCount: number): 
   });
 }
 
-describe("SnapshotInbox", () => {
+describe("row 20: SnapshotInbox", () => {
   it(`applies nothing stale of ${offerCount} snapshots and deltas, shuffled, some of them several times`, async () => {
     const random = seededRandom(20);
     const states = history();

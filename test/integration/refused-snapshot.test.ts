@@ -43,7 +43,7 @@ const badRoute = (fields: object): HashedEntity =>
     ...fields,
   });
 
-describe("a snapshot that cannot be served", () => {
+describe("row 18: a snapshot that cannot be served", () => {
   it("is refused whole with entity and field while traffic goes on, and spoils nothing after it", async () => {
     const controlPlane = await startScriptedSyncServer();
     onTestFinished(() => controlPlane.close());

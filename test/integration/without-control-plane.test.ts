@@ -9,7 +9,7 @@ import {
 import { getFresh } from "../support/raw-http.ts";
 import { startRequestLoad } from "../support/request-load.ts";
 
-describe("a data plane without its control plane", () => {
+describe("rows 1, 15 and 17: a data plane without its control plane", () => {
   it("goes on serving when the control plane is killed, and restarts from its last good snapshot", async () => {
     const controlPlane = await startControlPlane();
     const stateDir = temporaryFolder();
