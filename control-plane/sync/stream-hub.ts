@@ -264,8 +264,9 @@ export class StreamHub implements Fleet {
     this.#stopListening();
     this.#schedule.close();
     this.#waits.close();
-    this.#channels.close();
     for (const session of [...this.#sessions]) session.end(status.UNAVAILABLE, "the control plane is closing");
+    // After the last node has left, which begins the time for which its subset is kept.
+    this.#channels.close();
     this.views.close();
   }
 

@@ -148,6 +148,14 @@ describe("startSyncHub", () => {
     expect((await node.next("heartbeat")).value).toMatchObject({ publication: 0n });
   });
 
+  it("leaves no timer behind when it closes with nodes connected", async () => {
+    const { hub, clock, connectServing } = await startHub();
+    await connectServing("n1");
+    await connectServing("n2");
+    await hub.close();
+    expect(clock.nextDelayMs()).toBeNull();
+  });
+
   it("refuses a port that is taken", async () => {
     const { hub } = await startHub();
     const { port } = hub.addresses[0]!;
