@@ -7,13 +7,6 @@ import { RolloutView, type ShownContent } from "./rollout-view.ts";
 /** Makes the channels of what a source shows. */
 export type MakeChannels = (source: PublishedSource) => Channels;
 
-/** Who gets what is rolled out. */
-export interface ReachedNodes {
-  /** Those that were named, connected or not. */
-  readonly ids: Iterable<string>;
-  readonly has: (nodeId: string) => boolean;
-}
-
 interface Side {
   readonly view: RolloutView;
   readonly channels: Channels;
@@ -43,7 +36,11 @@ export class RolloutChannels implements Channels {
   }
 
   channelFor(node: { readonly nodeId: string }): Channel {
-    return this.isSuspended ? this.#silent : this.#sideOf(node.nodeId).channels.channelFor(node);
+    if (this.isSuspended) return this.#silent;
+    const { channels } = this.#sideOf(node.nodeId);
+    if (channels === this.#main.channels) return channels.channelFor(node);
+    // It begins with what the nodes have, so that what they get is a delta from there.
+    return channels.channelFor(node, () => this.#main.channels.channelFor(node));
   }
 
   sourcePublicationFor({ nodeId }: { readonly nodeId: string }): number {
@@ -71,22 +68,12 @@ export class RolloutChannels implements Channels {
     return this.#candidate !== null;
   }
 
-  /** A rollout is under way. @param reached may change its answers */
-  showCandidate(candidate: ShownContent, baseline: ShownContent | null, reached: ReachedNodes): void {
+  /** A rollout is under way. @param isReached may change its answers */
+  showCandidate(candidate: ShownContent, baseline: ShownContent | null, isReached: (nodeId: string) => boolean): void {
     this.#main.view.show(baseline);
-    if (this.#candidate === null) {
-      this.#candidate = this.#newSide();
-      // It begins with what the nodes have, so that what they get is a delta from there; not where both have come to the
-      // same number, under which it can only be one of them.
-      const isBefore = baseline !== null && baseline.point.publication < candidate.point.publication;
-      if (isBefore && !this.isSuspended) {
-        this.#candidate.view.show(baseline);
-        for (const nodeId of reached.ids) this.#candidate.channels.channelFor({ nodeId });
-        this.#candidate.channels.refresh();
-      }
-    }
+    this.#candidate ??= this.#newSide();
     this.#candidate.view.show(candidate);
-    this.#isOnCandidate = reached.has;
+    this.#isOnCandidate = isReached;
   }
 
   /** All nodes get the same, the reached ones as a change of what they had. @param shown null: all of the store */

@@ -333,7 +333,7 @@ export class Rollouts {
     const below = shown(this.#baseline, baseline);
     const above = shown(this.#candidate, candidate);
     if (above === null) channels.showToAll(below);
-    else channels.showCandidate(above, below, { ids: this.#reachedIds, has: (nodeId) => this.isReached(nodeId) });
+    else channels.showCandidate(above, below, (nodeId) => this.isReached(nodeId));
   }
 }
 

@@ -19,6 +19,14 @@ export interface PublishedImage extends Pick<ResourceImage, "publication" | "rev
 /** What publications are made of: the store's state, or a view of it that leaves something out or holds it back. */
 export type PublishedSource = Pick<Store, "epoch"> & { readonly image: PublishedImage };
 
+/** What a channel begins with. */
+export interface Likeness {
+  /** Has much of the content already, which is then neither hashed nor kept twice. */
+  readonly channel: Channel;
+  /** Whether what that one has published was meant for this one's nodes, too. */
+  readonly isSame: boolean;
+}
+
 /** The publications for all nodes that are meant to serve the same. */
 export class Channel {
   readonly cache: SnapshotCache;
@@ -26,16 +34,7 @@ export class Channel {
   readonly #log: Log;
   #newest: NewestState | null = null;
 
-  /**
-   * @param like a channel that has much of the content already, which is then neither hashed nor kept twice
-   * @param isSame whether what that one has published was meant for this one's nodes, too
-   */
-  constructor(
-    source: PublishedSource,
-    ringLimits: RingLimits,
-    log: Log,
-    like: { readonly channel: Channel; readonly isSame: boolean } | null = null,
-  ) {
+  constructor(source: PublishedSource, ringLimits: RingLimits, log: Log, like: Likeness | null = null) {
     this.cache = new SnapshotCache(source, ringLimits);
     if (like !== null) this.cache.beginWith(like.channel.cache, like.isSame);
     this.#source = source;

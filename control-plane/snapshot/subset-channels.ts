@@ -1,6 +1,6 @@
 import type { NodeLabels } from "../resource/node-selector.ts";
 import type { Log } from "../telemetry/log.ts";
-import { Channel, type PublishedSource } from "./channel.ts";
+import { Channel, type Likeness, type PublishedSource } from "./channel.ts";
 import type { Channels } from "./channels.ts";
 import type { RingLimits } from "./publication-ring.ts";
 import { SubsetIndex } from "./subset-index.ts";
@@ -68,12 +68,12 @@ export class SubsetChannels implements Channels {
     return this.#subsets.size;
   }
 
-  channelFor({ nodeId }: { readonly nodeId: string }): Channel {
+  channelFor({ nodeId }: { readonly nodeId: string }, before?: () => Channel): Channel {
     const labels = this.#options.labelsOf(nodeId);
     const member = this.#members.get(nodeId);
     if (member?.labels === labels) return member.group.subset.channel;
     this.#update();
-    const group = this.#groupOf(labels);
+    const group = this.#groupOf(labels, before);
     if (member?.group !== group) {
       if (member !== undefined) this.#leave(member.group);
       this.#join(group);
@@ -123,17 +123,26 @@ export class SubsetChannels implements Channels {
     }
   }
 
-  #groupOf(labels: NodeLabels): Group {
+  #groupOf(labels: NodeLabels, before?: () => Channel): Group {
     const text = JSON.stringify(Object.entries(labels).sort());
     const known = this.#groups.get(text);
     if (known !== undefined) return known;
     const name = this.#nameOf(labels);
-    const [oldest] = this.#subsets;
-    const like = oldest === undefined ? null : { channel: oldest.channel, isSame: false };
-    const subset = this.#subsetNamed(name) ?? this.#open(labels, name, like);
+    const subset = this.#subsetNamed(name) ?? this.#open(labels, name, this.#likeFor(before?.()));
     const group = { text, labels, subset, nodeCount: 0 };
     this.#groups.set(text, group);
     return group;
+  }
+
+  /** What a new channel begins with. */
+  #likeFor(before: Channel | undefined): Likeness | null {
+    const published = before?.newest ?? null;
+    // Under one number there can be one content only.
+    if (before !== undefined && published !== null && published.publication < this.#index.publication)
+      return { channel: before, isSame: true };
+    const [oldest] = this.#subsets;
+    const channel = oldest?.channel ?? before;
+    return channel === undefined ? null : { channel, isSame: false };
   }
 
   #nameOf(labels: NodeLabels): string {
@@ -146,11 +155,7 @@ export class SubsetChannels implements Channels {
     return undefined;
   }
 
-  #open(
-    labels: NodeLabels,
-    name: string,
-    like: { readonly channel: Channel; readonly isSame: boolean } | null,
-  ): Subset {
+  #open(labels: NodeLabels, name: string, like: Likeness | null): Subset {
     const { source, ringLimits, log } = this.#options;
     const view = new SubsetView(source.epoch, this.#index, labels);
     const channel = new Channel(view, ringLimits, log, like);
