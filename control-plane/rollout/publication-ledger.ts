@@ -43,7 +43,7 @@ export interface LedgerCommit {
   readonly publication: number;
   /** It changes what rollouts hold back. */
   readonly hasContent: boolean;
-  /** It changes what nodes get at once, whatever is rolled out. */
+  /** It changes what nodes get at once, whatever is rolled out: what is always live, or who gets what. */
   readonly hasLive: boolean;
   /** What its writer said. */
   readonly order: Mode | null;
