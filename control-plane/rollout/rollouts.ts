@@ -82,6 +82,7 @@ export class Rollouts {
   #channels: RolloutChannels | null = null;
   #reachedIds: ReadonlySet<string> = new Set();
   #isLost: boolean;
+  #decidedAtUnixMs = 0;
   /** Decisions are made one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   readonly #stopListening: () => void;
@@ -99,6 +100,11 @@ export class Rollouts {
 
   get ledger(): Ledger {
     return this.#ledger;
+  }
+
+  /** When the last decision was made; 0 where that was before the start. */
+  get decidedAtUnixMs(): number {
+    return this.#decidedAtUnixMs;
   }
 
   /** What nodes were given is not known any more: they get nothing new until somebody promotes what is stored. */
@@ -285,6 +291,7 @@ export class Rollouts {
   #take(commit: Commit): void {
     const entered = ledgerCommit(commit);
     const before = this.#ledger;
+    if (entered.rollout !== null) this.#decidedAtUnixMs = this.#options.clock.unixMs();
     if (this.#isLost && entered.rollout?.phase !== RolloutPhase.DONE) {
       this.#ledger = { ...before, revision: commit.revision, publication: commit.publication };
       return;

@@ -30,6 +30,8 @@ export interface RolloutsOfHub {
   heldBack(revision: number): HeldBack | null;
   /** The number under which nodes get a change that is live while others are held back; null for every other one. */
   livePublication(revision: number): number | null;
+  /** When something was last decided of who gets what; 0 before that is known. */
+  readonly decidedAtUnixMs: number;
 }
 
 export interface StreamHubOptions {
@@ -203,7 +205,9 @@ export class StreamHub implements Fleet {
     const { store } = this.#options;
     this.#times.note(store.image.publication, this.#clock.unixMs());
     this.#stopListening = store.onCommit((commit) => {
-      this.#times.note(store.image.publication, this.#clock.unixMs());
+      // Of what is held back nobody is behind.
+      const isHeldBack = (this.#options.rollouts?.heldBack(commit.revision) ?? null) !== null;
+      if (!isHeldBack) this.#times.note(store.image.publication, this.#clock.unixMs());
       this.#skew.committed(commit);
       this.#schedule.changed();
     });
@@ -236,7 +240,7 @@ export class StreamHub implements Fleet {
       newestFor: (nodeId) => this.#channels.sourcePublicationFor({ nodeId }),
       nowUnixMs: this.#clock.unixMs(),
       ...{ staleAfterMs, forgetAfterMs },
-      behindSinceUnixMs: (publication) => this.#times.behindSinceUnixMs(publication),
+      behindSinceUnixMs: (publication) => this.#behindSinceUnixMs(publication),
       unsupportedBy: (capabilities) => this.#skew.unsupportedBy(capabilities),
     });
   }
@@ -311,6 +315,12 @@ export class StreamHub implements Fleet {
     this.#channels.refresh();
     for (const session of this.#sessionOfNode.values()) this.#pushes.add(session);
     this.#waits.check();
+  }
+
+  /** Not before the last decision of a rollout: until then what is missing may have been meant for others only. */
+  #behindSinceUnixMs(publication: number): number | null {
+    const sinceUnixMs = this.#times.behindSinceUnixMs(publication);
+    return sinceUnixMs === null ? null : Math.max(sinceUnixMs, this.#options.rollouts?.decidedAtUnixMs ?? 0);
   }
 
   #streamStates(): AckState[] {
