@@ -25,6 +25,8 @@ export class FrozenContent {
   /** What was put back already: what comes later in history must not undo that. */
   readonly #reverted = new Set<string>();
 
+  readonly #overridesOfRemoved = new Map<string, StoredResource<"health_override">>();
+
   /** What it is the content of, once the commits after that have passed. */
   readonly revision: number;
   /** What it was made of. */
@@ -54,15 +56,33 @@ export class FrozenContent {
     return this.#byKind.get(kind)?.values() ?? [];
   }
 
+  /** What people had decided of its targets that are in the store no longer: it went with them, not by itself. */
+  overridesOfRemoved(): Iterable<StoredResource<"health_override">> {
+    return this.#overridesOfRemoved.values();
+  }
+
   /** Takes back what a commit changed, if that is in it and must not be. Given the oldest first. */
   pass({ revision, changes }: Pick<Commit, "revision" | "changes">): void {
-    if (revision <= this.revision || revision > this.#madeAtRevision) return;
+    if (revision <= this.revision) return;
+    this.#keepOverrides(revision, changes);
+    if (revision > this.#madeAtRevision) return;
     for (const { kind, id, before } of changes) {
       if (!heldKinds.has(kind) || this.#reverted.has(`${kind} ${id}`)) continue;
       this.#reverted.add(`${kind} ${id}`);
       const byId = this.#byKind.get(kind)!;
       if (before === null) byId.delete(id);
       else byId.set(id, { kind, id, revision: 0, body: before, message: decodeResource(kind, before) });
+    }
+  }
+
+  #keepOverrides(revision: number, changes: Commit["changes"]): void {
+    for (const { kind, id, before, after } of changes) {
+      if (kind !== "health_override" || before === null || after !== null) continue;
+      const message = decodeResource(kind, before);
+      const isRemoved = changes.some(
+        (change) => change.kind === "target" && change.id === message.target?.id && change.after === null,
+      );
+      if (isRemoved) this.#overridesOfRemoved.set(id, { kind, id, revision, body: before, message });
     }
   }
 

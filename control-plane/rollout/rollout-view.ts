@@ -50,7 +50,9 @@ export class RolloutView implements PublishedSource {
     if (this.#frozen === null) return image.get(kind, id);
     if (!LIVE_KINDS.has(kind)) return this.#frozen.content.get(kind, id);
     const resource = image.get(kind, id);
-    return resource !== undefined && this.#isOfThis(resource) ? resource : undefined;
+    if (resource !== undefined) return this.#isOfThis(resource) ? resource : undefined;
+    if (kind === "health_override") for (const kept of this.#overridesOfRemoved()) if (kept.id === id) return kept;
+    return undefined;
   }
 
   #all(kind: StoredKind): Iterable<StoredResource> {
@@ -61,6 +63,16 @@ export class RolloutView implements PublishedSource {
 
   *#live(kind: StoredKind): Iterable<StoredResource> {
     for (const resource of this.#store.image.all(kind)) if (this.#isOfThis(resource)) yield resource;
+    if (kind === "health_override") yield* this.#overridesOfRemoved();
+  }
+
+  /** A target that is out of use must not come into it because it is to be removed later. */
+  *#overridesOfRemoved(): Generator<StoredResource> {
+    const { image } = this.#store;
+    for (const kept of this.#frozen?.content.overridesOfRemoved() ?? []) {
+      const isAgainThere = image.get("target", kept.message.target?.id ?? "") !== undefined;
+      if (!isAgainThere && image.get("health_override", kept.id) === undefined && this.#isOfThis(kept)) yield kept;
+    }
   }
 
   /** What is decided of a target that is not in this content yet, or no more, is nobody's business here. */

@@ -3,11 +3,12 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TicketKeySchema } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
+import { HealthOverrideSchema } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import { RolloutMode, RolloutPhase, RolloutPolicySchema } from "../../proto/gen/penstock/config/v1/rollout_pb.ts";
 import { StateHash } from "../../proto/state-hash.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { MemoryStore } from "../../test/support/memory-store.ts";
-import { deleteWrite, upstreamWrite } from "../../test/support/resource-write.ts";
+import { deleteWrite, targetWrite, upstreamWrite } from "../../test/support/resource-write.ts";
 import type { PublishedSource } from "../snapshot/channel.ts";
 import { SubsetChannels } from "../snapshot/subset-channels.ts";
 import type { ResourceWrite, Store } from "../store/store.ts";
@@ -261,6 +262,26 @@ describe("Rollouts", () => {
     expect(await rollouts.abort("")).toMatchObject({ ok: false });
     expect(await rollouts.promote()).toEqual({ ok: true });
     expect(newest()).toMatchObject({ publication: memory.image.publication });
+  });
+
+  it("keeps what was decided of a target's health for as long as nodes have the target, also after a restart", async () => {
+    const fleet = await startFleet();
+    await fleet.write(targetWrite({ id: "t1", target: "127.0.0.1:1", upstreamId: "u1" }));
+    const body = toBinary(HealthOverrideSchema, create(HealthOverrideSchema, { id: "o1", target: { id: "t1" } }));
+    const facts = { expectedRevision: null, uniqueKeys: [], references: [] };
+    await fleet.write({ kind: "health_override", id: "o1", operation: "create", body, ...facts });
+    await fleet.setStaged();
+    const before = fleet.given("b");
+    const removal = [deleteWrite("target", "t1"), deleteWrite("health_override", "o1")];
+    expect(await fleet.store.transact(removal, "test")).toMatchObject({ ok: true });
+    expect(fleet.given("b").hash).toBe(before.hash);
+    await fleet.rollouts.begin(nodeIds);
+    expect(fleet.given("a").hash).not.toBe(before.hash);
+    expect(fleet.given("b").hash).toBe(before.hash);
+    await fleet.start();
+    expect(fleet.given("b").hash).toBe(before.hash);
+    expect(await fleet.rollouts.promote()).toEqual({ ok: true });
+    expect(fleet.given("b").hash).toBe(fleet.given("a").hash);
   });
 
   it("refuses a policy that is none, with all that is wrong", async () => {

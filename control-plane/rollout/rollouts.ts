@@ -313,7 +313,7 @@ export class Rollouts {
     const kept = { baseline: this.#baseline, candidate: this.#candidate };
     if (baseline?.revision !== before.baseline?.revision) this.#baseline = this.#contentOf(baseline, kept);
     if (candidate?.revision !== before.candidate?.revision) this.#candidate = this.#contentOf(candidate, kept);
-    this.#baseline?.pass(commit);
+    for (const content of new Set([this.#baseline, this.#candidate, this.#prepared])) content?.pass(commit);
     // What was frozen for a decision is nobody's any more once that is made.
     if (this.#prepared !== null && commit.changes.some(({ kind }) => kind === "rollout")) this.#prepared = null;
   }
