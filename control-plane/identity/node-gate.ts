@@ -1,6 +1,6 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
-import type { NodeLabels } from "../resource/node-selector.ts";
+import { type NodeLabels, noLabels } from "../resource/node-selector.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../sync/clock.ts";
 import type { NodeCall } from "../sync/snapshot-sender.ts";
@@ -32,8 +32,6 @@ export interface ShownCertificate {
   readonly expiresAtMs: number;
 }
 
-/** Of a node without a record. */
-const noLabels: NodeLabels = {};
 /** Nodes whose last certificate is remembered. */
 const shownMax = 10_000;
 /** What a timer can hold. */

@@ -4,6 +4,9 @@ import type { TextRule } from "./text-rules.ts";
 
 export type NodeLabels = Readonly<Record<string, string>>;
 
+/** What a node has that nobody vouches for. */
+export const noLabels: NodeLabels = {};
+
 /** One part of a selector, such as "zone=eu". */
 type Term =
   | { readonly type: "is" | "is not"; readonly key: string; readonly value: string }

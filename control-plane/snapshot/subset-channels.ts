@@ -1,4 +1,4 @@
-import type { NodeLabels } from "../resource/node-selector.ts";
+import { type NodeLabels, noLabels } from "../resource/node-selector.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Channel, type Likeness, type PublishedSource } from "./channel.ts";
 import type { Channels } from "./channels.ts";
@@ -97,6 +97,8 @@ export class SubsetChannels implements Channels {
 
   refresh(): void {
     this.#update();
+    // What is published before the first node comes is what those hold that come back after we were away.
+    if (this.#subsets.size === 0) this.#groupOf(noLabels).subset.channel.refresh();
     for (const { channel, nodeCount } of this.#subsets) if (nodeCount > 0) channel.refresh();
     this.#joinDoubles();
   }

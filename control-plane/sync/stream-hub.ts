@@ -1,6 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { NodeViews } from "../observation/node-views.ts";
 import { TrafficViews } from "../observation/traffic-views.ts";
+import { noLabels } from "../resource/node-selector.ts";
 import type { PublishedSource } from "../snapshot/channel.ts";
 import type { Channels } from "../snapshot/channels.ts";
 import { SubsetChannels } from "../snapshot/subset-channels.ts";
@@ -106,9 +107,6 @@ export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
   trafficMaxCount: 100_000,
   waitMaxCount: 10_000,
 };
-
-/** Of nodes that nobody vouches for. */
-const noLabels = {};
 
 /** A stream that begins costs 1 ms with its first message, one that is sent a small delta 0.1 ms: 8 ms a turn. */
 const BEGINNINGS_PER_TURN = 8;
