@@ -1,5 +1,6 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { afterEach, expect, it } from "vitest";
+import { TicketKeySchema } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import { RolloutMode, RolloutPolicySchema } from "../../proto/gen/penstock/config/v1/rollout_pb.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { MemoryStore } from "../../test/support/memory-store.ts";
@@ -34,6 +35,16 @@ async function startStaged() {
   await until(hub, () => status().state === "in_sync");
   return { store, clock, rollouts, hub, node, status };
 }
+
+it("takes a node for in sync or lagging when a change that waits gives all nodes a new number", async () => {
+  const { store, clock, status } = await startStaged();
+  const facts = { expectedRevision: null, uniqueKeys: [], references: [] };
+  const body = toBinary(TicketKeySchema, create(TicketKeySchema, { id: "k", key: Buffer.from("k") }));
+  const key = { kind: "ticket_key", id: "k", operation: "create", body, ...facts } as const;
+  clock.advance(60_000);
+  await store.transact([upstreamWrite({ id: "u1", name: "u1" }), key], "test");
+  expect(status()).toMatchObject({ state: "lagging", lagMs: 0 });
+});
 
 it("counts how long a node has been behind from when something new was meant for it", async () => {
   const { store, clock, rollouts, hub, node, status } = await startStaged();

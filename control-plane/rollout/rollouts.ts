@@ -102,6 +102,12 @@ export class Rollouts {
     return this.#ledger;
   }
 
+  /** Whether nodes are to have something under this number, which is the store's newest. */
+  isGiven(publication: number): boolean {
+    const { baseline, candidate } = this.#ledger;
+    return baseline === null || baseline.publication === publication || candidate?.publication === publication;
+  }
+
   /** When the last decision was made; 0 where that was before the start. */
   get decidedAtUnixMs(): number {
     return this.#decidedAtUnixMs;

@@ -31,6 +31,8 @@ export interface RolloutsOfHub {
   heldBack(revision: number): HeldBack | null;
   /** The number under which nodes get a change that is live while others are held back; null for every other one. */
   livePublication(revision: number): number | null;
+  /** Whether nodes are to have something under this number, which is the store's newest. */
+  isGiven(publication: number): boolean;
   /** When something was last decided of who gets what; 0 before that is known. */
   readonly decidedAtUnixMs: number;
 }
@@ -200,12 +202,12 @@ export class StreamHub implements Fleet {
 
   start(): void {
     this.#channels.refresh();
-    const { store } = this.#options;
+    const { store, rollouts } = this.#options;
     this.#times.note(store.image.publication, this.#clock.unixMs());
     this.#stopListening = store.onCommit((commit) => {
+      const { publication } = store.image;
       // Of what is held back nobody is behind.
-      const isHeldBack = (this.#options.rollouts?.heldBack(commit.revision) ?? null) !== null;
-      if (!isHeldBack) this.#times.note(store.image.publication, this.#clock.unixMs());
+      if (rollouts?.isGiven(publication) ?? true) this.#times.note(publication, this.#clock.unixMs());
       this.#skew.committed(commit);
       this.#schedule.changed();
     });
