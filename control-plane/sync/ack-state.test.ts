@@ -95,7 +95,7 @@ describe("takeAck", () => {
   });
 
   it("pushes nothing while a push is unanswered, and the newest after its ack", () => {
-    const state9 = { publication: 9, revision: 19, stateHash: hashA };
+    const state9 = { publication: 9, revision: 19, stateHash: Buffer.alloc(32, 0xcc) };
     expect(nextStep(pushed8, state9)).toBe("wait");
     expect(nextStep(takeAck(pushed8, ackOf(state8), context()).state, state9)).toBe("push");
   });
@@ -299,5 +299,24 @@ describe("content that stays the same under other numbers", () => {
   it("is sent under the higher number to a node of an earlier epoch", () => {
     const earlier = greet(epoch, { epoch: { ...epoch, counter: 4 }, publication: 7, stateHash: hashA }, undefined);
     expect(nextStep(earlier, state12)).toBe("push");
+  });
+});
+
+describe("a refusal of what is older than what a node is applying", () => {
+  const state9 = { publication: 9, revision: 19, stateHash: Buffer.alloc(32, 0xcc) };
+  const stale = takeNack(markPushed(serving7, state8, whole), nackOf(8, 7, "stale_publication"), state7);
+
+  it("is no reason to send the same again at once, nor against the next publication", () => {
+    expect(nextStep(stale, state8)).toBe("wait");
+    expect(nextStep(stale, state9)).toBe("push");
+  });
+
+  it("is none any more when the node refuses what it was applying, or says that it serves what it did", () => {
+    expect(nextStep(takeNack(stale, nackOf(9), state7), state8)).toBe("push");
+    const beat = { publication: 7, stateHash: hashA, epochCounter: 5 };
+    expect(nextStep(takeHeartbeat(stale, beat, state7, epoch), state8)).toBe("push");
+    const refused = takeNack(markPushed(serving7, state8, whole), nackOf(8), state7);
+    expect(nextStep(takeNack(refused, nackOf(9), state7), state8)).toBe("wait");
+    expect(nextStep(takeHeartbeat(refused, beat, state7, epoch), state8)).toBe("wait");
   });
 });

@@ -18,6 +18,11 @@ export interface AckState {
   readonly pushed: PushedState | null;
   /** The last publication that the node would not take; it is not pushed again on this stream. */
   readonly refused: PublishedState | null;
+  /**
+   * It was refused for being older than another that the node was applying, of a faster control plane. Where the node
+   * then does not come to serve that one, it is no longer a reason.
+   */
+  readonly isRefusedAsStale: boolean;
   /** The publication that was acked with a wrong hash once and is therefore sent a second time. */
   readonly secondTry: number | null;
   /** What was sent last did not fit what the node holds, so what we think it holds is not to be built upon. */
@@ -64,6 +69,7 @@ export function greet(
     served: null,
     pushed: null,
     refused: null,
+    isRefusedAsStale: false,
     secondTry: null,
     mustBeWhole: false,
     stop: null,
@@ -173,7 +179,10 @@ export function takeAck(state: AckState, ack: AckedState, context: AckContext): 
       const again = { pushed: null, secondTry: ack.publication, mustBeWhole: true };
       return { state: { ...state, ...again }, type: "wrong_hash_once" };
     }
-    return { state: { ...state, pushed: null, secondTry: null, refused: pushed }, type: "wrong_hash_again" };
+    return {
+      state: { ...state, pushed: null, secondTry: null, refused: pushed, isRefusedAsStale: false },
+      type: "wrong_hash_again",
+    };
   }
   const { dueAtMs } = pushed;
   const served = servedAs(pushed);
@@ -207,15 +216,17 @@ export function takeNack(state: AckState, nack: NackedState, kept: PublishedStat
   const stop = nack.reason === "foreign_store" ? "foreign_store" : state.stop;
   if (state.pushed?.publication === nack.publication) {
     if (state.pushed.isDelta && DELTA_FAULTS.has(nack.reason)) return { ...state, pushed: null, mustBeWhole: true };
-    return { ...state, stop, refused: state.pushed, pushed: null, secondTry: null };
+    const isRefusedAsStale = nack.reason === "stale_publication";
+    return { ...state, stop, refused: state.pushed, isRefusedAsStale, pushed: null, secondTry: null };
   }
   if (state.served !== null && !state.served.isOfEarlierEpoch && state.served.publication === nack.publication) {
     // The node served it and went back: its workers did not live with it.
     const content = kept ?? { publication: nack.keptPublication, revision: 0, stateHash: new Uint8Array() };
     const served = nack.keptPublication === 0 ? null : servedAs(content);
-    return { ...state, stop, refused: state.served, served };
+    return { ...state, stop, refused: state.served, isRefusedAsStale: false, served };
   }
-  return { ...state, stop };
+  // What it was applying when it refused ours as older, it has refused as well.
+  return { ...withoutStale(state), stop };
 }
 
 export interface HeartbeatState {
@@ -243,7 +254,13 @@ export function takeHeartbeat(
     served?.publication === publication &&
     served.isOfEarlierEpoch === isOfEarlierEpoch &&
     isSameHash(served.stateHash, stateHash);
-  return isUnchanged ? state : { ...state, served: servedState(heartbeat, known, isOfEarlierEpoch) };
+  if (isUnchanged) return withoutStale(state);
+  return { ...withoutStale(state), served: servedState(heartbeat, known, isOfEarlierEpoch) };
+}
+
+/** After another word of the node's: what it refused as older than something else may be taken by now. */
+function withoutStale(state: AckState): AckState {
+  return state.isRefusedAsStale ? { ...state, refused: null, isRefusedAsStale: false } : state;
 }
 
 /** Whether the node serves content of at least the revision. */

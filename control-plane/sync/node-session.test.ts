@@ -50,6 +50,23 @@ describe("NodeSession", () => {
     expect(await applied).toEqual({ appliedCount: 1, nodeCount: 2 });
   });
 
+  it("sends again what was refused as older than what the node was applying, when it could not apply that", async () => {
+    const { hub, store, clock, connect } = await startHub();
+    store.putUpstream("u1");
+    const node = connect();
+    // It serves nothing, and applies publication 3, which a control plane that is ahead of this one has pushed.
+    node.hello("n1");
+    const first = await node.nextSnapshot();
+    const { publication } = first.begin;
+    node.send({ case: "nack", value: { publication, reason: "stale_publication", message: "3 is being applied" } });
+    await until(hub, (fleet) => fleet.nodes()[0]?.lastNack?.reason === "stale_publication");
+    clock.advance(1_000);
+    await turnsOfTheLoop();
+    expect(node.unreadCount("snapshotBegin")).toBe(0);
+    node.send({ case: "nack", value: { publication: 3n, reason: "worker_failed", message: "no answer" } });
+    expect((await node.ackNextSnapshot()).begin.publication).toBe(publication);
+  });
+
   it("records a nack and tries the next publication only", async () => {
     const { hub, store, clock, connectServing } = await startHub();
     const node = await connectServing("n1");
