@@ -131,13 +131,9 @@ async function startFaces(options: ControlPlaneOptions, parts: Parts): Promise<A
   /** Complete before the first write can come: it comes through the listener. */
   let bound = hub.addresses.map(formatAddress);
   const lookups = new NameLookups({ lookUp: lookup, clock: systemClock });
-  const admin = openAdmin(
-    orderedStore(store, driver.rollouts),
-    Date.now,
-    () => ownAddresses(bound),
-    lookups,
-    (capability) => fleet.whoLacks(capability),
-  );
+  const admin = openAdmin(orderedStore(store, driver.rollouts), Date.now, () => ownAddresses(bound), lookups, {
+    whoLacks: (capability) => fleet.whoLacks(capability),
+  });
   const health = healthReader(store.image, hub.views);
   const traffic = trafficReader(health, new TrafficMerges({ views: hub.traffic, clock: systemClock }));
   const clock = { monotonicMs: () => performance.now(), unixMs: Date.now };

@@ -43,6 +43,7 @@ class ProofStore {
       all: (kind) => ofKind(kind).values(),
       count: (kind) => ofKind(kind).size,
       referrers: () => [],
+      bodyBytes: 0,
     };
   }
 

@@ -1,3 +1,4 @@
+import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import type { Checked, Kind } from "../resource/checked.ts";
 import type { Draft, ResourceOf } from "../resource/draft.ts";
 import type { Store } from "../store/store.ts";
@@ -39,17 +40,18 @@ const definitions: { readonly [K in Kind]: ResourceDefinition<K> } = {
  * @param clock unix time in milliseconds, for created_at and updated_at
  * @param ownAddresses where the control plane is reached, at the time of each write
  * @param lookups whether hosts resolve on this machine; null: nobody looks
- * @param whoLacks of the connected nodes, a capability; null: nobody knows
+ * @param beside who of the connected nodes lacks a capability (default: nobody knows), and the most that a configuration
+ *   may hold
  */
 export function openAdmin(
   store: Store,
   clock: () => number,
   ownAddresses: AdminContext["ownAddresses"] = () => [],
   lookups: AdminContext["lookups"] = null,
-  whoLacks: AdminContext["whoLacks"] = null,
+  { whoLacks = null, limits = HARD_LIMITS }: Partial<Pick<AdminContext, "whoLacks" | "limits">> = {},
 ): Admin {
   const queue = new KeyQueue(waitingMaxCount);
-  const context: AdminContext = { store, clock, queue, ownAddresses, lookups, whoLacks };
+  const context: AdminContext = { store, clock, queue, ownAddresses, lookups, whoLacks, limits };
   return {
     upstream: openResourceAdmin(context, definitions.upstream),
     target: openResourceAdmin(context, definitions.target),

@@ -71,6 +71,7 @@ function imageWith<K extends Kind>(image: ResourceImage, kind: K, { write, messa
   return {
     revision: image.revision,
     publication: image.publication,
+    bodyBytes: image.bodyBytes,
     get: (ofKind, id) =>
       ofKind === (kind as Kind) && id === write.id
         ? (created as unknown as StoredResource<typeof ofKind>)

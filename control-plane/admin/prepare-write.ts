@@ -9,6 +9,7 @@ import type { UniqueKey } from "../resource/resource-rules.ts";
 import { keepMasked } from "../resource/secret-fields.ts";
 import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 import type { ResourceWrite } from "../store/store.ts";
+import { excessProblem } from "./excess-problem.ts";
 import { resolveReferences } from "./resolve-references.ts";
 import type { AdminContext, ResourceDefinition } from "./resource-definition.ts";
 
@@ -40,13 +41,13 @@ export interface PreparedWrite<K extends Kind> {
 const serverSetPaths: ReadonlySet<string> = new Set(["id", "created_at", "updated_at", "etag", "cert_digest"]);
 
 /** What a write is checked against. */
-export interface WriteContext extends Pick<AdminContext, "clock" | "ownAddresses"> {
+export interface WriteContext extends Pick<AdminContext, "clock" | "ownAddresses" | "limits"> {
   readonly store: { readonly image: ResourceImage };
 }
 
 /** Merges, completes and checks a write against the committed state: a write for the store, or every problem. */
 export function prepareWrite<K extends Kind>(
-  { store: { image }, clock, ownAddresses }: WriteContext,
+  { store: { image }, clock, ownAddresses, limits }: WriteContext,
   definition: ResourceDefinition<K>,
   request: WriteRequest<K>,
 ): Checked<PreparedWrite<K>> {
@@ -78,11 +79,14 @@ export function prepareWrite<K extends Kind>(
     ...takenKeys(image, rules.kind, request, uniqueKeys),
   ]);
   if (problems.length > 0) return { ok: false, problems };
+  const body = toBinary<typeof rules.schema>(rules.schema, message as never);
+  const excess = excessProblem(image, limits, { kind: rules.kind, message, body, stored });
+  if (excess !== null) return { ok: false, problems: [excess] };
   const write: ResourceWrite = {
     kind: rules.kind,
     id: request.id,
     operation: stored === null ? "create" : "update",
-    body: toBinary<typeof rules.schema>(rules.schema, message as never),
+    body,
     expectedRevision: stored?.revision ?? null,
     uniqueKeys: uniqueKeys.map(({ key }) => key),
     references: resolved.references,

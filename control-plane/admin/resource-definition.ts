@@ -1,3 +1,4 @@
+import type { HardLimits } from "../../proto/hard-limits.ts";
 import type { Checked, Kind, StoredKind } from "../resource/checked.ts";
 import type { Draft, ResourceOf } from "../resource/draft.ts";
 import type { OwnAddress } from "../resource/own-address.ts";
@@ -69,6 +70,8 @@ export interface AdminContext {
   readonly lookups: Pick<NameLookups, "problemOf"> | null;
   /** Who of the connected nodes lacks a capability; null: nobody knows. */
   readonly whoLacks: WhoLacks | null;
+  /** The most that a configuration may hold. */
+  readonly limits: HardLimits;
   /** Where the control plane itself is reached. */
   readonly ownAddresses: () => readonly OwnAddress[];
 }

@@ -20,6 +20,7 @@ interface State {
   readonly referrers: Map<string, Set<string>>;
   revision: number;
   publication: number;
+  bodyBytes: number;
 }
 
 /**
@@ -40,6 +41,10 @@ export class MemoryImage implements ResourceImage {
 
   get publication(): number {
     return this.#state.publication;
+  }
+
+  get bodyBytes(): number {
+    return this.#state.bodyBytes;
   }
 
   get<K extends StoredKind>(kind: K, id: string): StoredResource<K> | undefined {
@@ -69,6 +74,7 @@ export class MemoryImage implements ResourceImage {
     const before = this.remove(kind, id);
     const table = this.#state.tables[kind];
     table.byId.set(id, entry);
+    this.#state.bodyBytes += entry.stored.body.length;
     for (const key of entry.uniqueKeys) table.idByKey.set(key, id);
     this.#putSinceAdvance.push(entry);
     for (const to of entry.references) {
@@ -86,6 +92,7 @@ export class MemoryImage implements ResourceImage {
     const entry = table.byId.get(id);
     if (entry === undefined) return undefined;
     table.byId.delete(id);
+    this.#state.bodyBytes -= entry.stored.body.length;
     for (const key of entry.uniqueKeys) {
       // Within a commit, an earlier write may already have taken the key that this resource gives up.
       if (table.idByKey.get(key) === id) table.idByKey.delete(key);
@@ -138,7 +145,7 @@ function emptyState(): State {
     rollout_policy: table(),
     rollout_order: table(),
   };
-  return { tables, referrers: new Map(), revision: 0, publication: 0 };
+  return { tables, referrers: new Map(), revision: 0, publication: 0, bodyBytes: 0 };
 }
 
 function referrerKey(kind: StoredKind, toKind: StoredKind, toId: string): string {

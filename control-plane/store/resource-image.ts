@@ -24,6 +24,8 @@ export interface ResourceImage {
   /** Every resource of a kind, in no particular order. */
   all<K extends StoredKind>(kind: K): Iterable<StoredResource<K>>;
   count(kind: StoredKind): number;
+  /** Of the bodies of all resources together. */
+  readonly bodyBytes: number;
   /** Resources of a kind that refer to the given one (targets of an upstream, routes of a service). */
   referrers<K extends StoredKind>(kind: K, toKind: StoredKind, toId: string): Iterable<StoredResource<K>>;
 }

@@ -104,6 +104,7 @@ export class SimulatedStore {
       all: (kind) => (kind === "upstream" ? (current.content.values() as never) : []),
       count: (kind) => (kind === "upstream" ? current.content.size : 0),
       referrers: () => [],
+      bodyBytes: 0,
     };
     const onCommit = (listener: (commit: Commit) => void) => {
       listeners.add(listener);

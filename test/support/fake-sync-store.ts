@@ -30,6 +30,7 @@ export class FakeSyncStore {
       getByKey: () => undefined,
       all: ofKind,
       count: (kind) => ofKind(kind).length,
+      bodyBytes: 0,
       referrers: () => [],
     };
   }

@@ -109,6 +109,9 @@ function imageOf(rows: () => Rows, revision: () => number): ResourceImage {
     getByKey: (kind, key) => ofKind(kind).find(({ uniqueKeys }) => uniqueKeys.includes(key))?.stored,
     all: (kind) => ofKind(kind).map(({ stored }) => stored),
     count: (kind) => ofKind(kind).length,
+    get bodyBytes() {
+      return [...rows().values()].reduce((sum, { stored }) => sum + stored.body.length, 0);
+    },
     referrers: (kind, toKind, toId) =>
       ofKind(kind)
         .filter(({ references }) => references.some((to) => to.kind === toKind && to.id === toId))
