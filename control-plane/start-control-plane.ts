@@ -28,6 +28,8 @@ import { openSqliteStore } from "./store/sqlite-store.ts";
 import type { Store } from "./store/store.ts";
 import { StoreLockedError, StoreUnusableError } from "./store/store-error.ts";
 import { systemClock } from "./sync/clock.ts";
+import { startQuarantineCompletion } from "./sync/complete-quarantines.ts";
+import { QuarantineKeeper } from "./sync/quarantine-keeper.ts";
 import { type SyncHub, startSyncHub } from "./sync/sync-hub.ts";
 import type { Log } from "./telemetry/log.ts";
 import { readVersion } from "./version.ts";
@@ -175,9 +177,11 @@ function startTimedWork({ ticketKeyRotationMs }: ControlPlaneOptions, store: Sto
   const clock = systemClock;
   const stopRotation = startTicketKeyRotation({ store, clock, rotationMs: ticketKeyRotationMs, log });
   const stopExpiryLog = startExpiryLog({ image: store.image, clock, log });
+  const stopQuarantineCompletion = startQuarantineCompletion({ store, log });
   const stopOverrideExpiry = startOverrideExpiry({ store, clock, log });
   return async () => {
     stopOverrideExpiry();
+    stopQuarantineCompletion();
     stopRotation();
     stopExpiryLog();
   };
@@ -197,11 +201,13 @@ async function startHub(options: ControlPlaneOptions, parts: HubParts): Promise<
   const listen = [{ host, port }, ...(twinHost === undefined ? [] : [{ host: twinHost, port }])];
   try {
     const { secured } = identity;
+    const quarantine = new QuarantineKeeper({ store, clock: systemClock, log });
     return await startSyncHub({
       store,
       listen,
       rollouts,
       log,
+      quarantine,
       staleAfterMs,
       forgetAfterMs,
       ...(secured === null ? {} : { secured }),

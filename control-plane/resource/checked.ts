@@ -40,10 +40,10 @@ export type Checked<T> =
 export type Kind = "upstream" | "target" | "service" | "route" | "certificate" | "sni" | "ca_certificate";
 
 /** The kinds as they stand in the store and on the sync stream: also those that no client writes as a resource. */
-export type StoredKind = Kind | "ticket_key" | "health_override" | "rollout" | UnpublishedKind;
+export type StoredKind = Kind | "ticket_key" | "health_override" | "rollout" | "quarantine" | UnpublishedKind;
 
 /**
  * The kinds that no node gets: who the nodes are, and how changes reach them. A write of these alone is no new
- * publication. That of a "rollout" is one, though no node gets it: it decides who gets what.
+ * publication. That of a "rollout" or a "quarantine" is one, though no node gets it: it decides who gets what.
  */
 export type UnpublishedKind = "node_authority" | "join_token" | "node_identity" | "rollout_policy" | "rollout_order";

@@ -1,6 +1,7 @@
 import type { CaCertificate, Certificate, Sni, TicketKey } from "../../proto/gen/penstock/config/v1/certificate_pb.ts";
 import type { HealthOverride } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import type { JoinToken, NodeAuthority, NodeIdentity } from "../../proto/gen/penstock/config/v1/node_identity_pb.ts";
+import type { Quarantine } from "../../proto/gen/penstock/config/v1/quarantine_pb.ts";
 import type { Rollout, RolloutOrder, RolloutPolicy } from "../../proto/gen/penstock/config/v1/rollout_pb.ts";
 import type { Route } from "../../proto/gen/penstock/config/v1/route_pb.ts";
 import type { Service } from "../../proto/gen/penstock/config/v1/service_pb.ts";
@@ -23,6 +24,7 @@ export interface ResourceOf {
 export interface MessageOf extends ResourceOf {
   ticket_key: TicketKey;
   health_override: HealthOverride;
+  quarantine: Quarantine;
   node_authority: NodeAuthority;
   join_token: JoinToken;
   node_identity: NodeIdentity;

@@ -22,7 +22,7 @@ export function ledgerCommit({ revision, publication, changes }: Commit): Ledger
     revision,
     publication,
     hasContent: changes.some(({ kind }) => HELD_KINDS.includes(kind)),
-    hasLive: changes.some((change) => LIVE_KINDS.has(change.kind) || isMove(change)),
+    hasLive: changes.some((change) => LIVE_KINDS.has(change.kind) || change.kind === "quarantine" || isMove(change)),
     order: order === null ? null : modeOf(fromBinary(RolloutOrderSchema, order).mode),
     mode: policy === null ? null : modeOfPolicy(fromBinary(RolloutPolicySchema, policy)),
     rollout: rollout === null ? null : fromBinary(RolloutSchema, rollout),

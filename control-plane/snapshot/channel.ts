@@ -17,7 +17,11 @@ export interface PublishedImage extends Pick<ResourceImage, "publication" | "rev
 }
 
 /** What publications are made of: the store's state, or a view of it that leaves something out or holds it back. */
-export type PublishedSource = Pick<Store, "epoch"> & { readonly image: PublishedImage };
+export type PublishedSource = Pick<Store, "epoch"> & {
+  readonly image: PublishedImage;
+  /** Whether something is held back, so that a write may have to be held back as well before it can be published. */
+  readonly isHolding?: boolean;
+};
 
 /** What a channel begins with. */
 export interface Likeness {
@@ -57,7 +61,9 @@ export class Channel {
       if (newest.ok) this.#newest = newest.published;
       else {
         const { danglingReferences } = newest;
-        this.#log.error({ danglingReferences }, "a publication is held back: not consistent");
+        if (this.#source.isHolding === true)
+          this.#log.info({ danglingReferences }, "a publication waits for what depends on a quarantine");
+        else this.#log.error({ danglingReferences }, "a publication is held back: not consistent");
       }
     } catch (error) {
       const { publication } = this.#source.image;

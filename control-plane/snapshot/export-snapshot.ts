@@ -6,6 +6,7 @@ import { StateHash } from "../../proto/state-hash.ts";
 import type { NodeLabels } from "../resource/node-selector.ts";
 import type { Store } from "../store/store.ts";
 import { inSnapshotOrder } from "./build-snapshot.ts";
+import { QuarantineView } from "./quarantine-view.ts";
 import { SubsetIndex } from "./subset-index.ts";
 import { SubsetView } from "./subset-view.ts";
 
@@ -25,7 +26,7 @@ const LENGTH_BYTES = 4;
 const TURN_ENTITY_COUNT = 1_000;
 
 /**
- * What nodes with some labels get of the store's state of this moment, as the bytes of a snapshot file: magic, frames of {length, 4 bytes big-endian;
+ * What nodes with some labels are meant to have at this moment, as the bytes of a snapshot file: magic, frames of {length, 4 bytes big-endian;
  * message} with a SnapshotBegin and SnapshotChunks, SHA-256 of all before.
  *
  * Cost: 130 ms for 20,000 resources, spread over turns of the event loop; where there are selectors,
@@ -36,7 +37,7 @@ export async function exportSnapshot(
   labels: NodeLabels,
 ): Promise<ExportedSnapshot> {
   const { epoch } = store;
-  const index = new SubsetIndex(store);
+  const index = new SubsetIndex(new QuarantineView(store, store.image));
   index.update();
   const image = new SubsetView(epoch, index, labels);
   const { publication, revision } = image;

@@ -1,5 +1,6 @@
 import { isSameHash } from "../../proto/state-hash.ts";
 import type { StoredKind } from "../resource/checked.ts";
+import type { StoredResource } from "../store/resource-image.ts";
 import type { ContentChange } from "./published-content.ts";
 
 /** A publication: enough to know it again when a node says that it holds it. */
@@ -16,12 +17,15 @@ export interface NewestState extends PublishedState {
   readonly sincePublication?: number;
 }
 
+/** A version of a resource, without its message: as such it takes a tenth of the memory. */
+export type ResourceVersion = Pick<StoredResource, "revision" | "body">;
+
 /** A resource that is not the same in two publications, or was not in one between them. */
 export interface ChangedResource {
   readonly kind: StoredKind;
   readonly id: string;
-  /** Whether the earlier of the two publications had it. */
-  readonly wasThere: boolean;
+  /** As the earlier of the two publications had it; null where it did not. */
+  readonly before: ResourceVersion | null;
 }
 
 /** Publications in a row that have the same content. */
@@ -42,16 +46,20 @@ export interface RingLimits {
   readonly changeMaxCount: number;
 }
 
+/** Of the versions before, all together. Beyond it the oldest publications go. */
+const BEFORE_MAX_BYTES = 32 * 1024 * 1024;
+
 /**
  * The last publications, each as what it changed of the one before. With the newest content that is all of their
- * content that a delta needs: a resource that changed is sent as it is now. So it costs memory by what was written,
- * and nothing by how large the state is.
+ * content: a resource that changed is sent as it is now, or held back as it was before. So it costs memory by what was
+ * written, and nothing by how large the state is.
  */
 export class PublicationRing {
   readonly #limits: RingLimits;
   /** Oldest first. */
   #entries: RingEntry[] = [];
   #changeCount = 0;
+  #beforeBytes = 0;
 
   constructor(limits: RingLimits) {
     this.#limits = limits;
@@ -62,6 +70,7 @@ export class PublicationRing {
     const fork = new PublicationRing(this.#limits);
     fork.#entries = this.#entries.map((entry) => ({ ...entry }));
     fork.#changeCount = this.#changeCount;
+    fork.#beforeBytes = this.#beforeBytes;
     return fork;
   }
 
@@ -73,18 +82,14 @@ export class PublicationRing {
       Object.assign(newest, { lastPublication: publication, revision });
       return { ...published, sincePublication: newest.firstPublication };
     }
-    const kept =
-      newest === undefined ? [] : changes.map(({ kind, id, before }) => ({ kind, id, wasThere: before !== undefined }));
+    const kept = newest === undefined ? [] : changes.map(changedResource);
     this.#entries.push({
       ...{ firstPublication: publication, lastPublication: publication, revision, stateHash },
       changes: kept,
     });
     this.#changeCount += kept.length;
-    const { publicationMaxCount, changeMaxCount } = this.#limits;
-    while (
-      this.#entries.length > 1 &&
-      (this.#entries.length > publicationMaxCount || this.#changeCount > changeMaxCount)
-    ) {
+    this.#beforeBytes += beforeBytesOf(kept);
+    while (this.#entries.length > 1 && this.#isOverfull()) {
       this.#entries.shift();
       this.#forgetChangesOfOldest();
     }
@@ -119,6 +124,12 @@ export class PublicationRing {
     return changed;
   }
 
+  #isOverfull(): boolean {
+    const { publicationMaxCount, changeMaxCount } = this.#limits;
+    const isWithin = this.#changeCount <= changeMaxCount && this.#beforeBytes <= BEFORE_MAX_BYTES;
+    return this.#entries.length > publicationMaxCount || !isWithin;
+  }
+
   /** -1 when it is not among the last ones. */
   #indexOf(publication: number): number {
     let low = 0;
@@ -136,6 +147,15 @@ export class PublicationRing {
   #forgetChangesOfOldest(): void {
     const oldest = this.#entries[0]!;
     this.#changeCount -= oldest.changes.length;
+    this.#beforeBytes -= beforeBytesOf(oldest.changes);
     oldest.changes = [];
   }
+}
+
+function changedResource({ kind, id, before }: ContentChange): ChangedResource {
+  return { kind, id, before: before === undefined ? null : { revision: before.revision, body: before.body } };
+}
+
+function beforeBytesOf(changes: readonly ChangedResource[]): number {
+  return changes.reduce((sum, { before }) => sum + (before?.body.length ?? 0), 0);
 }

@@ -84,6 +84,12 @@ export class SnapshotCache {
     return this.#ring.get(publication);
   }
 
+  /** What changed after an earlier publication, by `kind/id`; null when that one is not known. */
+  changesSince(publication: number): ReadonlyMap<string, ChangedResource> | null {
+    const published = this.#ring.get(publication);
+    return published === undefined ? null : this.#ring.changesSince(published);
+  }
+
   /** The last publication as a whole. Errors: throws before there is one. */
   whole(): EncodedPush {
     if (this.#whole !== null) return this.#whole;
@@ -140,7 +146,7 @@ export class SnapshotCache {
     for (const change of changed) {
       const now = this.#content.get(change.kind, change.id);
       if (now !== undefined) upserts.push(now);
-      else if (change.wasThere) deletes.push(change);
+      else if (change.before !== null) deletes.push(change);
       // What came and went between the two is in neither of them.
       bytes += now === undefined ? 0 : entityBytes(now);
       if (bytes > this.#deltaMaxBytes()) return null;

@@ -54,6 +54,11 @@ export class SubsetIndex {
     this.#source = source;
   }
 
+  /** Whether the source holds something back. */
+  get isHolding(): boolean {
+    return this.#source.isHolding === true;
+  }
+
   /** Of the state that it is up to date with. */
   get publication(): number {
     return this.#publication;

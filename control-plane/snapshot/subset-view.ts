@@ -24,6 +24,10 @@ export class SubsetView implements PublishedSource, PublishedImage {
     this.#conditions = index.conditions;
   }
 
+  get isHolding(): boolean {
+    return this.#index.isHolding;
+  }
+
   get publication(): number {
     return this.#index.publication;
   }

@@ -2,8 +2,10 @@ import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import type { StoredKind } from "../resource/checked.ts";
 import { createSecretKey, isReadByOthers, readSecretKey } from "./secret-key.ts";
 
-/** Kinds whose whole body is sealed wherever it is stored: they hold private keys. */
-const secretKinds: ReadonlySet<StoredKind> = new Set<StoredKind>(["certificate", "ticket_key", "node_authority"]);
+/** Kinds whose whole body is sealed wherever it is stored: they hold private keys, or bodies of those that do. */
+const secretKinds: ReadonlySet<StoredKind> = new Set<StoredKind>([
+  ...(["certificate", "ticket_key", "node_authority", "quarantine"] as const),
+]);
 
 /** First byte of a sealed body: AES-256-GCM; then the nonce, the ciphertext and the tag. */
 const version = 1;

@@ -11,6 +11,7 @@ import {
   NodeAuthoritySchema,
   NodeIdentitySchema,
 } from "../../proto/gen/penstock/config/v1/node_identity_pb.ts";
+import { QuarantineSchema } from "../../proto/gen/penstock/config/v1/quarantine_pb.ts";
 import {
   RolloutOrderSchema,
   RolloutPolicySchema,
@@ -33,6 +34,7 @@ const decoders: { readonly [K in StoredKind]: (body: Uint8Array) => MessageOf[K]
   ca_certificate: (body) => fromBinary(CaCertificateSchema, body),
   ticket_key: (body) => fromBinary(TicketKeySchema, body),
   health_override: (body) => fromBinary(HealthOverrideSchema, body),
+  quarantine: (body) => fromBinary(QuarantineSchema, body),
   node_authority: (body) => fromBinary(NodeAuthoritySchema, body),
   join_token: (body) => fromBinary(JoinTokenSchema, body),
   node_identity: (body) => fromBinary(NodeIdentitySchema, body),

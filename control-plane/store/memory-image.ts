@@ -138,6 +138,7 @@ function emptyState(): State {
     ca_certificate: table(),
     ticket_key: table(),
     health_override: table(),
+    quarantine: table(),
     node_authority: table(),
     join_token: table(),
     node_identity: table(),

@@ -24,7 +24,7 @@ import {
   takeNack,
 } from "./ack-state.ts";
 import type { Clock } from "./clock.ts";
-import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
+import type { NodeAnswer, NodeNackStatus, NodeQuestion } from "./fleet.ts";
 import type { Admission } from "./hello-admission.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { readNodeStats } from "./node-figures.ts";
@@ -58,6 +58,8 @@ export interface SessionContext {
   onHello(session: NodeSession, facts: NodeFacts): void;
   /** What the node serves, or whether it is worth waiting for, may have changed. */
   onChange(): void;
+  /** The node refused a publication of a channel. */
+  onNack(session: NodeSession, nack: NodeNackStatus, channel: Channel): void;
   onClose(session: NodeSession): void;
 }
 
@@ -118,7 +120,7 @@ export class NodeSession {
   }
 
   /** Only for a node that has said its hello. */
-  get #channel(): Channel {
+  get channel(): Channel {
     return this.#context.channelFor({ nodeId: this.nodeId });
   }
 
@@ -135,7 +137,7 @@ export class NodeSession {
   /** Sends what the node lacks, unless it has a push to answer first. */
   advance(): void {
     if (this.#state === null || this.#isClosed || this.#isSending) return;
-    const { newest } = this.#channel;
+    const { newest } = this.channel;
     if (newest === null) return;
     const step = nextStep(this.#state, newest);
     if (step === "push") {
@@ -227,14 +229,14 @@ export class NodeSession {
     this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
     this.#record.epoch = read.have?.epoch ?? null;
     for (const each of [views, traffic]) each.connected(read.facts.id, read.facts.hostname);
-    const { cache } = this.#channel;
+    const { cache } = this.channel;
     this.#setState(greet(epoch, read.have, read.have === null ? undefined : cache.recent(read.have.publication)));
     log.info({ node: this.nodeId, address: this.#record.address, have: read.have?.publication ?? 0 }, "node connected");
     this.#answerHello(this.#state!);
   }
 
   #answerHello(state: AckState): void {
-    const { newest } = this.#channel;
+    const { newest } = this.channel;
     this.#scheduleHeartbeat();
     if (newest === null) return;
     if (nextStep(state, newest) === "serves-newest") {
@@ -276,7 +278,7 @@ export class NodeSession {
 
   /** The way to the newest publication from what the node serves now. */
   #encodedPush(): EncodedPush {
-    const { cache } = this.#channel;
+    const { cache } = this.channel;
     const takesDeltas = this.#record!.facts.capabilities.includes(DELTA_CAPABILITY);
     const base = takesDeltas ? deltaBase(this.#state!) : null;
     return (base === null ? null : cache.deltaFrom(base)) ?? cache.whole();
@@ -284,7 +286,7 @@ export class NodeSession {
 
   #takeAck(state: AckState, ack: Ack): void {
     const { clock, timing } = this.#context;
-    const { cache, newest } = this.#channel;
+    const { cache, newest } = this.channel;
     if (newest === null) return;
     const publication = Number(ack.publication);
     const applyDurationMs = durationMs(ack.applyDuration);
@@ -306,7 +308,8 @@ export class NodeSession {
     const nackRecord = nackStatus(nack, this.#context.clock.unixMs());
     this.#context.registry.refused(this.#record!, nackRecord);
     this.#context.log.warn({ node: this.nodeId, nack: nackRecord }, "node refused a publication");
-    this.#setState(takeNack(state, nackRecord, this.#channel.cache.recent(nackRecord.keptPublication)));
+    this.#setState(takeNack(state, nackRecord, this.channel.cache.recent(nackRecord.keptPublication)));
+    this.#context.onNack(this, nackRecord, this.channel);
     this.#answered();
   }
 
@@ -315,7 +318,7 @@ export class NodeSession {
     const { stateHash } = heartbeat;
     const epochCounter = heartbeat.epoch === undefined ? null : Number(heartbeat.epoch.counter);
     const { epoch } = this.#context;
-    const { cache } = this.#channel;
+    const { cache } = this.channel;
     if (heartbeat.epoch !== undefined) this.#record!.epoch = { counter: epochCounter!, id: heartbeat.epoch.id };
     const next = takeHeartbeat(state, { publication, stateHash, epochCounter }, cache.recent(publication), epoch);
     if (next === state) return;
@@ -340,7 +343,7 @@ export class NodeSession {
   /** Makes a reason why nothing is pushed visible where a nack would be. */
   #report(reason: NackReason): void {
     const report = stopStatus(reason, {
-      newestPublication: this.#channel.newest?.publication ?? 0,
+      newestPublication: this.channel.newest?.publication ?? 0,
       servedPublication: this.#state?.served?.publication ?? 0,
       nowUnixMs: this.#context.clock.unixMs(),
     });
@@ -358,7 +361,7 @@ export class NodeSession {
     const { clock, random, timing } = this.#context;
     // Between 0.8 and 1.2 of the interval, so that a fleet that connected at once does not beat at once.
     this.#stopHeartbeat = clock.after(timing.heartbeatMs * (0.8 + 0.4 * random()), () => {
-      const { newest } = this.#channel;
+      const { newest } = this.channel;
       if (newest !== null) this.#sendHeartbeat(newest);
       this.#scheduleHeartbeat();
     });

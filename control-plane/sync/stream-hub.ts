@@ -2,8 +2,9 @@ import { status } from "@grpc/grpc-js";
 import { NodeViews } from "../observation/node-views.ts";
 import { TrafficViews } from "../observation/traffic-views.ts";
 import { noLabels } from "../resource/node-selector.ts";
-import type { PublishedSource } from "../snapshot/channel.ts";
+import type { Channel, PublishedSource } from "../snapshot/channel.ts";
 import type { Channels } from "../snapshot/channels.ts";
+import { QuarantineView } from "../snapshot/quarantine-view.ts";
 import { SubsetChannels } from "../snapshot/subset-channels.ts";
 import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -11,12 +12,13 @@ import type { AckState } from "./ack-state.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { FewPerTurn } from "./few-per-turn.ts";
-import type { Applied, Fleet, HeldBack, NodeAnswer, NodeQuestion, NodeStatus } from "./fleet.ts";
+import type { Applied, Fleet, HeldBack, NodeAnswer, NodeNackStatus, NodeQuestion, NodeStatus } from "./fleet.ts";
 import { HelloAdmission } from "./hello-admission.ts";
 import { NodeRegistry } from "./node-registry.ts";
 import { NodeSession, type SessionContext } from "./node-session.ts";
 import { PublicationTimes } from "./publication-times.ts";
 import { PushSchedule } from "./push-schedule.ts";
+import type { QuarantineKeeper } from "./quarantine-keeper.ts";
 import type { NodeFacts } from "./read-hello.ts";
 import { SenderSlots } from "./sender-slots.ts";
 import { SkewWatch } from "./skew-watch.ts";
@@ -42,6 +44,8 @@ export interface StreamHubOptions {
   readonly log: Log;
   /** Who may have a stream. Default: everybody. */
   readonly gate?: StreamGate;
+  /** Told of what nodes refuse. Default: nobody is. */
+  readonly quarantine?: Pick<QuarantineKeeper, "refused">;
   /** Decides which nodes get what, and when. Default: all get all, at once. */
   readonly rollouts?: RolloutsOfHub;
   readonly clock?: Clock;
@@ -149,7 +153,8 @@ export class StreamHub implements Fleet {
     const ringLimits = { publicationMaxCount: settings.recentMaxCount, changeMaxCount: settings.recentChangeMaxCount };
     const subsetsOf = (source: PublishedSource) =>
       new SubsetChannels({
-        ...{ source, ringLimits, log, clock, graceMs: settings.subsetGraceMs },
+        ...{ source: new QuarantineView(source, store.image), ringLimits, log, clock },
+        graceMs: settings.subsetGraceMs,
         labelsOf: (nodeId) => options.gate?.labelsOf(nodeId) ?? noLabels,
       });
     this.#channels = options.rollouts?.channels(subsetsOf) ?? subsetsOf(store);
@@ -196,6 +201,7 @@ export class StreamHub implements Fleet {
       admitHello: () => admission.admit(),
       onHello: (session, facts) => this.#admit(session, facts),
       onChange: () => this.#waits.check(),
+      onNack: (session, nack, channel) => this.#refused(session, nack, channel),
       onClose: (session) => this.#forget(session),
     };
   }
@@ -297,6 +303,20 @@ export class StreamHub implements Fleet {
     if (this.#sessionOfNode.size === 0 || !this.#schedule.isWaiting) this.#channels.refresh();
     this.#sessionOfNode.set(nodeId, session);
     this.#skew.connected(facts);
+  }
+
+  #refused({ nodeId, state: own }: NodeSession, nack: NodeNackStatus, channel: Channel): void {
+    // What is rolled out stage by stage is taken back as a whole (docs/rollouts.md).
+    if ((this.#options.rollouts?.heldBack(this.#options.store.image.revision) ?? null) !== null) return;
+    // The number of an earlier epoch says nothing here.
+    const keptPublication = own?.served?.isOfEarlierEpoch === false ? nack.keptPublication : 0;
+    const servedByOthers = () =>
+      [...this.#sessionOfNode.values()].flatMap((other) => {
+        const served = other.nodeId === nodeId || other.channel !== channel ? null : (other.state?.served ?? null);
+        return served === null || served.isOfEarlierEpoch ? [] : [served.publication];
+      });
+    const facts = { nodeId, nack: { ...nack, keptPublication }, channel, servedByOthers };
+    void this.#options.quarantine?.refused({ ...facts, refresh: () => this.#channels.refresh() });
   }
 
   #forget(session: NodeSession): void {

@@ -122,6 +122,8 @@ const pure = [
   "control-plane/snapshot/reference-demand.ts",
   "control-plane/snapshot/server-name-patterns.ts",
   "control-plane/snapshot/subset-graph.ts",
+  "control-plane/snapshot/judge-refusal.ts",
+  "control-plane/snapshot/complete-hold.ts",
   "control-plane/sync/ack-state.ts",
   "control-plane/rollout/publication-ledger.ts",
   "control-plane/rollout/rollout-steps.ts",

@@ -11,8 +11,10 @@ afterEach(async () => {
 });
 
 /** A hub on loopback with a clock that the test turns, and scripted nodes; closed when the test has ended. */
-export async function startHub(options: Partial<SyncHubOptions> & { store?: FakeSyncStore } = {}) {
-  const store = options.store ?? new FakeSyncStore();
+export async function startHub<S extends SyncHubOptions["store"] = FakeSyncStore>(
+  options: Omit<Partial<SyncHubOptions>, "store"> & { readonly store?: S } = {},
+) {
+  const store = options.store ?? (new FakeSyncStore() as SyncHubOptions["store"] as S);
   const clock = new ManualClock();
   const log = pino({ level: "silent" });
   const listen = [{ host: "127.0.0.1", port: 0 }];
