@@ -7,6 +7,7 @@ const commands = {
   top: "shows what requests meet there, live",
   nodes: "shows what the data planes serve, how far they are behind and how they do",
   node: "lets data planes join, and cuts them off",
+  quarantine: "shows what data planes refused and what they get instead, and lets it go",
   rollout: "shows and commands how changes reach the data planes",
 } as const;
 
@@ -19,8 +20,7 @@ interface PlaneModule {
 
 /**
  * Runs the command line: `penstock control-plane`, `penstock data-plane`, or without a command both.
- * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; `health`, `explain`, `top`,
- * `nodes`, `node` and `rollout` have their own.
+ * Exit codes: 0 after a graceful end, 1 for a bug, 2 for what the user can put right; the other commands have their own.
  */
 export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   const [first, ...rest] = argv;
@@ -45,6 +45,9 @@ export async function penstock(argv: readonly string[], env: NodeJS.ProcessEnv):
   } else if (first === "node") {
     const { node } = await import("./node.ts");
     await node(rest, env);
+  } else if (first === "quarantine") {
+    const { quarantine } = await import("./quarantine.ts");
+    await quarantine(rest, env);
   } else if (first === "rollout") {
     const { rollout } = await import("./rollout.ts");
     await rollout(rest, env);

@@ -48,6 +48,7 @@ describe.each([
       "penstock.admin.v1.HealthAPI",
       "penstock.admin.v1.NodeTokensAPI",
       "penstock.admin.v1.NodesAPI",
+      "penstock.admin.v1.QuarantinesAPI",
       "penstock.admin.v1.RolloutsAPI",
       "penstock.admin.v1.RoutesAPI",
       "penstock.admin.v1.ServicesAPI",

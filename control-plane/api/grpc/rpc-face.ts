@@ -15,6 +15,7 @@ import { DiagnosticsAPI } from "../../../proto/gen/penstock/admin/v1/explain_pb.
 import { HealthAPI } from "../../../proto/gen/penstock/admin/v1/health_pb.ts";
 import { NodeTokensAPI } from "../../../proto/gen/penstock/admin/v1/node_tokens_pb.ts";
 import { NodesAPI } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
+import { QuarantinesAPI } from "../../../proto/gen/penstock/admin/v1/quarantines_pb.ts";
 import { RolloutsAPI } from "../../../proto/gen/penstock/admin/v1/rollouts_pb.ts";
 import { RoutesAPI } from "../../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { ServicesAPI } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
@@ -22,6 +23,7 @@ import { SnisAPI } from "../../../proto/gen/penstock/admin/v1/snis_pb.ts";
 import { TargetsAPI } from "../../../proto/gen/penstock/admin/v1/targets_pb.ts";
 import { TrafficAPI } from "../../../proto/gen/penstock/admin/v1/traffic_pb.ts";
 import { UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
+import { Quarantines } from "../../admin/quarantines.ts";
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
 import type { TrafficReader } from "../../admin/upstream-traffic.ts";
@@ -43,6 +45,7 @@ import { logFailures } from "./log-failures-rpc.ts";
 import { nodeTokensRpc } from "./node-tokens-rpc.ts";
 import { nodesRpc } from "./nodes-rpc.ts";
 import { orderWrites } from "./order-writes-rpc.ts";
+import { quarantinesRpc } from "./quarantines-rpc.ts";
 import { reflectionRpc } from "./reflection-rpc.ts";
 import { rolloutsRpc } from "./rollouts-rpc.ts";
 import { routesRpc } from "./routes-rpc.ts";
@@ -72,6 +75,7 @@ const adminServices = [
   ConfigAPI,
   NodesAPI,
   NodeTokensAPI,
+  QuarantinesAPI,
   RolloutsAPI,
   HealthAPI,
   DiagnosticsAPI,
@@ -164,6 +168,7 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
     .service(ConfigAPI, configRpc(store, fleet))
     .service(NodesAPI, nodesRpc(fleet, identities))
     .service(NodeTokensAPI, nodeTokensRpc(identities))
+    .service(QuarantinesAPI, quarantinesRpc(new Quarantines(store, fleet)))
     .service(RolloutsAPI, rolloutsRpc(options.rollouts))
     .service(HealthAPI, targetHealthRpc(options))
     .service(DiagnosticsAPI, explainRpc(fleet))

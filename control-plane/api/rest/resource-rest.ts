@@ -1,3 +1,4 @@
+import type { Quarantines } from "../../admin/quarantines.ts";
 import type { Admin, ResourceAdmin, ResourceKey, Written } from "../../admin/resource-admin.ts";
 import { caCertificateDigest } from "../../resource/ca-certificate.ts";
 import type { Checked, Kind, Problem } from "../../resource/checked.ts";
@@ -13,7 +14,7 @@ import { pageAnswer, parseListQuery } from "./list-query.ts";
 import { type JsonObject, printResource } from "./print-resource.ts";
 import { patchedNotFoundAnswer, problemAnswer } from "./problem-answer.ts";
 import { type Answer, type Endpoint, messageAnswer, type RestRequest } from "./rest-answer.ts";
-import { type WriteWarning, writeHeaders } from "./write-headers.ts";
+import { type WriteWarning, warningHeaders, writeHeaders } from "./write-headers.ts";
 import { parseWait, waitForNodes } from "./write-wait.ts";
 
 /** Kong's ways to one kind of resource. `:key` and, below a parent, `:parent` are the path's parameters. */
@@ -33,11 +34,23 @@ interface KindFace<K extends Kind> {
   readonly resources: ResourceAdmin<K>;
   readonly admin: Admin;
   readonly fleet: Fleet;
+  readonly quarantine: QuarantineFace;
+}
+
+/** What a client is told beside a resource of which nodes have refused something. */
+export interface QuarantineFace {
+  readonly quarantines: Pick<Quarantines, "warnings" | "refusals">;
+  readonly clock: { unixMs(): number };
 }
 
 /** Kong-compatible REST face of one kind. Translates only; the rules live in admin/. */
-export function resourceRest<K extends Kind>(kind: K, admin: Admin, fleet: Fleet): ResourceEndpoints {
-  const face: KindFace<K> = { kind, resources: admin[kind] as ResourceAdmin<K>, admin, fleet };
+export function resourceRest<K extends Kind>(
+  kind: K,
+  admin: Admin,
+  fleet: Fleet,
+  quarantine: QuarantineFace,
+): ResourceEndpoints {
+  const face: KindFace<K> = { kind, resources: admin[kind] as ResourceAdmin<K>, admin, fleet, quarantine };
   return {
     list: (request) => listResources(face, request),
     create: (request) => createResource(face, request),
@@ -64,7 +77,8 @@ function listResources<K extends Kind>(face: KindFace<K>, request: RestRequest):
 function getResource<K extends Kind>(face: KindFace<K>, request: RestRequest): Answer {
   const found = face.resources.get(resourceKey(request), { withSecrets: request.secrets.ofOne });
   if (!found.ok) return problemAnswer(face.kind, found.problems);
-  return { status: 200, body: printResource(face.kind, found.value) };
+  const headers = warningHeaders(face.quarantine.quarantines.warnings(face.kind, found.value.id));
+  return { status: 200, headers, body: printResource(face.kind, found.value) };
 }
 
 function createResource<K extends Kind>(face: KindFace<K>, request: RestRequest): Promise<Answer> {
@@ -141,6 +155,7 @@ async function saveResource<K extends Kind>(face: KindFace<K>, request: RestRequ
   const wait = parseWait(request.query);
   if (!wait.ok) return messageAnswer(400, wait.message);
   const draft = decodeResource(face.kind, save.json);
+  const startUnixMs = face.quarantine.clock.unixMs();
   const written = await save.save(draft);
   if (!written.ok) {
     const problems = withoutConsequences(written.problems, draft.problems ?? []);
@@ -148,7 +163,11 @@ async function saveResource<K extends Kind>(face: KindFace<K>, request: RestRequ
   }
   const { resource, revision, warnings } = written.value;
   const applied = await waitForNodes(face.fleet, revision, wait.wait);
-  const headers = writeHeaders(revision, applied, [...warnings, ...(save.warnings ?? [])]);
+  const refusals =
+    applied === null || applied.appliedCount === applied.nodeCount
+      ? []
+      : face.quarantine.quarantines.refusals(face.kind, resource.id, startUnixMs);
+  const headers = writeHeaders(revision, applied, [...refusals, ...warnings, ...(save.warnings ?? [])]);
   return { status: save.status, headers, body: printResource(face.kind, resource) };
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import router from "find-my-way";
+import { Quarantines } from "../../admin/quarantines.ts";
 import type { Admin } from "../../admin/resource-admin.ts";
 import type { HealthReader } from "../../admin/upstream-health.ts";
 import type { TrafficReader } from "../../admin/upstream-traffic.ts";
@@ -17,6 +18,7 @@ import { metricsRest } from "./metrics-rest.ts";
 import { nodeIdentityRoutes } from "./node-identity-rest.ts";
 import { type NodeIdentity, nodePage, statusPage } from "./node-page.ts";
 import { nodeRoutes } from "./nodes-rest.ts";
+import { quarantineRoutes } from "./quarantines-rest.ts";
 import { type BodyLimits, type BodyOutcome, defaultBodyLimits, readBody } from "./read-body.ts";
 import { type Answer, messageAnswer, notFoundAnswer, type RestRequest, sendAnswer } from "./rest-answer.ts";
 import { allowedMethods, type RestMethod, type RestRoute, resourceRoutes } from "./rest-routes.ts";
@@ -53,6 +55,7 @@ const keyMaxLength = 16_384;
  */
 export function restFace(options: RestFaceOptions): (request: IncomingMessage, response: ServerResponse) => void {
   const connections = new ConnectionCounter();
+  const quarantines = new Quarantines(options.store, options.fleet);
   const findRoute = routeFinder({
     "/": { GET: nodePage(options.identity, options.store) },
     "/status": { GET: statusPage(options.store, connections) },
@@ -61,8 +64,9 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     "/metrics": { GET: metricsRest(options.fleet, options.store) },
     ...nodeRoutes(options.fleet, options.identities, options.clock.unixMs),
     ...nodeIdentityRoutes(options.identities),
+    ...quarantineRoutes(quarantines),
     ...rolloutRoutes(options.rollouts),
-    ...resourceRoutes(options.admin, options.fleet, options.clock),
+    ...resourceRoutes(options.admin, options.fleet, options.clock, quarantines),
     "/upstreams/:key/traffic": { GET: trafficRest(options.traffic) },
     ...healthRoutes({ ...options, nodeId: options.identity.nodeId }),
   });

@@ -3,7 +3,7 @@ import type { Fleet } from "../../sync/fleet.ts";
 import { type DrainFace, drainingRest } from "./drain-target-rest.ts";
 import { pageAnswer, parseListQuery } from "./list-query.ts";
 import { referredRest } from "./referred-rest.ts";
-import { type ResourceEndpoints, resourceRest } from "./resource-rest.ts";
+import { type QuarantineFace, type ResourceEndpoints, resourceRest } from "./resource-rest.ts";
 import type { Answer, Endpoint, RestRequest } from "./rest-answer.ts";
 
 export type RestMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -15,15 +15,17 @@ export type RestRoute = { readonly [M in RestMethod]?: Endpoint };
 export function resourceRoutes(
   admin: Admin,
   fleet: Fleet,
-  clock: DrainFace["clock"],
+  clock: DrainFace["clock"] & QuarantineFace["clock"],
+  quarantines: QuarantineFace["quarantines"],
 ): Readonly<Record<string, RestRoute>> {
-  const upstreams = resourceRest("upstream", admin, fleet);
-  const targets = resourceRest("target", admin, fleet);
-  const services = resourceRest("service", admin, fleet);
-  const routes = resourceRest("route", admin, fleet);
-  const certificates = resourceRest("certificate", admin, fleet);
-  const snis = resourceRest("sni", admin, fleet);
-  const caCertificates = resourceRest("ca_certificate", admin, fleet);
+  const quarantine: QuarantineFace = { quarantines, clock };
+  const upstreams = resourceRest("upstream", admin, fleet, quarantine);
+  const targets = resourceRest("target", admin, fleet, quarantine);
+  const services = resourceRest("service", admin, fleet, quarantine);
+  const routes = resourceRest("route", admin, fleet, quarantine);
+  const certificates = resourceRest("certificate", admin, fleet, quarantine);
+  const snis = resourceRest("sni", admin, fleet, quarantine);
+  const caCertificates = resourceRest("ca_certificate", admin, fleet, quarantine);
   return {
     "/upstreams": collection(upstreams),
     "/upstreams/:key": member(upstreams),

@@ -22,11 +22,15 @@ export function writeHeaders(
   const headers: Record<string, string | string[]> = { "Penstock-Revision": String(revision) };
   if (applied !== null) headers["Penstock-Applied"] = `${applied.appliedCount}/${applied.nodeCount}`;
   if (applied?.heldBack !== undefined) headers["Penstock-Rollout"] = applied.heldBack;
-  if (warnings.length === 0) return headers;
+  return { ...headers, ...warningHeaders(warnings) };
+}
+
+/** One Penstock-Warning for each warning. */
+export function warningHeaders(warnings: readonly WriteWarning[]): Record<string, string[]> {
+  if (warnings.length === 0) return {};
   const lines = warnings.slice(0, warningsMaxCount).map(warningLine);
   if (warnings.length > warningsMaxCount) lines.push(`and ${warnings.length - warningsMaxCount} more`);
-  headers["Penstock-Warning"] = lines;
-  return headers;
+  return { "Penstock-Warning": lines };
 }
 
 function warningLine({ field, message }: WriteWarning): string {

@@ -1,0 +1,52 @@
+/** What `penstock quarantine` was told to do. */
+export type QuarantineCommand = { readonly name: "list" } | { readonly name: "release"; readonly id: string };
+
+export type ParsedQuarantineOptions =
+  | { readonly type: "command"; readonly command: QuarantineCommand; readonly adminUrl: string }
+  | { readonly type: "help"; readonly text: string }
+  /** Everything that is wrong, a line each. */
+  | { readonly type: "problems"; readonly lines: readonly string[] };
+
+const adminDefault = "http://localhost:8001";
+
+const help = `Usage: penstock quarantine list [options]         shows what data planes refused, why, and what they get instead
+       penstock quarantine release ID [options]   lets it go to them once more
+
+  --admin URL
+      the control plane's admin port
+      environment: PENSTOCK_ADMIN; default: ${adminDefault}
+  --help
+      this text
+
+A quarantine ends by itself when what was refused is written anew. Exit codes: 0 done, and nothing is in quarantine; 1
+something is (list); 2 for what the user can put right.
+`;
+
+/** Reads the command line and, where it is silent, the environment. */
+export function parseQuarantineOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedQuarantineOptions {
+  const lines: string[] = [];
+  const words: string[] = [];
+  let adminUrl = env["PENSTOCK_ADMIN"] || adminDefault;
+  const rest = [...argv];
+  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
+    if (argument === "--help" || argument === "-h") return { type: "help", text: help };
+    const [, value] = /^--admin(?:=(.*))?$/s.exec(argument) ?? [];
+    if (argument === "--admin" || value !== undefined) adminUrl = value ?? rest.shift() ?? "";
+    else if (argument.startsWith("-")) lines.push(`unknown option ${JSON.stringify(argument)}; see --help`);
+    else words.push(argument);
+  }
+  if (!/^https?:\/\/./.test(adminUrl)) lines.push(`--admin: ${JSON.stringify(adminUrl)} is not an http URL`);
+  const command = readCommand(words, lines);
+  return lines.length > 0 || command === null ? { type: "problems", lines } : { type: "command", command, adminUrl };
+}
+
+function readCommand([name = "list", id, ...more]: readonly string[], lines: string[]): QuarantineCommand | null {
+  if (name !== "list" && name !== "release") {
+    lines.push("needs one of list, release ID; see --help");
+    return null;
+  }
+  if (more.length > 0 || (name === "list" && id !== undefined)) lines.push(`${name}: too many words`);
+  if (name === "list") return { name };
+  if (id === undefined) lines.push("release: needs the id of a quarantine, as list shows it");
+  return { name, id: id ?? "" };
+}
