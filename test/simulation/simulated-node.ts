@@ -12,8 +12,8 @@ export interface SimulatedNodeOptions {
   readonly addresses: readonly string[];
   readonly log: object;
   readonly openStream: (node: SimulatedNode, client: SyncStreamOptions) => NodeStream;
-  /** Whether the node cannot live with a snapshot. */
-  readonly refusal: (snapshot: ReceivedSnapshot) => string | null;
+  /** Why the node cannot live with a snapshot; null: it can. */
+  readonly refusal: (snapshot: ReceivedSnapshot) => Refusal | null;
   /** It serves something else than before. */
   readonly onServed: (
     node: SimulatedNode,
@@ -93,10 +93,10 @@ export class SimulatedNode {
     this.#isApplying = true;
     if (!acksTooEarly) await new Promise<void>((resolve) => process.clock.after(takesMs, resolve));
     this.#isApplying = false;
-    const reason = this.#withdrawn === nameOf(snapshot) ? "workers_lost" : refusal(snapshot);
-    if (reason !== null) {
+    const refused = this.#withdrawn === nameOf(snapshot) ? refusalOf("workers_lost") : refusal(snapshot);
+    if (refused !== null) {
       this.refused.add(nameOf(snapshot));
-      return { ok: false, refusal: refusalOf(reason) };
+      return { ok: false, refusal: refused };
     }
     const serve = () => {
       this.#before = this.served;
@@ -134,6 +134,14 @@ export function nameOf({ epoch, publication }: Pick<ReceivedSnapshot, "epoch" | 
   return `${epoch.counter}/${publication}`;
 }
 
-function refusalOf(reason: string): Refusal {
-  return { reason, entityKind: "", entityId: "", entityName: "", field: "", message: "as simulated" };
+/** @param entityId of an upstream; "" for none */
+export function refusalOf(reason: string, entityId = ""): Refusal {
+  return {
+    reason,
+    entityKind: entityId === "" ? "" : "upstream",
+    entityId,
+    entityName: "",
+    field: "",
+    message: "as simulated",
+  };
 }

@@ -53,7 +53,7 @@ export class SimulatedTime {
     let isAlive = true;
     const clock: SimulatedClock = {
       monotonicMs: () => this.nowMs,
-      unixMs: () => 1_700_000_000_000 + this.nowMs,
+      unixMs: () => 1_700_000_000_000 + Math.floor(this.nowMs),
       after: (delayMs, run) => this.after(delayMs, () => (isAlive ? run() : undefined)),
     };
     return {

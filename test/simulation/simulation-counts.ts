@@ -18,12 +18,16 @@ export interface SimulationCounts {
   moved: number;
   /** Nodes that were sent nothing in the end, since the last publication changed nothing for them. */
   unconcerned: number;
+  /** Writes that some nodes refuse. */
+  poisonings: number;
+  /** Things put into quarantine. */
+  quarantines: number;
 }
 
 export function noCounts(): SimulationCounts {
   return {
     ...{ writes: 0, streams: 0, wholes: 0, deltas: 0, acks: 0, lateAcks: 0, unknownBases: 0, refusals: 0 },
     ...{ goneBack: 0, restoredStores: 0, turnedAway: 0, nodeRestarts: 0, hubRestarts: 0 },
-    ...{ moved: 0, unconcerned: 0 },
+    ...{ moved: 0, unconcerned: 0, poisonings: 0, quarantines: 0 },
   };
 }

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type * as heldVersions from "../../control-plane/snapshot/held-versions.ts";
+import type * as judgeRefusal from "../../control-plane/snapshot/judge-refusal.ts";
 import type * as nodeConditions from "../../control-plane/snapshot/node-conditions.ts";
 import type * as publicationRing from "../../control-plane/snapshot/publication-ring.ts";
 import type * as ackState from "../../control-plane/sync/ack-state.ts";
@@ -15,6 +17,8 @@ afterEach(() => {
   vi.doUnmock("../../control-plane/snapshot/node-conditions.ts");
   vi.doUnmock("../../control-plane/snapshot/publication-ring.ts");
   vi.doUnmock("../../control-plane/sync/ack-state.ts");
+  vi.doUnmock("../../control-plane/snapshot/held-versions.ts");
+  vi.doUnmock("../../control-plane/snapshot/judge-refusal.ts");
   vi.doUnmock("../../data-plane/sync/judge-offer.ts");
   vi.doUnmock("../../data-plane/sync/read-delta.ts");
   vi.resetModules();
@@ -128,6 +132,31 @@ describe("simulateSync, of planted faults", () => {
       return { ...real, PublicationRing: Careless };
     });
     expect(await firstFailure()).toMatch(/hash_mismatch|invalid_delta/);
+  });
+
+  it("finds a control plane that holds nothing back", async () => {
+    vi.doMock("../../control-plane/snapshot/judge-refusal.ts", async (importReal) => {
+      const judge = () => ({ type: "report", why: "planted" });
+      return { ...(await importReal<typeof judgeRefusal>()), judgeRefusal: judge };
+    });
+    expect(await firstFailure()).toMatch(/in the end/);
+  });
+
+  it("finds a control plane that goes on holding back what was written anew", async () => {
+    vi.doMock("../../control-plane/snapshot/held-versions.ts", async (importReal) => {
+      const real = await importReal<typeof heldVersions>();
+      const held: typeof real.heldVersions = ({ all }) =>
+        real.heldVersions({
+          all,
+          get: (_kind, id) => {
+            const entities = [...all("quarantine")].flatMap(({ message }) => message.entities);
+            const entity = entities.find((one) => one.id === id);
+            return entity === undefined ? undefined : ({ revision: Number(entity.refusedRevision) } as never);
+          },
+        });
+      return { ...real, heldVersions: held };
+    });
+    expect(await firstFailure()).toMatch(/what was never published/);
   });
 
   it("finds a node that takes older publications", async () => {

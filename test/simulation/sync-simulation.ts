@@ -1,11 +1,11 @@
-import { STREAM_HUB_DEFAULTS, StreamHub } from "../../control-plane/sync/stream-hub.ts";
-import type { ReceivedSnapshot } from "../../data-plane/snapshot/apply-snapshot.ts";
+import type { ReceivedSnapshot, Refusal } from "../../data-plane/snapshot/apply-snapshot.ts";
 import type { ControlMessage, NodeMessage, NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
-import { nameOf, SimulatedNode } from "./simulated-node.ts";
-import { SimulatedStore, type Zone } from "./simulated-store.ts";
-import { type SimulatedAddressee, SimulatedStream } from "./simulated-stream.ts";
-import { type Random, type SimulatedProcess, SimulatedTime, seededRandom } from "./simulated-time.ts";
+import { SimulatedHub } from "./simulated-hub.ts";
+import { nameOf, refusalOf, SimulatedNode } from "./simulated-node.ts";
+import { isPoisoned, POISON, SimulatedStore, type Zone } from "./simulated-store.ts";
+import { SimulatedStream } from "./simulated-stream.ts";
+import { type Random, SimulatedTime, seededRandom } from "./simulated-time.ts";
 import { noCounts, type SimulationCounts } from "./simulation-counts.ts";
 
 export interface SimulationOptions {
@@ -27,7 +27,6 @@ const SETTLE_MS = 60_000;
 const LAST_WRITE_MS = 20_000;
 
 const UPSTREAM_COUNT = 25;
-const POISON = "poison";
 
 /** What nothing but a fault of ours can bring about here, since the simulated network changes no byte. */
 const IMPOSSIBLE_REASONS: ReadonlySet<string> = new Set([
@@ -54,43 +53,6 @@ export async function simulateSync(seed: number, options: SimulationOptions = {}
   }
 }
 
-class SimulatedHub implements SimulatedAddressee {
-  readonly process: SimulatedProcess;
-  readonly #hub: StreamHub;
-  /** Something came from a node since this was last reset. */
-  hasHeard = false;
-
-  constructor(fleet: SimulatedFleet, store: SimulatedStore) {
-    const { time, random } = fleet;
-    this.process = time.startProcess();
-    const replica = store.replica(this.process.clock, () => (random() < 0.1 ? 1_000 : 5) * random());
-    const { recentMaxCount, helloMaxPerSecond } = fleet;
-    const gate = { connect: () => null, hello: () => null, closed() {}, labelsOf: replica.labelsOf };
-    this.#hub = new StreamHub(
-      { store: replica.store, log: fleet.log as never, gate, clock: this.process.clock, random },
-      { ...STREAM_HUB_DEFAULTS, recentMaxCount, helloMaxPerSecond },
-    );
-    this.#hub.start();
-  }
-
-  get nodes() {
-    return this.#hub.nodes();
-  }
-
-  connect(...[call]: Parameters<StreamHub["connect"]>): void {
-    call.on("data", () => {
-      this.hasHeard = true;
-    });
-    this.#hub.connect(call);
-  }
-
-  /** Whatever it says to its streams at the end is heard by nobody: those are cut before. */
-  kill(): void {
-    this.process.kill();
-    void this.#hub.close();
-  }
-}
-
 class SimulatedFleet {
   readonly time = new SimulatedTime();
   readonly random: Random;
@@ -101,7 +63,7 @@ class SimulatedFleet {
   readonly #hubs = new Map<string, SimulatedHub | null>();
   readonly #nodes: SimulatedNode[] = [];
   #streams: { readonly stream: SimulatedStream; readonly node: SimulatedNode }[] = [];
-  readonly #fussyNodes = new Set<string>();
+  readonly #pickyNodes = new Set<string>();
   #isChaos = true;
   #failure: string | null = null;
   readonly #trace: (line: string) => void;
@@ -121,7 +83,7 @@ class SimulatedFleet {
     const nodeCount = 1 + this.#below(3);
     for (let i = 0; i < nodeCount; i++) {
       const id = `n${i}`;
-      if (this.random() < 0.5) this.#fussyNodes.add(id);
+      if (this.random() < 0.5) this.#pickyNodes.add(id);
       this.#store.move(id, this.#zone());
       this.#everServed.set(id, new Set());
       this.#nodes.push(
@@ -159,7 +121,8 @@ class SimulatedFleet {
       if (hub === null) this.#hubs.set(address, new SimulatedHub(this, this.#store));
     }
     for (const node of this.#nodes) if (!node.process.isAlive) node.start();
-    this.#store.remove(POISON);
+    // What more nodes can live with than not stays as it is, and leaves the others behind until somebody mends it.
+    if (2 * this.#pickyNodes.size < this.#nodes.length) this.#store.mend();
     await this.#runFor(SETTLE_MS);
     // A node is not sent again what it refused: only the next publication brings it along.
     if (this.#nodes.some((node) => this.#hasRefusedNewest(node))) {
@@ -167,6 +130,7 @@ class SimulatedFleet {
       await this.#runFor(LAST_WRITE_MS);
     }
     for (const node of this.#nodes) this.#checkIsUpToDate(node);
+    this.counts.quarantines += this.#store.newest.quarantines.size;
   }
 
   close(): void {
@@ -192,8 +156,7 @@ class SimulatedFleet {
     else if (chance < 0.8) this.#restartNode();
     else if (chance < 0.87) this.#restartHub(this.#oneOf([...this.#hubs.keys()]));
     else if (chance < 0.93) this.counts.goneBack += this.#oneOf(this.#nodes).goBack() ? 1 : 0;
-    else if (chance < 0.96) this.#store.put(POISON, this.#zone());
-    else if (chance < 0.98) this.#store.remove(POISON);
+    else if (chance < 0.98) this.#poison();
     else this.#restoreStore();
   }
 
@@ -214,6 +177,11 @@ class SimulatedFleet {
 
   #zone(): Zone {
     return this.#oneOf(["", "eu", "us"]);
+  }
+
+  #poison(): void {
+    this.counts.poisonings++;
+    this.#store.put(`u${this.#below(UPSTREAM_COUNT + 5)}`, this.#zone(), POISON);
   }
 
   #restartNode(): void {
@@ -297,11 +265,12 @@ class SimulatedFleet {
     }
   }
 
-  #refusal(id: string, { entities }: ReceivedSnapshot): string | null {
-    const isPoisoned = this.#fussyNodes.has(id) && entities.some((entity) => entity.id === POISON);
-    const reason = isPoisoned ? "invalid_entity" : this.#isChaos && this.random() < 0.05 ? "worker_failed" : null;
-    if (reason !== null) this.counts.refusals++;
-    return reason;
+  #refusal(id: string, { entities }: ReceivedSnapshot): Refusal | null {
+    const poisoned = this.#pickyNodes.has(id) ? entities.find(({ body }) => isPoisoned(body)) : undefined;
+    const isMishap = this.#isChaos && this.random() < 0.05;
+    if (poisoned === undefined && !isMishap) return null;
+    this.counts.refusals++;
+    return poisoned === undefined ? refusalOf("worker_failed") : refusalOf("invalid_entity", poisoned.id);
   }
 
   #served(node: SimulatedNode, snapshot: ReceivedSnapshot, how: "applied" | "went back" | "restored"): void {
