@@ -119,6 +119,7 @@ export function scanFieldLines(lines: FieldLines, bytes: Uint8Array, from: numbe
     at++;
     while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;
     lines.valueStart[count] = at;
+    at = plainEnd(bytes, at, end);
     while (at < end && (byteClass[bytes[at]!]! & FIELD_VALUE) !== 0) at++;
     if (at + 1 >= end) return at < end && bytes[at] !== CR ? valueProblem(bytes[at]!) : 0;
     if (bytes[at] !== CR) return valueProblem(bytes[at]!);
@@ -128,6 +129,43 @@ export function scanFieldLines(lines: FieldLines, bytes: Uint8Array, from: numbe
     lines.lineEnd[count] = at;
     count++;
   }
+}
+
+let viewed: Uint8Array | null = null;
+let viewedWords: Int32Array = new Int32Array(0);
+
+/** The same memory as whole words; of the buffer that nearly everything is read into it is made once. */
+function wordsOf(bytes: Uint8Array): Int32Array | null {
+  if (bytes === viewed) return viewedWords;
+  if (bytes.length < wordsMinBytes || (bytes.byteOffset & 3) !== 0) return null;
+  viewed = bytes;
+  viewedWords = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  return viewedWords;
+}
+
+/** Memory of this size is read into again and again. */
+const wordsMinBytes = 65_536;
+const HIGH_BITS = 0x80808080 | 0;
+
+/**
+ * Where the first word begins that has a byte other than 0x20 to 0x7e, or a byte before that: a place from which the
+ * value is to be read byte by byte. Four bytes at once take a third of the time (bench W1: 1 %; more with long values).
+ */
+function plainEnd(bytes: Uint8Array, from: number, end: number): number {
+  const words = wordsOf(bytes);
+  if (words === null) return from;
+  let at = from;
+  while ((at & 3) !== 0) {
+    if (at === end || (byteClass[bytes[at]!]! & FIELD_VALUE) === 0) return at;
+    at++;
+  }
+  for (const last = end - 4; at <= last; at += 4) {
+    const word = words[at >> 2]!;
+    // Below 0x20 a byte borrows, 0x7f carries, and from 0x80 on it has its high bit: a borrow or carry that goes on to the
+    // next byte comes from one that is found out itself.
+    if (((word | (word - 0x20202020) | (word + 0x01010101)) & HIGH_BITS) !== 0) return at;
+  }
+  return at;
 }
 
 function trimmedEnd(bytes: Uint8Array, start: number, end: number): number {
