@@ -34,6 +34,8 @@ export class MemoryImage implements ResourceImage {
   #state: State = emptyState();
   /** What this commit has put so far. */
   #putSinceAdvance: ImageEntry[] = [];
+  /** Who had keys that this commit has put others under. */
+  #displaced: { readonly table: KindTable; readonly key: string; readonly id: string }[] = [];
 
   get revision(): number {
     return this.#state.revision;
@@ -75,7 +77,11 @@ export class MemoryImage implements ResourceImage {
     const table = this.#state.tables[kind];
     table.byId.set(id, entry);
     this.#state.bodyBytes += entry.stored.body.length;
-    for (const key of entry.uniqueKeys) table.idByKey.set(key, id);
+    for (const key of entry.uniqueKeys) {
+      const holder = table.idByKey.get(key);
+      if (holder !== undefined) this.#displaced.push({ table, key, id: holder });
+      table.idByKey.set(key, id);
+    }
     this.#putSinceAdvance.push(entry);
     for (const to of entry.references) {
       const key = referrerKey(kind, to.kind, to.id);
@@ -116,6 +122,11 @@ export class MemoryImage implements ResourceImage {
       for (const key of entry.uniqueKeys) table.idByKey.set(key, entry.stored.id);
     }
     this.#putSinceAdvance = [];
+    // It may also be back with one that this commit never touched.
+    for (const { table, key, id } of this.#displaced) {
+      if (!table.idByKey.has(key) && table.byId.get(id)?.uniqueKeys.includes(key)) table.idByKey.set(key, id);
+    }
+    this.#displaced = [];
     this.#state.revision = revision;
     this.#state.publication = publication;
   }

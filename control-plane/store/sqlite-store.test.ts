@@ -124,7 +124,7 @@ describe("openSqliteStore", () => {
         expect(["x", "y", "z"].map((name) => again.image.getByKey("upstream", `name:${name}`)?.id)).toEqual(keysBefore);
         await again.close();
       }),
-      { numRuns: 6 },
+      { numRuns: 6, endOnFailure: true },
     );
   });
 
@@ -141,6 +141,20 @@ describe("openSqliteStore", () => {
     expect(done.ok).toBe(true);
     expect(live.image.getByKey("upstream", "name:x")?.id).toBe("a");
     expect(live.image.getByKey("upstream", "name:y")?.id).toBe("c");
+    await live.close();
+  });
+
+  it("keeps it also for one that the transact does not touch", async () => {
+    const live = await open({ path: join(folder, "passed-by.db") });
+    await live.transact([upstreamWrite({ id: "b", name: "z" }, { operation: "create" })], "a");
+    const passing = [
+      upstreamWrite({ id: "a", name: "z" }, { operation: "create" }),
+      upstreamWrite({ id: "c", name: "z" }, { operation: "create" }),
+      deleteWrite("upstream", "a"),
+      deleteWrite("upstream", "c"),
+    ];
+    expect((await live.transact(passing, "a")).ok).toBe(true);
+    expect(live.image.getByKey("upstream", "name:z")?.id).toBe("b");
     await live.close();
   });
 });
