@@ -1,3 +1,6 @@
+import { adminDefault } from "./admin-url.ts";
+import { readArguments } from "./read-arguments.ts";
+
 /** What `penstock node` was told to do. */
 export type NodeCommand =
   | {
@@ -15,8 +18,6 @@ export type ParsedNodeOptions =
   | { readonly type: "help"; readonly text: string }
   /** Everything that is wrong, a line each. */
   | { readonly type: "problems"; readonly lines: readonly string[] };
-
-const adminDefault = "http://localhost:8001";
 
 const help = `Usage: penstock node token [options]       prints a join token, which one data plane can use once
        penstock node revoke ID [options]   cuts a data plane off; it goes on serving what it has
@@ -52,22 +53,8 @@ const flagsOf = {
 
 /** Reads the command line and, where it is silent, the environment. */
 export function parseNodeOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedNodeOptions {
-  const lines: string[] = [];
-  const words: string[] = [];
-  const given = new Map<string, string[]>();
-  const rest = [...argv];
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
-    if (argument === "--help" || argument === "-h") return { type: "help", text: help };
-    const [, flag = "", value] = /^--([a-z-]+)(?:=(.*))?$/s.exec(argument) ?? [];
-    if (flagsWithValue.has(flag)) {
-      const text = value ?? rest.shift();
-      if (text === undefined || text === "") lines.push(`--${flag}: needs a value`);
-      else given.set(flag, [...(given.get(flag) ?? []), text]);
-    } else if (argument.startsWith("-")) lines.push(`unknown option ${JSON.stringify(argument)}; see --help`);
-    else words.push(argument);
-  }
-  const adminUrl = given.get("admin")?.at(-1) ?? (env["PENSTOCK_ADMIN"] || adminDefault);
-  if (!/^https?:\/\/./.test(adminUrl)) lines.push(`--admin: ${JSON.stringify(adminUrl)} is not an http URL`);
+  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, { withValue: flagsWithValue });
+  if (isHelp) return { type: "help", text: help };
   const command = readCommand(words, given, lines);
   return lines.length > 0 || command === null ? { type: "problems", lines } : { type: "command", command, adminUrl };
 }

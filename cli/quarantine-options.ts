@@ -1,3 +1,6 @@
+import { adminDefault } from "./admin-url.ts";
+import { readArguments } from "./read-arguments.ts";
+
 /** What `penstock quarantine` was told to do. */
 export type QuarantineCommand = { readonly name: "list" } | { readonly name: "release"; readonly id: string };
 
@@ -6,8 +9,6 @@ export type ParsedQuarantineOptions =
   | { readonly type: "help"; readonly text: string }
   /** Everything that is wrong, a line each. */
   | { readonly type: "problems"; readonly lines: readonly string[] };
-
-const adminDefault = "http://localhost:8001";
 
 const help = `Usage: penstock quarantine list [options]         shows what data planes refused, why, and what they get instead
        penstock quarantine release ID [options]   lets it go to them once more
@@ -22,20 +23,12 @@ A quarantine ends by itself when what was refused is written anew. Exit codes: 0
 something is (list); 2 for what the user can put right.
 `;
 
+const flagsWithValue = new Set(["admin"]);
+
 /** Reads the command line and, where it is silent, the environment. */
 export function parseQuarantineOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedQuarantineOptions {
-  const lines: string[] = [];
-  const words: string[] = [];
-  let adminUrl = env["PENSTOCK_ADMIN"] || adminDefault;
-  const rest = [...argv];
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
-    if (argument === "--help" || argument === "-h") return { type: "help", text: help };
-    const [, value] = /^--admin(?:=(.*))?$/s.exec(argument) ?? [];
-    if (argument === "--admin" || value !== undefined) adminUrl = value ?? rest.shift() ?? "";
-    else if (argument.startsWith("-")) lines.push(`unknown option ${JSON.stringify(argument)}; see --help`);
-    else words.push(argument);
-  }
-  if (!/^https?:\/\/./.test(adminUrl)) lines.push(`--admin: ${JSON.stringify(adminUrl)} is not an http URL`);
+  const { isHelp, words, adminUrl, lines } = readArguments(argv, env, { withValue: flagsWithValue });
+  if (isHelp) return { type: "help", text: help };
   const command = readCommand(words, lines);
   return lines.length > 0 || command === null ? { type: "problems", lines } : { type: "command", command, adminUrl };
 }

@@ -1,3 +1,6 @@
+import { adminDefault } from "./admin-url.ts";
+import { readArguments } from "./read-arguments.ts";
+
 /** What `penstock rollout` was told to do. */
 export type RolloutCommand =
   | { readonly name: "status"; readonly watches: boolean }
@@ -20,8 +23,6 @@ export type ParsedRolloutOptions =
   | { readonly type: "help"; readonly text: string }
   /** Everything that is wrong, a line each. */
   | { readonly type: "problems"; readonly lines: readonly string[] };
-
-const adminDefault = "http://localhost:8001";
 
 const help = `Usage: penstock rollout [status]    shows how the change that is under way stands, or the last one
        penstock rollout pause       begins no further stage; what is reached stays, and stays watched
@@ -63,27 +64,16 @@ const flagsOf: Readonly<Record<string, readonly string[]>> = {
   policy: policyFlags,
 };
 const flagsWithValue = new Set([...policyFlags, "reason", "admin"]);
+const flagsAlone = new Set(["watch"]);
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Reads the command line and, where it is silent, the environment. */
 export function parseRolloutOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedRolloutOptions {
-  const lines: string[] = [];
-  const words: string[] = [];
-  const given = new Map<string, string[]>();
-  const rest = [...argv];
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
-    if (argument === "--help" || argument === "-h") return { type: "help", text: help };
-    const [, flag = "", value] = /^--([a-z-]+)(?:=(.*))?$/s.exec(argument) ?? [];
-    if (argument === "--watch") given.set("watch", []);
-    else if (flagsWithValue.has(flag)) {
-      const text = value ?? rest.shift();
-      if (text === undefined || text === "") lines.push(`--${flag}: needs a value`);
-      else given.set(flag, [...(given.get(flag) ?? []), text]);
-    } else if (argument.startsWith("-")) lines.push(`unknown option ${JSON.stringify(argument)}; see --help`);
-    else words.push(argument);
-  }
-  const adminUrl = given.get("admin")?.at(-1) ?? (env["PENSTOCK_ADMIN"] || adminDefault);
-  if (!/^https?:\/\/./.test(adminUrl)) lines.push(`--admin: ${JSON.stringify(adminUrl)} is not an http URL`);
+  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, {
+    withValue: flagsWithValue,
+    alone: flagsAlone,
+  });
+  if (isHelp) return { type: "help", text: help };
   const command = readCommand(words, given, lines);
   return lines.length > 0 || command === null ? { type: "problems", lines } : { type: "command", command, adminUrl };
 }
