@@ -1,4 +1,4 @@
-import { foldedName } from "./byte-class.ts";
+import { foldedName, UNDERSCORE } from "./byte-class.ts";
 
 /**
  * The header fields that the engine itself must know. Everything else is `Other` and travels as it came.
@@ -100,14 +100,14 @@ export function fieldKind(bytes: Uint8Array, start: number, end: number): Field 
   const candidates = slots[slotOf(length, foldedName[bytes[start]!]!)]!;
   for (let c = 0; c < candidates.length; c++) {
     const name = candidates[c]!.bytes;
+    let hasUnderscore = false;
     let i = 0;
-    while (i < length && foldedName[bytes[start + i]!] === name[i]) i++;
-    if (i === length) return hasUnderscore(bytes, start, end) ? Field.Dropped : candidates[c]!.kind;
+    for (; i < length; i++) {
+      const byte = bytes[start + i]!;
+      if (foldedName[byte] !== name[i]) break;
+      if (byte === UNDERSCORE) hasUnderscore = true;
+    }
+    if (i === length) return hasUnderscore ? Field.Dropped : candidates[c]!.kind;
   }
   return Field.Other;
-}
-
-function hasUnderscore(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if (bytes[at] === 0x5f) return true;
-  return false;
 }

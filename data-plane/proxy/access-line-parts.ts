@@ -2,6 +2,7 @@ import type { EndpointConfig } from "../config/worker-config.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
 import type { AccessFacts, Named } from "./access-line.ts";
 import { escaped } from "./escaped.ts";
+import { flat } from "./repeated-lines.ts";
 import { addressText } from "./traffic-metrics.ts";
 
 /**
@@ -12,6 +13,23 @@ export class AccessLineParts {
   #snapshot: ServedSnapshot | null = null;
   readonly #byRoute = new Map<Named, string>();
   readonly #byEndpoint = new Map<EndpointConfig, string>();
+  readonly #okByEndpoint = new Map<EndpointConfig, string>();
+  #secondUnixMs = -1;
+  #secondText = "";
+
+  /** The line's beginning: all of it but the milliseconds is made once a second. */
+  beforeId(nowUnixMs: number): string {
+    const ms = nowUnixMs % 1_000;
+    if (nowUnixMs - ms !== this.#secondUnixMs) {
+      this.#secondUnixMs = nowUnixMs - ms;
+      this.#secondText = flat(`{"time":"${new Date(nowUnixMs).toISOString().slice(0, 20)}`);
+    }
+    return this.#secondText + afterSecond[ms]!;
+  }
+
+  beforeBytes(status: number): string {
+    return beforeBytes[status]!;
+  }
 
   /** Another snapshot brings other objects. */
   follow(snapshot: ServedSnapshot | null): void {
@@ -19,6 +37,7 @@ export class AccessLineParts {
     this.#snapshot = snapshot;
     this.#byRoute.clear();
     this.#byEndpoint.clear();
+    this.#okByEndpoint.clear();
   }
 
   /** Route, service and upstream. */
@@ -28,7 +47,7 @@ export class AccessLineParts {
     if (route === null || pool === null) return placeText(facts);
     const known = this.#byRoute.get(route);
     if (known !== undefined) return known;
-    const text = placeText(facts);
+    const text = flat(placeText(facts));
     this.#byRoute.set(route, text);
     return text;
   }
@@ -37,17 +56,30 @@ export class AccessLineParts {
   attemptAt(endpoint: EndpointConfig): string {
     const known = this.#byEndpoint.get(endpoint);
     if (known !== undefined) return known;
-    const text = `{"address":"${escaped(addressText(endpoint.address, endpoint.port))}","outcome":"`;
+    const text = flat(`{"address":"${escaped(addressText(endpoint.address, endpoint.port))}","outcome":"`);
     this.#byEndpoint.set(endpoint, text);
+    return text;
+  }
+
+  /** The same of an attempt that went well, with how it ended. */
+  okAt(endpoint: EndpointConfig): string {
+    const known = this.#okByEndpoint.get(endpoint);
+    if (known !== undefined) return known;
+    const text = flat(`${this.attemptAt(endpoint)}ok","ms":`);
+    this.#okByEndpoint.set(endpoint, text);
     return text;
   }
 }
 
 function placeText({ route, service, pool }: AccessFacts): string {
   const upstream = pool === null ? "" : escaped(pool.config.name);
-  return `"route":"${nameOf(route)}","service":"${nameOf(service)}","upstream":"${upstream}","attempts":[`;
+  return `,"route":"${nameOf(route)}","service":"${nameOf(service)}","upstream":"${upstream}","attempts":[`;
 }
 
 function nameOf(named: Named | null): string {
   return named === null ? "" : escaped(named.name ?? named.id);
 }
+
+const afterSecond = Array.from({ length: 1_000 }, (_, ms) => flat(`${String(ms).padStart(3, "0")}Z","request_id":"`));
+/** By status, which is below 600; 0 when the client left before it was answered. */
+const beforeBytes = Array.from({ length: 600 }, (_, status) => flat(`","status":${status},"bytes_in":`));

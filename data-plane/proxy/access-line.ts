@@ -31,23 +31,27 @@ export interface AccessFacts {
 }
 
 /**
- * Cost: 0.75 us for a line of 400 characters. Written straight into memory, character by character or in pieces, it
- * costs 0.9 to 1.2.
+ * Of as few pieces as can be: each costs 10 ns when it is appended and 20 when the text is copied (bench W1log). Written
+ * straight into memory, character by character or in pieces, a line costs more.
  *
- * @param time in ISO 8601 @returns one JSON object in ASCII, with its line end
+ * @returns one JSON object in ASCII, with its line end
  */
-export function accessLine(time: string, facts: AccessFacts, parts: AccessLineParts): string {
+export function accessLine(nowUnixMs: number, facts: AccessFacts, parts: AccessLineParts): string {
   const logged = facts.logged!;
   return (
-    `{"time":"${time}","request_id":"${facts.requestId}","client":"${logged.clientText.of(facts.clientAddress)}",` +
-    `"method":"${facts.method.name}","host":"${logged.hostText.of(facts.host)}","path":"${escaped(facts.sentTarget)}",` +
-    `"status":${facts.status},"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut},` +
-    `"duration_ms":${tenths(logged.durationMs)},` +
-    (logged.queuedMs > 0 ? `"queued_ms":${tenths(logged.queuedMs)},` : "") +
-    `${parts.place(facts)}${attemptsText(logged, parts)}],` +
-    `"failure":"${facts.failure}",` +
-    (logged.traceId === "" ? `"user_agent":"` : `"trace_id":"${logged.traceId}","user_agent":"`) +
-    `${logged.agentText.of(logged.userAgent)}"}\n`
+    parts.beforeId(nowUnixMs) +
+    facts.requestId +
+    logged.beforePath(facts) +
+    escaped(facts.sentTarget) +
+    parts.beforeBytes(facts.status) +
+    facts.bytesIn +
+    ',"bytes_out":' +
+    facts.bytesOut +
+    ',"duration_ms":' +
+    tenths(logged.durationMs) +
+    (logged.queuedMs > 0 ? `,"queued_ms":${tenths(logged.queuedMs)}${parts.place(facts)}` : parts.place(facts)) +
+    attemptsText(logged, parts) +
+    logged.afterAttempts(facts.failure)
   );
 }
 
@@ -55,8 +59,8 @@ function attemptsText({ attempts, attemptCount }: LoggedRequest, parts: AccessLi
   let text = "";
   for (let i = 0; i < attemptCount; i++) {
     const { endpoint, outcome, durationMs, connectMs, waitMs } = attempts[i]!;
-    if (i > 0) text += ",";
-    text += `${parts.attemptAt(endpoint)}${outcome}","ms":${tenths(durationMs)}`;
+    const begin = outcome === "ok" ? parts.okAt(endpoint) : `${parts.attemptAt(endpoint)}${outcome}","ms":`;
+    text += (i > 0 ? `,${begin}` : begin) + tenths(durationMs);
     if (connectMs >= 0) text += `,"connect_ms":${tenths(connectMs)}`;
     text += waitMs >= 0 ? `,"wait_ms":${tenths(waitMs)}}` : "}";
   }

@@ -49,7 +49,7 @@ const facts: AccessFacts = {
 };
 
 function lineOf(differences: Partial<AccessFacts> = {}, parts = new AccessLineParts()): string {
-  return accessLine("2026-01-02T03:04:05.006Z", { ...facts, ...differences }, parts);
+  return accessLine(Date.UTC(2026, 0, 2, 3, 4, 5, 6), { ...facts, ...differences }, parts);
 }
 
 describe("accessLine", () => {
@@ -142,10 +142,9 @@ function open(sampleRatio = 1) {
 
 describe("AccessLog", () => {
   it("gathers lines until they are fetched", () => {
-    const { log, sent, told } = open();
-    log.add(facts, null);
-    told.nowUnixMs += 999;
-    log.add(facts, null);
+    const { log, sent } = open();
+    log.add(facts, null, 50);
+    log.add(facts, null, 1_049);
     expect(sent).toEqual([]);
     log.flush();
     log.flush();
@@ -158,9 +157,24 @@ describe("AccessLog", () => {
     expect(sent[0]!.count).toBe(2);
   });
 
+  it("asks for the time of day once a second, which may have been set meanwhile", () => {
+    const { log, sent, told } = open();
+    log.add(facts, null, 50);
+    told.nowUnixMs = Date.UTC(2026, 5, 1);
+    log.add(facts, null, 1_049);
+    log.add(facts, null, 1_050);
+    log.flush();
+    const lines = sent[0]!.text.trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line).time)).toEqual([
+      "2026-01-02T03:04:05.006Z",
+      "2026-01-02T03:04:06.005Z",
+      "2026-06-01T00:00:00.000Z",
+    ]);
+  });
+
   it("sends a full batch at once, in whole lines", () => {
     const { log, sent } = open();
-    while (sent.length === 0) log.add(facts, null);
+    while (sent.length === 0) log.add(facts, null, 0);
     expect(sent[0]!.text.length).toBeGreaterThanOrEqual(262_144);
     expect(sent[0]!.text.length).toBeLessThan(262_144 + 5_000);
     const lines = sent[0]!.text.trimEnd().split("\n");
@@ -171,13 +185,13 @@ describe("AccessLog", () => {
   it("drops lines, and counts them, while too much waits to be written", () => {
     const { log, sent, told } = open();
     let added = 0;
-    for (; told.dropped === 0; added++) log.add(facts, null);
+    for (; told.dropped === 0; added++) log.add(facts, null, 0);
     const { dropped } = told;
     const bytes = sent.reduce((sum, { text }) => sum + text.length, 0);
     expect(bytes).toBeLessThanOrEqual(1_048_576);
     expect(bytes).toBeGreaterThan(1_048_576 - 5_000);
     log.taken(bytes);
-    log.add(facts, null);
+    log.add(facts, null, 0);
     log.flush();
     expect(told.dropped).toBe(dropped);
     const lines = sent.reduce((sum, { text }) => sum + text.split("\n").length - 1, 0);
@@ -189,7 +203,7 @@ describe("AccessLog", () => {
     const { log, sent, told } = open();
     let added = 0;
     for (let takenCount = 0; takenCount < 100; ) {
-      log.add({ ...facts, sentTarget: "/".padEnd((added++ * 7_919) % 60_000, "x") }, null);
+      log.add({ ...facts, sentTarget: "/".padEnd((added++ * 7_919) % 60_000, "x") }, null, 0);
       if (sent.length <= takenCount + 1) continue;
       const { text, count } = sent[takenCount++]!;
       expect(text.split("\n")).toHaveLength(count + 1);

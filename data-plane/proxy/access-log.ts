@@ -20,6 +20,8 @@ export interface AccessLogOptions {
 const batchBytes = 262_144;
 /** So much is written into the shared memory at once: a call for each line would cost 0.3 us more. */
 const textChars = 4_096;
+/** The time of day is asked for so often, and counted on meanwhile: asking costs 0.2 us (bench W1log). */
+const clockMaxAgeMs = 1_000;
 /** Lines that are gathered, or under way to a disk or reader that does not keep up; over it, new ones are dropped. */
 const waitingMaxBytes = 1_048_576;
 
@@ -40,8 +42,8 @@ export class AccessLog {
   #lineCount = 0;
   /** Grows by the share with each request: at 1 a line is due. */
   #credit = 0;
-  #secondAtMs = -1;
-  #secondText = "";
+  #clockReadAtMs = Number.POSITIVE_INFINITY;
+  #unixMsAtZero = 0;
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
@@ -56,10 +58,13 @@ export class AccessLog {
     return true;
   }
 
-  /** @param snapshot what is served now; the request may have begun under another */
-  add(facts: AccessFacts, snapshot: ServedSnapshot | null): void {
+  /**
+   * @param snapshot what is served now; the request may have begun under another
+   * @param nowMs by the monotonic clock
+   */
+  add(facts: AccessFacts, snapshot: ServedSnapshot | null, nowMs: number): void {
     this.#parts.follow(snapshot);
-    this.#text += accessLine(this.#time(), facts, this.#parts);
+    this.#text += accessLine(this.#unixMs(nowMs), facts, this.#parts);
     this.#textLines++;
     if (this.#text.length < textChars) return;
     this.#store();
@@ -101,14 +106,12 @@ export class AccessLog {
     this.#ring.giveBack(byteCount);
   }
 
-  /** ISO 8601 with milliseconds; all but those is made once a second. */
-  #time(): string {
-    const nowMs = this.#options.nowUnixMs();
-    const ms = nowMs % 1_000;
-    if (nowMs - ms !== this.#secondAtMs) {
-      this.#secondAtMs = nowMs - ms;
-      this.#secondText = new Date(nowMs).toISOString().slice(0, 20);
+  /** The time of day at a moment of the monotonic clock. */
+  #unixMs(atMs: number): number {
+    if (atMs >= this.#clockReadAtMs + clockMaxAgeMs || atMs < this.#clockReadAtMs) {
+      this.#clockReadAtMs = atMs;
+      this.#unixMsAtZero = this.#options.nowUnixMs() - atMs;
     }
-    return `${this.#secondText}${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}Z`;
+    return Math.round(this.#unixMsAtZero + atMs);
   }
 }

@@ -17,5 +17,5 @@ export function recordExchange(exchange: Exchange): void {
   if (turn !== null) logged.queuedMs += nowMs - turn.sinceMs;
   logged.attemptEnded(failure === "" ? "ok" : failure, nowMs);
   const log = engine.accessLog;
-  if (log?.wants(failure)) log.add(exchange, snapshot);
+  if (log?.wants(failure)) log.add(exchange, snapshot, nowMs);
 }
