@@ -175,8 +175,8 @@ describe("AccessLog", () => {
   it("sends a full batch at once, in whole lines", () => {
     const { log, sent } = open();
     while (sent.length === 0) log.add(facts, null, 0);
-    expect(sent[0]!.text.length).toBeGreaterThanOrEqual(262_144);
-    expect(sent[0]!.text.length).toBeLessThan(262_144 + 5_000);
+    expect(sent[0]!.text.length).toBeGreaterThanOrEqual(524_288);
+    expect(sent[0]!.text.length).toBeLessThan(524_288 + 5_000);
     const lines = sent[0]!.text.trimEnd().split("\n");
     expect(lines.map((line) => JSON.parse(line).request_id)).toEqual(lines.map(() => facts.requestId));
     expect(sent[0]!.count).toBe(lines.length);
@@ -188,8 +188,8 @@ describe("AccessLog", () => {
     for (; told.dropped === 0; added++) log.add(facts, null, 0);
     const { dropped } = told;
     const bytes = sent.reduce((sum, { text }) => sum + text.length, 0);
-    expect(bytes).toBeLessThanOrEqual(1_048_576);
-    expect(bytes).toBeGreaterThan(1_048_576 - 5_000);
+    expect(bytes).toBeLessThanOrEqual(2_097_152);
+    expect(bytes).toBeGreaterThan(2_097_152 - 5_000);
     log.taken(bytes);
     log.add(facts, null, 0);
     log.flush();
