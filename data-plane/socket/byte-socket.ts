@@ -171,7 +171,7 @@ export class PlainSocket implements ByteSocket {
   writeBytes(text: string, from: ReadBuffer, start: number, end: number): boolean {
     // A shared buffer must never reach a write: if the kernel does not take all of it at once, the next read of
     // any connection would overwrite what is still to be sent.
-    if (from.isShared) return this.#writeCopied(text, from.bytes.subarray(start, end));
+    if (from.isShared) return this.#writeCopied(text, from.bytes, start, end);
     const goesOn = this.#writeBoth(text, from.bytes.subarray(start, end));
     if (from.isPooled && !from.isLent && this.hasPending) this.#lend(from);
     return goesOn;
@@ -182,13 +182,28 @@ export class PlainSocket implements ByteSocket {
    * collect than sending it does. Where the kernel takes all at once, as it nearly always does, that memory is free
    * again at once.
    */
-  #writeCopied(text: string, bytes: Buffer): boolean {
-    const copy = text.length + bytes.length <= readBufferBytes ? this.#buffers.take() : null;
-    if (copy === null) return this.#writeBoth(text, Buffer.from(bytes));
-    const length = copy.bytes.write(text, "latin1") + bytes.copy(copy.bytes, text.length);
-    const goesOn = this.#socket!.write(copy.bytes.subarray(0, length), this.#flushed);
+  #writeCopied(text: string, bytes: Buffer, start: number, end: number): boolean {
+    const length = text.length + end - start;
+    const copy = length <= readBufferBytes ? this.#buffers.take() : null;
+    if (copy === null) return this.#writeBoth(text, Buffer.from(bytes.subarray(start, end)));
+    if (text !== "") copy.bytes.write(text, 0, "latin1");
+    bytes.copy(copy.bytes, text.length, start, end);
+    const goesOn = this.#writeMemory(copy.bytes.subarray(0, length));
     if (this.hasPending) this.#lend(copy);
     else this.#buffers.giveBack(copy);
+    return goesOn;
+  }
+
+  /**
+   * Writes, and has `#flushed` called once the bytes have left unless they have within this call. A callback costs a tick
+   * of Node's own, 4 of 54 us of W2: what was taken at once, as nearly always where nothing is encrypted, needs none.
+   */
+  #writeMemory(bytes: Buffer): boolean {
+    const socket = this.#socket!;
+    if (this.#carrier !== socket) return socket.write(bytes, this.#flushed);
+    const goesOn = socket.write(bytes);
+    // Of no length, behind those bytes.
+    if (this.hasPending) socket.write("", this.#flushed);
     return goesOn;
   }
 
@@ -198,7 +213,7 @@ export class PlainSocket implements ByteSocket {
       socket.cork();
       socket.write(text, "latin1");
     }
-    const goesOn = socket.write(bytes, this.#flushed);
+    const goesOn = text === "" ? this.#writeMemory(bytes) : socket.write(bytes, this.#flushed);
     if (text !== "") socket.uncork();
     return goesOn;
   }
