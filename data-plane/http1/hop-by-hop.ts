@@ -21,6 +21,9 @@ const nominatedMaxCount = 32;
 export function readConnectionOptions(lines: FieldLines, index: number, bytes: Uint8Array): number {
   const end = lines.valueEnd[index]!;
   let at = lines.valueStart[index]!;
+  // Nearly always it says one of these and nothing else.
+  const single = knownOption(bytes, at, end);
+  if (single !== 0) return single;
   let asked = 0;
   while (at < end) {
     const byte = bytes[at]!;
