@@ -3,10 +3,9 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { type Node, NodeSchema, NodesAPI } from "../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import { failureText } from "./failure-text.ts";
+import { type ScreenLine, showLivePage } from "./live-screen.ts";
 import { type NodesOptions, parseNodesOptions } from "./nodes-options.ts";
 import { needsCare, nodePage, nodesTable } from "./nodes-table.ts";
-import { TopScreen } from "./top-screen.ts";
-import type { TopLine } from "./top-table.ts";
 
 /**
  * `penstock nodes`: what the data planes serve and how they do, as a table, a page or as JSON.
@@ -72,46 +71,29 @@ async function showOnScreen(
   isColoured: boolean,
 ): Promise<void> {
   const known = new Map<string, Node>();
-  const screen = new TopScreen(process.stdout, isColoured);
-  const draw = () => {
-    const all = [...known.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
-    const heading = `penstock nodes  ${options.adminUrl}  ${new Date().toLocaleTimeString()}  nodes: ${all.length}`;
-    screen.draw(heading, screenLines(all, options));
+  const all = () => [...known.values()].sort((left, right) => (left.id < right.id ? -1 : 1));
+  const page = {
+    isColoured,
+    heading: () => `penstock nodes  ${options.adminUrl}  ${new Date().toLocaleTimeString()}  nodes: ${known.size}`,
+    lines: () => screenLines(all(), options),
   };
-  // However this ends, the terminal is as it was before.
-  const close = () => screen.close();
-  process.once("exit", close);
-  process.stdout.on("resize", draw);
-  let drawing: NodeJS.Timeout | undefined;
-  try {
-    draw();
+  await showLivePage(page, async (_draw, drawSoon) => {
     for await (const { node, forgotten } of client.watchNodes({ id: options.nodeId ?? "" }, { signal })) {
       if (node === undefined) continue;
       if (forgotten) known.delete(node.id);
       else known.set(node.id, node);
-      drawing ??= setTimeout(() => {
-        drawing = undefined;
-        draw();
-      }, drawDelayMs);
+      drawSoon();
     }
-  } finally {
-    clearTimeout(drawing);
-    process.stdout.off("resize", draw);
-    process.off("exit", close);
-    screen.close();
-  }
+  });
 }
 
-/** Nodes that change together come in messages of their own. */
-const drawDelayMs = 100;
-
-function screenLines(all: readonly Node[], options: NodesOptions): readonly TopLine[] {
+function screenLines(all: readonly Node[], options: NodesOptions): readonly ScreenLine[] {
   const [title = "", ...rest] = linesOf(all, options);
   return [
-    { text: title, kind: "title", isUnhealthy: false },
+    { text: title, isHeading: false, isUnhealthy: false },
     ...rest.map((text, i) => ({
       text,
-      kind: "node" as const,
+      isHeading: false,
       isUnhealthy: options.nodeId === null && all[i] !== undefined && needsCare(all[i]),
     })),
   ];

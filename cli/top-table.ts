@@ -7,13 +7,12 @@ import type {
   UpstreamTraffic,
 } from "../proto/gen/penstock/admin/v1/traffic_pb.ts";
 import { stateText } from "./health-table.ts";
+import type { ScreenLine } from "./live-screen.ts";
 import type { SortKey } from "./top-options.ts";
 
 /** A line of the table, and what it stands for. */
-export interface TopLine {
-  readonly text: string;
+export interface TopLine extends ScreenLine {
   readonly kind: "title" | "upstream" | "endpoint" | "node";
-  readonly isUnhealthy: boolean;
 }
 
 interface Row {
@@ -48,7 +47,7 @@ export function topTable(upstreams: readonly UpstreamTraffic[], sortBy: SortKey)
     const aligned = cells.map((cell, column) =>
       column < namedColumns ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
     );
-    return { kind, isUnhealthy, text: aligned.join("  ").trimEnd() };
+    return { kind, isHeading: kind === "upstream", isUnhealthy, text: aligned.join("  ").trimEnd() };
   });
 }
 

@@ -3,13 +3,10 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { TrafficAPI, type UpstreamTraffic, UpstreamTrafficSchema } from "../proto/gen/penstock/admin/v1/traffic_pb.ts";
 import { failureText } from "./failure-text.ts";
+import { showLivePage } from "./live-screen.ts";
 import { parseTopOptions, type TopOptions } from "./top-options.ts";
-import { TopScreen } from "./top-screen.ts";
 import { topTable } from "./top-table.ts";
 import { type WatchedAgain, watchAgain } from "./watch-again.ts";
-
-/** Upstreams whose changes come together make one page. */
-const drawDelayMs = 100;
 
 /**
  * `penstock top`: what requests meet at the endpoints, over all nodes, as a page that is drawn again, as tables or as JSON.
@@ -79,46 +76,35 @@ async function showOnScreen(
   isColoured: boolean,
 ): Promise<void> {
   const upstreams = new Map<string, UpstreamTraffic>();
-  const screen = new TopScreen(process.stdout, isColoured);
   let gone = "";
-  const draw = () => {
-    const facts = gone || `${new Date().toLocaleTimeString()}  upstreams: ${upstreams.size}`;
-    const heading = `penstock top  ${options.adminUrl}  ${facts}`;
-    screen.draw(heading, topTable([...upstreams.values()], options.sortBy));
+  const page = {
+    isColoured,
+    moreHint: "; --sort brings others up here",
+    heading: () => {
+      const facts = gone || `${new Date().toLocaleTimeString()}  upstreams: ${upstreams.size}`;
+      return `penstock top  ${options.adminUrl}  ${facts}`;
+    },
+    lines: () => topTable([...upstreams.values()], options.sortBy),
   };
-  // However this ends, the terminal is as it was before.
-  const close = () => screen.close();
-  process.once("exit", close);
-  process.stdout.on("resize", draw);
-  const onGone = () => {
-    // What is shown below it is of that time. It has to fit into 80 columns.
-    gone ||= `NOT CONNECTED since ${new Date().toLocaleTimeString()}; retrying`;
-    draw();
-  };
-  const onBack = () => {
-    gone = "";
-    // What was deleted meanwhile nobody tells of.
-    upstreams.clear();
-    draw();
-  };
-  let drawing: NodeJS.Timeout | undefined;
-  try {
-    draw();
+  await showLivePage(page, async (draw, drawSoon) => {
+    const onGone = () => {
+      // What is shown below it is of that time. It has to fit into 80 columns.
+      gone ||= `NOT CONNECTED since ${new Date().toLocaleTimeString()}; retrying`;
+      draw();
+    };
+    const onBack = () => {
+      gone = "";
+      // What was deleted meanwhile nobody tells of.
+      upstreams.clear();
+      draw();
+    };
     for await (const { traffic, deleted } of watch(client, options, { signal, onGone, onBack })) {
       if (traffic === undefined) continue;
       if (deleted) upstreams.delete(traffic.upstreamId);
       else upstreams.set(traffic.upstreamId, traffic);
-      drawing ??= setTimeout(() => {
-        drawing = undefined;
-        draw();
-      }, drawDelayMs);
+      drawSoon();
     }
-  } finally {
-    clearTimeout(drawing);
-    process.stdout.off("resize", draw);
-    process.off("exit", close);
-    screen.close();
-  }
+  });
 }
 
 function watch(

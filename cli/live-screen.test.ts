@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { TopScreen } from "./top-screen.ts";
-import type { TopLine } from "./top-table.ts";
+import { LiveScreen, type ScreenLine } from "./live-screen.ts";
 
 /** What a terminal shows after what was written, as far as a page uses it; ECMA-48. */
 function shown(written: string): string[] {
@@ -10,14 +9,14 @@ function shown(written: string): string[] {
 
 function rig(isColoured = false, size: { columns?: number; rows?: number } = { columns: 40, rows: 6 }) {
   const written: string[] = [];
-  const screen = new TopScreen({ ...size, write: (text) => written.push(text) }, isColoured);
+  const screen = new LiveScreen({ ...size, write: (text) => written.push(text) }, isColoured, "; --sort brings others up here");
   return { screen, written };
 }
 
-const lines = (count: number): TopLine[] =>
-  Array.from({ length: count }, (_, i) => ({ text: `line ${i}`, kind: "endpoint", isUnhealthy: false }));
+const lines = (count: number): ScreenLine[] =>
+  Array.from({ length: count }, (_, i) => ({ text: `line ${i}`, isHeading: false, isUnhealthy: false }));
 
-describe("TopScreen", () => {
+describe("LiveScreen", () => {
   it("draws over what was there, in one write, and gives the terminal back once", () => {
     const { screen, written } = rig();
     expect(written).toEqual(["\x1b[?1049h\x1b[?25l"]);
@@ -35,7 +34,7 @@ describe("TopScreen", () => {
 
   it("never scrolls and never wraps, and says how much is left out", () => {
     const { screen, written } = rig();
-    screen.draw("x".repeat(50), [{ text: "y".repeat(50), kind: "upstream", isUnhealthy: false }, ...lines(20)]);
+    screen.draw("x".repeat(50), [{ text: "y".repeat(50), isHeading: true, isUnhealthy: false }, ...lines(20)]);
     const page = shown(written.at(-1)!);
     expect(page).toHaveLength(5);
     expect(page.slice(0, 2)).toEqual(["x".repeat(40), "y".repeat(40)]);
@@ -49,10 +48,10 @@ describe("TopScreen", () => {
   });
 
   it("colours what is out, and nothing where it must not", () => {
-    const out: TopLine[] = [
-      { text: "u", kind: "upstream", isUnhealthy: true },
-      { text: "v", kind: "upstream", isUnhealthy: false },
-      { text: "e", kind: "endpoint", isUnhealthy: true },
+    const out: ScreenLine[] = [
+      { text: "u", isHeading: true, isUnhealthy: true },
+      { text: "v", isHeading: true, isUnhealthy: false },
+      { text: "e", isHeading: false, isUnhealthy: true },
     ];
     const [coloured, plain] = [rig(true), rig(false)];
     coloured.screen.draw("heading", out);
