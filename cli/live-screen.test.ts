@@ -9,7 +9,11 @@ function shown(written: string): string[] {
 
 function rig(isColoured = false, size: { columns?: number; rows?: number } = { columns: 40, rows: 6 }) {
   const written: string[] = [];
-  const screen = new LiveScreen({ ...size, write: (text) => written.push(text) }, isColoured, "; --sort brings others up here");
+  const screen = new LiveScreen(
+    { ...size, write: (text) => written.push(text) },
+    isColoured,
+    "; --sort brings others up here",
+  );
   return { screen, written };
 }
 
