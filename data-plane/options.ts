@@ -1,3 +1,4 @@
+import { HARD_LIMITS } from "../proto/hard-limits.ts";
 import { IDENTITY_SETTINGS } from "./identity-options.ts";
 import { LIMIT_SETTINGS } from "./limit-options.ts";
 import { NAME_SETTINGS } from "./name-options.ts";
@@ -190,11 +191,26 @@ const SETTINGS = {
     read: readOneOf(logLevels),
   }),
   ...LIMIT_SETTINGS,
-  routesMax: limit("routes-max", 100_000, 10_000_000, "routes in a configuration; with more, it is refused"),
-  servicesMax: limit("services-max", 100_000, 10_000_000, "services in a configuration"),
-  upstreamsMax: limit("upstreams-max", 16_384, 1_000_000, "upstreams in a configuration"),
-  targetsMax: limit("targets-max", 200_000, 10_000_000, "targets in a configuration"),
-  certificatesMax: limit("certificates-max", 10_000, 1_000_000, "certificates, and as many authorities"),
+  routesMax: limit(
+    "routes-max",
+    HARD_LIMITS.routesMax,
+    HARD_LIMITS.routesMax,
+    "routes in a configuration; with more, it is refused",
+  ),
+  servicesMax: limit("services-max", HARD_LIMITS.servicesMax, HARD_LIMITS.servicesMax, "services in a configuration"),
+  upstreamsMax: limit(
+    "upstreams-max",
+    HARD_LIMITS.upstreamsMax,
+    HARD_LIMITS.upstreamsMax,
+    "upstreams in a configuration",
+  ),
+  targetsMax: limit("targets-max", HARD_LIMITS.targetsMax, HARD_LIMITS.targetsMax, "targets in a configuration"),
+  certificatesMax: limit(
+    "certificates-max",
+    HARD_LIMITS.certificatesMax,
+    HARD_LIMITS.certificatesMax,
+    "certificates, and as many authorities",
+  ),
   endpointsMax: limit("endpoints-max", 65_536, 4_000_000, "addresses that all targets together resolve to"),
 };
 

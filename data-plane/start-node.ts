@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { HARD_LIMITS } from "../proto/hard-limits.ts";
 import { buildHealth } from "./build-health.ts";
 import { buildNames } from "./build-names.ts";
 import { buildWorkers } from "./build-workers.ts";
@@ -291,7 +292,7 @@ async function buildTraffic(input: TrafficInput) {
   });
   const memory = new MemoryReturn({ timers, spareBytes: spareHeapBytes, collect: collectGarbage });
   const applier: SnapshotApplier = new SnapshotApplier({
-    limits: options,
+    limits: { ...HARD_LIMITS, ...options },
     endpoints,
     workers,
     certificates: new CertificateCheck(2 * options.certificatesMax),

@@ -89,7 +89,7 @@ class ProofNode {
       this.served[0] = snapshot;
       return { ok: true };
     },
-    limits: { entityMaxCount: 1_000_000, bodyMaxBytes: 2 ** 30 },
+    limits: { entityMaxCount: 1_000_000, bodyBytesMax: 2 ** 30 },
     clock: { monotonicMs: () => 0, unixMs: () => 0, after: () => () => {} },
     onAck: () => this.#answered(),
     onNack: (publication, refusal) => {

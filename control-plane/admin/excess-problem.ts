@@ -1,4 +1,4 @@
-import type { HardLimits } from "../../proto/hard-limits.ts";
+import { bytesExcess, countExcess, type Excess, type HardLimits, targetsExcess } from "../../proto/hard-limits.ts";
 import type { Kind, Problem } from "../resource/checked.ts";
 import type { ResourceOf } from "../resource/draft.ts";
 import { invalid } from "../resource/problems.ts";
@@ -23,40 +23,24 @@ export function excessProblem<K extends Kind>(
   { kind, message, body, stored }: SizedWrite<K>,
 ): Problem | null {
   const growth = body.length - (stored?.body.length ?? 0);
-  if (growth > 0 && image.bodyBytes + growth > limits.bodyBytesMax)
-    return invalid("", `the configuration would be larger than ${limits.bodyBytesMax} bytes, which no node takes`);
-  if (kind === "target") {
-    const problem = targetsProblem(image, limits, message as ResourceOf["target"], stored as StoredResource<"target">);
-    if (problem !== null) return problem;
-  }
-  const most = mostOf(kind, limits);
-  if (stored !== null || image.count(kind) < most) return null;
-  return invalid("", `there are ${most} of this kind already; no node takes more`);
+  const tooLarge = growth > 0 ? bytesExcess(image.bodyBytes + growth, limits) : null;
+  if (tooLarge !== null) return invalid("", `${tooLarge.message}, which no node takes`);
+  const excess =
+    (kind === "target"
+      ? targetsOf(image, limits, message as ResourceOf["target"], stored as StoredResource<"target">)
+      : null) ?? (stored === null ? countExcess(kind, image.count(kind) + 1, limits) : null);
+  return excess === null ? null : invalid(excess.field, `${excess.message}; no node takes more`);
 }
 
-function targetsProblem(
+function targetsOf(
   image: Pick<ResourceImage, "referrers">,
-  { targetsPerUpstreamMax }: HardLimits,
+  limits: HardLimits,
   { upstream }: ResourceOf["target"],
   stored: StoredResource<"target"> | null,
-): Problem | null {
+): Excess | null {
   const id = upstream?.id ?? "";
   if (stored?.message.upstream?.id === id) return null;
-  let count = 0;
-  for (const _ of image.referrers("target", "upstream", id)) if (++count >= targetsPerUpstreamMax) break;
-  if (count < targetsPerUpstreamMax) return null;
-  return invalid("upstream", `has ${targetsPerUpstreamMax} targets already; no node takes more`);
-}
-
-function mostOf(kind: Kind, limits: HardLimits): number {
-  const { routesMax, servicesMax, upstreamsMax, targetsMax, certificatesMax, serverNamesMax } = limits;
-  return {
-    route: routesMax,
-    service: servicesMax,
-    upstream: upstreamsMax,
-    target: targetsMax,
-    certificate: certificatesMax,
-    ca_certificate: certificatesMax,
-    sni: serverNamesMax,
-  }[kind];
+  let count = 1;
+  for (const _ of image.referrers("target", "upstream", id)) if (++count > limits.targetsPerUpstreamMax) break;
+  return targetsExcess(count, limits);
 }

@@ -27,7 +27,10 @@ import { SnapshotHolder, untilDone } from "./snapshot-holder.ts";
 
 const authorities = await Promise.all([makeAuthority("One"), makeAuthority("Two")]);
 const made = await Promise.all([makeCertificate({ names: ["a.test"] }), makeCertificate({ names: ["b.test"] })]);
-const limits = { routesMax: 5, servicesMax: 4, upstreamsMax: 3, targetsMax: 5, certificatesMax: 2 };
+const limits = {
+  ...{ routesMax: 5, servicesMax: 4, upstreamsMax: 3, targetsMax: 5, targetsPerUpstreamMax: 3 },
+  ...{ certificatesMax: 2, serverNamesMax: 20 },
+};
 
 const idOf = (prefix: string, count: number) => fc.nat(count - 1).map((i) => `${prefix}${i}`);
 const refOf = (prefix: string, count: number) => idOf(prefix, count).map((id) => ({ id }));

@@ -1,6 +1,7 @@
 import type { HealthOverride } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import type { Target } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import type { Upstream } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import { type Excess, type HardLimits, targetsExcess } from "../../proto/hard-limits.ts";
 import type { HealthOverridePlan, PoolMember, PoolPlan } from "../upstream/pool-plan.ts";
 import { CheckCompilation } from "./compile-checks.ts";
 import { compileHealthOverride } from "./compile-health-override.ts";
@@ -138,6 +139,21 @@ export class PoolCompilation {
     this.#targets.delete(id);
     this.targetsByUpstream.remove(known.upstreamId, id);
     this.#changed.add(`upstream:${known.upstreamId}`);
+  }
+
+  /** Of the upstreams that were changed and have too many targets: the first target that is one too many, by its id. */
+  targetTooMany(
+    limits: Pick<HardLimits, "targetsPerUpstreamMax">,
+  ): { readonly id: string; readonly excess: Excess } | null {
+    let first: { readonly id: string; readonly excess: Excess } | null = null;
+    for (const key of this.#changed) {
+      const upstreamId = key.slice("upstream:".length);
+      const excess = targetsExcess(this.targetsByUpstream.countOf(upstreamId), limits);
+      if (excess === null) continue;
+      const id = [...this.targetsByUpstream.of(upstreamId)].sort()[limits.targetsPerUpstreamMax]!;
+      if (first === null || id < first.id) first = { id, excess };
+    }
+    return first;
   }
 
   addOverride(override: HealthOverride): Compiled<unknown> {

@@ -262,6 +262,14 @@ describe("compileSnapshot, refusing", () => {
       entities: [1, 2, 3, 4].map((i) => upstream({ id: `u${i}`, name: `n${i}` })),
       want: { reason: "limit_exceeded", entityKind: "upstream" },
     },
+    {
+      name: "more targets of one upstream than the limit",
+      entities: [u, ...[1, 2, 3, 4].map((i) => target({ id: `t${i}`, target: `a:${i}`, upstream: { id: "u1" } }))],
+      want: {
+        ...{ reason: "limit_exceeded", entityKind: "target", entityId: "t4", entityName: "a:4", field: "upstream" },
+        message: "has 3 targets already; this node takes no more",
+      },
+    },
   ])("refuses $name", ({ entities, want }) => {
     const outcome = compileSnapshot(snapshot(entities), limits, trial);
     expect(outcome).toMatchObject({ ok: false, refusal: { reason: "invalid_entity", ...want } });

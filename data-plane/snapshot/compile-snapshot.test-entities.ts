@@ -16,7 +16,10 @@ import { CertificateCheck } from "../tls/certificate-check.ts";
 import type { ReceivedSnapshot, SnapshotEntity } from "./apply-snapshot.ts";
 import type { SnapshotPlan } from "./compile-snapshot.ts";
 
-export const limits = { routesMax: 3, servicesMax: 3, upstreamsMax: 3, targetsMax: 3, certificatesMax: 3 };
+export const limits = {
+  ...{ routesMax: 3, servicesMax: 3, upstreamsMax: 3, targetsMax: 4, targetsPerUpstreamMax: 3 },
+  ...{ certificatesMax: 3, serverNamesMax: 30 },
+};
 
 export const trial: CertificateCheck = new CertificateCheck(100);
 

@@ -1,3 +1,4 @@
+import type { HardLimits } from "../../proto/hard-limits.ts";
 import type { TlsConfig } from "../config/tls-config.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
@@ -6,20 +7,13 @@ import { type ChangedSlots, type CompiledContent, ServiceCompilation } from "./c
 import { type CertificateExpiry, type CertificateTrial, TlsCompilation } from "./compile-tls.ts";
 import { type ContentChanges, contentChanges, findEntity, idsOfKind, sortedEntities } from "./content-changes.ts";
 import { decodeEntity, type KnownKind, knownKinds, type MessageOf, nameOf } from "./decode-entity.ts";
-import { type Compiled, refusalOf } from "./entity-problem.ts";
+import { type Compiled, excessProblem, refusalOf } from "./entity-problem.ts";
 import { Journal } from "./journal.ts";
 
 export type { IsOwnPort, PlacedPool } from "./compile-pools.ts";
 
-/** How many entities of each kind a node takes. */
-export interface SnapshotLimits {
-  readonly routesMax: number;
-  readonly servicesMax: number;
-  readonly upstreamsMax: number;
-  readonly targetsMax: number;
-  /** Certificates, and as many authorities; ten times as many server names. */
-  readonly certificatesMax: number;
-}
+/** How many entities of each kind a node takes; how large all of them may be is asked before they are here. */
+export type SnapshotLimits = Omit<HardLimits, "bodyBytesMax">;
 
 /** A snapshot ready to be served once the hosts of its pools are resolved. */
 export interface SnapshotPlan {
@@ -131,7 +125,7 @@ export class SnapshotCompiler {
     entities: given,
   }: Pick<ReceivedSnapshot, "publication" | "revision" | "entities">): Generator<void, CompileOutcome> {
     const entities = yield* sortedEntities(given, this.#entities);
-    const read = yield* contentChanges(this.#entities, entities, (kind) => this.#limitOf(kind));
+    const read = yield* contentChanges(this.#entities, entities, this.#limits);
     if (!read.ok) return read;
     this.#dirty = new Map([...read.changes].map(([kind, ids]) => [kind, new Set(ids)]));
     for (const kind of knownKinds) {
@@ -153,22 +147,6 @@ export class SnapshotCompiler {
         notes: this.#pools.notes(idsOfKind(entities, "health_override")),
       },
     };
-  }
-
-  #limitOf(kind: KnownKind): number {
-    const { routesMax, servicesMax, upstreamsMax, targetsMax, certificatesMax } = this.#limits;
-    return {
-      route: routesMax,
-      service: servicesMax,
-      upstream: upstreamsMax,
-      target: targetsMax,
-      // One per target, and one per address of those that people decided on by address.
-      health_override: 10 * targetsMax,
-      certificate: certificatesMax,
-      ca_certificate: certificatesMax,
-      sni: 10 * certificatesMax,
-      ticket_key: 1,
-    }[kind];
   }
 
   /** All of a kind that are to go, go first: what one gives up, a name for instance, another may have at once. */
@@ -194,11 +172,22 @@ export class SnapshotCompiler {
       if (!added.ok) return refusalOf(added.problem, kind, id, nameOf(kind, message.value));
       yield;
     }
+    const excess = kind === "target" ? this.#targetsRefusal(entities) : null;
+    if (excess !== null) return excess;
     for (const id of ids) {
       rules.settle(id);
       yield;
     }
     return null;
+  }
+
+  /** Asked when all targets are there, so that it is the same one that is too many however the state came to be. */
+  #targetsRefusal(entities: readonly SnapshotEntity[]): Refusal | null {
+    const tooMany = this.#pools.targetTooMany(this.#limits);
+    if (tooMany === null) return null;
+    const { id, excess } = tooMany;
+    const target = decodeEntity("target", id, findEntity(entities, "target", id)!.body);
+    return refusalOf(excessProblem(excess), "target", id, target.ok ? nameOf("target", target.value) : "");
   }
 
   #mark(kind: KnownKind, ids: Iterable<string>): void {

@@ -1,6 +1,7 @@
+import { countExcess, type HardLimits, maxCountOf } from "../../proto/hard-limits.ts";
 import type { Refusal, SnapshotEntity } from "./apply-snapshot.ts";
 import { isKnownKind, type KnownKind, knownKinds } from "./decode-entity.ts";
-import { type EntityProblem, refusalOf } from "./entity-problem.ts";
+import { type EntityProblem, excessProblem, refusalOf } from "./entity-problem.ts";
 import { compareEntities } from "./held-content.ts";
 
 /** The ids of what is new, changed or gone, by kind. */
@@ -41,9 +42,9 @@ export function* sortedEntities(
 export function* contentChanges(
   before: readonly SnapshotEntity[],
   after: readonly SnapshotEntity[],
-  limitOf: (kind: KnownKind) => number,
+  limits: Omit<HardLimits, "bodyBytesMax">,
 ): Generator<void, ReadChanges> {
-  const excess = excessOf(after, limitOf);
+  const excess = excessOf(after, limits);
   if (excess !== null) return { ok: false, refusal: excess };
   const changes = new Map<KnownKind, Set<string>>();
   const note = (kind: string, id: string) => {
@@ -93,13 +94,12 @@ function differingPart(before: readonly SnapshotEntity[], after: readonly Snapsh
 }
 
 /** The first entity that is one too many of its kind. */
-function excessOf(entities: readonly SnapshotEntity[], limitOf: (kind: KnownKind) => number): Refusal | null {
+function excessOf(entities: readonly SnapshotEntity[], limits: Omit<HardLimits, "bodyBytesMax">): Refusal | null {
   for (const kind of knownKinds) {
-    const limit = limitOf(kind);
-    const excess = entities[placeOf(entities, kind, "") + limit];
-    if (excess?.kind !== kind) continue;
-    const message = `more than ${limit} of kind ${kind}`;
-    return refusalOf({ reason: "limit_exceeded", field: "", message }, kind, excess.id, "");
+    const max = maxCountOf(kind, limits);
+    const one = entities[placeOf(entities, kind, "") + max];
+    const excess = one?.kind === kind ? countExcess(kind, max + 1, limits) : null;
+    if (excess !== null) return refusalOf(excessProblem(excess), kind, one!.id, "");
   }
   return null;
 }

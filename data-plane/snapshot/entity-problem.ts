@@ -1,3 +1,4 @@
+import type { Excess } from "../../proto/hard-limits.ts";
 import type { Refusal } from "./apply-snapshot.ts";
 
 /** Why an entity makes its snapshot unacceptable; the stable names that a nack carries. */
@@ -33,6 +34,11 @@ export function invalid(field: string, message: string): Compiled<never> {
 
 export function dangling(field: string, message: string): Compiled<never> {
   return { ok: false, problem: { reason: "dangling_reference", field, message } };
+}
+
+/** The entity is one too many for this node. */
+export function excessProblem({ field, message }: Excess): EntityProblem {
+  return { reason: "limit_exceeded", field, message: `${message}; this node takes no more` };
 }
 
 /** The refusal of the snapshot that the entity is in. @param name what people call it; "" where that is not known */

@@ -94,6 +94,11 @@ export class Dependents {
     return ids === undefined ? [] : typeof ids === "string" ? [ids] : ids;
   }
 
+  countOf(key: string): number {
+    const ids = this.#byKey.get(key);
+    return ids === undefined ? 0 : typeof ids === "string" ? 1 : ids.size;
+  }
+
   has(key: string): boolean {
     return this.#byKey.has(key);
   }

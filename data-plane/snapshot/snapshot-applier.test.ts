@@ -1,6 +1,7 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import { ConfigDecoder, type EncodedConfig } from "../config/encoded-config.ts";
 import type { EndpointSet, PoolConfig } from "../config/worker-config.ts";
 import { EndpointResolver } from "../upstream/endpoint-resolver.ts";
@@ -60,7 +61,7 @@ function rig(bad: readonly number[] = []) {
     caughtUp: async () => {},
   });
   const applier = new SnapshotApplier({
-    limits: { routesMax: 10, servicesMax: 10, upstreamsMax: 10, targetsMax: 10, certificatesMax: 10 },
+    limits: { ...HARD_LIMITS, servicesMax: 10 },
     certificates: trial,
     // A turn in between, on a machine that is slow, would be one more than the manual timers wait for.
     sliceMs: Number.POSITIVE_INFINITY,

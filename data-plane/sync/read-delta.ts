@@ -4,7 +4,7 @@ import type { Refusal } from "../snapshot/apply-snapshot.ts";
 import type { EntityKey } from "../snapshot/held-content.ts";
 import type { HeldSnapshot } from "./held-snapshots.ts";
 import type { Holding } from "./judge-offer.ts";
-import { isCount, refusalOf, type SnapshotHead, type SnapshotLimits } from "./snapshot-assembler.ts";
+import { isCount, refusalOf, type SnapshotHead, type SnapshotLimits, sizeRefusal } from "./snapshot-assembler.ts";
 
 /** What came of a delta: the snapshot that it makes of what is held, or why it does not fit. */
 export type DeltaOutcome =
@@ -47,11 +47,8 @@ export function applyDelta(base: HeldSnapshot, delta: Delta, head: SnapshotHead,
   const changed = base.content.with(upserts, delta.deletes);
   if (!changed.ok) return refused("invalid_delta", changed.problem, changed.entity);
   const { content } = changed;
-  if (content.entities.length > limits.entityMaxCount || content.bodyBytes > limits.bodyMaxBytes) {
-    const size = `${content.entities.length} entities of ${content.bodyBytes} bytes`;
-    const limit = `${limits.entityMaxCount} entities of ${limits.bodyMaxBytes} bytes`;
-    return refused("limit_exceeded", `${size} are over the limit of ${limit}`);
-  }
+  const tooLarge = sizeRefusal(content.entities.length, content.bodyBytes, limits);
+  if (tooLarge !== null) return { ok: false, refusal: tooLarge };
   if (!isSameHash(content.stateHash(), head.stateHash)) {
     return refused("hash_mismatch", "the state hash after the delta is not the one that was announced");
   }

@@ -1,13 +1,14 @@
 import type { SnapshotBegin, SnapshotChunk, SnapshotEnd } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { bytesExcess, type HardLimits } from "../../proto/hard-limits.ts";
 import { isSameHash, StateHash } from "../../proto/state-hash.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "../snapshot/apply-snapshot.ts";
+import { excessProblem } from "../snapshot/entity-problem.ts";
 import { HeldContent } from "../snapshot/held-content.ts";
 import type { HeldSnapshot } from "./held-snapshots.ts";
 
-export interface SnapshotLimits {
+/** How large a snapshot may be, whatever it is of. */
+export interface SnapshotLimits extends Pick<HardLimits, "bodyBytesMax"> {
   readonly entityMaxCount: number;
-  /** Of all bodies together. */
-  readonly bodyMaxBytes: number;
 }
 
 /** What a snapshot says of itself before its content comes. */
@@ -32,12 +33,21 @@ export function readBeginning(begin: SnapshotBegin, limits: SnapshotLimits): Beg
     const refusal = refusalOf("invalid_snapshot", "the snapshot does not name its epoch, publication, size and hash");
     return { ok: false, publication: isCount(publication) ? publication : 0, refusal };
   }
-  if (begin.entityCount > limits.entityMaxCount || begin.byteCount > limits.bodyMaxBytes) {
-    const size = `${begin.entityCount} entities of ${begin.byteCount} bytes`;
-    const limit = `${limits.entityMaxCount} entities of ${limits.bodyMaxBytes} bytes`;
-    return { ok: false, publication, refusal: refusalOf("limit_exceeded", `${size} are over the limit of ${limit}`) };
-  }
+  const tooLarge = sizeRefusal(Number(begin.entityCount), Number(begin.byteCount), limits);
+  if (tooLarge !== null) return { ok: false, publication, refusal: tooLarge };
   return { ok: true, head: { epoch: { counter, id }, publication, revision, stateHash: begin.stateHash } };
+}
+
+/** Why a node does not take so much. */
+export function sizeRefusal(entityCount: number, bodyBytes: number, limits: SnapshotLimits): Refusal | null {
+  const excess =
+    bytesExcess(bodyBytes, limits) ??
+    (entityCount > limits.entityMaxCount
+      ? { field: "", message: `there are ${entityCount} entities, over the limit of ${limits.entityMaxCount}` }
+      : null);
+  if (excess === null) return null;
+  const { reason, message } = excessProblem(excess);
+  return refusalOf(reason, message);
 }
 
 /** Collects the chunks of one snapshot and checks the whole against what its beginning announced. */

@@ -81,7 +81,7 @@ describe("row 20: SnapshotInbox", () => {
         applied.push(snapshot);
         return { ok: true };
       },
-      limits: { entityMaxCount: 100, bodyMaxBytes: 10_000 },
+      limits: { entityMaxCount: 100, bodyBytesMax: 10_000 },
       clock: new ManualClock(),
       onAck: () => answers.ack++,
       onNack: () => answers.nack++,

@@ -1,4 +1,5 @@
 import type { Query } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
 import type { ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -77,7 +78,7 @@ export interface SyncClientSettings {
   readonly heartbeatMs: number;
   readonly entityMaxCount: number;
   /** Of all bodies of a snapshot together. */
-  readonly bodyMaxBytes: number;
+  readonly bodyBytesMax: number;
 }
 
 export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
@@ -90,7 +91,7 @@ export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
   keepaliveTimeoutMs: 5_000,
   heartbeatMs: 10_000,
   entityMaxCount: 1_000_000,
-  bodyMaxBytes: 512 * 1024 * 1024,
+  bodyBytesMax: HARD_LIMITS.bodyBytesMax,
 };
 
 /** Questions that are being answered at once. */
@@ -213,7 +214,7 @@ class ReconnectingClient implements SyncClient {
         ...(this.#options.access === undefined ? {} : { access: this.#options.access }),
         clock: this.#clock,
         timing: this.#settings,
-        messageMaxBytes: this.#settings.bodyMaxBytes + MESSAGE_FRAME_BYTES,
+        messageMaxBytes: this.#settings.bodyBytesMax + MESSAGE_FRAME_BYTES,
         onOpen: () => this.#opened(address),
         onMessage: (message) => this.#guarded(() => this.#receive(message)),
         onClose: (end) => this.#ended(address, end),

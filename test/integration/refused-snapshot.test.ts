@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
+import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import type { HashedEntity } from "../../proto/state-hash.ts";
 import { startDataPlane, startEchoTargetProcess } from "../support/penstock-processes.ts";
 import { getFresh } from "../support/raw-http.ts";
@@ -103,5 +104,49 @@ describe("row 18: a snapshot that cannot be served", () => {
     expect((await controlPlane.nextMessage("ack")).publication).toBe(BigInt(publication));
     expect((await getFresh(dataPlane.proxyPort, "/better/x")).status).toBe(200);
     expect((await getFresh(dataPlane.proxyPort, "/good/x")).status).toBe(404);
+  });
+
+  it("is refused where it has more than a control plane would let in, and what was served before goes on", async () => {
+    const controlPlane = await startScriptedSyncServer();
+    onTestFinished(() => controlPlane.close());
+    const dataPlane = await startDataPlane(controlPlane.address, { workers: 2 });
+    const target = await startEchoTargetProcess("t1");
+    await controlPlane.nextMessage("hello");
+    controlPlane.sendSnapshot(goodState(target.port), { publication: 1 });
+    expect((await controlPlane.nextMessage("ack")).publication).toBe(1n);
+
+    const twice = (limit: number) => Array.from({ length: 2 * limit }, (_, i) => i);
+    const upstream = entity("upstream", { id: id(20), name: "u" });
+    const targets = twice(HARD_LIMITS.targetsPerUpstreamMax).map((i) =>
+      entity("target", { id: id(100_000 + i), target: `a:${1 + i}`, weight: 1, upstream: { id: id(20) } }),
+    );
+    const upstreams = twice(HARD_LIMITS.upstreamsMax).map((i) =>
+      entity("upstream", { id: id(100_000 + i), name: `u${i}` }),
+    );
+    const excessive = [
+      {
+        sent: { entities: [upstream, ...targets], options: {} },
+        want: { entityKind: "target", entityId: targets[HARD_LIMITS.targetsPerUpstreamMax]!.id, field: "upstream" },
+      },
+      {
+        sent: { entities: upstreams, options: {} },
+        want: { entityKind: "upstream", entityId: upstreams[HARD_LIMITS.upstreamsMax]!.id, field: "" },
+      },
+      {
+        sent: { entities: [], options: { begin: { byteCount: BigInt(2 * HARD_LIMITS.bodyBytesMax) } } },
+        want: { entityKind: "", entityId: "", field: "" },
+      },
+    ];
+    let publication = 1;
+    for (const { sent, want } of excessive) {
+      const options = { publication: ++publication, ...sent.options };
+      controlPlane.sendSnapshot([...goodState(target.port, "/excess"), ...sent.entities], options);
+      const nack = await controlPlane.nextMessage("nack");
+      expect(nack).toMatchObject({ publication: BigInt(publication), keptPublication: 1n, reason: "limit_exceeded" });
+      expect(nack).toMatchObject(want);
+      expect(nack.message).toContain("this node takes no more");
+      expect((await getFresh(dataPlane.proxyPort, "/good/x")).status).toBe(200);
+      expect((await getFresh(dataPlane.proxyPort, "/excess/x")).status).toBe(404);
+    }
   });
 });

@@ -19,6 +19,7 @@ import { systemTimers as timers } from "../../data-plane/upstream/timers.ts";
 import type { DeliveryOutcome } from "../../data-plane/worker-delivery.ts";
 import { WorkerGroup } from "../../data-plane/worker-group.ts";
 import { workerNumbers } from "../../data-plane/worker-set.ts";
+import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import { askWorkers, channelName } from "./measured-worker-channel.ts";
 
 /** What applying one snapshot took; of several workers, the one that took longest. */
@@ -64,7 +65,7 @@ export async function openApplyRig() {
   let delivered: DeliveryOutcome | null = null;
   const refusals: string[] = [];
   const applier = new SnapshotApplier({
-    limits: { routesMax: 1e6, servicesMax: 1e6, upstreamsMax: 1e6, targetsMax: 1e6, certificatesMax: 1e6 },
+    limits: HARD_LIMITS,
     certificates: new CertificateCheck(100),
     endpoints,
     workers: {

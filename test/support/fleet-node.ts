@@ -57,7 +57,7 @@ export class FleetNode {
       address: this.#address,
       clock,
       timing: SYNC_CLIENT_DEFAULTS,
-      messageMaxBytes: SYNC_CLIENT_DEFAULTS.bodyMaxBytes,
+      messageMaxBytes: SYNC_CLIENT_DEFAULTS.bodyBytesMax,
       onOpen: () => this.#opened(),
       onMessage: (message) => this.#receive(message),
       onClose: (end) => this.#ended(end),
