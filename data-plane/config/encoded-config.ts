@@ -156,6 +156,7 @@ function passiveOf(text: string): PassiveCheckConfig {
 export class ConfigDecoder {
   /** By kind and text. */
   #shared = new Map<string, object>();
+  #sharedBefore = new Map<string, object>();
   #protocolLists = new Map<string, RouteConfig["protocols"]>();
   readonly #tls = new TlsDecoder();
 
@@ -166,7 +167,11 @@ export class ConfigDecoder {
 
   /** The pages, each read when it is asked for. Errors: throws when one is none. */
   *pagesOf({ pages, rings, isWhole }: EncodedConfig): Generator<ConfigPage> {
-    if (isWhole || this.#shared.size > rememberMax) this.#shared = new Map();
+    // What the config before had in common, this one most likely has as well: then it is the same objects.
+    if (isWhole || this.#shared.size > rememberMax) {
+      this.#sharedBefore = isWhole ? this.#shared : new Map();
+      this.#shared = new Map();
+    }
     const ringsBySlot = new Map(rings);
     for (const page of eachPage(pages)) yield this.page(page, ringsBySlot);
   }
@@ -201,7 +206,7 @@ export class ConfigDecoder {
     const key = kind + text;
     const known = this.#shared.get(key) as T | undefined;
     if (known !== undefined) return known;
-    const made = read(text);
+    const made = (this.#sharedBefore.get(key) as T | undefined) ?? read(text);
     this.#shared.set(key, made);
     return made;
   }

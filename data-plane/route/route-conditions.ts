@@ -32,13 +32,21 @@ export interface HeaderCondition {
 
 /** Throws when a header pattern does not compile: such a snapshot was refused before. */
 export function compileConditions(route: RouteConfig): RouteConditions {
+  const isPlainOnly = !route.protocols.includes("https") && !route.protocols.includes("grpcs");
+  if (!hasValues(route.snis) && !hasValues(route.methods) && !hasValues(route.headers)) {
+    return isPlainOnly ? plainOnly : anything;
+  }
   return {
-    isPlainOnly: !route.protocols.includes("https") && !route.protocols.includes("grpcs"),
+    isPlainOnly,
     snis: hasValues(route.snis) ? compileSniCondition(route.snis) : null,
     methods: hasValues(route.methods) ? route.methods : null,
     headers: hasValues(route.headers) ? route.headers.map(compileHeaderCondition) : null,
   };
 }
+
+/** Most routes ask nothing else: they share what says so. */
+const anything: RouteConditions = { isPlainOnly: false, snis: null, methods: null, headers: null };
+const plainOnly: RouteConditions = { isPlainOnly: true, snis: null, methods: null, headers: null };
 
 /** Lists that are empty count as absent. */
 export function hasValues<T>(list: readonly T[] | null): list is readonly T[] {

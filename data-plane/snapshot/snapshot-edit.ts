@@ -1,4 +1,5 @@
 import type { ConfigPage } from "../config/encoded-config.ts";
+import { isSameData } from "../config/same-data.ts";
 import type { EndpointSet, PoolConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolHistory } from "../health/pool-history.ts";
 import { RouteTableEdit } from "../route/route-table.ts";
@@ -9,8 +10,14 @@ type EditedParts = Pick<ServedSnapshot, "routes" | "services" | "pools" | "tlsKe
 
 /** Steps that are small are taken so many at a time. */
 const smallStepCount = 256;
+/** Services that are taken in one step. */
+const itemsPerStep = 8;
 
-/** What becomes the next snapshot, beside the one that is served, which stays as it is. */
+/**
+ * What becomes the next snapshot, beside the one that is served, which stays as it is. Where all comes anew, what says
+ * the same as what is served is left to be that: what a worker makes anew and keeps is what collecting garbage costs
+ * it, in one go.
+ */
 export class SnapshotEdit {
   readonly #isWhole: boolean;
   readonly #toPool: ToPool;
@@ -58,13 +65,14 @@ export class SnapshotEdit {
       const isTlsSame = former?.tls?.key === service?.tls?.key && former?.poolIndex === service?.poolIndex;
       this.#hasTlsChanged ||= !isTlsSame;
       this.#hasTls ||= (service?.tls ?? null) !== null;
-      put(this.#services, slot, service);
+      put(this.#services, slot, this.#served(service, this.#before?.services[slot]));
+      if (slot % itemsPerStep === 0) yield;
     }
     for (const [slot, route] of routes) {
       const former = this.#routesBefore?.routes[slot] ?? null;
       if (this.#isWhole) this.#routeIds.add(route!.id);
       else if (former !== null && former.id !== route?.id) this.#routeIds.add(former.id);
-      this.#routes.set(slot, route);
+      this.#routes.set(slot, this.#served(route, this.#before?.routes.routes[slot]));
       yield;
     }
     this.#routes.settle();
@@ -79,10 +87,19 @@ export class SnapshotEdit {
       put(this.#pools, slot, null);
       return;
     }
+    if (this.#isWhole && former !== null && isSamePool(former, config, set)) {
+      put(this.#pools, slot, former);
+      return;
+    }
     const pool = this.#toPool(config, set ?? former?.set ?? unresolved(config.key), former);
     if (former !== null) this.#mayLeavePlaces ||= !hasAllPlaces(pool.set, former.set);
     this.#changedPools.push(pool);
     put(this.#pools, slot, pool);
+  }
+
+  /** What comes, or what is served in its slot if that is the same. */
+  #served<T extends object>(item: T | null, there: T | null | undefined): T | null {
+    return this.#isWhole && there !== undefined && isSameData(item, there) ? there : item;
   }
 
   #leave({ history }: ServedPool): void {
@@ -142,6 +159,12 @@ export class SnapshotEdit {
 function put<T>(slots: (T | null)[], slot: number, item: T | null): void {
   while (slots.length < slot) slots.push(null);
   slots[slot] = item;
+}
+
+/** Rings are made anew whenever endpoints change, and come in memory of which nobody can tell that it is the same. */
+function isSamePool(pool: ServedPool, config: PoolConfig, set: EndpointSet | null): boolean {
+  if (set !== null && (set.rings !== null || pool.set.rings !== null)) return false;
+  return isSameData(pool.config, config) && (set === null || isSameData(pool.set, set));
 }
 
 /** Whether every endpoint of the former set has its place in the other one. */

@@ -98,6 +98,39 @@ describe("SnapshotHolder", () => {
     expect(before.pools[1]!.picker.pick(question)?.port).toBe(2);
   });
 
+  it("leaves what says the same as it is when all comes anew", () => {
+    const anything = { hosts: null, methods: null, headers: null, snis: null };
+    const route = (id: string) => ({ ...anything, id, protocols: ["http"], paths: ["/"], serviceIndex: 0 });
+    const service = (id: string) => ({ id, tls: null, poolIndex: 0 });
+    const of = (publication: number, ...ids: string[]) =>
+      ({
+        ...config(publication, "a", "b"),
+        routes: ids.map(route),
+        services: ids.map(service),
+      }) as unknown as WorkerConfig;
+    const holder = new SnapshotHolder(state, 1);
+    holder.apply(of(1, "one", "two"), [set("a", 1), set("b", 2)]);
+    const before = holder.current!;
+    holder.apply(of(2, "one", "other"), [set("a", 1), set("b", 9)]);
+    const { pools, services, routes } = holder.current!;
+    expect([pools[0] === before.pools[0], pools[1] === before.pools[1]]).toEqual([true, false]);
+    expect(services.map((one, i) => one === before.services[i])).toEqual([true, false]);
+    expect(routes.routes.map((one, i) => one === before.routes.routes[i])).toEqual([true, false]);
+    expect([services[1]!.id, routes.routes[1]!.id]).toEqual(["other", "other"]);
+    expect(ports(holder)).toEqual([
+      ["a", 1],
+      ["b", 9],
+    ]);
+    // What is the same in another place has moved there.
+    holder.apply({ ...of(3, "other"), pools: [poolConfig("b"), poolConfig("c")] }, [set("b", 9), set("c", 3)]);
+    expect(holder.current!.pools[0]).toBe(pools[1]);
+    expect(holder.current!.services).toEqual([service("other")]);
+    expect(ports(holder)).toEqual([
+      ["b", 9],
+      ["c", 3],
+    ]);
+  });
+
   it("keeps what it served when a config cannot be built", () => {
     const holder = new SnapshotHolder(state, 1);
     holder.apply(config(1, "a"), [set("a", 1)]);
