@@ -4,6 +4,7 @@ import {
   type EncodedConfig,
   encodePage,
   packPages,
+  packSteps,
   type SharedPages,
   sharedPage,
 } from "../config/encoded-config.ts";
@@ -42,6 +43,8 @@ interface Prepared {
   readonly text: BookText;
   readonly plans: ChangedSlots<PoolPlan>;
   readonly pages: Map<number, SharedArrayBuffer | undefined>;
+  /** All pages, where workers are to get all of them; null where that is not known yet. */
+  packed: SharedPages | null;
 }
 
 /**
@@ -73,14 +76,18 @@ export class ConfigBook {
     this.#places = places;
   }
 
-  /** Encodes the pools of a plan, in steps of one page: of what is known by now of their endpoints. */
-  *prepareSteps({ publication, revision, changedPools, content, tls }: SnapshotPlan): Generator<void, void> {
+  /**
+   * Encodes the pools of a plan, in steps of one page: of what is known by now of their endpoints.
+   * @param isWholeDue whether workers will be sent all of it, however little it changes
+   */
+  *prepareSteps(plan: SnapshotPlan, isWholeDue = false): Generator<void, void> {
+    const { publication, revision, changedPools, content, tls } = plan;
     const text = {
       ...{ publication, revision, services: content.services, routes: content.routes, tlsSource: tls },
       tls: tls === this.#text.tlsSource ? this.#text.tls : this.#tlsEncoder.encode(tls),
     };
     const pages: Prepared["pages"] = new Map();
-    const [prepared, places] = [{ text, plans: changedPools, pages }, this.#places];
+    const [prepared, places] = [{ text, plans: changedPools, pages, packed: null as SharedPages | null }, this.#places];
     this.#prepared = prepared;
     for (const page of new Set([...changedPools.keys()].map(pageOf))) {
       const planAt = (slot: number) => changedPools.get(slot) ?? (changedPools.has(slot) ? null : this.#planAt(slot));
@@ -90,13 +97,21 @@ export class ConfigBook {
       );
       yield;
     }
+    // A page that names have made stale is encoded in the turn in which it is sent, and all are put together then.
+    if (!(isWholeDue || isForAll(plan)) || [...this.#stalePages].some((page) => !pages.has(page))) return;
+    const poolPages = this.#poolPages.slice();
+    for (const [page, bytes] of pages) poolPages[page] = bytes;
+    prepared.packed = yield* packSteps(allPages(poolPages, text));
   }
 
   /** The plan that was prepared last is what workers are to get. */
   install(): void {
-    const { text, plans, pages } = this.#prepared!;
-    this.#before = { text: this.#text, plans: new Map(Array.from(plans.keys(), (slot) => [slot, this.#planAt(slot)])) };
+    const { text, plans, pages, packed } = this.#prepared!;
+    const formerPlans = new Map(Array.from(plans.keys(), (slot) => [slot, this.#planAt(slot)]));
+    // Kept until it is committed, since by then it has been sent.
+    this.#before = { text: this.#text, plans: formerPlans, packed };
     this.#put(text, plans);
+    if (packed !== null) this.#packed = new WeakRef(packed);
     for (const [page, bytes] of pages) {
       while (this.#poolPages.length < page) this.#poolPages.push(undefined);
       this.#poolPages[page] = bytes;
@@ -137,9 +152,10 @@ export class ConfigBook {
   }
 
   /** How workers that serve what was there before get to the plan that was installed last; the others get all of it. */
-  update({ content: { changes }, changedPools }: SnapshotPlan): ConfigUpdate {
-    const changeCount = changes === null ? Infinity : changes.services.size + changes.routes.size + changedPools.size;
-    if (changes === null || changeCount > changesMax) return this.whole();
+  update(plan: SnapshotPlan): ConfigUpdate {
+    const { changes } = plan.content;
+    if (changes === null || isForAll(plan)) return this.whole();
+    const { changedPools } = plan;
     const { publication, revision, tls } = this.#text;
     const pages = inPages<ConfigPage>(
       [...changedPools.keys()].map((slot) => ({ pools: [this.#poolItem(slot, this.#planAt(slot), this.#setOf)] })),
@@ -178,8 +194,7 @@ export class ConfigBook {
       this.#poolPages[page] = this.#encodePools(page, (slot) => this.#planAt(slot), this.#setOf);
     }
     this.#stalePages.clear();
-    const poolPages = this.#poolPages.filter((page) => page !== undefined);
-    const pages = packPages([...poolPages, ...this.#text.services.pages, ...this.#text.routes.pages]);
+    const pages = packPages(allPages(this.#poolPages, this.#text));
     this.#packed = new WeakRef(pages);
     return pages;
   }
@@ -216,6 +231,15 @@ type PoolItem = readonly [slot: number, pool: PoolConfig | null, set: EndpointSe
 
 /** Beyond so many changed slots, all of the config is sent. */
 const changesMax = 1_000;
+
+/** Whether so much changes that all workers get all of it. */
+function isForAll({ content: { changes }, changedPools }: SnapshotPlan): boolean {
+  return changes === null || changes.services.size + changes.routes.size + changedPools.size > changesMax;
+}
+
+function allPages(poolPages: readonly (SharedArrayBuffer | undefined)[], text: BookText): SharedArrayBuffer[] {
+  return [...poolPages.filter((page) => page !== undefined), ...text.services.pages, ...text.routes.pages];
+}
 
 function pageOf(slot: number): number {
   return Math.floor(slot / pageSlotCount);

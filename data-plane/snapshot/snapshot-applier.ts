@@ -145,7 +145,7 @@ export class SnapshotApplier {
     const { endpoints } = this.#options;
     const pools = plan.pools.map((pool) => pool.plan);
     await endpoints.prepare(pools);
-    await this.#inSlices(this.#book.prepareSteps(plan));
+    await this.#inSlices(this.#book.prepareSteps(plan, this.#isWholeDue));
     const resolved = endpoints.use(pools);
     if (resolved === null) return false;
     this.#book.install();

@@ -1,5 +1,5 @@
 import type { ConfigPage } from "../config/encoded-config.ts";
-import { isSameData } from "../config/same-data.ts";
+import { isAlike } from "../config/is-alike.ts";
 import type { EndpointSet, PoolConfig, ServiceConfig } from "../config/worker-config.ts";
 import type { PoolHistory } from "../health/pool-history.ts";
 import { RouteTableEdit } from "../route/route-table.ts";
@@ -99,7 +99,7 @@ export class SnapshotEdit {
 
   /** What comes, or what is served in its slot if that is the same. */
   #served<T extends object>(item: T | null, there: T | null | undefined): T | null {
-    return this.#isWhole && there !== undefined && isSameData(item, there) ? there : item;
+    return this.#isWhole && there !== undefined && isAlike(item, there) ? there : item;
   }
 
   #leave({ history }: ServedPool): void {
@@ -164,7 +164,7 @@ function put<T>(slots: (T | null)[], slot: number, item: T | null): void {
 /** Rings are made anew whenever endpoints change, and come in memory of which nobody can tell that it is the same. */
 function isSamePool(pool: ServedPool, config: PoolConfig, set: EndpointSet | null): boolean {
   if (set !== null && (set.rings !== null || pool.set.rings !== null)) return false;
-  return isSameData(pool.config, config) && (set === null || isSameData(pool.set, set));
+  return isAlike(pool.config, config) && (set === null || isAlike(pool.set, set));
 }
 
 /** Whether every endpoint of the former set has its place in the other one. */

@@ -38,6 +38,9 @@ export class EndpointRows {
   readonly #pools = new Map<string, Taken<number>>();
   readonly #endpoints = new Map<string, Taken<EndpointRow>>();
   readonly #endpointByRow = new Map<number, Taken<EndpointRow>>();
+  /** Keys of those that the newest message does not name: few, where there may be many rows. */
+  readonly #retiredPools = new Set<string>();
+  readonly #retiredEndpoints = new Set<string>();
 
   /** @param onFree called with each endpoint row that is freed, before anybody else can get it */
   constructor(table: EndpointTable, keepMs: number, onFree: (row: number) => void = () => {}) {
@@ -101,15 +104,23 @@ export class EndpointRows {
 
   /** The message with this sequence number names these rows; all others are to go. */
   sent(sequence: number, poolKeys: ReadonlySet<string>, rows: ReadonlySet<number>, nowMs: number): void {
-    for (const [key, taken] of this.#pools) retireUnless(taken, poolKeys.has(key), sequence, nowMs);
-    for (const taken of this.#endpoints.values()) retireUnless(taken, rows.has(taken.value.row), sequence, nowMs);
+    const retired = () => ({ sequence, atMs: nowMs, isConfirmed: false });
+    for (const [key, taken] of this.#pools) {
+      if (poolKeys.has(key) === (taken.retired === null)) continue;
+      taken.retired = taken.retired === null ? retired() : null;
+      note(this.#retiredPools, key, taken);
+    }
+    for (const [key, taken] of this.#endpoints) {
+      if (rows.has(taken.value.row) === (taken.retired === null)) continue;
+      taken.retired = taken.retired === null ? retired() : null;
+      note(this.#retiredEndpoints, key, taken);
+    }
   }
 
   /** Every worker has taken in the messages up to this one. */
   confirmed(sequence: number): void {
-    for (const taken of [...this.#pools.values(), ...this.#endpoints.values()]) {
-      if (taken.retired !== null && taken.retired.sequence <= sequence) taken.retired.isConfirmed = true;
-    }
+    for (const key of this.#retiredPools) confirm(this.#pools.get(key)!, sequence);
+    for (const key of this.#retiredEndpoints) confirm(this.#endpoints.get(key)!, sequence);
   }
 
   /** Frees what may go. Returns the freed endpoint rows. */
@@ -117,18 +128,22 @@ export class EndpointRows {
     const isDue = ({ retired }: Taken<unknown>) =>
       retired?.isConfirmed === true && nowMs - retired.atMs >= this.#keepMs;
     const freed: number[] = [];
-    for (const [key, taken] of this.#endpoints) {
+    for (const key of this.#retiredEndpoints) {
+      const taken = this.#endpoints.get(key)!;
       // A tunnel may last for hours: what it gives back at its end must not be another endpoint's.
       if (!isDue(taken) || this.#table.isBusy(taken.value.row) || this.#isPoolLeft(taken.value)) continue;
       this.#endpoints.delete(key);
+      this.#retiredEndpoints.delete(key);
       this.#endpointByRow.delete(taken.value.row);
       this.#onFree(taken.value.row);
       this.#table.freeEndpointRow(taken.value.row);
       freed.push(taken.value.row);
     }
-    for (const [key, taken] of this.#pools) {
+    for (const key of this.#retiredPools) {
+      const taken = this.#pools.get(key)!;
       if (!isDue(taken) || this.#table.isPoolBusy(taken.value)) continue;
       this.#pools.delete(key);
+      this.#retiredPools.delete(key);
       this.#table.freePoolRow(taken.value);
     }
     return freed;
@@ -141,7 +156,11 @@ export class EndpointRows {
   }
 }
 
-function retireUnless(taken: Taken<unknown>, isNamed: boolean, sequence: number, nowMs: number): void {
-  if (isNamed) taken.retired = null;
-  else taken.retired ??= { sequence, atMs: nowMs, isConfirmed: false };
+function note(retired: Set<string>, key: string, taken: Taken<unknown>): void {
+  if (taken.retired === null) retired.delete(key);
+  else retired.add(key);
+}
+
+function confirm({ retired }: Taken<unknown>, sequence: number): void {
+  if (retired !== null && retired.sequence <= sequence) retired.isConfirmed = true;
 }

@@ -3,18 +3,18 @@
  *
  * Cost: some 1 us for a route, less where an early field differs.
  */
-export function isSameData(one: unknown, other: unknown): boolean {
+export function isAlike(one: unknown, other: unknown): boolean {
   if (one === other) return true;
   if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false;
   if (one instanceof Uint8Array) return other instanceof Uint8Array && Buffer.compare(one, other) === 0;
   if (Array.isArray(one)) {
-    return Array.isArray(other) && one.length === other.length && one.every((item, i) => isSameData(item, other[i]));
+    return Array.isArray(other) && one.length === other.length && one.every((item, i) => isAlike(item, other[i]));
   }
   if (Array.isArray(other)) return false;
   let count = 0;
   for (const name in one) {
     if (!Object.hasOwn(other, name)) return false;
-    if (!isSameData((one as Record<string, unknown>)[name], (other as Record<string, unknown>)[name])) return false;
+    if (!isAlike((one as Record<string, unknown>)[name], (other as Record<string, unknown>)[name])) return false;
     count++;
   }
   for (const _ in other) count--;

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isSameData } from "./same-data.ts";
+import { isAlike } from "./is-alike.ts";
 
-describe("isSameData", () => {
+describe("isAlike", () => {
   it("takes copies for the same, whatever is in them", () => {
-    fc.assert(fc.property(fc.jsonValue(), (data) => isSameData(data, structuredClone(data))));
+    fc.assert(fc.property(fc.jsonValue(), (data) => isAlike(data, structuredClone(data))));
   });
 
   it("says of any two pieces what their texts say", () => {
@@ -23,7 +23,7 @@ describe("isSameData", () => {
           : value,
       );
     fc.assert(
-      fc.property(small, small, (one, other) => isSameData(one, other) === (text(one) === text(other))),
+      fc.property(small, small, (one, other) => isAlike(one, other) === (text(one) === text(other))),
       { numRuns: 2_000 },
     );
   });
@@ -37,10 +37,10 @@ describe("isSameData", () => {
     { name: "a field less", one: { a: 1, b: undefined }, other: { a: 1 } },
     { name: "null and an object", one: null, other: {} },
   ])("tells $name apart", ({ one, other }) => {
-    expect(isSameData(one, other)).toBe(false);
+    expect(isAlike(one, other)).toBe(false);
   });
 
   it("takes equal bytes for the same", () => {
-    expect(isSameData({ a: new Uint8Array([1, 2]) }, { a: new Uint8Array([1, 2]) })).toBe(true);
+    expect(isAlike({ a: new Uint8Array([1, 2]) }, { a: new Uint8Array([1, 2]) })).toBe(true);
   });
 });
