@@ -2,7 +2,8 @@
  * What applying costs in the threads that serve: 10,000 routes of 10,000 services over 2,000 upstreams with 10,000
  * targets. Two real workers take all of it while they serve other routes, then one target's change, then one route's.
  * The slices are what the workers measure around each piece of applying; the delays are what anybody else would notice
- * of it, and include what the machine does meanwhile.
+ * of it. Both include the collections of garbage that come in between, and what the machine does meanwhile: how long a
+ * worker had no core is told beside them.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -74,6 +75,13 @@ function figuresOf(what: string, facts: readonly ApplyFacts[]): Figure[] {
     { name: `${what}: a worker, until served`, value: of((one) => one.workerMs, median), unit: "ms", atMost: null },
     { name: `${what}: the node, until acked`, value: of((one) => one.nodeMs, median), unit: "ms", atMost: null },
     { name: `${what}: longest delay of a worker's loop`, value: of((one) => one.delayMaxMs), unit: "ms", atMost: null },
+    {
+      name: `${what}: longest collection in a worker`,
+      value: of((one) => one.collectionMaxMs),
+      unit: "ms",
+      atMost: null,
+    },
+    { name: `${what}: a worker waits for a core`, value: of((one) => one.withoutCoreMs), unit: "ms", atMost: null },
     { name: `${what}: longest stall of the main thread`, value: of((one) => one.mainMaxMs), unit: "ms", atMost: null },
     { name: `${what}: sent to each worker`, value: of((one) => one.sentBytes, median), unit: "bytes", atMost: null },
   ];

@@ -20,14 +20,13 @@ import { WorkerGroup } from "../../data-plane/worker-group.ts";
 import { workerNumbers } from "../../data-plane/worker-set.ts";
 import { boundYoungGeneration, YOUNG_GENERATION_MB } from "../../data-plane/young-allocation.ts";
 import { HARD_LIMITS } from "../../proto/hard-limits.ts";
-import { askWorkers, channelName } from "./measured-worker-channel.ts";
+import { askWorkers, channelName, type MeasuredStalls } from "./measured-worker-channel.ts";
 
 /** What applying one snapshot took; of several workers, the one that took longest. */
-export interface ApplyFacts {
+export interface ApplyFacts extends MeasuredStalls {
   readonly sliceMaxMs: number;
   readonly workerMs: number;
   readonly nodeMs: number;
-  readonly delayMaxMs: number;
   readonly mainMaxMs: number;
   readonly sentBytes: number;
 }
@@ -98,12 +97,11 @@ export async function openApplyRig() {
     if (!outcome.ok || delivered?.ok !== true) throw new Error(`it was refused: ${refusals.join("; ")}`);
     const { durationMs: workerMs, sliceMaxMs } = delivered.times;
     const mainMaxMs = Math.max(main.max / 1e6 - 1, 0);
-    const delayMaxMs = await askWorkers(channel, "end", workerCount);
     return {
+      ...(await askWorkers(channel, "end", workerCount)),
       sliceMaxMs,
       workerMs,
       nodeMs,
-      delayMaxMs,
       mainMaxMs,
       sentBytes: pagesByteCount(sent!.change ?? sent!.whole()),
     };
@@ -115,7 +113,7 @@ export async function openApplyRig() {
     async idle(durationMs: number): Promise<number> {
       await askWorkers(channel, "begin", workerCount);
       await sleep(durationMs);
-      return await askWorkers(channel, "end", workerCount);
+      return (await askWorkers(channel, "end", workerCount)).delayMaxMs;
     },
     async close(): Promise<void> {
       channel.close();

@@ -2,23 +2,36 @@ import type { BroadcastChannel } from "node:worker_threads";
 
 export const channelName = "measured-workers";
 
-/** What a worker answers, each worker once: to "begin" with 0, to "end" with its longest delay since then. */
-export interface MeasuredDelay {
-  readonly worker: number;
+/** What a worker measures from "begin" to "end". */
+export interface MeasuredStalls {
+  /** The longest delay of its event loop. */
   readonly delayMaxMs: number;
+  /** The longest collection of garbage, with what the thread had to wait for a core meanwhile. */
+  readonly collectionMaxMs: number;
+  /** How long it could have run, but had no core; 0 where the system does not say. */
+  readonly withoutCoreMs: number;
 }
 
-export type MeasuredMessage = "begin" | "end" | MeasuredDelay;
+export type MeasuredMessage = "begin" | "end" | MeasuredStalls;
 
-/** Asks all workers; resolves when so many have answered, with the longest delay among them. */
-export function askWorkers(channel: BroadcastChannel, question: "begin" | "end", workerCount: number): Promise<number> {
-  const delays: number[] = [];
+/** Asks all workers, each of which answers once; resolves when so many have, with the worst of them. */
+export function askWorkers(
+  channel: BroadcastChannel,
+  question: "begin" | "end",
+  workerCount: number,
+): Promise<MeasuredStalls> {
+  const answers: MeasuredStalls[] = [];
+  const worst = (read: (one: MeasuredStalls) => number) => Math.max(...answers.map(read));
   return new Promise((resolve) => {
     channel.onmessage = (event) => {
       const { data } = event as unknown as { readonly data: MeasuredMessage };
       if (typeof data === "string") return;
-      delays.push(data.delayMaxMs);
-      if (delays.length === workerCount) resolve(Math.max(...delays));
+      if (answers.push(data) < workerCount) return;
+      resolve({
+        delayMaxMs: worst((one) => one.delayMaxMs),
+        collectionMaxMs: worst((one) => one.collectionMaxMs),
+        withoutCoreMs: worst((one) => one.withoutCoreMs),
+      });
     };
     channel.postMessage(question);
   });

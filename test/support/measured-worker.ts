@@ -1,25 +1,45 @@
-import { monitorEventLoopDelay } from "node:perf_hooks";
-import { BroadcastChannel, workerData } from "node:worker_threads";
-import type { WorkerStart } from "../../data-plane/worker-message.ts";
-import { channelName, type MeasuredDelay, type MeasuredMessage } from "./measured-worker-channel.ts";
+import { readFileSync } from "node:fs";
+import { monitorEventLoopDelay, type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
+import { BroadcastChannel } from "node:worker_threads";
+import { channelName, type MeasuredMessage, type MeasuredStalls } from "./measured-worker-channel.ts";
 
-/** A traffic worker that also measures how late its event loop is: see measured-worker-channel.ts. */
-const { number } = workerData as WorkerStart;
+/** A traffic worker that also measures how late its event loop is, and why: see measured-worker-channel.ts. */
 const resolutionMs = 1;
 const delays = monitorEventLoopDelay({ resolution: resolutionMs });
+let collectionMaxMs = 0;
+const look = (entries: readonly PerformanceEntry[]) => {
+  for (const { duration } of entries) collectionMaxMs = Math.max(collectionMaxMs, duration);
+};
+const collections = new PerformanceObserver((list) => look(list.getEntries()));
+collections.observe({ entryTypes: ["gc"] });
+
+/** Milliseconds so far that this thread could have run in, but had no core for. Source: proc(5), schedstat. */
+function withoutCoreMs(): number {
+  try {
+    return Number(readFileSync("/proc/thread-self/schedstat", "latin1").split(" ")[1]) / 1e6;
+  } catch {
+    return 0;
+  }
+}
+
+let withoutCoreBeforeMs = 0;
 const channel = new BroadcastChannel(channelName);
 channel.onmessage = (event) => {
   const { data } = event as unknown as { readonly data: MeasuredMessage };
   if (data === "begin") {
     delays.reset();
     delays.enable();
-    channel.postMessage({ worker: number, delayMaxMs: 0 } satisfies MeasuredDelay);
+    collectionMaxMs = 0;
+    withoutCoreBeforeMs = withoutCoreMs();
+    channel.postMessage({ delayMaxMs: 0, collectionMaxMs: 0, withoutCoreMs: 0 } satisfies MeasuredStalls);
   }
   if (data === "end") {
     // What is measured is the time between two looks, which are to be so far apart.
     const delayMaxMs = Math.max(delays.max / 1e6 - resolutionMs, 0);
     delays.disable();
-    channel.postMessage({ worker: number, delayMaxMs } satisfies MeasuredDelay);
+    look(collections.takeRecords());
+    const stalls = { delayMaxMs, collectionMaxMs, withoutCoreMs: withoutCoreMs() - withoutCoreBeforeMs };
+    channel.postMessage(stalls satisfies MeasuredStalls);
   }
 };
 channel.unref();
