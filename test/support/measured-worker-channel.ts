@@ -6,10 +6,8 @@ export const channelName = "measured-workers";
 export interface MeasuredStalls {
   /** The longest delay of its event loop. */
   readonly delayMaxMs: number;
-  /** The longest collection of garbage, with what the thread had to wait for a core meanwhile. */
+  /** The longest collection of garbage. */
   readonly collectionMaxMs: number;
-  /** How long it could have run, but had no core; 0 where the system does not say. */
-  readonly withoutCoreMs: number;
 }
 
 export type MeasuredMessage = "begin" | "end" | MeasuredStalls;
@@ -30,7 +28,6 @@ export function askWorkers(
       resolve({
         delayMaxMs: worst((one) => one.delayMaxMs),
         collectionMaxMs: worst((one) => one.collectionMaxMs),
-        withoutCoreMs: worst((one) => one.withoutCoreMs),
       });
     };
     channel.postMessage(question);

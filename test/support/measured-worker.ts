@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay, type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
 import { BroadcastChannel } from "node:worker_threads";
 import { channelName, type MeasuredMessage, type MeasuredStalls } from "./measured-worker-channel.ts";
@@ -13,16 +12,6 @@ const look = (entries: readonly PerformanceEntry[]) => {
 const collections = new PerformanceObserver((list) => look(list.getEntries()));
 collections.observe({ entryTypes: ["gc"] });
 
-/** Milliseconds so far that this thread could have run in, but had no core for. Source: proc(5), schedstat. */
-function withoutCoreMs(): number {
-  try {
-    return Number(readFileSync("/proc/thread-self/schedstat", "latin1").split(" ")[1]) / 1e6;
-  } catch {
-    return 0;
-  }
-}
-
-let withoutCoreBeforeMs = 0;
 const channel = new BroadcastChannel(channelName);
 channel.onmessage = (event) => {
   const { data } = event as unknown as { readonly data: MeasuredMessage };
@@ -30,16 +19,14 @@ channel.onmessage = (event) => {
     delays.reset();
     delays.enable();
     collectionMaxMs = 0;
-    withoutCoreBeforeMs = withoutCoreMs();
-    channel.postMessage({ delayMaxMs: 0, collectionMaxMs: 0, withoutCoreMs: 0 } satisfies MeasuredStalls);
+    channel.postMessage({ delayMaxMs: 0, collectionMaxMs: 0 } satisfies MeasuredStalls);
   }
   if (data === "end") {
     // What is measured is the time between two looks, which are to be so far apart.
     const delayMaxMs = Math.max(delays.max / 1e6 - resolutionMs, 0);
     delays.disable();
     look(collections.takeRecords());
-    const stalls = { delayMaxMs, collectionMaxMs, withoutCoreMs: withoutCoreMs() - withoutCoreBeforeMs };
-    channel.postMessage(stalls satisfies MeasuredStalls);
+    channel.postMessage({ delayMaxMs, collectionMaxMs } satisfies MeasuredStalls);
   }
 };
 channel.unref();
