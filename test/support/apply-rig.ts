@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BroadcastChannel } from "node:worker_threads";
 import { buildHealth } from "../../data-plane/build-health.ts";
+import { YOUNG_GENERATION_MB } from "../../data-plane/build-workers.ts";
 import { type ConfigUpdate, pagesByteCount } from "../../data-plane/config/encoded-config.ts";
 import { NodeLoad } from "../../data-plane/listener/node-load.ts";
 import { defaultClientLimits } from "../../data-plane/proxy/client-limits.ts";
@@ -18,7 +19,7 @@ import { systemTimers as timers } from "../../data-plane/upstream/timers.ts";
 import type { DeliveryOutcome } from "../../data-plane/worker-delivery.ts";
 import { WorkerGroup } from "../../data-plane/worker-group.ts";
 import { workerNumbers } from "../../data-plane/worker-set.ts";
-import { boundYoungGeneration, YOUNG_GENERATION_MB } from "../../data-plane/young-allocation.ts";
+import { keepAllocationsYoung } from "../../data-plane/young-allocation.ts";
 import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import { askWorkers, channelName, type MeasuredStalls } from "./measured-worker-channel.ts";
 
@@ -36,7 +37,7 @@ const endpointsMax = 65_536;
 
 /** The part of a node between a snapshot and two real workers, as start-node.ts puts it together, and what it takes. */
 export async function openApplyRig() {
-  boundYoungGeneration();
+  keepAllocationsYoung();
   const columnsMax = workerNumbers(workerCount);
   const table = EndpointTable.create({ endpointRowsMax: 2 * endpointsMax, poolRowsMax: 2 * endpointsMax, columnsMax });
   const rows = new EndpointRows(table, 300_000);
