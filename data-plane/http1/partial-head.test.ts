@@ -56,4 +56,20 @@ describe("PartialHead", () => {
     partial.useTo(partial.end);
     expect([partial.length, partial.bytes.length]).toEqual([0, 0]);
   });
+
+  it("uses a little memory again where that is asked for, and never what was lent", () => {
+    const partial = new PartialHead();
+    partial.add(Buffer.from("first"), 0, 5);
+    const before = partial.bytes;
+    partial.useTo(partial.end, true);
+    partial.add(Buffer.from("second"), 0, 6);
+    expect([text(partial), partial.bytes]).toEqual(["second", before]);
+    partial.lend();
+    partial.useTo(partial.end, true);
+    partial.add(Buffer.from("third"), 0, 5);
+    expect([text(partial), before.toString("latin1", 0, 6)]).toEqual(["third", "second"]);
+    partial.add(Buffer.alloc(5_000, "x"), 0, 5_000);
+    partial.useTo(partial.end, true);
+    expect(partial.bytes.length).toBe(0);
+  });
 });

@@ -14,10 +14,11 @@ const nothing = Buffer.alloc(0);
  * worth parsing again, which bounds the work a slow sender can cause to one pass per line.
  */
 export class PartialHead {
-  /** What is kept lies at [start, end). Bytes once kept are never overwritten: a write of them may be pending. */
+  /** What is kept lies at [start, end). Bytes that were lent are never overwritten: a write of them may be pending. */
   bytes: Buffer = nothing;
   start = 0;
   end = 0;
+  #isLent = false;
 
   get length(): number {
     return this.end - this.start;
@@ -41,18 +42,33 @@ export class PartialHead {
         : Buffer.allocUnsafeSlow(Math.max(kept + added, kept * 2, firstCapacityBytes));
     this.bytes.copy(grown, 0, this.start, this.end);
     this.bytes = grown;
+    this.#isLent = false;
     this.start = 0;
     this.end = kept;
   }
 
-  /** What lies before `at` was used: of many requests in one read, the rest is not copied again for each. */
-  useTo(at: number): void {
+  /**
+   * What lies before `at` was used: of many requests in one read, the rest is not copied again for each.
+   * @param keepsMemory more is likely to be kept soon: a little memory is used again
+   */
+  useTo(at: number, keepsMemory = false): void {
     this.start = at;
-    if (at === this.end) this.clear();
+    if (at !== this.end) return;
+    if (!keepsMemory || this.#isLent || this.bytes.length > pooledBytes) this.clear();
+    else {
+      this.start = 0;
+      this.end = 0;
+    }
+  }
+
+  /** A part of what is kept may be written from where it lies: nothing may be put there any more. */
+  lend(): void {
+    this.#isLent = true;
   }
 
   /** Gives up the bytes too: most connections never need them again. */
   clear(): void {
+    this.#isLent = false;
     this.bytes = nothing;
     this.start = 0;
     this.end = 0;

@@ -151,14 +151,18 @@ export class Http1Connection implements ByteReader, ClientConnection, TimedClien
       const before = at;
       if (this.#phase < Phase.Exchange) {
         if (this.#takesRequests && turns-- > 0) at = this.#readHead(from, at, end);
-      } else if (this.#phase === Phase.Exchange && this.#body.flows) at = this.#body.read(from, at, end);
+      } else if (this.#phase === Phase.Exchange && this.#body.flows) {
+        if (from.bytes === this.#kept.bytes) this.#kept.lend();
+        at = this.#body.read(from, at, end);
+      }
       if (at === before) break;
     }
     this.#isReading = false;
     this.socket.uncork();
     if (this.#phase === Phase.Exchange) flushRequestHead(this.#exchange);
     if (this.#phase >= Phase.Ending) return;
-    if (from.bytes === this.#kept.bytes) this.#kept.useTo(at);
+    // A client that was told to wait sends its next head while it waits: it is kept where this one was.
+    if (from.bytes === this.#kept.bytes) this.#kept.useTo(at, this.#times.isHeld);
     else if (at < end) this.#kept.add(from.bytes, at, end);
     if (turns < 0) this.#readOnLater();
     else if (at < end) this.#awaitMore();

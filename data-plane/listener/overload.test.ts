@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { RouteCell, routeCells } from "../proxy/traffic-metrics.ts";
 import { NodeLoad } from "./node-load.ts";
 import { answerText, get, openBackend, post, Rig, type RigOptions, until } from "./proxy-server.test-rig.ts";
 
@@ -31,6 +32,25 @@ describe("row 25: a worker that has too much to do", () => {
     );
     expect(JSON.parse(body).message).toBe("this node has too much to do");
     expect([target.requests.length, proxy.counter("shed")]).toEqual([0, 1]);
+  });
+
+  it.each([
+    { name: "a GET", request: get("/") },
+    { name: "a HEAD", request: "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" },
+    { name: "a POST", request: post("/", "body") },
+  ])("counts $name that it refuses as any request", async ({ request }) => {
+    const { proxy, refuse } = await rig();
+    await refuse(1);
+    const client = proxy.client().send(request);
+    const { head } = await client.answer(!request.startsWith("HEAD"));
+    expect(head).toMatch(/^HTTP\/1\.1 503 .*Retry-After: 1\r\n/s);
+    const counted = (["requests", "shed", "responses_5xx", "attempts"] as const).map((name) => proxy.counter(name));
+    expect(counted).toEqual([1, 1, 1, 0]);
+    const { labels, cells } = proxy.server.engine.traffic.read().routes;
+    // The first series is that of all who have none.
+    expect([labels.slice(2), cells[routeCells + 4]]).toEqual([["", ""], 1]);
+    const bytes = [cells[routeCells + RouteCell.bytesIn], cells[routeCells + RouteCell.bytesOut]];
+    expect(bytes).toEqual([request.indexOf("\r\n\r\n") + 4, client.socket.bytesRead]);
   });
 
   it("finishes what it has taken on", async () => {

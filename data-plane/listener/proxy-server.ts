@@ -9,6 +9,7 @@ import { type ClientLimits, defaultClientLimits } from "../proxy/client-limits.t
 import { HeldClients } from "../proxy/held-clients.ts";
 import { HttpDate } from "../proxy/http-date.ts";
 import { LoadShedder } from "../proxy/load-shedder.ts";
+import { OverloadAnswers } from "../proxy/overload-answers.ts";
 import { type OnHealthFlip, PassiveChecks } from "../proxy/passive-checks.ts";
 import { Counter, ProxyCounters } from "../proxy/proxy-counters.ts";
 import type { ProxyEngine } from "../proxy/proxy-engine.ts";
@@ -118,6 +119,7 @@ export class ProxyServer {
       limits,
       shedder: new LoadShedder({ lagMs: limits.shedLagMs, tickMs }),
       held: new HeldClients(limits.shedHoldMs, options.onDefect),
+      overloadAnswers: new OverloadAnswers(options.version),
       version: options.version,
       trustedProxies: options.trustedProxies?.length ? new TrustedProxies(options.trustedProxies) : null,
       debugFrom: options.debugFrom?.length ? new TrustedProxies(options.debugFrom) : null,

@@ -3,9 +3,11 @@ import type { RequestHead } from "../http1/request-head.ts";
 import { attemptsLine } from "./attempts-header.ts";
 import { errorResponse } from "./error-response.ts";
 import type { Exchange } from "./exchange.ts";
+import { overloadLines } from "./overload-answers.ts";
 import { Counter } from "./proxy-counters.ts";
 import { type ProxyError, proxyError } from "./proxy-error.ts";
 import { recordExchange } from "./record-exchange.ts";
+import type { FinishedRequest } from "./traffic-metrics.ts";
 
 /** Takes what an answer of our own is to go by: the bytes of the head will be gone then. */
 export function readWantedType(exchange: Exchange, head: RequestHead, bytes: Buffer): void {
@@ -32,8 +34,42 @@ export function answerOverloaded(exchange: Exchange): void {
   const error = proxyError("overloaded");
   exchange.engine.counters.add(Counter.shed);
   exchange.client.holdNext();
-  writeAnswer(exchange, error, error.status, { extraLines: "Retry-After: 1\r\n", detail: "" });
+  writeAnswer(exchange, error, error.status, { extraLines: overloadLines, detail: "" });
   exchange.engine.shedder.refused(performance.now() - startedAtMs);
+}
+
+/** What is counted of such a request: one after the other. */
+const shedRequest = { route: null, service: null, status: 503, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
+
+/**
+ * Does the same for a request of which nothing but its head is known, and nothing else needs to be. An exchange that
+ * begins has strings of its request to keep until the connection's next one: those of thousands of refused clients cost
+ * the garbage collector as much as the write costs (proof overload).
+ * @returns false, with nothing done, where more of the request counts: it has a body, or is logged
+ */
+export function refuseBriefly(exchange: Exchange, head: RequestHead, bytes: Buffer, startedAtMs: number): boolean {
+  if (exchange.logged !== null || head.framing !== Framing.None) return false;
+  if (head.method.name === "HEAD" || head.asksForAttempts) return false;
+  const { engine, client } = exchange;
+  const nowMs = performance.now();
+  engine.counters.add(Counter.shed);
+  client.holdNext();
+  const closes = !head.keepsAlive || engine.isDraining;
+  const text = engine.overloadAnswers.text({
+    requestId: engine.requestIds.next(),
+    accept: head.acceptIndex < 0 ? "" : head.fields.valueAt(head.acceptIndex, bytes),
+    latencyMs: Math.round(nowMs - startedAtMs),
+    date: engine.date.at(Date.now()),
+    closes,
+  });
+  client.socket.writeText(text);
+  shedRequest.bytesIn = head.byteLength;
+  shedRequest.bytesOut = text.length;
+  engine.traffic.countRequest(shedRequest satisfies FinishedRequest, nowMs - startedAtMs, engine.snapshots.current);
+  engine.counters.add(Counter.responses_5xx);
+  client.answered(!closes);
+  engine.shedder.refused(performance.now() - nowMs);
+  return true;
 }
 
 /** Refuses where only so many requests may be under way: no more may wait, or this one has waited for too long. */

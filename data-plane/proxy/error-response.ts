@@ -43,7 +43,7 @@ const reasons: Readonly<Record<number, string>> = {
   505: "HTTP Version Not Supported",
 };
 
-type BodyType = "json" | "plain" | "html" | "xml";
+export type BodyType = "json" | "plain" | "html" | "xml";
 
 const contentTypes: Readonly<Record<BodyType, string>> = {
   json: "application/json; charset=utf-8",

@@ -10,6 +10,7 @@ import type { ClientLimits } from "./client-limits.ts";
 import type { HeldClients } from "./held-clients.ts";
 import type { HttpDate } from "./http-date.ts";
 import type { LoadShedder } from "./load-shedder.ts";
+import type { OverloadAnswers } from "./overload-answers.ts";
 import type { PassiveChecks } from "./passive-checks.ts";
 import type { ProxyCounters } from "./proxy-counters.ts";
 import type { RequestIds } from "./request-id.ts";
@@ -38,6 +39,7 @@ export interface ProxyEngine {
   readonly shedder: LoadShedder;
   /** Clients whose last request was refused by it. */
   readonly held: HeldClients;
+  readonly overloadAnswers: OverloadAnswers;
   readonly version: string;
   /** null: nobody is trusted, and X-Forwarded-* of clients say nothing. */
   readonly trustedProxies: TrustedProxies | null;

@@ -11,7 +11,8 @@ import { rewritePath } from "../route/rewrite-path.ts";
 import type { RouteMatch } from "../route/route-input.ts";
 import { matchRoute } from "../route/route-table.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
-import { answerByOurselves, answerHttpsRequired, answerOverloaded } from "./answer.ts";
+import { eventTimeMs } from "../socket/event-time.ts";
+import { answerByOurselves, answerHttpsRequired, answerOverloaded, refuseBriefly } from "./answer.ts";
 import { startAttempts } from "./attempt.ts";
 import type { Exchange } from "./exchange.ts";
 import { forwardedFields } from "./forward-head.ts";
@@ -43,9 +44,12 @@ import { requestQuestion } from "./request-question.ts";
 export function proxyRequest(exchange: Exchange, head: RequestHead, bytes: Buffer): void {
   const { engine } = exchange;
   engine.counters.add(Counter.requests);
+  const nowMs = eventTimeMs();
+  const isRefused = nowMs >= engine.shedder.asksFromMs && engine.shedder.refuses(nowMs);
+  if (isRefused && refuseBriefly(exchange, head, bytes, nowMs)) return;
   exchange.begin(head, bytes);
   exchange.sentTarget = head.fields.textAt(head.targetStart, head.targetEnd);
-  if (exchange.startedAtMs >= engine.shedder.asksFromMs && engine.shedder.refuses(exchange.startedAtMs)) {
+  if (isRefused) {
     answerOverloaded(exchange);
     return;
   }
