@@ -78,6 +78,8 @@ export interface OnRead {
  */
 export class PlainSocket implements ByteSocket {
   readsLargeBody = false;
+  /** What came before the socket closed is told before that, also to a reader that rests: its close waits. */
+  tellsAllFirst = false;
   readonly #buffers: ReadBuffers;
   #reader: ByteReader;
   #socket: Socket | null = null;
@@ -99,6 +101,7 @@ export class PlainSocket implements ByteSocket {
   /** Came after `pause`, which only TLS brings: what it has decrypted by then it passes on. In order. */
   readonly #held: Buffer[] = [];
   #isEndHeld = false;
+  #isCloseHeld = false;
 
   constructor(buffers: ReadBuffers, reader: ByteReader) {
     this.#buffers = buffers;
@@ -265,7 +268,8 @@ export class PlainSocket implements ByteSocket {
       this.#isEndHeld = false;
       this.#guard(() => this.#reader.onEnd());
     }
-    this.#socket!.resume();
+    if (this.#isCloseHeld) this.#close();
+    else this.#socket!.resume();
   }
 
   #ended(): void {
@@ -279,9 +283,12 @@ export class PlainSocket implements ByteSocket {
 
   destroy(): void {
     this.#socket!.destroy();
+    // Not within this call, as it would be without the wait.
+    if (this.#isCloseHeld) process.nextTick(() => this.#closeNow());
   }
 
   reset(): void {
+    if (this.#isCloseHeld) process.nextTick(() => this.#closeNow());
     // An end without close_notify is no regular end either.
     if (this.#carrier === null) this.#socket!.destroy();
     else this.#carrier.resetAndDestroy();
@@ -353,6 +360,11 @@ export class PlainSocket implements ByteSocket {
   }
 
   #close(): void {
+    this.#isCloseHeld = this.tellsAllFirst && this.#held.length > 0 && this.#error !== null;
+    if (!this.#isCloseHeld) this.#closeNow();
+  }
+
+  #closeNow(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#held.length = 0;

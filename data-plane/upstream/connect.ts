@@ -28,6 +28,7 @@ export function openUpstreamSocket(buffers: ReadBuffers, reader: ByteReader, pla
     return socket;
   }
   const plain = new UpstreamSocket({ noDelay: true, allowHalfOpen: true }, onread);
+  socket.tellsAllFirst = true;
   socket.attach(plain);
   plain.connect({ host: address, port });
   return socket;

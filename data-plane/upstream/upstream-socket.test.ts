@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { ReadBuffers } from "../socket/read-buffer.ts";
+import { openUpstreamSocket } from "./connect.ts";
 import { UpstreamSocket } from "./upstream-socket.ts";
 
 /** A connection that reads nothing by itself, its other end, and what it was told. */
@@ -71,5 +73,73 @@ describe("UpstreamSocket", () => {
     socket.destroy();
     await closed;
     expect(told).toEqual([]);
+  });
+});
+
+/** A connection as the proxy has it, whose reader takes nothing yet. */
+async function openResting() {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const told: string[] = [];
+  let isClosed = false;
+  const connected = Promise.withResolvers<void>();
+  const ignore = () => {};
+  const socket = openUpstreamSocket(
+    new ReadBuffers(),
+    {
+      onConnected: () => {
+        socket.pause();
+        connected.resolve();
+      },
+      onBytes: (from, length) => void told.push(from.bytes.toString("latin1", 0, length)),
+      onEnd: ignore,
+      onDrain: ignore,
+      onFlushed: ignore,
+      onClosed: () => {
+        isClosed = true;
+      },
+      onDefect: ignore,
+    },
+    { address: "127.0.0.1", port: (server.address() as AddressInfo).port, link: null },
+  );
+  const [[other]] = (await Promise.all([once(server, "connection"), connected.promise])) as [[Socket], unknown];
+  other.on("error", ignore);
+  onTestFinished(() => {
+    socket.destroy();
+    other.destroy();
+    server.close();
+  });
+  /** What a turn of the event loop leaves to the next is done. */
+  const settled = async () => {
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { socket, other, told, settled, isClosed: () => isClosed };
+}
+
+describe("openUpstreamSocket", () => {
+  it.runIf(hasDescriptors)(
+    "keeps what came before a failed write for a reader that rests, and then closes",
+    async () => {
+      const { socket, other, told, settled, isClosed } = await openResting();
+      const answer = "0123456789".repeat(4_000);
+      await sendAndReset(other, answer);
+      socket.writeText("more of the body");
+      await settled();
+      expect([told, isClosed()]).toEqual([[], false]);
+      socket.resume();
+      await settled();
+      expect([told.join("") === answer, isClosed()]).toEqual([true, true]);
+    },
+  );
+
+  it.runIf(hasDescriptors)("keeps nothing for a reader that gives it up", async () => {
+    const { socket, other, told, settled, isClosed } = await openResting();
+    await sendAndReset(other, "too late");
+    socket.writeText("more of the body");
+    await settled();
+    socket.destroy();
+    await settled();
+    expect([told, isClosed()]).toEqual([[], true]);
   });
 });

@@ -1,10 +1,14 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { openRawBackend, Rig } from "../../data-plane/listener/proxy-server.test-rig.ts";
+import { NodeLoad } from "../../data-plane/listener/node-load.ts";
+import { openRawBackend, Rig, type RigOptions, until } from "../../data-plane/listener/proxy-server.test-rig.ts";
 import { rawExchange } from "./raw-exchange.ts";
 import { readAnswers } from "./strict-reader.ts";
 
 /** A target that answers as soon as it has seen a head, whatever of the body is still to come. */
-async function hastyTarget(answer: string): Promise<{ rig: Rig; received: string[] }> {
+async function hastyTarget(
+  answer: string,
+  server: RigOptions["server"] = {},
+): Promise<{ rig: Rig; received: string[] }> {
   const received: string[] = [];
   const backend = await openRawBackend((socket, number) => {
     received[number - 1] = "";
@@ -15,7 +19,7 @@ async function hastyTarget(answer: string): Promise<{ rig: Rig; received: string
     });
   });
   onTestFinished(() => backend.close());
-  const rig = await Rig.open({ ports: [backend.port], routes: [{ stripPath: false }] });
+  const rig = await Rig.open({ ports: [backend.port], routes: [{ stripPath: false }], server });
   onTestFinished(() => rig.close());
   return { rig, received };
 }
@@ -74,5 +78,27 @@ describe("S5: an answer before the request's body has ended", () => {
     const { text } = await rawExchange(rig.server.port, `${head}5\r\nhello\r\n0\r\n\r\n${smuggled}`);
     expect(text.match(/HTTP\/1\.1 /g)).toHaveLength(1);
     expect(text).toMatch(/^HTTP\/1\.1 404 .*\r\nConnection: close\r\n/s);
+  });
+
+  it.each([
+    ["that comes at once", 0],
+    ["that is cut in its midst", 20],
+  ])("to who is refused in overload leaves nothing of a body %s for the next request", async (_, cut) => {
+    const load = NodeLoad.create(1);
+    const { rig, received } = await hastyTarget("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", {
+      load,
+      limits: { shedHoldMs: 50 },
+    });
+    // Every second request: the first is taken, the second refused, and so on.
+    load.memoryRatio = 0.5;
+    await until(() => rig.server.engine.shedder.memoryRatio === 0.5);
+    const head = `POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: ${smuggled.length}\r\n\r\n`;
+    const first = "GET /first HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    const last = "GET /last HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+    const cuts = cut === 0 ? [] : [first.length + head.length + cut];
+    const { text } = await rawExchange(rig.server.port, first + head + smuggled + last, { cuts });
+    expect(text.match(/HTTP\/1\.1 \d{3} /g)).toEqual(["HTTP/1.1 200 ", "HTTP/1.1 503 ", "HTTP/1.1 200 "]);
+    expect(received.map((request) => request.split(" ", 2).join(" "))).toEqual(["GET /first", "GET /last"]);
+    expect(received.join("")).not.toContain("/smuggled");
   });
 });
