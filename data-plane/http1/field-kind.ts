@@ -31,6 +31,8 @@ export const Field = {
   KeepAlive: 17,
   /** Asks us how an answer came about: not a target's business. */
   PenstockDebug: 18,
+  /** An answer without one gets one. */
+  Date: 19,
 } as const;
 export type Field = (typeof Field)[keyof typeof Field];
 
@@ -65,6 +67,7 @@ const kinds: readonly (readonly [name: string, kind: Field])[] = [
   ["traceparent", Field.Traceparent],
   ["tracestate", Field.Tracestate],
   ["penstock-debug", Field.PenstockDebug],
+  ["date", Field.Date],
 ];
 
 interface Candidate {

@@ -83,6 +83,7 @@ function droppedKind(kind: Field): Field {
     case Field.Forwarded:
     case Field.Traceparent:
     case Field.Tracestate:
+    case Field.Date:
       return Field.Dropped;
     default:
       return kind;

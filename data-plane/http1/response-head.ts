@@ -34,6 +34,7 @@ export class ResponseHead {
   switchesToWebsocket = false;
   readonly #limits: HeadLimits;
   #end = 0;
+  #dateIndex = -1;
   #isChunked = false;
   #connectionOptions = 0;
   #namesWebsocket = false;
@@ -61,6 +62,11 @@ export class ResponseHead {
       return this.#interpret(bytes, at, isAnswerToHead);
     }
     return at === 0 && stop < end ? -Problem.HeadTooLarge : at;
+  }
+
+  /** Whether a Date came that is more than this hop's. */
+  get hasDate(): boolean {
+    return this.#dateIndex >= 0 && this.fields.kind[this.#dateIndex] === Field.Date;
   }
 
   /** Makes the head's text to be had by `fields.textAt`. @param bytes that were parsed */
@@ -96,6 +102,7 @@ export class ResponseHead {
   #interpret(bytes: Uint8Array, headEnd: number, isAnswerToHead: boolean): number {
     this.contentLength = -1;
     this.keepAliveSeconds = -1;
+    this.#dateIndex = -1;
     this.#isChunked = false;
     this.#connectionOptions = 0;
     this.#namesWebsocket = false;
@@ -139,6 +146,9 @@ export class ResponseHead {
       }
       case Field.KeepAlive:
         this.keepAliveSeconds = readKeepAliveTimeout(bytes, start, end);
+        return 0;
+      case Field.Date:
+        this.#dateIndex = index;
         return 0;
       case Field.Upgrade:
         if (equalsIgnoringCase(bytes, start, end, "websocket")) this.#namesWebsocket = true;

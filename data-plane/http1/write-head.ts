@@ -20,6 +20,7 @@ export const requestForwards: ForwardTable = forwardTable([
   Field.Trailer,
   Field.Traceparent,
   Field.Tracestate,
+  Field.Date,
 ]);
 export const responseForwards: ForwardTable = forwardTable([
   Field.Other,
@@ -28,6 +29,7 @@ export const responseForwards: ForwardTable = forwardTable([
   Field.Forwarded,
   Field.Traceparent,
   Field.Tracestate,
+  Field.Date,
 ]);
 
 /** The same for a message that is not in chunks: it has no trailers, so it must not announce any. */

@@ -21,6 +21,59 @@ const chunkedPost = (lines: string, trailers: string) =>
 const chunkedAnswer = (lines: string, trailers: string) =>
   `HTTP/1.1 200 OK\r\n${lines}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n${trailers}\r\n`;
 
+describe("an answer's Date", () => {
+  const dates = (head: string) => head.match(/^Date: .*$/gim) ?? [];
+
+  it.each([
+    ["that the server sent", "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"],
+    ["that the server sent behind others", "X: y\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nY: x\r\n"],
+  ])("%s stays, and is the only one", async (_, lines) => {
+    const target = await backend((_request, socket) => void socket.write(answerText("hello", lines)));
+    const proxy = await openRig({ ports: [target.port] });
+    const { head } = await proxy.ask(get("/"));
+    expect(dates(head)).toEqual([expect.stringMatching(/^date: Thu, 01 Jan 1970 00:00:00 GMT$/i)]);
+  });
+
+  it.each([
+    ["none", ""],
+    ["one that it says is for this hop", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: date\r\n"],
+  ])("is when it came where the server sent %s", async (_, lines) => {
+    const target = await backend((_request, socket) => void socket.write(answerText("hello", lines)));
+    const proxy = await openRig({ ports: [target.port] });
+    const before = Math.floor(Date.now() / 1_000) * 1_000;
+    const { head } = await proxy.ask(get("/"));
+    expect(dates(head)).toHaveLength(1);
+    const dateMs = Date.parse(dates(head)[0]!.slice(6));
+    expect(dates(head)[0]).toBe(`Date: ${new Date(dateMs).toUTCString()}`);
+    expect([dateMs >= before, dateMs <= Date.now()]).toEqual([true, true]);
+  });
+
+  it("is not put into interim answers", async () => {
+    const interim = "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n";
+    const target = await backend((_request, socket) => void socket.write(interim + answerText("hello")));
+    const proxy = await openRig({ ports: [target.port] });
+    const client = proxy.client().send(get("/"));
+    expect((await client.answer()).head).toBe(interim);
+    expect(dates((await client.answer()).head)).toHaveLength(1);
+  });
+});
+
+describe("a Host with the dot of the root", () => {
+  it.each([
+    ["example.com", "example.com."],
+    ["example.com.", "example.com"],
+    ["*.com", "Example.COM.:8000"],
+    ["example.*", "example.com."],
+  ])("is the same host: route %s, Host: %s", async (host, sent) => {
+    const target = await backend((_request, socket) => void socket.write(answerText("hello")));
+    const proxy = await openRig({ ports: [target.port], routes: [{ hosts: [host] }] });
+    const client = proxy.client().send(`GET / HTTP/1.1\r\nHost: ${sent}\r\n\r\n`);
+    expect((await client.answer()).body).toBe("hello");
+    client.send("GET / HTTP/1.1\r\nHost: example.com..\r\n\r\n");
+    expect((await client.answer()).head).toMatch(host === "example.*" ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 404 /);
+  });
+});
+
 describe.each<Transport>(["plain", "TLS"])("a last request, %s,", (transport) => {
   const rig = (options: RigOptions) => openRig({ ...options, transport });
 

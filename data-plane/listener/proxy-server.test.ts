@@ -84,7 +84,7 @@ describe("ProxyServer", () => {
     const { head, body } = await proxy.ask(get("/"));
     expect(body).toBe("hello");
     expect(head).toMatch(
-      /^HTTP\/1\.1 200 OK\r\nServer: mine\r\nVia: 1\.0 far\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nContent-Length: 5\r\nVia: 1\.1 penstock\r\nX-Kong-Upstream-Latency: \d+\r\nX-Kong-Proxy-Latency: \d+\r\nX-Kong-Request-Id: [0-9a-f]{32}\r\n\r\n$/,
+      /^HTTP\/1\.1 200 OK\r\nServer: mine\r\nVia: 1\.0 far\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nContent-Length: 5\r\nDate: [^\r]+ GMT\r\nVia: 1\.1 penstock\r\nX-Kong-Upstream-Latency: \d+\r\nX-Kong-Proxy-Latency: \d+\r\nX-Kong-Request-Id: [0-9a-f]{32}\r\n\r\n$/,
     );
   });
 

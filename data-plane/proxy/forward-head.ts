@@ -120,7 +120,7 @@ export function withExpectation(requestHead: string): string {
 
 /** What we add to an answer that passes through. */
 export interface AnswerFacts {
-  /** Header line that frames the body for this client, with CRLF; "" for none. */
+  /** Header line that frames the body for this client, and Date where the server sent none, with CRLF; "" for neither. */
   readonly framingLine: string;
   /** Header line with a cookie of ours, with CRLF; "" for none. Those of the server stand before it. */
   readonly cookieLine: string;

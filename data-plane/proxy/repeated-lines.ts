@@ -1,5 +1,6 @@
 import { isText } from "../http1/body-framing.ts";
 import type { RequestHead } from "../http1/request-head.ts";
+import { withoutRootDot } from "../route/host-index.ts";
 
 /** How a client is connected. */
 export interface ClientFacts {
@@ -29,7 +30,7 @@ export class RepeatedLines {
     return this.#authority;
   }
 
-  /** Lower case, without port; "" when the client sent none. */
+  /** Lower case, without port and without the dot of the root; "" when the client sent none. */
   get host(): string {
     return this.#host;
   }
@@ -39,7 +40,7 @@ export class RepeatedLines {
     if (isText(bytes, hostStart, authorityEnd, this.#authority)) return;
     // Not cut out of the head's text, which would be kept with it.
     this.#authority = bytes.toString("latin1", hostStart, authorityEnd);
-    this.#host = this.#authority.slice(0, hostNameEnd - hostStart).toLowerCase();
+    this.#host = withoutRootDot(this.#authority.slice(0, hostNameEnd - hostStart).toLowerCase());
     this.#beforePath = "";
   }
 

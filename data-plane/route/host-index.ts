@@ -170,10 +170,16 @@ const anyHostRule: HostRule = { kind: "any", key: "", port: "" };
 
 function readHostRule(hostRule: string): HostRule {
   if (hostRule === "*") return anyHostRule;
-  const [name, port] = splitPort(hostRule.toLowerCase());
+  const [written, port] = splitPort(hostRule.toLowerCase());
+  const name = withoutRootDot(written);
   if (name.startsWith("*")) return { kind: "ending", key: name.slice(1), port };
   if (name.endsWith("*")) return { kind: "beginning", key: name.slice(0, -1), port };
   return { kind: "exact", key: name, port };
+}
+
+/** `example.com.` names the same host as `example.com` (RFC 3986 section 3.2.2): it must not come past that one's routes. */
+export function withoutRootDot(host: string): string {
+  return host.length > 1 && host.charCodeAt(host.length - 1) === DOT ? host.slice(0, -1) : host;
 }
 
 /** Name and ":port" ("" without one). The colons of a bracketed IPv6 address are no port. */

@@ -113,7 +113,7 @@ export const acceptedHosts: RequestFamily = {
         ["an IPv6 address that embeds an IPv4 one", "[::ffff:127.0.0.1]", "[::ffff:127.0.0.1]"],
         ["capitals", "A.Test", "a.test"],
         ["an underscore", "my_service", "my_service"],
-        ["a trailing dot", "a.test.", "a.test."],
+        ["a trailing dot", "a.test.", "a.test"],
         ["white space around it", "\t a.test \t", "a.test"],
       ] as const
     ).map(
