@@ -140,7 +140,7 @@ function endOnSignals(log: Log, end: () => Promise<void>): void {
   });
   process.on("unhandledRejection", (reason) => log.error({ err: reason }, "a bug: a failure that nobody handled"));
   let isEnding = false;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     process.on(signal, () => {
       if (isEnding) process.exit(1);
       isEnding = true;

@@ -75,7 +75,7 @@ describe("main", () => {
     const created = await post(first.admin[0]!, "/services", { name: "s1", host: "example.com" });
     expect(created.status).toBe(201);
     const identity = (await (await fetch(`http://${first.admin[0]}/`)).json()) as { node_id: string };
-    first.child.kill("SIGTERM");
+    first.child.kill(process.platform === "win32" ? "SIGTERM" : "SIGHUP");
     expect(await first.exited).toBe(0);
     expect(await first.stderr).toBe("");
     expect(first.messages.slice(-2)).toEqual(["closing", "closed"]);

@@ -3,7 +3,7 @@ import { StartError, startControlPlane } from "./start-control-plane.ts";
 import { type Log, openLog } from "./telemetry/log.ts";
 
 /**
- * `penstock control-plane`: runs until SIGTERM or SIGINT, or until the process that started it goes away.
+ * `penstock control-plane`: runs until SIGTERM, SIGINT or SIGHUP, or until the process that started it goes away.
  * Exit codes: 0 after closing, 1 for a bug or a second signal, 2 for what the user can put right.
  *
  * @param argv what follows the command's name
@@ -51,7 +51,7 @@ const sameRequestMs = 500;
 function whenEndRequested(): Promise<string> {
   return new Promise((resolve) => {
     let first: { readonly signal: string; readonly atMs: number } | undefined;
-    for (const signal of ["SIGTERM", "SIGINT"]) {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
       process.on(signal, () => {
         const isAnother =
           first !== undefined && (first.signal === signal || performance.now() - first.atMs > sameRequestMs);

@@ -4,7 +4,8 @@ import { type DataPlaneNode, startNode } from "./start-node.ts";
 import { type Log, openLog } from "./telemetry/log.ts";
 
 /**
- * `penstock data-plane`: runs until SIGTERM or SIGINT, or until the process that started it goes away; then it drains.
+ * `penstock data-plane`: runs until SIGTERM, SIGINT or, without a log file, SIGHUP, or until the process that started it
+ * goes away; then it drains.
  * Exit codes: 0 after draining, 1 for a bug or a second signal, 2 for what the user can put right.
  */
 export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
@@ -24,13 +25,13 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   try {
     const node = await startNode(options, log);
     ending.started(node);
-    // Without a log file a closing terminal ends the process, as usual.
-    if (!["off", "stdout"].includes(options.accessLog)) {
-      process.on("SIGHUP", () => {
-        node.reopenLogs();
-        log.info("the access log is opened again");
-      });
-    }
+    const hasLogFile = !["off", "stdout"].includes(options.accessLog);
+    process.on("SIGHUP", () => {
+      // Without a log file it is a closing terminal, or a habit from elsewhere: neither may cut what is under way.
+      if (!hasLogFile) return ending.end("SIGHUP");
+      node.reopenLogs();
+      log.info("the access log is opened again");
+    });
     replaceWorkersOnRequest(node, log);
     // For the process of ours that started this one: it may log nothing at this level.
     process.send?.({
@@ -48,7 +49,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
 const SAME_REQUEST_MS = 500;
 
 /** Drains at the first request to end, whenever it comes; at the second, ends at once. */
-function endOnRequest(log: Log): { started(node: DataPlaneNode): void } {
+function endOnRequest(log: Log): { started(node: DataPlaneNode): void; end(signal: string): void } {
   let node: DataPlaneNode | null = null;
   let isEnding = false;
 
@@ -80,6 +81,7 @@ function endOnRequest(log: Log): { started(node: DataPlaneNode): void } {
     started(startedNode) {
       node = startedNode;
     },
+    end: receive,
   };
 }
 

@@ -3,6 +3,7 @@ import { Protocol } from "../../proto/gen/penstock/config/v1/service_pb.ts";
 import type { HashedEntity } from "../../proto/state-hash.ts";
 import { runPenstock, startDataPlane, startEchoTargetProcess, temporaryFolder } from "../support/penstock-processes.ts";
 import { getFresh } from "../support/raw-http.ts";
+import { startRequestLoad } from "../support/request-load.ts";
 import { entity, startScriptedSyncServer } from "../support/scripted-sync-server.ts";
 
 const serviceId = "00000000-0000-4000-8000-000000000001";
@@ -92,6 +93,36 @@ describe("a data plane with --take-over", () => {
       expect(await answers(former.proxyPort, 60)).toEqual(allWell);
 
       expect(await former.stop()).toBe(0);
+      expect(await answers(former.proxyPort, 60)).toEqual(allWell);
+      expect(await successor.stop()).toBe(0);
+    },
+  );
+
+  it.skipIf(process.platform === "win32")(
+    "loses nothing when both replace their workers (SIGUSR2), nor when the other is hung up on (SIGHUP)",
+    async () => {
+      const target = await startEchoTargetProcess("t1");
+      const source = await startControlPlane();
+      const former = await startDataPlane(source.address);
+      await source.nextMessage("hello");
+      source.sendSnapshot(state(target.port, "/p"), { publication: 1 });
+      await source.nextMessage("ack");
+      const other = await startControlPlane();
+      const successor = startTakeOver(other.address, former.proxyPort, {});
+      await other.nextMessage("hello");
+      other.sendSnapshot(state(target.port, "/p"), { publication: 1 });
+      await other.nextMessage("ack");
+
+      const load = startRequestLoad({ port: former.proxyPort, path: "/p", requestsPerSecond: 200, connectionCount: 8 });
+      await load.finished(50);
+      for (const node of [former, successor]) {
+        node.child.kill("SIGUSR2");
+        await node.jsonLine(({ msg, isDone }) => msg === "workers replaced" && isDone === true);
+      }
+      expect(await answers(former.proxyPort, 60)).toEqual(allWell);
+      expect(await former.stop("SIGHUP")).toBe(0);
+      await load.finished(load.outcome.sent + 50);
+      expect((await load.stop()).failures).toEqual([]);
       expect(await answers(former.proxyPort, 60)).toEqual(allWell);
       expect(await successor.stop()).toBe(0);
     },
