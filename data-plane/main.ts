@@ -22,17 +22,19 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     process.exit(1);
   });
   const ending = endOnRequest(log);
+  // What is asked of a node that is yet to start is done once it has: whoever reads that it is ready may ask at once.
+  const starting = Promise.withResolvers<DataPlaneNode>();
+  const hasLogFile = !["off", "stdout"].includes(options.accessLog);
+  process.on("SIGHUP", () => {
+    // Without a log file it is a closing terminal, or a habit from elsewhere: neither may cut what is under way.
+    if (hasLogFile) void starting.promise.then((node) => reopenLogs(node, log));
+    else ending.end("SIGHUP");
+  });
+  replaceWorkersOnRequest(starting.promise, log);
   try {
     const node = await startNode(options, log);
     ending.started(node);
-    const hasLogFile = !["off", "stdout"].includes(options.accessLog);
-    process.on("SIGHUP", () => {
-      // Without a log file it is a closing terminal, or a habit from elsewhere: neither may cut what is under way.
-      if (!hasLogFile) return ending.end("SIGHUP");
-      node.reopenLogs();
-      log.info("the access log is opened again");
-    });
-    replaceWorkersOnRequest(node, log);
+    starting.resolve(node);
     // For the process of ours that started this one: it may log nothing at this level.
     process.send?.({
       msg: "ready",
@@ -86,14 +88,21 @@ function endOnRequest(log: Log): { started(node: DataPlaneNode): void; end(signa
 }
 
 /** SIGUSR2: every worker hands over to a new one, with nothing lost. Windows has no such signal. */
-function replaceWorkersOnRequest(node: DataPlaneNode, log: Log): void {
+function replaceWorkersOnRequest(started: Promise<DataPlaneNode>, log: Log): void {
   if (process.platform === "win32") return;
   process.on("SIGUSR2", () => {
-    node.replaceWorkers("SIGUSR2").then(
-      (isDone) => log.info({ isDone }, "workers replaced"),
-      (error) => log.error({ err: error }, "workers not replaced"),
-    );
+    started
+      .then((node) => node.replaceWorkers("SIGUSR2"))
+      .then(
+        (isDone) => log.info({ isDone }, "workers replaced"),
+        (error) => log.error({ err: error }, "workers not replaced"),
+      );
   });
+}
+
+function reopenLogs(node: DataPlaneNode, log: Log): void {
+  node.reopenLogs();
+  log.info("the access log is opened again");
 }
 
 function refuse(lines: readonly string[]): never {
