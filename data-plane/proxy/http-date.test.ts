@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { HttpDate } from "./http-date.ts";
 
 it("says the second it is, whichever it was asked for before", () => {
@@ -12,4 +12,17 @@ it("says the second it is, whichever it was asked for before", () => {
     "08:49:37 GMT",
   ]);
   expect(date.at(atMs)).toBe("Sun, 06 Nov 1994 08:49:37 GMT");
+});
+
+it("says it as a line, anew after a tenth of a second", () => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 2, 3, 4, 5), toFake: ["Date"] });
+  try {
+    const date = new HttpDate();
+    expect(date.lineAt(50)).toBe("Date: Fri, 02 Jan 2026 03:04:05 GMT\r\n");
+    vi.setSystemTime(Date.UTC(2026, 0, 2, 3, 4, 6));
+    expect(date.lineAt(149)).toBe("Date: Fri, 02 Jan 2026 03:04:05 GMT\r\n");
+    expect(date.lineAt(150)).toBe("Date: Fri, 02 Jan 2026 03:04:06 GMT\r\n");
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -87,7 +87,7 @@ export function relayAnswerHead(exchange: Exchange, head: ResponseHead, nowMs: n
   exchange.proxyLatencyMs = Math.round(exchange.sentAtMs - exchange.startedAtMs);
   frameAnswer(exchange, head);
   // Whoever passes on an answer without a Date has to say when it came (RFC 9110 section 6.6.1).
-  if (!head.hasDate) exchange.framingLine += `Date: ${engine.date.at(Date.now())}\r\n`;
+  if (!head.hasDate) exchange.framingLine += engine.date.lineAt(nowMs);
   // A body that was never asked for may come all the same, or not: the next request could not be told from it.
   exchange.closes = !exchange.clientKeepsAlive || engine.isDraining || exchange.endsByClose || exchange.expectsContinue;
   if (exchange.pool!.hasAffinity) exchange.cookieLine = affinityLine(exchange);
