@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { boundHeap } from "../control-plane/bound-heap.ts";
 import { StartError, startControlPlane } from "../control-plane/start-control-plane.ts";
 import { type Log, openLog } from "../control-plane/telemetry/log.ts";
 import { parseBothPlanes } from "./both-planes-options.ts";
@@ -28,6 +29,7 @@ export async function startBothPlanes(argv: readonly string[], givenEnv: NodeJS.
   }
   if (parsed.type === "problems") return refuse(parsed.lines);
   const { controlPlane: options, env } = parsed;
+  boundHeap();
   const log = openLog(options.logLevel);
   try {
     const controlPlane = await startControlPlane(options, log);

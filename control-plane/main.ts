@@ -1,3 +1,4 @@
+import { boundHeap } from "./bound-heap.ts";
 import { parseOptions } from "./options.ts";
 import { StartError, startControlPlane } from "./start-control-plane.ts";
 import { type Log, openLog } from "./telemetry/log.ts";
@@ -16,6 +17,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv = pro
   }
   if (parsed.type === "problems") return refuse(parsed.lines);
   const { options } = parsed;
+  boundHeap();
   const log = openLog(options.logLevel);
   endLoudlyOnBugs(log);
   const endRequested = whenEndRequested();

@@ -7,6 +7,7 @@ import {
 } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { HashedEntity } from "../../proto/state-hash.ts";
 import type { StoreEpoch } from "../store/store.ts";
+import { withFrame } from "./message-frame.ts";
 
 /** A whole state, and what names it on the stream. */
 export interface SnapshotContent {
@@ -55,7 +56,7 @@ export function encodeSnapshot(content: SnapshotContent, chunkMaxBytes = CHUNK_M
   const { publication, revision, stateHash, entities } = content;
   const byteCount = entities.reduce((sum, { body }) => sum + body.length, 0);
   const messages = [
-    encodeMessage({
+    encodeShared({
       case: "snapshotBegin",
       value: {
         epoch: { counter: BigInt(content.epoch.counter), id: content.epoch.id },
@@ -69,17 +70,17 @@ export function encodeSnapshot(content: SnapshotContent, chunkMaxBytes = CHUNK_M
   ];
   for (const chunk of chunksOf(entities, chunkMaxBytes)) {
     messages.push(
-      encodeMessage({ case: "snapshotChunk", value: { publication: BigInt(publication), entities: chunk } }),
+      encodeShared({ case: "snapshotChunk", value: { publication: BigInt(publication), entities: chunk } }),
     );
   }
-  messages.push(encodeMessage({ case: "snapshotEnd", value: { publication: BigInt(publication) } }));
+  messages.push(encodeShared({ case: "snapshotEnd", value: { publication: BigInt(publication) } }));
   return { publication, revision, stateHash, basePublication: null, messages };
 }
 
 /** Encodes a change of the state as the one message that carries it. */
 export function encodeDelta(content: DeltaContent): EncodedPush {
   const { epoch, basePublication, publication, revision, stateHash, upserts, deletes } = content;
-  const message = encodeMessage({
+  const message = encodeShared({
     case: "delta",
     value: {
       epoch: { counter: BigInt(epoch.counter), id: epoch.id },
@@ -99,10 +100,17 @@ export function entityBytes({ kind, id, body }: HashedEntity): number {
   return Buffer.byteLength(kind) + Buffer.byteLength(id) + body.length + ENTITY_FRAME_BYTES;
 }
 
+type StreamMessage = MessageInitShape<typeof ConnectResponseSchema>["message"];
+
 /** One stream message as bytes. */
-export function encodeMessage(message: MessageInitShape<typeof ConnectResponseSchema>["message"]): Buffer {
+export function encodeMessage(message: StreamMessage): Buffer {
   const bytes = toBinary(ConnectResponseSchema, create(ConnectResponseSchema, { message }));
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** ... that many streams send. */
+function encodeShared(message: StreamMessage): Buffer {
+  return withFrame(encodeMessage(message));
 }
 
 function* chunksOf(entities: readonly HashedEntity[], chunkMaxBytes: number): Generator<Entity[]> {

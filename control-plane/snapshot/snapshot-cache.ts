@@ -1,3 +1,4 @@
+import { isSameHash } from "../../proto/state-hash.ts";
 import type { StoredResource } from "../store/resource-image.ts";
 import type { DanglingReference } from "./build-snapshot.ts";
 import type { PublishedSource } from "./channel.ts";
@@ -32,6 +33,13 @@ const DELTA_MAX_BYTES = CHUNK_MAX_BYTES;
 /** Deltas that are kept encoded, each from another base to the newest publication. */
 const DELTA_MAX_COUNT = 64;
 
+interface CachedDelta {
+  /** Of the base: another store may have given its number to another content. */
+  readonly baseHash: Uint8Array;
+  /** null where the whole is the better way. */
+  readonly push: EncodedPush | null;
+}
+
 /** Epoch, numbers and hash of a delta, with their tags and lengths. */
 const DELTA_HEAD_BYTES = 160;
 
@@ -50,8 +58,8 @@ export class SnapshotCache {
   /** Whether `#content` is as the source was at `#published`, so that later changes are all that is to be looked at. */
   #isOfSource = true;
   #whole: EncodedPush | null = null;
-  /** By their base; null where the whole is the better way. The one that was used last is last. */
-  readonly #deltas = new Map<string, EncodedPush | null>();
+  /** By the number of their base; the oldest first. */
+  readonly #deltas = new Map<number, CachedDelta>();
 
   /** @param ringLimits of the past publications that deltas begin from, and whose hash and revision stay known */
   constructor(store: PublishedSource, ringLimits: RingLimits) {
@@ -101,17 +109,15 @@ export class SnapshotCache {
 
   /** From what a node holds to the last publication; null when that is not known, or the whole is the better way. */
   deltaFrom(held: Pick<PublishedState, "publication" | "stateHash">): EncodedPush | null {
-    const name = `${held.publication}/${Buffer.from(held.stateHash).toString("latin1")}`;
-    let delta = this.#deltas.get(name);
-    if (delta === undefined) {
-      const changed = this.#ring.changesSince(held);
-      if (changed === null) return null;
-      delta = this.#encodeDelta(held.publication, changed);
-    }
-    this.#deltas.delete(name);
-    this.#deltas.set(name, delta);
+    const { publication, stateHash } = held;
+    const cached = this.#deltas.get(publication);
+    if (cached !== undefined && isSameHash(cached.baseHash, stateHash)) return cached.push;
+    const changed = this.#ring.changesSince(held);
+    if (changed === null) return null;
+    const push = this.#encodeDelta(publication, changed);
+    this.#deltas.set(publication, { baseHash: stateHash, push });
     if (this.#deltas.size > DELTA_MAX_COUNT) this.#deltas.delete(this.#deltas.keys().next().value!);
-    return delta;
+    return push;
   }
 
   #publish(publication: number, revision: number): NewestPublication {

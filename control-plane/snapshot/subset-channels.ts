@@ -97,9 +97,17 @@ export class SubsetChannels implements Channels {
 
   refresh(): void {
     this.#update();
-    // What is published before the first node comes is what those hold that come back after we were away.
-    if (this.#subsets.size === 0) this.#groupOf(noLabels).subset.channel.refresh();
-    for (const { channel, nodeCount } of this.#subsets) if (nodeCount > 0) channel.refresh();
+    if (this.#subsets.size === 0) this.#groupOf(noLabels);
+    let isForNobody = true;
+    for (const { channel, nodeCount } of this.#subsets) {
+      if (nodeCount === 0) continue;
+      channel.refresh();
+      isForNobody = false;
+    }
+    // What is published while there is no node is what those hold that come back after we were away, or come from
+    // another control plane; and when the first one comes, it need not wait until all has been made.
+    const [oldest] = this.#subsets;
+    if (isForNobody) oldest?.channel.refresh();
     this.#joinDoubles();
   }
 

@@ -1,13 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { FewPerTurn } from "./few-per-turn.ts";
 
+const item = <T>(value: T) => ({ value, isQueued: false });
+
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("FewPerTurn", () => {
   it("does at once what a turn has room for, and the rest in the order it came", async () => {
     const done: number[] = [];
-    const few = new FewPerTurn<number>(3, (item) => done.push(item));
-    for (let i = 0; i < 8; i++) few.add(i);
+    const few = new FewPerTurn<{ value: number; isQueued: boolean }>(3, ({ value }) => done.push(value));
+    for (let i = 0; i < 8; i++) few.add(item(i));
     expect(done).toEqual([0, 1, 2]);
     expect(few.isIdle).toBe(false);
     await turn();
@@ -19,21 +21,25 @@ describe("FewPerTurn", () => {
 
   it("lets nothing overtake what waits, and does once what was added twice meanwhile", async () => {
     const done: string[] = [];
-    const few = new FewPerTurn<string>(1, (item) => done.push(item));
-    for (const item of ["a", "b", "c", "b"]) few.add(item);
+    const few = new FewPerTurn<{ value: string; isQueued: boolean }>(1, ({ value }) => done.push(value));
+    const [a, b, c, d] = [item("a"), item("b"), item("c"), item("d")];
+    for (const each of [a, b, c, b]) few.add(each);
     await turn();
-    few.add("d");
+    few.add(d);
     expect(done).toEqual(["a", "b"]);
     for (let i = 0; i < 2; i++) await turn();
     expect(done).toEqual(["a", "b", "c", "d"]);
+    for (const each of [b, b]) few.add(each);
+    await turn();
+    expect(done).toEqual(["a", "b", "c", "d", "b"]);
   });
 
   it("has room again in each turn, and does nothing more once it is cleared", async () => {
     const done: number[] = [];
-    const few = new FewPerTurn<number>(2, (item) => done.push(item));
-    for (let i = 0; i < 2; i++) few.add(i);
+    const few = new FewPerTurn<{ value: number; isQueued: boolean }>(2, ({ value }) => done.push(value));
+    for (let i = 0; i < 2; i++) few.add(item(i));
     await turn();
-    for (let i = 2; i < 5; i++) few.add(i);
+    for (let i = 2; i < 5; i++) few.add(item(i));
     expect(done).toEqual([0, 1, 2, 3]);
     few.clear();
     await turn();

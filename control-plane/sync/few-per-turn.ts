@@ -1,12 +1,22 @@
+/** What can wait for its turn. */
+export interface Queued {
+  /** Whether it waits now; only FewPerTurn changes it. */
+  isQueued: boolean;
+}
+
 /**
  * Does what there is to do for each of many, a few in a turn of the event loop: what comes from others meanwhile is
  * taken up in between. A thousand streams that are written to in one turn hold up every other request for as long.
  */
-export class FewPerTurn<T> {
+export class FewPerTurn<T extends Queued> {
   readonly #perTurn: number;
   readonly #run: (item: T) => void;
-  /** In the order they came; one that waits already is not put in again. */
-  readonly #waiting = new Set<T>();
+  /**
+   * In the order they came, those before `#next` are done. No Set: its tables refer to the ones that took their place,
+   * so that one old table keeps all later ones, until V8 collects old objects.
+   */
+  #waiting: T[] = [];
+  #next = 0;
   #doneInTurn = 0;
   #isTurnDue = false;
 
@@ -17,18 +27,25 @@ export class FewPerTurn<T> {
   }
 
   get isIdle(): boolean {
-    return this.#waiting.size === 0;
+    return this.#next === this.#waiting.length;
   }
 
-  /** Returns after it was done, where this turn has room for it. */
+  /** Returns after it was done, where this turn has room for it. One that waits already is not put in again. */
   add(item: T): void {
-    if (this.#waiting.size === 0 && this.#doneInTurn < this.#perTurn) this.#do(item);
-    else this.#waiting.add(item);
+    if (item.isQueued) return;
+    if (this.isIdle && this.#doneInTurn < this.#perTurn) {
+      this.#do(item);
+      return;
+    }
+    item.isQueued = true;
+    this.#waiting.push(item);
   }
 
   /** Does nothing more. */
   clear(): void {
-    this.#waiting.clear();
+    for (const item of this.#waiting.splice(this.#next)) item.isQueued = false;
+    this.#waiting = [];
+    this.#next = 0;
   }
 
   #do(item: T): void {
@@ -43,10 +60,11 @@ export class FewPerTurn<T> {
   #turn(): void {
     this.#isTurnDue = false;
     this.#doneInTurn = 0;
-    for (const item of this.#waiting) {
-      if (this.#doneInTurn >= this.#perTurn) return;
-      this.#waiting.delete(item);
+    while (!this.isIdle && this.#doneInTurn < this.#perTurn) {
+      const item = this.#waiting[this.#next++]!;
+      item.isQueued = false;
       this.#do(item);
     }
+    if (this.isIdle) this.clear();
   }
 }

@@ -63,6 +63,20 @@ describe("NodeSession, of deltas", () => {
     expect((await node.ackNextSnapshot()).begin.publication).toBe(71n);
   });
 
+  it("begins from what was published while there was no node", async () => {
+    const { store, clock, connectServing } = await startLargeHub();
+    const other = await startHub({ store });
+    const { node } = await connectServing("n1");
+    store.putUpstream("u7", { tags: ["changed"] });
+    const { epoch, publication, stateHash } = await nextDelta(node);
+    // Whatever waits to be published.
+    for (const each of [clock, other.clock]) each.advance(1_000);
+    store.putUpstream("u8", { tags: ["changed"] });
+    const moved = other.connect();
+    moved.hello("n1", { epoch, publication, stateHash } as SnapshotBegin, takesDeltas);
+    expect(await nextDelta(moved)).toMatchObject({ basePublication: 51n, publication: 52n });
+  });
+
   it("begins from what a node says it holds when it comes again, if that is not long ago", async () => {
     const { hub, store, clock, connect, connectServing } = await startLargeHub({ recentMaxCount: 3 });
     const { node, begin } = await connectServing("n1");

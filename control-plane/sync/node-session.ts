@@ -24,6 +24,7 @@ import {
   takeNack,
 } from "./ack-state.ts";
 import type { Clock } from "./clock.ts";
+import type { Queued } from "./few-per-turn.ts";
 import type { NodeAnswer, NodeNackStatus, NodeQuestion } from "./fleet.ts";
 import type { Admission } from "./hello-admission.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
@@ -83,7 +84,8 @@ const DELTA_CAPABILITY = "delta.v1";
 const RETRY_AFTER_TRAILER = "grpc-retry-pushback-ms";
 
 /** One stream of one node: reads what it says, tells it what it lacks. */
-export class NodeSession {
+export class NodeSession implements Queued {
+  isQueued = false;
   readonly #call: NodeCall;
   readonly #context: SessionContext;
   readonly #sender: SnapshotSender;
@@ -140,9 +142,8 @@ export class NodeSession {
     const { newest } = this.channel;
     if (newest === null) return;
     const step = nextStep(this.#state, newest);
-    if (step === "push") {
-      this.#push(newest).catch((error) => this.#fail(error));
-    } else if (step === "serves-newest") this.#setState(markServing(this.#state, newest));
+    if (step === "push") this.#push(newest).catch((error) => this.#fail(error));
+    else if (step === "serves-newest") this.#setState(markServing(this.#state, newest));
     else if (step === "refused") this.#setState(markRefused(this.#state, newest));
     else if (step === "diverged") this.#stop("diverged");
     else if (step === "ahead" && !this.#state.isAhead) {

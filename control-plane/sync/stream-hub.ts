@@ -11,7 +11,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { AckState } from "./ack-state.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { FewPerTurn } from "./few-per-turn.ts";
+import { FewPerTurn, type Queued } from "./few-per-turn.ts";
 import type { Applied, Fleet, HeldBack, NodeAnswer, NodeNackStatus, NodeQuestion, NodeStatus } from "./fleet.ts";
 import { HelloAdmission } from "./hello-admission.ts";
 import { NodeRegistry } from "./node-registry.ts";
@@ -139,7 +139,9 @@ export class StreamHub implements Fleet {
   readonly #sessions = new Set<NodeSession>();
   /** The streams with a hello, one per node. */
   readonly #sessionOfNode = new Map<string, NodeSession>();
-  readonly #beginnings = new FewPerTurn<NodeCall>(BEGINNINGS_PER_TURN, (call) => this.#begin(call));
+  readonly #beginnings = new FewPerTurn<Queued & { readonly call: NodeCall }>(BEGINNINGS_PER_TURN, ({ call }) =>
+    this.#begin(call),
+  );
   readonly #pushes = new FewPerTurn<NodeSession>(PUSHES_PER_TURN, (session) => session.advance());
   #stopListening: () => void = () => {};
   #isClosed = false;
@@ -226,7 +228,7 @@ export class StreamHub implements Fleet {
       return;
     }
     // Nothing is read of it until its turn has come.
-    this.#beginnings.add(call);
+    this.#beginnings.add({ call, isQueued: false });
   }
 
   async waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied> {
@@ -330,8 +332,7 @@ export class StreamHub implements Fleet {
   }
 
   #publish(): void {
-    // Publishing for nobody would only slow writes; a node that comes gets what is newest then.
-    if (this.#sessionOfNode.size === 0) return;
+    // For nobody as well: all of it when the first node comes would hold up the thread for 60 us a resource.
     this.#channels.refresh();
     for (const session of this.#sessionOfNode.values()) this.#pushes.add(session);
     this.#waits.check();
