@@ -1,4 +1,4 @@
-import type { DescMessage, Message } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import type { Kind, Problem } from "./checked.ts";
 import type { ResourceOf } from "./draft.ts";
 import { fieldRuleProblems } from "./field-rules.ts";
@@ -34,6 +34,12 @@ function missingFields<K extends Kind>(rules: ResourceRules<K>, message: Resourc
   return missing.map((path) => invalid(path, "required field missing"));
 }
 
+/** Numbers, enums and bytes hold none; messages, lists and maps may. */
+function mayHoldText({ fieldKind, scalar }: DescField): boolean {
+  if (fieldKind === "scalar") return scalar === ScalarType.STRING;
+  return fieldKind !== "enum";
+}
+
 /** JSON can carry half a surrogate pair, which UTF-8, and so the store, cannot. */
 function brokenTexts(schema: DescMessage, message: Message): readonly Problem[] {
   const isBroken = (value: unknown): boolean => {
@@ -42,6 +48,6 @@ function brokenTexts(schema: DescMessage, message: Message): readonly Problem[] 
     return Object.entries(value).some(([key, inner]) => !key.isWellFormed() || isBroken(inner));
   };
   return leafFields(schema)
-    .filter(({ path }) => isBroken(valueAt(schema, message, path)))
+    .filter(({ path, field }) => mayHoldText(field) && isBroken(valueAt(schema, message, path)))
     .map(({ path }) => invalid(path, "invalid utf-8 character sequence"));
 }

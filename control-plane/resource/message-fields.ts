@@ -21,11 +21,23 @@ export interface FieldAt {
   readonly field: DescField;
 }
 
+/** Those that were asked for: each write asks several times. */
+const knownLeafs = new WeakMap<DescMessage, readonly FieldAt[]>();
+
 /** Every leaf of a message, in the order of the proto. */
-export function leafFields(schema: DescMessage, prefix = ""): readonly FieldAt[] {
+export function leafFields(schema: DescMessage): readonly FieldAt[] {
+  let leafs = knownLeafs.get(schema);
+  if (leafs === undefined) {
+    leafs = leafsBelow(schema, "");
+    knownLeafs.set(schema, leafs);
+  }
+  return leafs;
+}
+
+function leafsBelow(schema: DescMessage, prefix: string): readonly FieldAt[] {
   return schema.fields.flatMap((field) => {
     const path = prefix + field.name;
-    return isLeaf(field) ? [{ path, field }] : leafFields(field.message!, `${path}.`);
+    return isLeaf(field) ? [{ path, field }] : leafsBelow(field.message!, `${path}.`);
   });
 }
 

@@ -16,9 +16,11 @@ export const ownAddressMessage = "points at the control plane's own port";
  * affair.
  */
 export function isOwnAddress({ type, host }: HostAddress, port: number, own: readonly OwnAddress[]): boolean {
+  const onPort = own.filter((one) => one.port === port);
+  // To read addresses costs more than all other rules of a target.
+  if (onPort.length === 0) return false;
   const meant = type === "name" ? addressesOfName(host) : [canonical(host)];
-  return own.some(({ hosts, port: ownPort }) => {
-    if (port !== ownPort) return false;
+  return onPort.some(({ hosts }) => {
     const at = hosts.map(canonical);
     const isEverywhere = at.some(isUnspecified);
     // Connecting to the unspecified address is connecting to this machine.

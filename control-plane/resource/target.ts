@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Target, TargetSchema } from "../../proto/gen/penstock/config/v1/target_pb.ts";
 import type { Problem } from "./checked.ts";
-import { formatHostAddress, readHostAddress } from "./host-address.ts";
+import { formatHostAddress, type HostAddress, readHostAddress } from "./host-address.ts";
 import { isOwnAddress, type OwnAddress, ownAddressMessage } from "./own-address.ts";
 import { checkTexts, invalid } from "./problems.ts";
 import { distinct, type ResourceRules, type UniqueKey } from "./resource-rules.ts";
@@ -16,19 +16,19 @@ export function normalizeTarget(target: string): string | null {
   return typeof read === "string" ? null : formatHostAddress(read, defaultPort);
 }
 
-/** Where a name says that it is one of a service, it has to say which: `_http._tcp.example.test`. */
-function checkServiceName(target: string): readonly Problem[] {
+function checkAddress(target: string, own: readonly OwnAddress[]): readonly Problem[] {
   const read = readHostAddress(target);
-  if (typeof read === "string" || read.type !== "name" || !read.host.startsWith("_")) return [];
-  // RFC 2782: _Service._Proto.Name.
-  if (/^_[^._][^.]*\._[^._][^.]*\.[^.]/.test(read.host)) return [];
-  return [invalid("target", `invalid SRV name: '${read.host}' (expected _service._protocol.name)`)];
+  if (typeof read === "string") return [invalid("target", "Invalid target; not a valid hostname or ip address")];
+  const isOwn = isOwnAddress(read, read.port ?? defaultPort, own);
+  return [...checkServiceName(read), ...(isOwn ? [invalid("target", ownAddressMessage)] : [])];
 }
 
-function checkOwnAddress(target: string, own: readonly OwnAddress[]): readonly Problem[] {
-  const read = readHostAddress(target);
-  if (typeof read === "string" || !isOwnAddress(read, read.port ?? defaultPort, own)) return [];
-  return [invalid("target", ownAddressMessage)];
+/** Where a name says that it is one of a service, it has to say which: `_http._tcp.example.test`. */
+function checkServiceName({ type, host }: HostAddress): readonly Problem[] {
+  if (type !== "name" || !host.startsWith("_")) return [];
+  // RFC 2782: _Service._Proto.Name.
+  if (/^_[^._][^.]*\._[^._][^.]*\.[^.]/.test(host)) return [];
+  return [invalid("target", `invalid SRV name: '${host}' (expected _service._protocol.name)`)];
 }
 
 /** `failover` asks for a lower tier than the first, and `priority` may say which. */
@@ -69,11 +69,7 @@ export const targetRules: ResourceRules<"target"> = {
     tags: distinct(target.tags),
   }),
   check: (target, { ownAddresses = [] }) => [
-    ...(normalizeTarget(target.target) === null
-      ? [invalid("target", "Invalid target; not a valid hostname or ip address")]
-      : []),
-    ...checkServiceName(target.target),
-    ...checkOwnAddress(target.target, ownAddresses),
+    ...checkAddress(target.target, ownAddresses),
     ...checkTier(target),
     ...checkTexts("tags", target.tags, checkTag),
   ],

@@ -1,11 +1,28 @@
+import type { Kind } from "../../resource/checked.ts";
 import { isJsonObject } from "./decode-value.ts";
-import { finerSuffix } from "./kong-shape.ts";
+import { finerSuffix, kongShapes, type RecordShape } from "./kong-shape.ts";
 import type { JsonObject } from "./print-resource.ts";
 
 export interface KeptDurations {
   readonly json: JsonObject;
   /** Dotted paths of the durations that were kept, with the milliseconds they have. */
   readonly kept: readonly { readonly field: string; readonly ms: number }[];
+}
+
+/** Whether a resource of the kind may be printed with a duration of less than a second. */
+export function mayHaveFinerDurations(kind: Kind): boolean {
+  return finerKinds.has(kind);
+}
+
+const finerKinds: ReadonlySet<string> = new Set(
+  Object.entries(kongShapes).flatMap(([kind, shape]) => (hasFinerDurations(shape) ? [kind] : [])),
+);
+
+function hasFinerDurations(shape: RecordShape): boolean {
+  return [...shape.fields.values()].some(({ name, shape: inner }) => {
+    if (inner.type === "record") return hasFinerDurations(inner);
+    return name.endsWith(finerSuffix) || (inner.type === "duration" && inner.unit === "s");
+  });
 }
 
 /**

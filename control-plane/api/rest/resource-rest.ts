@@ -8,7 +8,7 @@ import { isUuid } from "../../resource/text-rules.ts";
 import type { Fleet } from "../../sync/fleet.ts";
 import { decodeResource } from "./decode-resource.ts";
 import { formToJson } from "./form-to-json.ts";
-import { keepFinerDurations } from "./keep-finer-durations.ts";
+import { keepFinerDurations, mayHaveFinerDurations } from "./keep-finer-durations.ts";
 import { kongShapes } from "./kong-shape.ts";
 import { pageAnswer, parseListQuery } from "./list-query.ts";
 import { type JsonObject, printResource } from "./print-resource.ts";
@@ -190,6 +190,7 @@ function overStored<K extends Kind>(
   request: RestRequest,
 ): Required<Pick<Save<K>, "json" | "warnings">> {
   const { id: _, ...json } = requestJson(face.kind, request);
+  if (!mayHaveFinerDurations(face.kind)) return { json, warnings: [] };
   const stored = face.resources.get(resourceKey(request));
   if (!stored.ok) return { json, warnings: [] };
   const kept = keepFinerDurations(json, printResource(face.kind, stored.value));
