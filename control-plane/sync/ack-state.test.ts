@@ -94,6 +94,15 @@ describe("takeAck", () => {
     expect(nextStep(state, state8)).toBe("serves-newest");
   });
 
+  it("knows a node by the later number, where it serves what was pushed under that", () => {
+    const state9 = { publication: 9, revision: 19, stateHash: hashB };
+    const after9 = takeAck(pushed8, ackOf(state9), context({ known: state9 })).state;
+    expect(takeAck(after9, ackOf(state8), context()).state).toMatchObject({ served: state9, pushed: null });
+    const other9 = { ...state9, stateHash: hashA };
+    const afterOther = takeAck(pushed8, ackOf(other9), context({ known: other9 })).state;
+    expect(takeAck(afterOther, ackOf(state8), context()).state.served).toMatchObject(state8);
+  });
+
   it("pushes nothing while a push is unanswered, and the newest after its ack", () => {
     const state9 = { publication: 9, revision: 19, stateHash: Buffer.alloc(32, 0xcc) };
     expect(nextStep(pushed8, state9)).toBe("wait");

@@ -185,13 +185,23 @@ export function takeAck(state: AckState, ack: AckedState, context: AckContext): 
     };
   }
   const { dueAtMs } = pushed;
-  const served = servedAs(pushed);
+  const served = laterOf(state.served, servedAs(pushed));
   // A node that was stopped for a while and went on has caught up once it serves the newest, if applying itself
   // is quick; one that always takes long stays unwaited for, or every write would wait for it in vain.
   const hasCaughtUp = served.publication >= context.newest.publication && ack.applyDurationMs <= context.keepUpMs;
   const hasMissed = context.nowMs - dueAtMs > context.keepUpMs && !hasCaughtUp;
   const applied = { served, pushed: null, secondTry: null, mustBeWhole: false, hasMissed };
   return { state: { ...state, ...applied }, type: "applied" };
+}
+
+/** A node that serves the pushed content under a later number than it was pushed with has said so before. */
+function laterOf(before: ServedState | null, acked: ServedState): ServedState {
+  const isLater =
+    before !== null &&
+    !before.isOfEarlierEpoch &&
+    before.publication > acked.publication &&
+    isSameHash(before.stateHash, acked.stateHash);
+  return isLater ? before : acked;
 }
 
 /** A node that reconnected while applying acks on the new stream what the old one had pushed. */

@@ -4,6 +4,8 @@ import { entity, scriptedEpoch } from "../../test/support/scripted-sync-server.t
 import { startClient, startServer, u1, u2 } from "../../test/support/sync-client-rig.ts";
 import type { Holding } from "./judge-offer.ts";
 
+const noEntity = { entityKind: "", entityId: "", entityName: "", field: "" };
+
 describe("SnapshotInbox", () => {
   it("applies a snapshot of many chunks and a single entity beyond a chunk", async () => {
     const server = await startServer();
@@ -118,6 +120,60 @@ describe("SnapshotInbox", () => {
     begun[1]!.finish();
     expect(await server.nextMessage("ack")).toMatchObject({ publication: 4n });
     expect(applied.map(({ publication }) => publication)).toEqual([1, 4]);
+  });
+
+  it.each([
+    { end: "acks", outcome: { ok: true } as const },
+    {
+      end: "nacks",
+      outcome: { ok: false, refusal: { ...noEntity, reason: "worker_failed", message: "lost" } } as const,
+    },
+  ])(
+    "$end an offer, too, that came with the content that was being applied under a later number",
+    async ({ end, outcome }) => {
+      const server = await startServer();
+      let finish = () => {};
+      const { serve } = startClient([server.address], {
+        apply: (snapshot) =>
+          new Promise((resolve) => {
+            finish = () => resolve(outcome.ok ? serve(snapshot) : outcome);
+          }),
+      });
+      await server.nextMessage("hello");
+      server.sendSnapshot([u1], { publication: 5 });
+      server.sendSnapshot([u1], { publication: 4 });
+      server.send({ case: "delta", value: { publication: 9n } });
+      await server.nextMessage("nack");
+      finish();
+      const kind = end === "acks" ? "ack" : "nack";
+      expect(await server.nextMessage(kind)).toMatchObject({ publication: 5n });
+      expect(await server.nextMessage(kind)).toMatchObject({ publication: 4n });
+    },
+  );
+
+  it("owes a new stream no answer for what an old one offered", async () => {
+    const server = await startServer();
+    let finish = () => {};
+    const { clock, serve, stateWhere } = startClient([server.address], {
+      apply: (snapshot) =>
+        new Promise((resolve) => {
+          finish = () => resolve(serve(snapshot));
+        }),
+    });
+    await server.nextMessage("hello");
+    server.sendSnapshot([u1], { publication: 5 });
+    server.sendSnapshot([u1], { publication: 4 });
+    server.send({ case: "delta", value: { publication: 9n } });
+    await server.nextMessage("nack");
+    server.dropStreams();
+    await stateWhere(({ connection }) => connection === "waiting");
+    clock.advance(200);
+    await server.nextMessage("hello");
+    finish();
+    expect(await server.nextMessage("ack")).toMatchObject({ publication: 5n });
+    server.send({ case: "delta", value: { publication: 9n } });
+    await server.nextMessage("nack");
+    expect(server.unreadCount("ack")).toBe(0);
   });
 
   it("does not go back from what came to be served while a snapshot was on its way", async () => {

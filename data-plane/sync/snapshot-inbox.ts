@@ -1,4 +1,5 @@
 import type { Delta, SnapshotBegin } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { isSameHash } from "../../proto/state-hash.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
 import type { Clock } from "./clock.ts";
 import { type HeldSnapshot, HeldSnapshots } from "./held-snapshots.ts";
@@ -49,6 +50,9 @@ export class SnapshotInbox {
   /** The newest that waits for the one being applied. */
   #waiting: WaitingSnapshot | null = null;
 
+  /** Offered on this stream with the content that is being applied, or waits, under another number. */
+  #owed: Holding | null = null;
+
   readonly #heldSnapshots: HeldSnapshots;
 
   constructor(options: SnapshotInboxOptions) {
@@ -59,6 +63,7 @@ export class SnapshotInbox {
   /** Forgets what came in part: the rest does not follow on another stream. */
   streamEnded(): void {
     this.#assembler = null;
+    this.#owed = null;
   }
 
   /** Takes up nothing more; what is being applied goes on. */
@@ -102,7 +107,10 @@ export class SnapshotInbox {
     return verdict.type !== "take";
   }
 
-  /** Whether the offer is no better than what is being applied; an equal one is answered when that is done. */
+  /**
+   * Whether the offer is no better than what is being applied. The same content is answered when that is done, under the
+   * number that it came with here: a control plane that was slower than the last one has an earlier number for it.
+   */
   #isUnderWay(offer: Holding): boolean {
     const underWay = this.#waiting?.held.snapshot ?? this.#applying;
     if (underWay === null) return false;
@@ -110,7 +118,19 @@ export class SnapshotInbox {
     if (verdict.type === "refuse") {
       this.#options.onNack(offer.publication, refusalOf(verdict.reason, verdict.message));
     }
+    const isNumberedAnew = verdict.type === "duplicate" && offer.publication !== underWay.publication;
+    // One at a time: a control plane pushes the next when the one before is answered.
+    if (isNumberedAnew) this.#owed = offer;
     return verdict.type !== "take";
+  }
+
+  /** @param refusal of the content that was waited for; null when it is served */
+  #answerOwed({ stateHash }: Holding, refusal: Refusal | null): void {
+    const owed = this.#owed;
+    if (owed === null || !isSameHash(owed.stateHash, stateHash)) return;
+    this.#owed = null;
+    if (refusal === null) this.#answersWithoutWork(owed);
+    else this.#options.onNack(owed.publication, refusal);
   }
 
   #takeDelta(delta: Delta): void {
@@ -154,7 +174,10 @@ export class SnapshotInbox {
       const { snapshot } = held;
       this.#waiting = null;
       // Judged again: what was applied meanwhile may be newer.
-      if (this.#answersWithoutWork(snapshot)) continue;
+      if (this.#answersWithoutWork(snapshot)) {
+        this.#answerOwed(snapshot, null);
+        continue;
+      }
       this.#applying = snapshot;
       const before = this.#served();
       const outcome = await this.#applied(snapshot);
@@ -168,6 +191,7 @@ export class SnapshotInbox {
       } else {
         this.#options.onNack(publication, outcome.refusal);
       }
+      this.#answerOwed(snapshot, outcome.ok ? null : outcome.refusal);
     }
   }
 

@@ -258,6 +258,8 @@ class SimulatedFleet {
       if (!pushed.has(Number(publication))) this.counts.lateAcks++;
       if (node.served === null || !isSameHash(stateHash ?? new Uint8Array(), node.served.stateHash))
         this.fail(`${node.id} acks ${publication} and does not serve it`);
+      // The same content may have been offered under another number.
+      else this.#everServed.get(node.id)!.add(`${publication} ${Buffer.from(stateHash!).toString("latin1")}`);
     } else if (message?.case === "nack") {
       const { reason = "", publication } = message.value;
       if (reason === "unknown_base") this.counts.unknownBases++;
