@@ -5,56 +5,92 @@ export interface ReconnectPlanOptions extends BackoffOptions {
   readonly controlPlanes: readonly string[];
   /** A stream that lived this long was a success: the next failure starts the waits anew. */
   readonly stableMs: number;
+  /** One that is not there is looked for this often, less up to a fifth, or as soon as that was noticed. */
+  readonly absentMs: number;
   /** 0 <= random() < 1; for jitter. */
   readonly random: () => number;
 }
 
 /** How a stream, or the attempt to open one, ended. */
 export interface StreamOutcome {
+  readonly address: string;
   readonly nowMs: number;
+  /** When the attempt began. */
+  readonly startedAtMs: number;
   /** How long it was open; null when it never was. */
   readonly openMs: number | null;
   /** For so long the control plane asked not to be asked again; 0 when it did not. */
   readonly retryAfterMs: number;
+  /** Nobody is there, or nothing was heard within the time to connect: no word of a control plane's was it. */
+  readonly isUnanswered: boolean;
+}
+
+export interface Attempt {
+  readonly address: string;
+  readonly delayMs: number;
+}
+
+interface Candidate {
+  readonly address: string;
+  dueAtMs: number;
+  /** Failures in a row that were a control plane's own. */
+  failureCount: number;
 }
 
 /** No control plane keeps a node away for longer than this. */
 const RETRY_AFTER_MAX_MS = 60_000;
 
-/** Which control plane is tried next, and when. */
+/**
+ * Which control plane is tried next, and when. One that has answered, whatever it said, is spared: each failure doubles
+ * the time over which the next attempt is spread, and it may ask for more. One that is not there has nothing to be
+ * spared: it is looked for at a steady pace, so that a node is back soon after an outage, however long that was.
+ */
 export class ReconnectPlan {
   readonly #options: ReconnectPlanOptions;
-  /** Addresses not tried yet in this round. */
-  #untried: string[] = [];
-  #failedRounds = 0;
-  /** Until then one that was asked has no room. */
-  #notBeforeMs = 0;
+  /** In the order in which those are tried that are due at the same time. */
+  #candidates: Candidate[];
 
   constructor(options: ReconnectPlanOptions) {
     this.#options = options;
+    this.#candidates = shuffled(options.controlPlanes, options.random).map((address) => ({
+      ...{ address, dueAtMs: Number.NEGATIVE_INFINITY, failureCount: 0 },
+    }));
   }
 
-  /** The address to try now; undefined without any. */
-  next(): string | undefined {
-    const { controlPlanes, random } = this.#options;
-    if (this.#untried.length === 0) this.#untried = shuffled(controlPlanes, random);
-    return this.#untried.shift();
+  /** What to try next; undefined without any control plane. */
+  next(nowMs: number): Attempt | undefined {
+    let next: Candidate | undefined;
+    for (const candidate of this.#candidates)
+      if (next === undefined || Math.max(candidate.dueAtMs, nowMs) < Math.max(next.dueAtMs, nowMs)) next = candidate;
+    return next && { address: next.address, delayMs: Math.max(0, next.dueAtMs - nowMs) };
   }
 
   /**
-   * The next address of a round is tried at once, whatever the last one said. Between rounds, and after a stream that
-   * had lived, the node waits: until those without room may be asked again, and a random time on top of that.
-   * @returns in how many milliseconds to try again
+   * The others are tried first, and at once where they are due. After a stream that had lived, all of them are due
+   * within a short random time: a control plane that ends is missed by its whole fleet at once.
    */
-  delayMs({ nowMs, openMs, retryAfterMs }: StreamOutcome): number {
-    const { stableMs, firstMaxMs, maxMs, random } = this.#options;
-    this.#notBeforeMs = Math.max(this.#notBeforeMs, nowMs + Math.min(retryAfterMs, RETRY_AFTER_MAX_MS));
-    if (openMs !== null && openMs >= stableMs) {
-      this.#failedRounds = 0;
-      this.#untried = [];
-    } else if (this.#untried.length > 0) {
-      return 0;
+  ended({ address, nowMs, startedAtMs, openMs, retryAfterMs, isUnanswered }: StreamOutcome): void {
+    const { stableMs, absentMs, random } = this.#options;
+    const index = this.#candidates.findIndex((candidate) => candidate.address === address);
+    const [candidate] = this.#candidates.splice(index, 1) as [Candidate];
+    this.#candidates.push(candidate);
+    if (openMs !== null && openMs >= stableMs) this.#startAnew(nowMs);
+    if (isUnanswered) {
+      candidate.dueAtMs = Math.max(nowMs, startedAtMs + 0.8 * absentMs) + 0.2 * absentMs * random();
+      return;
     }
-    return this.#notBeforeMs - nowMs + backoffMs(this.#failedRounds++, random(), { firstMaxMs, maxMs });
+    if (openMs !== null && openMs >= stableMs && retryAfterMs === 0) return;
+    const notBeforeMs = nowMs + Math.min(retryAfterMs, RETRY_AFTER_MAX_MS);
+    candidate.dueAtMs = notBeforeMs + backoffMs(candidate.failureCount++, random(), this.#options);
+  }
+
+  #startAnew(nowMs: number): void {
+    const { random } = this.#options;
+    const dueAtMs = nowMs + backoffMs(0, random(), this.#options);
+    this.#candidates = shuffled(this.#candidates, random);
+    for (const candidate of this.#candidates) {
+      candidate.dueAtMs = dueAtMs;
+      candidate.failureCount = 0;
+    }
   }
 }

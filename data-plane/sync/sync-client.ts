@@ -4,10 +4,11 @@ import { isSameHash } from "../../proto/state-hash.ts";
 import type { ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { ControlPlaneSearch, SEARCH_DEFAULTS, type SearchSettings } from "./control-plane-search.ts";
 import type { HeldSnapshot } from "./held-snapshots.ts";
 import type { Holding } from "./judge-offer.ts";
 import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
-import { ReconnectPlan } from "./reconnect-plan.ts";
+import type { Reach } from "./reach-address.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
 import { StatsReports, type StatsSource } from "./stats-reports.ts";
 import type { SyncAccess } from "./sync-access.ts";
@@ -48,6 +49,8 @@ export interface SyncClientOptions extends Partial<SyncClientSettings> {
   readonly onApplied?: (snapshot: ReceivedSnapshot) => void;
   /** Opens a stream to a control plane. Default: a gRPC stream. Errors: throws when the address is not one. */
   readonly openStream?: (options: SyncStreamOptions) => NodeStream;
+  /** Looks whether a control plane is there, before a stream is opened. Default: by TCP. */
+  readonly reach?: Reach;
   readonly clock?: Clock;
   /** 0 <= random() < 1; for jitter. */
   readonly random?: () => number;
@@ -64,12 +67,7 @@ export interface HelloFacts {
 }
 
 /** Every limit and time of the client, each with its default below. */
-export interface SyncClientSettings {
-  /** Upper bounds of the first and of every wait before connecting again; full jitter below them. */
-  readonly backoffFirstMaxMs: number;
-  readonly backoffMaxMs: number;
-  /** A stream that lived this long was a success: the next failure starts the waits anew. */
-  readonly stableMs: number;
+export interface SyncClientSettings extends SearchSettings {
   readonly connectTimeoutMs: number;
   readonly silenceMs: number;
   readonly keepaliveMs: number;
@@ -82,9 +80,7 @@ export interface SyncClientSettings {
 }
 
 export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
-  backoffFirstMaxMs: 200,
-  backoffMaxMs: 10_000,
-  stableMs: 5_000,
+  ...SEARCH_DEFAULTS,
   connectTimeoutMs: 5_000,
   silenceMs: 15_000,
   keepaliveMs: 9_000,
@@ -131,7 +127,7 @@ class ReconnectingClient implements SyncClient {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #inbox: SnapshotInbox;
-  readonly #plan: ReconnectPlan;
+  readonly #search: ControlPlaneSearch;
   readonly contact: SyncContact;
   readonly #reports: readonly (ObservationReports | TrafficReports | StatsReports)[];
   #queryCount = 0;
@@ -162,12 +158,11 @@ class ReconnectingClient implements SyncClient {
       problem: null,
       lastRefusal: null,
     };
-    this.#plan = new ReconnectPlan({
-      controlPlanes: options.controlPlanes,
-      random: this.#random,
-      stableMs: this.#settings.stableMs,
-      firstMaxMs: this.#settings.backoffFirstMaxMs,
-      maxMs: this.#settings.backoffMaxMs,
+    this.#search = new ControlPlaneSearch({
+      ...{ ...this.#settings, controlPlanes: options.controlPlanes, clock: this.#clock, random: this.#random },
+      ...(options.reach === undefined ? {} : { reach: options.reach }),
+      onFound: (address) => this.#connect(address),
+      onAbsent: (address, reason) => this.#isWithoutStream(address, reason),
     });
     this.#inbox = new SnapshotInbox({
       restored: options.restored ?? null,
@@ -184,7 +179,7 @@ class ReconnectingClient implements SyncClient {
       onApplied: (snapshot) => this.#guarded(() => this.#applied(snapshot)),
       onError: (error) => this.#failed(error),
     });
-    this.#connect();
+    this.#search.start();
   }
 
   get state(): SyncState {
@@ -194,6 +189,7 @@ class ReconnectingClient implements SyncClient {
   close(): void {
     if (this.#state.connection === "closed") return;
     this.#stopTimer();
+    this.#search.stop();
     for (const reports of this.#reports) reports.stop();
     this.#inbox.close();
     this.#setState({ connection: "closed", problem: null });
@@ -201,10 +197,8 @@ class ReconnectingClient implements SyncClient {
     this.#stream = null;
   }
 
-  #connect(): void {
+  #connect(address: string): void {
     const { openStream = (options) => new SyncStream(options) } = this.#options;
-    const address = this.#plan.next();
-    if (address === undefined) return;
     this.#openedAtMs = null;
     this.#lesserHeartbeats = 0;
     this.#setState({ connection: "connecting", controlPlane: address });
@@ -236,19 +230,22 @@ class ReconnectingClient implements SyncClient {
     for (const reports of this.#reports) if (this.#stream !== null) reports.start(this.#stream);
   }
 
-  #ended(address: string, { reason, retryAfterMs }: StreamEnd): void {
+  #ended(address: string, { reason, retryAfterMs, isUnanswered = false }: StreamEnd): void {
     this.#stopTimer();
     for (const reports of this.#reports) reports.stop();
     this.#stream = null;
     this.#inbox.streamEnded();
     if (this.#state.connection === "closed") return;
+    this.#isWithoutStream(address, reason);
+    const openMs = this.#openedAtMs === null ? null : this.#clock.monotonicMs() - this.#openedAtMs;
+    this.#openedAtMs = null;
+    this.#search.ended({ address, openMs, retryAfterMs, isUnanswered });
+  }
+
+  #isWithoutStream(address: string, reason: string): void {
     const isNews = this.#openedAtMs !== null || this.#state.problem !== reason;
     this.#options.log[isNews ? "warn" : "debug"]({ controlPlane: address, reason }, "no stream to the control plane");
-    const nowMs = this.#clock.monotonicMs();
-    const openMs = this.#openedAtMs === null ? null : nowMs - this.#openedAtMs;
-    const delayMs = this.#plan.delayMs({ nowMs, openMs, retryAfterMs });
-    this.#setState({ connection: "waiting", problem: reason });
-    this.#stopTimer = this.#clock.after(delayMs, () => this.#connect());
+    this.#setState({ connection: "waiting", controlPlane: address, problem: reason });
   }
 
   #receive(message: ControlMessage): void {

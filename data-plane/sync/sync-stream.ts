@@ -40,6 +40,8 @@ export interface StreamEnd {
   readonly reason: string;
   /** The control plane has no room and asks not to be asked again before this; 0 when it said nothing of the kind. */
   readonly retryAfterMs: number;
+  /** Nothing at all was heard within the time to connect. Default: something was, or the connection broke. */
+  readonly isUnanswered?: boolean;
 }
 
 /** A stream to a control plane, as the sync client uses it. */
@@ -85,7 +87,7 @@ export class SyncStream implements NodeStream {
     this.#options = options;
     this.#client = new Client(address, ...channelTo(options));
     this.#call = this.#client.makeBidiStreamRequest(CONNECT_PATH, serialize, deserialize);
-    this.#stopTimer = clock.after(timing.connectTimeoutMs, () => this.#end("no answer within the connect timeout"));
+    this.#stopTimer = clock.after(timing.connectTimeoutMs, () => this.#unanswered());
     this.#call.on("metadata", () => this.#heard());
     this.#call.on("data", (response: ConnectResponse) => {
       this.#heard();
@@ -118,13 +120,17 @@ export class SyncStream implements NodeStream {
     onOpen();
   }
 
-  #end(reason: string, retryAfterMs = 0): void {
+  #unanswered(): void {
+    this.#end("no answer within the connect timeout", 0, true);
+  }
+
+  #end(reason: string, retryAfterMs = 0, isUnanswered = false): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#stopTimer();
     this.#call.cancel();
     this.#client.close();
-    this.#options.onClose({ reason, retryAfterMs });
+    this.#options.onClose({ reason, retryAfterMs, isUnanswered });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ApplyOutcome, ReceivedSnapshot, Refusal } from "../../data-plane/snapshot/apply-snapshot.ts";
 import { decodeSnapshotBytes, encodeSnapshotBytes } from "../../data-plane/snapshot/snapshot-bytes.ts";
 import type { HeldSnapshot } from "../../data-plane/sync/held-snapshots.ts";
+import type { Reach } from "../../data-plane/sync/reach-address.ts";
 import { startSyncClient } from "../../data-plane/sync/sync-client.ts";
 import type { NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
 import type { Random, SimulatedProcess, SimulatedTime } from "./simulated-time.ts";
@@ -12,6 +13,7 @@ export interface SimulatedNodeOptions {
   readonly addresses: readonly string[];
   readonly log: object;
   readonly openStream: (node: SimulatedNode, client: SyncStreamOptions) => NodeStream;
+  readonly reach: (node: SimulatedNode) => Reach;
   /** Why the node cannot live with a snapshot; null: it can. */
   readonly refusal: (snapshot: ReceivedSnapshot) => Refusal | null;
   /** It serves something else than before. */
@@ -47,7 +49,7 @@ export class SimulatedNode {
 
   /** Starts with what is on disk. */
   start(): void {
-    const { time, random, id, addresses, log, openStream } = this.#options;
+    const { time, random, id, addresses, log, openStream, reach } = this.#options;
     this.process = time.startProcess();
     this.#before = null;
     this.#withdrawn = null;
@@ -63,6 +65,7 @@ export class SimulatedNode {
       apply: (snapshot) => this.#apply(snapshot),
       onApplied: (snapshot) => this.#keep(snapshot),
       openStream: (client) => openStream(this, client),
+      reach: reach(this),
       log: log as never,
       clock: this.process.clock,
       random,

@@ -73,7 +73,7 @@ export class SimulatedStream implements NodeStream {
     this.#options = options;
     this.#toNode = new Direction(time, random);
     this.#toHub = new Direction(time, random);
-    this.#stopTimer = client.clock.after(client.timing.connectTimeoutMs, () => this.#end("no answer"));
+    this.#stopTimer = client.clock.after(client.timing.connectTimeoutMs, () => this.#end("no answer", 0, true));
     this.#toHub.carry(() => this.#arrive());
   }
 
@@ -158,12 +158,12 @@ export class SimulatedStream implements NodeStream {
     onOpen();
   }
 
-  #end(reason: string, retryAfterMs = 0): void {
+  #end(reason: string, retryAfterMs = 0, isUnanswered = false): void {
     if (this.#isClosed || !this.#options.node.isAlive) return;
     this.#isClosed = true;
     this.#stopTimer();
     this.#hubNoticesSoon();
-    this.#options.client.onClose({ reason, retryAfterMs });
+    this.#options.client.onClose({ reason, retryAfterMs, isUnanswered });
   }
 
   #hubNoticesSoon(): void {

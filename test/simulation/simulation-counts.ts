@@ -12,6 +12,8 @@ export interface SimulationCounts {
   goneBack: number;
   restoredStores: number;
   turnedAway: number;
+  /** Times that a node looked for a control plane and none was there. */
+  absences: number;
   nodeRestarts: number;
   hubRestarts: number;
   /** Nodes that got other labels. */
@@ -27,7 +29,7 @@ export interface SimulationCounts {
 export function noCounts(): SimulationCounts {
   return {
     ...{ writes: 0, streams: 0, wholes: 0, deltas: 0, acks: 0, lateAcks: 0, unknownBases: 0, refusals: 0 },
-    ...{ goneBack: 0, restoredStores: 0, turnedAway: 0, nodeRestarts: 0, hubRestarts: 0 },
+    ...{ goneBack: 0, restoredStores: 0, turnedAway: 0, absences: 0, nodeRestarts: 0, hubRestarts: 0 },
     ...{ moved: 0, unconcerned: 0, poisonings: 0, quarantines: 0 },
   };
 }

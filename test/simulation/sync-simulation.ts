@@ -1,4 +1,5 @@
 import type { ReceivedSnapshot, Refusal } from "../../data-plane/snapshot/apply-snapshot.ts";
+import type { Reach } from "../../data-plane/sync/reach-address.ts";
 import type { ControlMessage, NodeMessage, NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
 import { SimulatedHub } from "./simulated-hub.ts";
@@ -90,6 +91,7 @@ class SimulatedFleet {
         new SimulatedNode({
           ...{ id, addresses, acksTooEarly, time: this.time, random: this.random, log: this.log },
           openStream: (node, client) => this.#openStream(node, client),
+          reach: (node) => this.#reach(node),
           refusal: (snapshot) => this.#refusal(id, snapshot),
           onServed: (node, snapshot, how) => this.#served(node, snapshot, how),
         }),
@@ -220,6 +222,15 @@ class SimulatedFleet {
         if (this.#hubs.get(address) === null) this.#hubs.set(address, new SimulatedHub(this, this.#store));
       });
     }
+  }
+
+  #reach({ process }: SimulatedNode): Reach {
+    return (address, done) =>
+      process.clock.after(1 + 20 * this.random(), () => {
+        const isThere = this.#hubs.get(address) !== null;
+        if (!isThere) this.counts.absences++;
+        done(isThere ? null : "connection refused");
+      });
   }
 
   #openStream(node: SimulatedNode, client: SyncStreamOptions): NodeStream {

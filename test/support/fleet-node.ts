@@ -1,4 +1,4 @@
-import { ReconnectPlan } from "../../data-plane/sync/reconnect-plan.ts";
+import { ControlPlaneSearch } from "../../data-plane/sync/control-plane-search.ts";
 import { SYNC_CLIENT_DEFAULTS } from "../../data-plane/sync/sync-client.ts";
 import { type ControlMessage, type StreamEnd, SyncStream } from "../../data-plane/sync/sync-stream.ts";
 import type { Delta, Holding, SnapshotBegin } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
@@ -22,7 +22,7 @@ export class FleetNode {
   readonly #id: string;
   readonly #address: string;
   readonly #onChange: () => void;
-  readonly #plan: ReconnectPlan;
+  readonly #search: ControlPlaneSearch;
   #stream: SyncStream | null = null;
   #openedAtMs: number | null = null;
   #begun: SnapshotBegin | null = null;
@@ -43,15 +43,20 @@ export class FleetNode {
 
   /** @param address host:port of the control plane @param onChange it connected, came into sync or lost its stream */
   constructor(id: string, address: string, onChange: () => void) {
-    const { stableMs, backoffFirstMaxMs: firstMaxMs, backoffMaxMs: maxMs } = SYNC_CLIENT_DEFAULTS;
     this.#id = id;
     this.#address = address;
     this.#onChange = onChange;
-    this.#plan = new ReconnectPlan({ controlPlanes: [address], random: Math.random, stableMs, firstMaxMs, maxMs });
+    const onFound = () => this.#open();
+    this.#search = new ControlPlaneSearch({
+      ...{ controlPlanes: [address], random: Math.random, clock, onFound, onAbsent() {} },
+    });
   }
 
   connect(): void {
-    this.#plan.next();
+    this.#search.start();
+  }
+
+  #open(): void {
     this.#openedAtMs = null;
     this.#stream = new SyncStream({
       address: this.#address,
@@ -91,14 +96,13 @@ export class FleetNode {
     });
   }
 
-  #ended({ retryAfterMs }: StreamEnd): void {
+  #ended({ retryAfterMs, isUnanswered = false }: StreamEnd): void {
     this.#stopHeartbeat();
     this.#stream = null;
     this.#begun = null;
     if (retryAfterMs > 0) this.turnedAwayCount++;
-    const nowMs = performance.now();
-    const openMs = this.#openedAtMs === null ? null : nowMs - this.#openedAtMs;
-    setTimeout(() => this.connect(), this.#plan.delayMs({ nowMs, openMs, retryAfterMs }));
+    const openMs = this.#openedAtMs === null ? null : performance.now() - this.#openedAtMs;
+    this.#search.ended({ address: this.#address, openMs, retryAfterMs, isUnanswered });
     this.isConnected = false;
     this.isInSync = false;
     this.#onChange();
