@@ -119,8 +119,12 @@ function halt(ledger: Ledger): Ledger {
   return { ...ledger, baseline: { ...baseline, publication }, candidate: null, waiting: held };
 }
 
-/** Every node gets the content of the revision; what came later waits for the next rollout, if some of it has to. */
-function finish(ledger: Ledger, revision: number): Ledger {
+/**
+ * Every node gets the content of the revision; what came later waits for the next rollout, if some of it has to. What all
+ * have already stays: a change may have gone to all between the decision and its commit.
+ */
+function finish(ledger: Ledger, decidedRevision: number): Ledger {
+  const revision = Math.max(decidedRevision, ledger.baseline?.revision ?? 0);
   const waiting = after(ledger.waiting, revision);
   const isHeld = waiting !== null && waiting.lastStagedRevision >= waiting.firstRevision;
   const { publication } = ledger;

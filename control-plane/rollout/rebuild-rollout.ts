@@ -6,7 +6,7 @@ import { FrozenContent } from "./frozen-content.ts";
 import { ledgerCommit, modeOfPolicy } from "./ledger-commits.ts";
 import { enterCommit, type Ledger, type Mode } from "./publication-ledger.ts";
 import { rolloutPolicyId } from "./rollout-policy.ts";
-import { rolloutId } from "./rollout-steps.ts";
+import { isOfNoRollout, rolloutId } from "./rollout-steps.ts";
 
 /** Where a control plane stands when it starts. */
 export interface RebuiltRollout {
@@ -72,12 +72,14 @@ function openLedger(image: ResourceImage, rollout: Rollout | null): Ledger {
 /** The ledger after the commits, of which the first came after `from`. */
 function refold(open: Ledger, rollout: Rollout, from: number, commits: readonly Commit[]): Ledger {
   const publication = rollout.phase === RolloutPhase.DONE ? 0 : Number(rollout.baselinePublication);
+  // What was written while that was noted went to all, if it was not to go stage by stage.
+  const baseline = isOfNoRollout(rollout) ? null : { revision: from, publication };
   let ledger: Ledger = {
     ...open,
     revision: from,
     publication,
     mode: modeBefore(commits) ?? open.mode,
-    baseline: { revision: from, publication },
+    baseline,
     rollout: null,
   };
   for (const commit of commits) {

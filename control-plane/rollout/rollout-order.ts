@@ -57,7 +57,8 @@ async function transactWithOrder(
   }
 }
 
-function orderWrite({ image }: Store, mode: Mode): ResourceWrite {
+/** What a write says of itself, to be written with it. */
+export function orderWrite({ image }: Pick<Store, "image">, mode: Mode): ResourceWrite {
   const isThere = image.get("rollout_order", orderId) !== undefined;
   const message = create(RolloutOrderSchema, {
     id: orderId,

@@ -96,6 +96,11 @@ export function noRollout(before: Rollout | null, revision: number, nowMs: numbe
   });
 }
 
+/** Whether a record is `noRollout`'s: before it nothing waited, and nothing was rolled out. */
+export function isOfNoRollout({ beganAt }: Rollout): boolean {
+  return beganAt === undefined;
+}
+
 export function pauseRollout(rollout: Rollout): Rollout | null {
   return rollout.phase === RolloutPhase.RUNNING ? next(rollout, { phase: RolloutPhase.PAUSED }) : null;
 }

@@ -13,7 +13,7 @@ import type { PublishedSource } from "../snapshot/channel.ts";
 import { SubsetChannels } from "../snapshot/subset-channels.ts";
 import type { ResourceWrite, Store } from "../store/store.ts";
 import { openLog } from "../telemetry/log.ts";
-import { orderedStore, withOrder } from "./rollout-order.ts";
+import { orderedStore, orderWrite, withOrder } from "./rollout-order.ts";
 import { isUnderWay, nextStage } from "./rollout-steps.ts";
 import { openRollouts, type Rollouts } from "./rollouts.ts";
 
@@ -95,6 +95,22 @@ class Fleet {
     const body = toBinary(TicketKeySchema, create(TicketKeySchema, { id: "k", key: Buffer.from(text) }));
     const facts = { expectedRevision: null, uniqueKeys: [], references: [] };
     await this.write({ kind: "ticket_key", id: "k", operation: isThere ? "update" : "create", body, ...facts });
+  }
+
+  /** Has changes committed after the next decision was made and before it is stored. */
+  slipIn(
+    ...texts: readonly { readonly name: string; readonly text: string; readonly order: "staged" | "immediate" }[]
+  ) {
+    const { memory } = this;
+    memory.beforeTransact = (decided) => {
+      if (!decided.some(({ kind }) => kind === "rollout")) return;
+      memory.beforeTransact = null;
+      for (const { name, text, order } of texts) {
+        const operation = memory.image.get("upstream", name) === undefined ? "create" : "update";
+        const write = upstreamWrite({ id: name, name, tags: [text] }, { operation });
+        expect(memory.transactNow([write, orderWrite(memory, order)])).toMatchObject({ ok: true });
+      }
+    };
   }
 
   async setStaged(mode: RolloutMode = RolloutMode.STAGED): Promise<void> {
@@ -230,6 +246,24 @@ describe("Rollouts", () => {
     expect(fleet.rollouts.heldBack(revision)).toBeNull();
   });
 
+  it("takes nothing back that went to all while it wrote down anew that nothing waits, also after a restart", async () => {
+    const fleet = await startFleet();
+    await fleet.rollouts.ensureRecord();
+    fleet.clock.advance(8 * 86_400_000);
+    fleet.slipIn(
+      { name: "u2", text: "at once", order: "immediate" },
+      { name: "u3", text: "by stages", order: "staged" },
+    );
+    await fleet.rollouts.renewRecord();
+    const { revision } = fleet.memory.image;
+    expect(fleet.rollouts.ledger).toMatchObject({ baseline: { revision: revision - 2, publication: revision } });
+    fleet.check();
+    expect(fleet.given("a").hash).toBe(fleet.hashAt(revision - 2));
+    await fleet.start();
+    expect(fleet.rollouts.ledger).toMatchObject({ baseline: { revision: revision - 2, publication: revision } });
+    fleet.check();
+  });
+
   it.each(["pause", "resume", "promote", "abort"] as const)(
     "has nothing to %s where nothing is under way",
     async (what) => {
@@ -299,7 +333,8 @@ describe("Rollouts", () => {
 
   type Act = readonly [what: string, which: number];
   const acts = ["put", "stage", "hurry", "remove", "ticket", "begin", "advance", "pause", "resume", "abort", "promote"];
-  const act = fc.tuple(fc.constantFrom(...acts, "put", "begin", "advance", "policy", "release"), fc.nat({ max: 3 }));
+  const more = ["put", "begin", "advance", "policy", "release", "renew", "slip"];
+  const act = fc.tuple(fc.constantFrom(...acts, ...more), fc.nat({ max: 3 }));
 
   it("whatever is written and decided in whatever order: no node is to go back or gets two contents under one number, and a restart changes nothing", {
     timeout: 60_000,
@@ -325,6 +360,15 @@ describe("Rollouts", () => {
         if (what === "abort") await rollouts.abort("");
         if (what === "promote") await rollouts.promote();
         if (what === "release") await rollouts.release();
+        if (what === "slip")
+          fleet.slipIn(
+            { name, text: `slipped ${i}`, order: which < 2 ? "immediate" : "staged" },
+            { name: "u0", text: `slipped too ${i}`, order: which % 2 === 0 ? "immediate" : "staged" },
+          );
+        if (what === "renew") {
+          fleet.clock.advance(8 * 86_400_000);
+          await rollouts.renewRecord();
+        }
         fleet.check();
         const { ledger } = rollouts;
         if (ledger.rollout !== null && !isUnderWay(ledger.rollout)) {
