@@ -202,7 +202,8 @@ class LoadProcess {
 
   #send(dueAtMs: number): void {
     this.#underWay++;
-    const connection = this.#idle.pop();
+    // In turn: one over which nothing comes is closed after the time for a head, and that is no fault of the proxy's.
+    const connection = this.#idle.shift();
     if (connection === undefined) this.#waiting.push(dueAtMs);
     else connection.send(this.#request, dueAtMs);
   }
