@@ -53,6 +53,10 @@ export class MemoryImage implements ResourceImage {
     return this.#state.tables[kind].byId.get(id)?.stored as StoredResource<K> | undefined;
   }
 
+  entry(kind: StoredKind, id: string): ImageEntry | undefined {
+    return this.#state.tables[kind].byId.get(id);
+  }
+
   getByKey<K extends StoredKind>(kind: K, uniqueKey: string): StoredResource<K> | undefined {
     const id = this.#state.tables[kind].idByKey.get(uniqueKey);
     return id === undefined ? undefined : this.get(kind, id);

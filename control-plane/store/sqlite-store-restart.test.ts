@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { upstreamWrite } from "../../test/support/resource-write.ts";
+import { deleteWrite, upstreamWrite } from "../../test/support/resource-write.ts";
 import { openSqliteStore, type SqliteStore } from "./sqlite-store.ts";
 import type { Commit } from "./store.ts";
 
@@ -83,6 +83,33 @@ describe("SqliteStore when its thread ends", () => {
     ]);
     expect(store.image.getByKey("upstream", "name:u3")?.revision).toBe(3);
     expect(await store.transact([upstream("u4")], "a")).toMatchObject({ ok: true, revision: 4 });
+  });
+
+  it("tells of each of the commits whose answer was lost while the state is exactly that one's", async () => {
+    await store.transact([upstream("u1"), upstream("gone")], "a");
+    const seen: unknown[] = [];
+    store.onCommit(({ revision }) => {
+      const { image } = store;
+      const tagsOf = (id: string) => image.get("upstream", id)?.message.tags;
+      const names = [...image.all("upstream")].map(({ id }) => id).sort();
+      const [at, keyed] = [image.revision, image.getByKey("upstream", "name:gone")?.id];
+      seen.push({ revision, at, publication: image.publication, names, u1: tagsOf("u1"), keyed });
+    });
+    loseNextAnswer();
+    const changed = (tag: string) => upstreamWrite({ id: "u1", name: "u1", tags: [tag] }, { operation: "update" });
+    await Promise.all([
+      store.transact([changed("immediate")], "a"),
+      store.transact([changed("staged"), upstream("u2")], "a"),
+      store.transact([deleteWrite("upstream", "gone")], "a"),
+      store.transact([upstreamWrite({ id: "u3", name: "gone" })], "a"),
+    ]);
+    const first = ["gone", "u1"];
+    expect(seen).toEqual([
+      { revision: 2, at: 2, publication: 2, names: first, u1: ["immediate"], keyed: "gone" },
+      { revision: 3, at: 3, publication: 3, names: [...first, "u2"], u1: ["staged"], keyed: "gone" },
+      { revision: 4, at: 4, publication: 4, names: ["u1", "u2"], u1: ["staged"], keyed: undefined },
+      { revision: 5, at: 5, publication: 5, names: ["u1", "u2", "u3"], u1: ["staged"], keyed: "u3" },
+    ]);
   });
 
   it("is unavailable while the file cannot be opened again, reads on from memory, and recovers", async () => {

@@ -244,6 +244,27 @@ class SqliteStore implements Store {
     this.#deliver({ revision, publication, changes });
   }
 
+  /**
+   * Applies a commit of which only the history tells, and tells it: at its state, not at a later one, since a listener
+   * that publishes would publish what comes later, and that may be meant to be held back.
+   * @param loaded the state after all that was missed
+   */
+  #applyMissed(commit: Commit, loaded: MemoryImage): void {
+    for (const { revision, kind, id, after } of commit.changes) {
+      if (after === null) this.image.remove(kind, id);
+      else {
+        const last = loaded.entry(kind, id);
+        // What a version was found by that was missed together with its successor is not known: as before, or as after.
+        const known = last?.stored.revision === revision ? last : (this.image.entry(kind, id) ?? last);
+        const { uniqueKeys, references } = known ?? { uniqueKeys: [], references: [] };
+        const stored = { kind, id, revision, body: after, message: decodeResource(kind, after) };
+        this.image.put({ stored, uniqueKeys, references });
+      }
+    }
+    this.image.advance(commit.revision, commit.publication);
+    this.#deliver(commit);
+  }
+
   #deliver(commit: Commit): void {
     for (const { listener } of this.#subscriptions) {
       try {
@@ -292,8 +313,8 @@ class SqliteStore implements Store {
       if (!isSame) throw new Error(`${this.#options.path} was replaced by another store`);
       const missed = await this.#readLog(thread, this.image.revision, missedMaxCount);
       this.#thread = thread;
-      this.image.replaceWith(image);
-      for (const commit of groupByCommit(missed ?? [])) this.#deliver(commit);
+      for (const commit of groupByCommit(missed ?? [])) this.#applyMissed(commit, image);
+      if (this.image.revision !== image.revision) this.image.replaceWith(image);
     } catch (error) {
       await thread.end();
       throw error;
