@@ -37,8 +37,8 @@ export class SimulatedNode {
   #before: ReceivedSnapshot | null = null;
   #withdrawn: string | null = null;
   #isApplying = false;
-  /** The generations on disk, newest first. */
-  #files: Uint8Array[] = [];
+  /** The generations on disk, newest first; made into bytes where they are read, which few of them are. */
+  #files: ReceivedSnapshot[] = [];
 
   constructor(options: SimulatedNodeOptions) {
     this.#options = options;
@@ -117,16 +117,15 @@ export class SimulatedNode {
 
   /** Durable a while later, or never when the process ends first. */
   #keep(snapshot: ReceivedSnapshot): void {
-    const bytes = Buffer.concat([...encodeSnapshotBytes(snapshot)]);
     this.process.clock.after(300 * this.#options.random(), () => {
-      this.#files = [bytes, ...this.#files].slice(0, 2);
+      this.#files = [snapshot, ...this.#files].slice(0, 2);
     });
   }
 
   #readDisk(): HeldSnapshot | null {
     const [file] = this.#files;
     if (file === undefined) return null;
-    const decoded = decodeSnapshotBytes(file);
+    const decoded = decodeSnapshotBytes(Buffer.concat([...encodeSnapshotBytes(file)]));
     if (!decoded.ok) throw new Error(`what was written cannot be read: ${decoded.problem}`);
     return decoded;
   }

@@ -88,11 +88,12 @@ export class SimulatedStore {
     const commit = this.#published.get(`${epochCounter}/${publication}`);
     if (commit === undefined) return undefined;
     const zone = commit.zones.get(nodeId) ?? "";
-    return new Map(
-      [...meantContent(commit)].filter(([, upstream]) =>
-        [[], [`zone=${zone}`]].some((one) => isSelector(upstream, one)),
-      ),
-    );
+    const given = new Map<string, StoredResource>();
+    for (const [id, upstream] of meantContent(commit)) {
+      const meant = zoneOf(upstream);
+      if (meant === "" || meant === zone) given.set(id, upstream);
+    }
+    return given;
   }
 
   /** The store as one control plane sees it, a while after each commit. */
@@ -205,8 +206,18 @@ export class SimulatedStore {
   }
 }
 
-function isSelector({ body }: StoredResource, selector: readonly string[]): boolean {
-  return JSON.stringify(decodeResource("upstream", body).nodeSelector) === JSON.stringify(selector);
+/** Of every body ever made: they are asked for again and again. */
+const zones = new WeakMap<Uint8Array, Zone>();
+
+/** As its body says it. */
+function zoneOf({ body }: StoredResource): Zone {
+  let zone = zones.get(body);
+  if (zone === undefined) {
+    const [selector = ""] = decodeResource("upstream", body).nodeSelector;
+    zone = selector.replace("zone=", "") as Zone;
+    zones.set(body, zone);
+  }
+  return zone;
 }
 
 export function isPoisoned(body: Uint8Array): boolean {
