@@ -90,15 +90,16 @@ export function noRollout(before: Rollout | null, revision: number, nowMs: numbe
     id: rolloutId,
     number: before?.number ?? 0n,
     phase: RolloutPhase.DONE,
+    baselineRevision: BigInt(revision),
     candidateRevision: BigInt(revision),
     endedAt: timestampFromMs(nowMs),
     reason: "nothing was rolled out since",
   });
 }
 
-/** Whether a record is `noRollout`'s: before it nothing waited, and nothing was rolled out. */
-export function isOfNoRollout({ beganAt }: Rollout): boolean {
-  return beganAt === undefined;
+/** Whether a record is `noRollout`'s as it was made: where what waited since was promoted, that reaches further. */
+export function isOfNoRollout({ beganAt, baselineRevision, candidateRevision }: Rollout): boolean {
+  return beganAt === undefined && baselineRevision === candidateRevision;
 }
 
 export function pauseRollout(rollout: Rollout): Rollout | null {

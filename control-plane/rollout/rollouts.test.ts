@@ -98,14 +98,12 @@ class Fleet {
   }
 
   /** Has changes committed after the next decision was made and before it is stored. */
-  slipIn(
-    ...texts: readonly { readonly name: string; readonly text: string; readonly order: "staged" | "immediate" }[]
-  ) {
+  slipIn(...puts: readonly (readonly [name: string, text: string, order: "staged" | "immediate"])[]): void {
     const { memory } = this;
     memory.beforeTransact = (decided) => {
       if (!decided.some(({ kind }) => kind === "rollout")) return;
       memory.beforeTransact = null;
-      for (const { name, text, order } of texts) {
+      for (const [name, text, order] of puts) {
         const operation = memory.image.get("upstream", name) === undefined ? "create" : "update";
         const write = upstreamWrite({ id: name, name, tags: [text] }, { operation });
         expect(memory.transactNow([write, orderWrite(memory, order)])).toMatchObject({ ok: true });
@@ -250,10 +248,7 @@ describe("Rollouts", () => {
     const fleet = await startFleet();
     await fleet.rollouts.ensureRecord();
     fleet.clock.advance(8 * 86_400_000);
-    fleet.slipIn(
-      { name: "u2", text: "at once", order: "immediate" },
-      { name: "u3", text: "by stages", order: "staged" },
-    );
+    fleet.slipIn(["u2", "at once", "immediate"], ["u3", "by stages", "staged"]);
     await fleet.rollouts.renewRecord();
     const { revision } = fleet.memory.image;
     expect(fleet.rollouts.ledger).toMatchObject({ baseline: { revision: revision - 2, publication: revision } });
@@ -262,6 +257,16 @@ describe("Rollouts", () => {
     await fleet.start();
     expect(fleet.rollouts.ledger).toMatchObject({ baseline: { revision: revision - 2, publication: revision } });
     fleet.check();
+  });
+
+  it("comes after a restart to what was promoted without any rollout", async () => {
+    const fleet = await startFleet();
+    await fleet.put("u2", "by stages", "staged");
+    fleet.slipIn(["u3", "while others wait", "immediate"], ["u2", "by stages, too", "staged"]);
+    expect(await fleet.rollouts.promote()).toEqual({ ok: true });
+    const before = fleet.given("a");
+    await fleet.start();
+    expect(fleet.given("a")).toEqual(before);
   });
 
   it.each(["pause", "resume", "promote", "abort"] as const)(
@@ -362,8 +367,8 @@ describe("Rollouts", () => {
         if (what === "release") await rollouts.release();
         if (what === "slip")
           fleet.slipIn(
-            { name, text: `slipped ${i}`, order: which < 2 ? "immediate" : "staged" },
-            { name: "u0", text: `slipped too ${i}`, order: which % 2 === 0 ? "immediate" : "staged" },
+            [name, `slipped ${i}`, which < 2 ? "immediate" : "staged"],
+            ["u0", `slipped too ${i}`, which % 2 === 0 ? "immediate" : "staged"],
           );
         if (what === "renew") {
           fleet.clock.advance(8 * 86_400_000);

@@ -1,5 +1,10 @@
+import type { NodeLabels } from "../../control-plane/resource/node-selector.ts";
+import { RolloutDriver } from "../../control-plane/rollout/rollout-driver.ts";
+import { openRollouts, type Rollouts } from "../../control-plane/rollout/rollouts.ts";
+import type { Clock } from "../../control-plane/sync/clock.ts";
 import { QuarantineKeeper } from "../../control-plane/sync/quarantine-keeper.ts";
 import { STREAM_HUB_DEFAULTS, StreamHub } from "../../control-plane/sync/stream-hub.ts";
+import type { Log } from "../../control-plane/telemetry/log.ts";
 import type { SimulatedStore } from "./simulated-store.ts";
 import type { SimulatedAddressee } from "./simulated-stream.ts";
 import type { Random, SimulatedProcess, SimulatedTime } from "./simulated-time.ts";
@@ -10,13 +15,18 @@ export interface SimulatedHubParts {
   readonly random: Random;
   readonly recentMaxCount: number;
   readonly helloMaxPerSecond: number;
-  readonly log: object;
+  /** Whether changes may go stage by stage. */
+  readonly hasRollouts: boolean;
+  readonly log: { error(facts: { err: Error }, message: string): void };
 }
 
-/** A control plane: its real hub and keeper of quarantines over a replica of the store. */
+type ReplicaStore = ReturnType<SimulatedStore["replica"]>["store"];
+
+/** A control plane: its real hub, its keeper of quarantines and, where it has them, its rollouts, over a replica of the store. */
 export class SimulatedHub implements SimulatedAddressee {
   readonly process: SimulatedProcess;
-  readonly #hub: StreamHub;
+  #hub: StreamHub | null = null;
+  #driver: RolloutDriver | null = null;
   /** Something came from a node since this was last reset. */
   hasHeard = false;
 
@@ -24,31 +34,54 @@ export class SimulatedHub implements SimulatedAddressee {
     const { time, random } = fleet;
     this.process = time.startProcess();
     const replica = store.replica(this.process.clock, () => (random() < 0.1 ? 1_000 : 5) * random());
-    const { recentMaxCount, helloMaxPerSecond } = fleet;
-    const gate = { connect: () => null, hello: () => null, closed() {}, labelsOf: replica.labelsOf };
-    const parts = { store: replica.store, log: fleet.log as never, clock: this.process.clock };
+    const parts = { store: replica.store, log: fleet.log as unknown as Log, clock: this.process.clock };
+    if (!fleet.hasRollouts) this.#start(fleet, parts, replica.labelsOf, null);
+    else
+      openRollouts(parts).then(
+        (rollouts) => this.#start(fleet, parts, replica.labelsOf, rollouts),
+        (error: Error) => fleet.log.error({ err: error }, "rollouts could not be opened"),
+      );
+  }
+
+  #start(
+    { random, recentMaxCount, helloMaxPerSecond }: SimulatedHubParts,
+    parts: { readonly store: ReplicaStore; readonly log: Log; readonly clock: Clock },
+    labelsOf: (nodeId: string) => NodeLabels,
+    rollouts: Rollouts | null,
+  ): void {
+    const gate = { connect: () => null, hello: () => null, closed() {}, labelsOf };
     const quarantine = new QuarantineKeeper(parts);
-    this.#hub = new StreamHub(
-      { ...parts, gate, random, quarantine },
+    const ofRollouts = rollouts === null ? {} : { rollouts };
+    const hub = new StreamHub(
+      { ...parts, gate, random, quarantine, ...ofRollouts },
       { ...STREAM_HUB_DEFAULTS, recentMaxCount, helloMaxPerSecond },
     );
-    this.#hub.start();
+    hub.start();
+    this.#hub = hub;
+    if (rollouts === null) return;
+    this.#driver = new RolloutDriver({ rollouts, fleet: hub, clock: this.process.clock, log: parts.log });
   }
 
   get nodes() {
-    return this.#hub.nodes();
+    return this.#hub?.nodes() ?? [];
+  }
+
+  get driver(): RolloutDriver | null {
+    return this.#driver;
   }
 
   connect(...[call]: Parameters<StreamHub["connect"]>): void {
     call.on("data", () => {
       this.hasHeard = true;
     });
-    this.#hub.connect(call);
+    this.#hub!.connect(call);
   }
 
   /** Whatever it says to its streams at the end is heard by nobody: those are cut before. */
   kill(): void {
     this.process.kill();
-    void this.#hub.close();
+    this.#driver?.close();
+    this.#driver?.rollouts.close();
+    void this.#hub?.close();
   }
 }

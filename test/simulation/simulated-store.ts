@@ -1,5 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
+import type { StoredKind } from "../../control-plane/resource/checked.ts";
 import type { NodeLabels } from "../../control-plane/resource/node-selector.ts";
+import { orderWrite } from "../../control-plane/rollout/rollout-order.ts";
 import { decodeResource } from "../../control-plane/store/decode-resource.ts";
 import type { ResourceImage, StoredResource } from "../../control-plane/store/resource-image.ts";
 import type {
@@ -9,17 +11,22 @@ import type {
   StoreEpoch,
   TransactOutcome,
 } from "../../control-plane/store/store.ts";
+import { NodeIdentitySchema } from "../../proto/gen/penstock/config/v1/node_identity_pb.ts";
 import { UpstreamSchema } from "../../proto/gen/penstock/config/v1/upstream_pb.ts";
+import {
+  type Content,
+  isPoisoned,
+  meantContent,
+  noStages,
+  reachedBy,
+  type Stages,
+  stagesAfter,
+  type Zone,
+} from "./meant-content.ts";
 import type { SimulatedClock } from "./simulated-time.ts";
 
-type Content = ReadonlyMap<string, StoredResource>;
 type QuarantineRow = StoredResource<"quarantine"> & { readonly uniqueKeys: readonly string[] };
-
-/** In the bodies of upstreams that picky nodes refuse. */
-export const POISON = "poison";
-
-/** Where a node is said to be, and which nodes get an upstream; "" for nowhere, and for every node. */
-export type Zone = "" | "eu" | "us";
+type Mode = Parameters<typeof orderWrite>[1];
 
 const labelsOfZone: { readonly [Z in Zone]: NodeLabels } = { "": {}, eu: { zone: "eu" }, us: { zone: "us" } };
 
@@ -30,22 +37,35 @@ export interface SimulatedCommit {
   /** Of the nodes. */
   readonly zones: ReadonlyMap<string, Zone>;
   readonly quarantines: ReadonlyMap<string, QuarantineRow>;
+  /** What there is one of: the decision on the rollout, the policy, the last order. */
+  readonly singles: ReadonlyMap<string, StoredResource>;
+  readonly changes: readonly LoggedChange[];
+  readonly stages: Stages;
+  /** What nodes have that are not reached, and those that are; null: nothing is rolled out. */
+  readonly baseline: Content;
+  readonly candidate: Content | null;
 }
+
+type Changed = Partial<Pick<SimulatedCommit, "content" | "zones" | "quarantines" | "singles">>;
+type ChangedBody = Pick<LoggedChange, "kind" | "id" | "before" | "after">;
 
 /** A store of upstreams: every state that it ever had, and its incarnations. */
 export class SimulatedStore {
   epoch: StoreEpoch = { counter: 1, id: Buffer.alloc(16, 1) };
-  /** Of this incarnation, oldest first. */
+  /** Oldest first; from before this incarnation those of which the backup has the history. */
   commits: SimulatedCommit[];
   readonly #listeners = new Set<(commit: SimulatedCommit) => void>();
-  /** The texts that are compared with what nodes serve, by epoch and publication. */
+  /** What is compared with what nodes serve, by epoch and publication. */
   readonly #published = new Map<string, SimulatedCommit>();
+  /** Whom each rollout has reached so far, by epoch and number. */
+  readonly #reached = new Map<string, Set<string> | "all">();
   #bodyCount = 0;
 
   constructor(upstreamCount: number) {
     const content = new Map<string, StoredResource>();
     for (let i = 0; i < upstreamCount; i++) content.set(`u${i}`, this.#resource(`u${i}`, 1, ""));
-    this.commits = [{ publication: 1, content, zones: new Map(), quarantines: new Map() }];
+    const nothing = { zones: new Map(), quarantines: new Map(), singles: new Map(), changes: [], stages: noStages };
+    this.commits = [{ publication: 1, content, ...nothing, baseline: content, candidate: null }];
     this.#remember(this.newest);
   }
 
@@ -53,15 +73,20 @@ export class SimulatedStore {
     return this.commits.at(-1)!;
   }
 
-  /** @param zone only nodes that are there get it; "" for every node */
-  put(id: string, zone: Zone, tag = ""): void {
+  /** @param zone only nodes that are there get it; "" for every node @param order how it is to go; null: as the policy says */
+  put(id: string, zone: Zone, tag = "", order: Mode | null = null): void {
     const resource = this.#resource(id, this.newest.publication + 1, zone, tag);
-    this.#commit({ content: new Map(this.newest.content).set(id, resource) });
+    const { content } = this.newest;
+    const change = { kind: "upstream", id, before: content.get(id)?.body ?? null, after: resource.body } as const;
+    this.#commit({ content: new Map(content).set(id, resource) }, [change], order);
   }
 
   /** Other labels for a node: no content changes, and it is a publication. */
   move(nodeId: string, zone: Zone): void {
-    this.#commit({ zones: new Map(this.newest.zones).set(nodeId, zone) });
+    const body = (at: Zone) => toBinary(NodeIdentitySchema, create(NodeIdentitySchema, { labels: labelsOfZone[at] }));
+    const before = body(this.newest.zones.get(nodeId) ?? "");
+    const change = { kind: "node_identity", id: nodeId, before, after: body(zone) } as const;
+    this.#commit({ zones: new Map(this.newest.zones).set(nodeId, zone) }, [change]);
   }
 
   /** Puts something good in the place of all that is poisoned. */
@@ -72,28 +97,54 @@ export class SimulatedStore {
   /** Removes an upstream if it is there. */
   remove(id: string): void {
     const content = new Map(this.newest.content);
-    if (content.delete(id)) this.#commit({ content });
+    const before = content.get(id)?.body;
+    if (before === undefined) return;
+    content.delete(id);
+    this.#commit({ content }, [{ kind: "upstream", id, before, after: null }]);
   }
 
-  /** Goes back to a backup: an older state, as a new incarnation. */
+  /**
+   * Goes back to a backup: an older state, as a new incarnation. Of its history there is nothing, or all where a rollout
+   * needs it: it lies in the same file.
+   */
   restore(commit: SimulatedCommit): void {
     const counter = this.epoch.counter + 1;
     this.epoch = { counter, id: Buffer.alloc(16, counter) };
-    this.commits = [commit];
-    this.#remember(commit);
+    const hasRollout = commit.singles.has("rollout");
+    this.commits = hasRollout ? this.commits.slice(0, this.commits.indexOf(commit) + 1) : [commit];
+    for (const known of this.commits) {
+      this.#remember(known);
+      this.#noteReached(known.changes);
+    }
   }
 
-  /** What was published for a node under a number; undefined when nothing was. */
-  published(nodeId: string, epochCounter: number, publication: number): Content | undefined {
+  /** Whether some node is not to have all that is stored, or would not be after the next write. */
+  get isHeld(): boolean {
+    const { baselineAt, isStagedByPolicy } = this.newest.stages;
+    return baselineAt !== null || isStagedByPolicy;
+  }
+
+  /** What a node may serve under a number; none when nothing was published. */
+  published(nodeId: string, epochCounter: number, publication: number): readonly Content[] {
     const commit = this.#published.get(`${epochCounter}/${publication}`);
-    if (commit === undefined) return undefined;
-    const zone = commit.zones.get(nodeId) ?? "";
-    const given = new Map<string, StoredResource>();
-    for (const [id, upstream] of meantContent(commit)) {
-      const meant = zoneOf(upstream);
-      if (meant === "" || meant === zone) given.set(id, upstream);
-    }
-    return given;
+    if (commit === undefined) return [];
+    const { baseline, candidate, quarantines, zones, stages } = commit;
+    const zone = zones.get(nodeId) ?? "";
+    const meant = (content: Content) => meantContent(content, quarantines.values(), zone);
+    if (candidate === null || !this.#isReached(nodeId, epochCounter, stages.number)) return [meant(baseline)];
+    return [meant(baseline), meant(candidate)];
+  }
+
+  /** What a node is to serve in the end, if nothing more happens. */
+  meantFor(nodeId: string): Content {
+    const { baseline, candidate, quarantines, zones, stages } = this.newest;
+    const isReached = candidate !== null && this.#isReached(nodeId, this.epoch.counter, stages.number);
+    return meantContent(isReached ? candidate : baseline, quarantines.values(), zones.get(nodeId) ?? "");
+  }
+
+  #isReached(nodeId: string, epochCounter: number, number: bigint): boolean {
+    const reached = this.#reached.get(`${epochCounter}/${number}`);
+    return reached === "all" || reached?.has(nodeId) === true;
   }
 
   /** The store as one control plane sees it, a while after each commit. */
@@ -106,11 +157,11 @@ export class SimulatedStore {
       if (this.epoch !== epoch) return;
       arrivesAtMs = Math.max(arrivesAtMs, clock.monotonicMs() + lagMs());
       clock.after(arrivesAtMs - clock.monotonicMs(), () => {
-        const { publication } = commit;
+        const { publication, changes } = commit;
         // Two that arrive at one moment may change places by a rounding of it, which no store's replica does.
         if (publication <= current.publication) return;
         current = commit;
-        for (const listener of listeners) listener({ revision: publication, publication, changes: [] });
+        for (const listener of listeners) listener({ revision: publication, publication, changes });
       });
     };
     this.#listeners.add(follow);
@@ -132,17 +183,20 @@ export class SimulatedStore {
       listeners.add(listener);
       return () => {
         listeners.delete(listener);
-        this.#listeners.delete(follow);
+        if (listeners.size === 0) this.#listeners.delete(follow);
       };
     };
     const labelsOf = (nodeId: string) => labelsOfZone[current.zones.get(nodeId) ?? ""];
-    /** A write to the one store that all replicas read, decided there. */
+    /** A write to the one store that all replicas read, decided there, and told when it has come here. */
     const transact = (writes: readonly ResourceWrite[]) =>
       new Promise<TransactOutcome>((resolve) => {
         const unavailable = { type: "unavailable", message: "restored" } as const;
-        const decide = () =>
-          resolve(this.epoch === epoch ? this.#transact(writes) : { ok: false, conflict: unavailable });
-        clock.after(lagMs(), decide);
+        clock.after(lagMs(), () => {
+          const outcome =
+            this.epoch === epoch ? this.#transact(writes) : ({ ok: false, conflict: unavailable } as const);
+          // After it has come, to the moment: the two are rounded differently.
+          clock.after(Math.max(0, arrivesAtMs - clock.monotonicMs()) + 0.01, () => resolve(outcome));
+        });
       });
     const readChanges = async (after: number) => this.#changesAfter(after);
     return { store: { epoch, image, onCommit, transact, readChanges }, labelsOf };
@@ -150,51 +204,71 @@ export class SimulatedStore {
 
   #transact(writes: readonly ResourceWrite[]): TransactOutcome {
     const quarantines = new Map(this.newest.quarantines);
+    const singles = new Map(this.newest.singles);
     const publication = this.newest.publication + 1;
-    for (const [index, { id, operation, body, expectedRevision, uniqueKeys }] of writes.entries()) {
-      const before = quarantines.get(id);
+    const changes: ChangedBody[] = [];
+    for (const [index, { kind, id, operation, body, expectedRevision, uniqueKeys }] of writes.entries()) {
+      const before = kind === "quarantine" ? quarantines.get(id) : singles.get(kind);
       const isTaken = [...quarantines.values()].some((row) => row.uniqueKeys.some((key) => uniqueKeys.includes(key)));
       if (operation === "create" && isTaken)
         return { ok: false, conflict: { type: "duplicate_key", write: index, key: uniqueKeys[0]! } };
-      if (operation !== "create" && before?.revision !== expectedRevision)
+      const isAsExpected = expectedRevision === null || before?.revision === expectedRevision;
+      if ((operation !== "create") !== (before !== undefined) || !isAsExpected)
         return { ok: false, conflict: { type: "revision", write: index } };
-      const message = decodeResource("quarantine", body);
-      if (operation === "delete") quarantines.delete(id);
-      else quarantines.set(id, { kind: "quarantine", id, revision: publication, body, message, uniqueKeys });
+      const after = operation === "delete" ? null : body;
+      changes.push({ kind, id, before: before?.body ?? null, after });
+      if (after === null) quarantines.delete(id);
+      else if (kind === "quarantine") quarantines.set(id, { ...rowOf(kind, id, publication, after), uniqueKeys });
+      else singles.set(kind, rowOf(kind, id, publication, after));
     }
-    this.#commit({ quarantines });
+    this.#commit({ quarantines, singles }, changes);
     return { ok: true, revision: publication, publication };
   }
 
-  /** null from before this incarnation. */
+  /** null from before what is known. */
   #changesAfter(revision: number): readonly LoggedChange[] | null {
     if (revision < this.commits[0]!.publication) return null;
-    const changes: LoggedChange[] = [];
-    for (const [index, { publication, content }] of this.commits.entries()) {
-      if (publication <= revision) continue;
-      const last = this.commits[index - 1]!.content;
-      for (const id of new Set([...last.keys(), ...content.keys()])) {
-        const [before, after] = [last.get(id)?.body ?? null, content.get(id)?.body ?? null];
-        const operation = before === null ? "create" : after === null ? "delete" : "update";
-        if (before === after) continue;
-        changes.push({
-          ...{ revision: publication, publication, kind: "upstream", id, operation, before, after },
-          atUnixMs: 0,
-        });
-      }
-    }
-    return changes;
+    return this.commits.flatMap(({ publication, changes }) => (publication <= revision ? [] : changes));
   }
 
-  #commit(changed: Partial<SimulatedCommit>): void {
-    const commit = { ...this.newest, ...changed, publication: this.newest.publication + 1 };
+  #commit(changed: Changed, bodies: readonly ChangedBody[], order: Mode | null = null): void {
+    const { newest } = this;
+    const publication = newest.publication + 1;
+    const all = [...bodies];
+    const singles = new Map(changed.singles ?? newest.singles);
+    if (order !== null) {
+      const before = singles.get("rollout_order");
+      const { kind, id, body } = orderWrite({ image: { get: () => before } as never }, order);
+      singles.set(kind, rowOf(kind, id, publication, body));
+      all.push({ kind, id, before: before?.body ?? null, after: body });
+    }
+    const changes = all.map((body) => loggedChange(publication, body));
+    const stages = stagesAfter(newest.stages, newest.publication, publication, changes);
+    const content = changed.content ?? newest.content;
+    const contentAt = (at: number) =>
+      at === publication ? content : this.commits.find((commit) => commit.publication === at)!.content;
+    const commit: SimulatedCommit = {
+      ...{ ...newest, ...changed, singles, publication, changes, stages },
+      baseline: stages.baselineAt === null ? content : contentAt(stages.baselineAt),
+      candidate: stages.candidateAt === null ? null : contentAt(stages.candidateAt),
+    };
     this.commits.push(commit);
     this.#remember(commit);
+    this.#noteReached(changes);
     for (const listener of this.#listeners) listener(commit);
   }
 
   #remember(commit: SimulatedCommit): void {
     this.#published.set(`${this.epoch.counter}/${commit.publication}`, commit);
+  }
+
+  #noteReached(changes: readonly LoggedChange[]): void {
+    const reached = reachedBy(changes);
+    if (reached === null) return;
+    const name = `${this.epoch.counter}/${reached.number}`;
+    const known = this.#reached.get(name) ?? new Set<string>();
+    if (reached.nodeIds === "all" || known === "all") this.#reached.set(name, "all");
+    else this.#reached.set(name, new Set([...known, ...reached.nodeIds]));
   }
 
   /** No two bodies are equal. */
@@ -206,40 +280,18 @@ export class SimulatedStore {
   }
 }
 
-/** Of every body ever made: they are asked for again and again. */
-const zones = new WeakMap<Uint8Array, Zone>();
-
-/** As its body says it. */
-function zoneOf({ body }: StoredResource): Zone {
-  let zone = zones.get(body);
-  if (zone === undefined) {
-    const [selector = ""] = decodeResource("upstream", body).nodeSelector;
-    zone = selector.replace("zone=", "") as Zone;
-    zones.set(body, zone);
-  }
-  return zone;
+function rowOf<K extends StoredKind>(kind: K, id: string, revision: number, body: Uint8Array): StoredResource<K> {
+  return { kind, id, revision, body, message: decodeResource(kind, body) } as StoredResource<K>;
 }
 
-export function isPoisoned(body: Uint8Array): boolean {
-  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).includes(POISON);
+function loggedChange(publication: number, { kind, id, before, after }: ChangedBody): LoggedChange {
+  const operation = before === null ? "create" : after === null ? "delete" : "update";
+  return { revision: publication, publication, kind, id, operation, before, after, atUnixMs: 0 };
 }
 
-function rowsOf({ content, quarantines }: SimulatedCommit, kind: string): ReadonlyMap<string, StoredResource> {
-  return kind === "upstream" ? content : kind === "quarantine" ? quarantines : new Map();
-}
-
-/**
- * What nodes are meant to serve of a state, said once more and plainly: of each upstream whose stored version is held
- * back, what its newest quarantine has in its place. Nothing refers to an upstream here, so nothing depends on another.
- */
-function meantContent({ content, quarantines }: SimulatedCommit): Content {
-  const meant = new Map(content);
-  for (const { message } of [...quarantines.values()].sort((left, right) => left.revision - right.revision)) {
-    for (const { id, refusedRevision, goodBody } of message.entities) {
-      if ((content.get(id)?.revision ?? 0) !== Number(refusedRevision)) continue;
-      if (goodBody === undefined) meant.delete(id);
-      else meant.set(id, { kind: "upstream", id, revision: 0, body: goodBody, message: {} as never });
-    }
-  }
-  return meant;
+function rowsOf({ content, quarantines, singles }: SimulatedCommit, kind: string): ReadonlyMap<string, StoredResource> {
+  if (kind === "upstream") return content;
+  if (kind === "quarantine") return quarantines;
+  const single = singles.get(kind);
+  return new Map(single === undefined ? [] : [[single.id, single]]);
 }

@@ -2,7 +2,7 @@ import { EventEmitter } from "node:events";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Metadata } from "@grpc/grpc-js";
 import type { NodeCall } from "../../control-plane/sync/snapshot-sender.ts";
-import type { NodeMessage, NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
+import type { ControlMessage, NodeMessage, NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
 import { ConnectRequestSchema, ConnectResponseSchema } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { Random, SimulatedProcess, SimulatedTime } from "./simulated-time.ts";
 
@@ -225,4 +225,11 @@ class SimulatedCall extends EventEmitter {
   end(): void {
     this.#toNode.carry(() => this.#nodeEnd.end("ended", 0));
   }
+}
+
+/** A message in a few words. */
+export function told(message: NodeMessage | ControlMessage): string {
+  const { publication, basePublication, reason } = (message?.value ?? {}) as Record<string, unknown>;
+  const of = [publication, basePublication, reason].filter((word) => word !== undefined).join(", ");
+  return `${message?.case} ${of}`;
 }

@@ -69,6 +69,7 @@ export class SimulatedTime {
 
   /** @param afterEach looks at the world after each event */
   async runUntil(endMs: number, afterEach: () => void): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
     while (this.#heap.length > 0 && this.#heap[0]!.atMs <= endMs) {
       const event = this.#pop();
       if (event.isCancelled) continue;

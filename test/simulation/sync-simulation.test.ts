@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type * as publicationLedger from "../../control-plane/rollout/publication-ledger.ts";
+import type * as rebuildRollout from "../../control-plane/rollout/rebuild-rollout.ts";
+import type * as rolloutSteps from "../../control-plane/rollout/rollout-steps.ts";
 import type * as heldVersions from "../../control-plane/snapshot/held-versions.ts";
 import type * as judgeRefusal from "../../control-plane/snapshot/judge-refusal.ts";
 import type * as nodeConditions from "../../control-plane/snapshot/node-conditions.ts";
@@ -14,6 +17,9 @@ const seedCount = 1_000;
 const seedsToFind = 100;
 
 afterEach(() => {
+  vi.doUnmock("../../control-plane/rollout/publication-ledger.ts");
+  vi.doUnmock("../../control-plane/rollout/rebuild-rollout.ts");
+  vi.doUnmock("../../control-plane/rollout/rollout-steps.ts");
   vi.doUnmock("../../control-plane/snapshot/node-conditions.ts");
   vi.doUnmock("../../control-plane/snapshot/publication-ring.ts");
   vi.doUnmock("../../control-plane/sync/ack-state.ts");
@@ -155,6 +161,40 @@ describe("simulateSync, of planted faults", () => {
           },
         });
       return { ...real, heldVersions: held };
+    });
+    expect(await firstFailure()).toMatch(/what was never published/);
+  });
+
+  it("finds a control plane that gives what is rolled out to nodes that are not reached", async () => {
+    vi.doMock("../../control-plane/rollout/rollout-steps.ts", async (importReal) => {
+      return { ...(await importReal<typeof rolloutSteps>()), isReached: () => true };
+    });
+    expect(await firstFailure()).toMatch(/what was never published/);
+  });
+
+  it("finds a control plane that takes a rollout back under the number that nodes are past", async () => {
+    vi.doMock("../../control-plane/rollout/publication-ledger.ts", async (importReal) => {
+      const real = await importReal<typeof publicationLedger>();
+      const enterCommit: typeof real.enterCommit = (ledger, commit) => {
+        const next = real.enterCommit(ledger, commit);
+        if (commit.rollout === null || next.candidate !== null || next.baseline === null) return next;
+        const { publication } = ledger.baseline ?? next.baseline;
+        return { ...next, baseline: { ...next.baseline, publication } };
+      };
+      return { ...real, enterCommit };
+    });
+    expect(await firstFailure()).toMatch(/in the end/);
+  });
+
+  it("finds a control plane that does not know after a restart what it had not given to all", async () => {
+    vi.doMock("../../control-plane/rollout/rebuild-rollout.ts", async (importReal) => {
+      const real = await importReal<typeof rebuildRollout>();
+      const rebuild: typeof real.rebuildRollout = async (store) => {
+        const { ledger } = await real.rebuildRollout(store);
+        const all = { baseline: null, candidate: null };
+        return { ledger: { ...ledger, ...all, waiting: null }, ...all, isLost: false };
+      };
+      return { ...real, rebuildRollout: rebuild };
     });
     expect(await firstFailure()).toMatch(/what was never published/);
   });

@@ -1,11 +1,13 @@
 import type { ReceivedSnapshot, Refusal } from "../../data-plane/snapshot/apply-snapshot.ts";
 import type { Reach } from "../../data-plane/sync/reach-address.ts";
-import type { ControlMessage, NodeMessage, NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
+import type { NodeMessage, NodeStream, SyncStreamOptions } from "../../data-plane/sync/sync-stream.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
+import { isContent, isPoisoned, POISON, type Zone } from "./meant-content.ts";
+import { countRollouts, endRollouts, strikeRollout } from "./rollout-strikes.ts";
 import { SimulatedHub } from "./simulated-hub.ts";
 import { nameOf, refusalOf, SimulatedNode } from "./simulated-node.ts";
-import { isPoisoned, POISON, SimulatedStore, type Zone } from "./simulated-store.ts";
-import { SimulatedStream } from "./simulated-stream.ts";
+import { SimulatedStore } from "./simulated-store.ts";
+import { SimulatedStream, told } from "./simulated-stream.ts";
 import { type Random, SimulatedTime, seededRandom } from "./simulated-time.ts";
 import { noCounts, type SimulationCounts } from "./simulation-counts.ts";
 
@@ -59,6 +61,7 @@ class SimulatedFleet {
   readonly random: Random;
   readonly recentMaxCount: number;
   readonly helloMaxPerSecond: number;
+  readonly hasRollouts: boolean;
   readonly counts: SimulationCounts;
   readonly #store = new SimulatedStore(UPSTREAM_COUNT);
   readonly #hubs = new Map<string, SimulatedHub | null>();
@@ -81,6 +84,8 @@ class SimulatedFleet {
     this.helloMaxPerSecond = this.#oneOf([1, 200, 200]);
     const addresses = this.#oneOf([["a"], ["a", "b"]]);
     for (const address of addresses) this.#hubs.set(address, null);
+    // A store with rollouts has one control plane.
+    this.hasRollouts = addresses.length === 1;
     const nodeCount = 1 + this.#below(3);
     for (let i = 0; i < nodeCount; i++) {
       const id = `n${i}`;
@@ -123,6 +128,7 @@ class SimulatedFleet {
       if (hub === null) this.#hubs.set(address, new SimulatedHub(this, this.#store));
     }
     for (const node of this.#nodes) if (!node.process.isAlive) node.start();
+    if (this.hasRollouts) await this.#settleRollouts();
     // What more nodes can live with than not stays as it is, and leaves the others behind until somebody mends it.
     if (2 * this.#pickyNodes.size < this.#nodes.length) this.#store.mend();
     await this.#runFor(SETTLE_MS);
@@ -133,6 +139,18 @@ class SimulatedFleet {
     }
     for (const node of this.#nodes) this.#checkIsUpToDate(node);
     this.counts.quarantines += this.#store.newest.quarantines.size;
+    countRollouts(this.#store.commits, this.counts);
+  }
+
+  /** Rollouts go on, or stay as they are, and nodes have what that means; then somebody ends them. */
+  async #settleRollouts(): Promise<void> {
+    await this.#runFor(SETTLE_MS);
+    for (const node of this.#nodes) if (!this.#hasRefusedNewest(node)) this.#checkHasMeant(node);
+    for (let tries = 0; this.#store.isHeld; tries++) {
+      if (tries === 5) throw new SimulationFailure(`the rollouts of ${this.#newestName()} do not end`);
+      for (const hub of this.#hubs.values()) if (hub?.driver != null) endRollouts(hub.driver);
+      await this.#runFor(3_000);
+    }
   }
 
   close(): void {
@@ -150,6 +168,11 @@ class SimulatedFleet {
   /** One thing happens that may happen at any time. */
   #strike(): void {
     const chance = this.random();
+    const driver = this.hasRollouts ? (this.#hubs.get("a")?.driver ?? null) : null;
+    if (driver !== null && this.random() < 0.35) {
+      strikeRollout(driver, this.random, (order) => this.#put(order));
+      return;
+    }
     this.#trace(`strike ${chance.toFixed(3)}, the newest is ${this.#newestName()}`);
     if (chance < 0.46) this.#write();
     else if (chance < 0.5) this.#move();
@@ -170,6 +193,10 @@ class SimulatedFleet {
       if (this.random() < 0.25) this.#store.remove(id);
       else this.#store.put(id, this.#zone());
     }
+  }
+
+  #put(order: "staged" | "immediate"): void {
+    this.#store.put(`u${this.#below(UPSTREAM_COUNT + 5)}`, this.#zone(), "", order);
   }
 
   #move(): void {
@@ -215,6 +242,7 @@ class SimulatedFleet {
   /** Every control plane ends, and comes back with what the backup held. */
   #restoreStore(): void {
     this.counts.restoredStores++;
+    this.#trace("the store is restored");
     for (const [address, hub] of this.#hubs) if (hub !== null) this.#killHub(address, hub);
     this.#store.restore(this.#oneOf(this.#store.commits));
     for (const address of this.#hubs.keys()) {
@@ -290,7 +318,8 @@ class SimulatedFleet {
     const { epoch, publication, entities, stateHash } = snapshot;
     this.#trace(`${node.id}    ${how} ${nameOf(snapshot)}`);
     const published = this.#store.published(node.id, epoch.counter, publication);
-    if (!isContent(entities, published)) this.fail(`${node.id} serves as ${nameOf(snapshot)} what was never published`);
+    if (!published.some((content) => isContent(entities, content)))
+      this.fail(`${node.id} serves as ${nameOf(snapshot)} what was never published`);
     const last = this.#last.get(node.id);
     const isLater =
       last === undefined ||
@@ -319,25 +348,26 @@ class SimulatedFleet {
 
   /** Whether a node would not take what it is to serve now, be it under another number. */
   #hasRefusedNewest({ id, refused }: SimulatedNode): boolean {
-    const newest = this.#newestOf(id);
+    const newest = this.#store.meantFor(id);
     return [...refused].some((name) => {
       const [epochCounter, publication] = name.split("/").map(Number);
       if (epochCounter !== this.#store.epoch.counter) return false;
-      return isContent([...this.#store.published(id, epochCounter, publication!)!.values()], newest);
+      return this.#store
+        .published(id, epochCounter, publication!)
+        .some((content) => isContent([...content.values()], newest));
     });
   }
 
-  #newestOf(nodeId: string) {
-    return this.#store.published(nodeId, this.#store.epoch.counter, this.#store.newest.publication);
+  /** Returns the name of what it serves. */
+  #checkHasMeant({ id, served }: SimulatedNode): string {
+    const held = served === null ? "nothing" : nameOf(served);
+    const isOfThis = served?.epoch.counter === this.#store.epoch.counter;
+    if (isOfThis && isContent(served.entities, this.#store.meantFor(id))) return held;
+    throw new SimulationFailure(`in the end ${id} serves ${held}, the newest is ${this.#newestName()}`);
   }
 
   #checkIsUpToDate(node: SimulatedNode): void {
-    const held = node.served === null ? "nothing" : nameOf(node.served);
-    if (
-      node.served?.epoch.counter !== this.#store.epoch.counter ||
-      !isContent(node.served.entities, this.#newestOf(node.id))
-    )
-      throw new SimulationFailure(`in the end ${node.id} serves ${held}, the newest is ${this.#newestName()}`);
+    const held = this.#checkHasMeant(node);
     if (held !== this.#newestName()) this.counts.unconcerned++;
     const knowing = [...this.#hubs.values()].filter((hub) =>
       hub?.nodes.some(({ id, isConnected, lag }) => id === node.id && isConnected && lag === 0),
@@ -362,20 +392,4 @@ class SimulatedFleet {
   #below(count: number): number {
     return Math.floor(this.random() * count);
   }
-}
-
-function isContent(
-  entities: readonly { readonly id: string; readonly body: Uint8Array }[],
-  content: ReadonlyMap<string, { readonly body: Uint8Array }> | undefined,
-): boolean {
-  return (
-    content?.size === entities.length &&
-    entities.every(({ id, body }) => isSameHash(content.get(id)?.body ?? new Uint8Array(), body))
-  );
-}
-
-function told(message: NodeMessage | ControlMessage): string {
-  const { publication, basePublication, reason } = (message?.value ?? {}) as Record<string, unknown>;
-  const of = [publication, basePublication, reason].filter((word) => word !== undefined).join(", ");
-  return `${message?.case} ${of}`;
 }
