@@ -12,7 +12,7 @@ import { NodeViews } from "../../control-plane/observation/node-views.ts";
 import { TrafficMerges } from "../../control-plane/observation/traffic-merges.ts";
 import { TrafficViews } from "../../control-plane/observation/traffic-views.ts";
 import { orderedStore } from "../../control-plane/rollout/rollout-order.ts";
-import type { Applied, Fleet, NodeAnswer, NodeStatus } from "../../control-plane/sync/fleet.ts";
+import type { Applied, Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "../../control-plane/sync/fleet.ts";
 import { grpcDefinition } from "../../control-plane/sync/grpc-definition.ts";
 import { openLog } from "../../control-plane/telemetry/log.ts";
 import {
@@ -55,8 +55,12 @@ export class FakeFleet implements Fleet {
     return [];
   }
 
-  async ask(): Promise<readonly NodeAnswer[]> {
-    return [];
+  answers: readonly NodeAnswer[] = [];
+  readonly questions: NodeQuestion[] = [];
+
+  async ask(question: NodeQuestion): Promise<readonly NodeAnswer[]> {
+    this.questions.push(question);
+    return this.answers;
   }
 }
 

@@ -159,7 +159,7 @@ function addServices(router: ConnectRouter, options: RpcFaceOptions): void {
   const reflection = reflectionRpc(() => services);
   router
     .service(UpstreamsAPI, upstreamsRpc(admin.upstream, store))
-    .service(TargetsAPI, targetsRpc(admin, store))
+    .service(TargetsAPI, targetsRpc(admin, store, fleet))
     .service(ServicesAPI, servicesRpc(admin.service, store))
     .service(RoutesAPI, routesRpc(admin.route, store))
     .service(CertificatesAPI, certificatesRpc(admin.certificate, store))

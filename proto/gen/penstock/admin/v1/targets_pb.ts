@@ -5,8 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
-import type { FieldMask } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
 import type { ChangeKind, Warning } from "./write_result_pb.ts";
 import { file_penstock_admin_v1_write_result } from "./write_result_pb.ts";
 import type { Target } from "../../config/v1/target_pb.ts";
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/admin/v1/targets.proto.
  */
 export const file_penstock_admin_v1_targets: GenFile = /*@__PURE__*/
-  fileDesc("Ch9wZW5zdG9jay9hZG1pbi92MS90YXJnZXRzLnByb3RvEhFwZW5zdG9jay5hZG1pbi52MSJkChNDcmVhdGVUYXJnZXRSZXF1ZXN0EhkKCHVwc3RyZWFtGAEgASgJQge6SARyAhABEjIKBnRhcmdldBgCIAEoCzIaLnBlbnN0b2NrLmNvbmZpZy52MS5UYXJnZXRCBrpIA8gBASKCAQoUQ3JlYXRlVGFyZ2V0UmVzcG9uc2USKgoGdGFyZ2V0GAEgASgLMhoucGVuc3RvY2suY29uZmlnLnYxLlRhcmdldBIQCghyZXZpc2lvbhgCIAEoAxIsCgh3YXJuaW5ncxgDIAMoCzIaLnBlbnN0b2NrLmFkbWluLnYxLldhcm5pbmciTAoQR2V0VGFyZ2V0UmVxdWVzdBIZCgh1cHN0cmVhbRgBIAEoCUIHukgEcgIQARIdCgxpZF9vcl90YXJnZXQYAiABKAlCB7pIBHICEAEiPwoRR2V0VGFyZ2V0UmVzcG9uc2USKgoGdGFyZ2V0GAEgASgLMhoucGVuc3RvY2suY29uZmlnLnYxLlRhcmdldCJwChJMaXN0VGFyZ2V0c1JlcXVlc3QSGQoIdXBzdHJlYW0YASABKAlCB7pIBHICEAESHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjoBygAEhIKCnBhZ2VfdG9rZW4YAyABKAkSDAoEdGFncxgEIAMoCSJbChNMaXN0VGFyZ2V0c1Jlc3BvbnNlEisKB3RhcmdldHMYASADKAsyGi5wZW5zdG9jay5jb25maWcudjEuVGFyZ2V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKVAQoTVXBkYXRlVGFyZ2V0UmVxdWVzdBIZCgh1cHN0cmVhbRgBIAEoCUIHukgEcgIQARIyCgZ0YXJnZXQYAiABKAsyGi5wZW5zdG9jay5jb25maWcudjEuVGFyZ2V0Qga6SAPIAQESLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIoIBChRVcGRhdGVUYXJnZXRSZXNwb25zZRIqCgZ0YXJnZXQYASABKAsyGi5wZW5zdG9jay5jb25maWcudjEuVGFyZ2V0EhAKCHJldmlzaW9uGAIgASgDEiwKCHdhcm5pbmdzGAMgAygLMhoucGVuc3RvY2suYWRtaW4udjEuV2FybmluZyJdChNEZWxldGVUYXJnZXRSZXF1ZXN0EhkKCHVwc3RyZWFtGAEgASgJQge6SARyAhABEh0KDGlkX29yX3RhcmdldBgCIAEoCUIHukgEcgIQARIMCgRldGFnGAMgASgJIigKFERlbGV0ZVRhcmdldFJlc3BvbnNlEhAKCHJldmlzaW9uGAEgASgDIlAKE1dhdGNoVGFyZ2V0c1JlcXVlc3QSGQoIdXBzdHJlYW0YASABKAlCB7pIBHICEAESHgoNZnJvbV9yZXZpc2lvbhgCIAEoA0IHukgEIgIoACKBAQoUV2F0Y2hUYXJnZXRzUmVzcG9uc2USKwoEa2luZBgBIAEoDjIdLnBlbnN0b2NrLmFkbWluLnYxLkNoYW5nZUtpbmQSKgoGdGFyZ2V0GAIgASgLMhoucGVuc3RvY2suY29uZmlnLnYxLlRhcmdldBIQCghyZXZpc2lvbhgDIAEoAzLIBAoKVGFyZ2V0c0FQSRJfCgxDcmVhdGVUYXJnZXQSJi5wZW5zdG9jay5hZG1pbi52MS5DcmVhdGVUYXJnZXRSZXF1ZXN0GicucGVuc3RvY2suYWRtaW4udjEuQ3JlYXRlVGFyZ2V0UmVzcG9uc2USVgoJR2V0VGFyZ2V0EiMucGVuc3RvY2suYWRtaW4udjEuR2V0VGFyZ2V0UmVxdWVzdBokLnBlbnN0b2NrLmFkbWluLnYxLkdldFRhcmdldFJlc3BvbnNlElwKC0xpc3RUYXJnZXRzEiUucGVuc3RvY2suYWRtaW4udjEuTGlzdFRhcmdldHNSZXF1ZXN0GiYucGVuc3RvY2suYWRtaW4udjEuTGlzdFRhcmdldHNSZXNwb25zZRJfCgxVcGRhdGVUYXJnZXQSJi5wZW5zdG9jay5hZG1pbi52MS5VcGRhdGVUYXJnZXRSZXF1ZXN0GicucGVuc3RvY2suYWRtaW4udjEuVXBkYXRlVGFyZ2V0UmVzcG9uc2USXwoMRGVsZXRlVGFyZ2V0EiYucGVuc3RvY2suYWRtaW4udjEuRGVsZXRlVGFyZ2V0UmVxdWVzdBonLnBlbnN0b2NrLmFkbWluLnYxLkRlbGV0ZVRhcmdldFJlc3BvbnNlEmEKDFdhdGNoVGFyZ2V0cxImLnBlbnN0b2NrLmFkbWluLnYxLldhdGNoVGFyZ2V0c1JlcXVlc3QaJy5wZW5zdG9jay5hZG1pbi52MS5XYXRjaFRhcmdldHNSZXNwb25zZTABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_field_mask, file_penstock_admin_v1_write_result, file_penstock_config_v1_target]);
+  fileDesc("Ch9wZW5zdG9jay9hZG1pbi92MS90YXJnZXRzLnByb3RvEhFwZW5zdG9jay5hZG1pbi52MSJkChNDcmVhdGVUYXJnZXRSZXF1ZXN0EhkKCHVwc3RyZWFtGAEgASgJQge6SARyAhABEjIKBnRhcmdldBgCIAEoCzIaLnBlbnN0b2NrLmNvbmZpZy52MS5UYXJnZXRCBrpIA8gBASKCAQoUQ3JlYXRlVGFyZ2V0UmVzcG9uc2USKgoGdGFyZ2V0GAEgASgLMhoucGVuc3RvY2suY29uZmlnLnYxLlRhcmdldBIQCghyZXZpc2lvbhgCIAEoAxIsCgh3YXJuaW5ncxgDIAMoCzIaLnBlbnN0b2NrLmFkbWluLnYxLldhcm5pbmciTAoQR2V0VGFyZ2V0UmVxdWVzdBIZCgh1cHN0cmVhbRgBIAEoCUIHukgEcgIQARIdCgxpZF9vcl90YXJnZXQYAiABKAlCB7pIBHICEAEiPwoRR2V0VGFyZ2V0UmVzcG9uc2USKgoGdGFyZ2V0GAEgASgLMhoucGVuc3RvY2suY29uZmlnLnYxLlRhcmdldCJwChJMaXN0VGFyZ2V0c1JlcXVlc3QSGQoIdXBzdHJlYW0YASABKAlCB7pIBHICEAESHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjoBygAEhIKCnBhZ2VfdG9rZW4YAyABKAkSDAoEdGFncxgEIAMoCSJbChNMaXN0VGFyZ2V0c1Jlc3BvbnNlEisKB3RhcmdldHMYASADKAsyGi5wZW5zdG9jay5jb25maWcudjEuVGFyZ2V0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLSAQoTVXBkYXRlVGFyZ2V0UmVxdWVzdBIZCgh1cHN0cmVhbRgBIAEoCUIHukgEcgIQARIyCgZ0YXJnZXQYAiABKAsyGi5wZW5zdG9jay5jb25maWcudjEuVGFyZ2V0Qga6SAPIAQESLwoLdXBkYXRlX21hc2sYAyABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEjsKBWRyYWluGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiAwiQHDIEEMCEPSKxAQoUVXBkYXRlVGFyZ2V0UmVzcG9uc2USKgoGdGFyZ2V0GAEgASgLMhoucGVuc3RvY2suY29uZmlnLnYxLlRhcmdldBIQCghyZXZpc2lvbhgCIAEoAxIsCgh3YXJuaW5ncxgDIAMoCzIaLnBlbnN0b2NrLmFkbWluLnYxLldhcm5pbmcSLQoFZHJhaW4YBCABKAsyHi5wZW5zdG9jay5hZG1pbi52MS5UYXJnZXREcmFpbiKaAQoTRGVsZXRlVGFyZ2V0UmVxdWVzdBIZCgh1cHN0cmVhbRgBIAEoCUIHukgEcgIQARIdCgxpZF9vcl90YXJnZXQYAiABKAlCB7pIBHICEAESDAoEZXRhZxgDIAEoCRI7CgVkcmFpbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIRukgOqgELIgMIkBwyBBDAhD0iVwoURGVsZXRlVGFyZ2V0UmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMSLQoFZHJhaW4YAiABKAsyHi5wZW5zdG9jay5hZG1pbi52MS5UYXJnZXREcmFpbiJkCgtUYXJnZXREcmFpbhIVCg1hcHBsaWVkX2NvdW50GAEgASgFEhIKCm5vZGVfY291bnQYAiABKAUSFQoNZHJhaW5lZF9jb3VudBgDIAEoBRITCgthc2tlZF9jb3VudBgEIAEoBSJQChNXYXRjaFRhcmdldHNSZXF1ZXN0EhkKCHVwc3RyZWFtGAEgASgJQge6SARyAhABEh4KDWZyb21fcmV2aXNpb24YAiABKANCB7pIBCICKAAigQEKFFdhdGNoVGFyZ2V0c1Jlc3BvbnNlEisKBGtpbmQYASABKA4yHS5wZW5zdG9jay5hZG1pbi52MS5DaGFuZ2VLaW5kEioKBnRhcmdldBgCIAEoCzIaLnBlbnN0b2NrLmNvbmZpZy52MS5UYXJnZXQSEAoIcmV2aXNpb24YAyABKAMyyAQKClRhcmdldHNBUEkSXwoMQ3JlYXRlVGFyZ2V0EiYucGVuc3RvY2suYWRtaW4udjEuQ3JlYXRlVGFyZ2V0UmVxdWVzdBonLnBlbnN0b2NrLmFkbWluLnYxLkNyZWF0ZVRhcmdldFJlc3BvbnNlElYKCUdldFRhcmdldBIjLnBlbnN0b2NrLmFkbWluLnYxLkdldFRhcmdldFJlcXVlc3QaJC5wZW5zdG9jay5hZG1pbi52MS5HZXRUYXJnZXRSZXNwb25zZRJcCgtMaXN0VGFyZ2V0cxIlLnBlbnN0b2NrLmFkbWluLnYxLkxpc3RUYXJnZXRzUmVxdWVzdBomLnBlbnN0b2NrLmFkbWluLnYxLkxpc3RUYXJnZXRzUmVzcG9uc2USXwoMVXBkYXRlVGFyZ2V0EiYucGVuc3RvY2suYWRtaW4udjEuVXBkYXRlVGFyZ2V0UmVxdWVzdBonLnBlbnN0b2NrLmFkbWluLnYxLlVwZGF0ZVRhcmdldFJlc3BvbnNlEl8KDERlbGV0ZVRhcmdldBImLnBlbnN0b2NrLmFkbWluLnYxLkRlbGV0ZVRhcmdldFJlcXVlc3QaJy5wZW5zdG9jay5hZG1pbi52MS5EZWxldGVUYXJnZXRSZXNwb25zZRJhCgxXYXRjaFRhcmdldHMSJi5wZW5zdG9jay5hZG1pbi52MS5XYXRjaFRhcmdldHNSZXF1ZXN0GicucGVuc3RvY2suYWRtaW4udjEuV2F0Y2hUYXJnZXRzUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_field_mask, file_penstock_admin_v1_write_result, file_penstock_config_v1_target]);
 
 /**
  * Asks to create a target.
@@ -227,6 +227,14 @@ export type UpdateTargetRequest = Message<"penstock.admin.v1.UpdateTargetRequest
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */
   updateMask?: FieldMask | undefined;
+
+  /**
+   * 1 ms to 60 min: the answer comes when no node has a request under way at the target any more. Needs weight 0 in the
+   * new values: with any other one the target gets new requests. Absent: the answer comes when the change is durable.
+   *
+   * @generated from field: google.protobuf.Duration drain = 4;
+   */
+  drain?: Duration | undefined;
 };
 
 /**
@@ -262,6 +270,13 @@ export type UpdateTargetResponse = Message<"penstock.admin.v1.UpdateTargetRespon
    * @generated from field: repeated penstock.admin.v1.Warning warnings = 3;
    */
   warnings: Warning[];
+
+  /**
+   * How the drain ended; absent where none was asked for, and where a rollout holds the change back.
+   *
+   * @generated from field: penstock.admin.v1.TargetDrain drain = 4;
+   */
+  drain?: TargetDrain | undefined;
 };
 
 /**
@@ -297,6 +312,14 @@ export type DeleteTargetRequest = Message<"penstock.admin.v1.DeleteTargetRequest
    * @generated from field: string etag = 3;
    */
   etag: string;
+
+  /**
+   * 1 ms to 60 min: the answer comes when no node has a request under way at the target any more. Absent: when the
+   * deletion is durable.
+   *
+   * @generated from field: google.protobuf.Duration drain = 4;
+   */
+  drain?: Duration | undefined;
 };
 
 /**
@@ -318,6 +341,13 @@ export type DeleteTargetResponse = Message<"penstock.admin.v1.DeleteTargetRespon
    * @generated from field: int64 revision = 1;
    */
   revision: bigint;
+
+  /**
+   * How the drain ended; absent where none was asked for, and where a rollout holds the change back.
+   *
+   * @generated from field: penstock.admin.v1.TargetDrain drain = 2;
+   */
+  drain?: TargetDrain | undefined;
 };
 
 /**
@@ -326,6 +356,48 @@ export type DeleteTargetResponse = Message<"penstock.admin.v1.DeleteTargetRespon
  */
 export const DeleteTargetResponseSchema: GenMessage<DeleteTargetResponse> = /*@__PURE__*/
   messageDesc(file_penstock_admin_v1_targets, 9);
+
+/**
+ * A target that gets no new requests, and its old ones.
+ *
+ * @generated from message penstock.admin.v1.TargetDrain
+ */
+export type TargetDrain = Message<"penstock.admin.v1.TargetDrain"> & {
+  /**
+   * Nodes that serve the change.
+   *
+   * @generated from field: int32 applied_count = 1;
+   */
+  appliedCount: number;
+
+  /**
+   * Connected nodes, when the change was waited for.
+   *
+   * @generated from field: int32 node_count = 2;
+   */
+  nodeCount: number;
+
+  /**
+   * Nodes that were asked for what is under way, all of them at the end of the wait without a request there.
+   *
+   * @generated from field: int32 drained_count = 3;
+   */
+  drainedCount: number;
+
+  /**
+   * As many were asked.
+   *
+   * @generated from field: int32 asked_count = 4;
+   */
+  askedCount: number;
+};
+
+/**
+ * Describes the message penstock.admin.v1.TargetDrain.
+ * Use `create(TargetDrainSchema)` to create a new message.
+ */
+export const TargetDrainSchema: GenMessage<TargetDrain> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_targets, 10);
 
 /**
  * Asks to follow changes of targets.
@@ -353,7 +425,7 @@ export type WatchTargetsRequest = Message<"penstock.admin.v1.WatchTargetsRequest
  * Use `create(WatchTargetsRequestSchema)` to create a new message.
  */
 export const WatchTargetsRequestSchema: GenMessage<WatchTargetsRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_targets, 10);
+  messageDesc(file_penstock_admin_v1_targets, 11);
 
 /**
  * One change.
@@ -388,7 +460,7 @@ export type WatchTargetsResponse = Message<"penstock.admin.v1.WatchTargetsRespon
  * Use `create(WatchTargetsResponseSchema)` to create a new message.
  */
 export const WatchTargetsResponseSchema: GenMessage<WatchTargetsResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_admin_v1_targets, 11);
+  messageDesc(file_penstock_admin_v1_targets, 12);
 
 /**
  * Manages targets. Every write returns, once it is durable, the revision that it
@@ -430,7 +502,7 @@ export const TargetsAPI: GenService<{
   },
   /**
    * Replaces the fields that the mask names; a masked field that is absent becomes null.
-   * Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, ABORTED (etag).
+   * Errors: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, ABORTED (etag), DEADLINE_EXCEEDED (drain; the change stands).
    *
    * @generated from rpc penstock.admin.v1.TargetsAPI.UpdateTarget
    */
@@ -440,7 +512,8 @@ export const TargetsAPI: GenService<{
     output: typeof UpdateTargetResponseSchema;
   },
   /**
-   * Deletes one target. Errors: NOT_FOUND, ABORTED (etag).
+   * Deletes one target.
+   * Errors: INVALID_ARGUMENT (drain), NOT_FOUND, ABORTED (etag), DEADLINE_EXCEEDED (drain; the target is gone all the same).
    *
    * @generated from rpc penstock.admin.v1.TargetsAPI.DeleteTarget
    */
