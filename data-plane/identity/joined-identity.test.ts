@@ -98,7 +98,7 @@ describe("JoinedIdentity", () => {
     thief.close();
   });
 
-  it("renews at two thirds of its life, while its stream goes on", async () => {
+  it("row 47: renews at two thirds of its life, while its stream goes on", async () => {
     const rig = await startSecuredHub({ type: "built_in", certificateLifeMs: 8 * hourMs });
     const identity = identityOf(rig, await rig.token());
     await once(events, "this node has joined");

@@ -106,7 +106,7 @@ describe("what is seen of real nodes", () => {
   });
 });
 
-describe("an old node among others", () => {
+describe("row 14: an old node among others", () => {
   it("is named in the warnings of a write that it takes no notice of, in the log before the push, and by every face", async () => {
     const controlPlane = await startControlPlane();
     const old = connectOldNode(controlPlane, "old-node");

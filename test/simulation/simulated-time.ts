@@ -37,6 +37,8 @@ export interface SimulatedProcess {
 /** Time that passes from event to event. Between two, everything that waits on a promise goes on as far as it can. */
 export class SimulatedTime {
   nowMs = 0;
+  /** What somebody has set the clocks on the walls to; no interval depends on it. */
+  wallOffsetMs = 0;
   #eventCount = 0;
   /** A binary heap, the next event first. */
   readonly #heap: SimulatedEvent[] = [];
@@ -53,7 +55,7 @@ export class SimulatedTime {
     let isAlive = true;
     const clock: SimulatedClock = {
       monotonicMs: () => this.nowMs,
-      unixMs: () => 1_700_000_000_000 + Math.floor(this.nowMs),
+      unixMs: () => 1_700_000_000_000 + Math.floor(this.nowMs + this.wallOffsetMs),
       after: (delayMs, run) => this.after(delayMs, () => (isAlive ? run() : undefined)),
     };
     return {

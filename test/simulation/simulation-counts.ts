@@ -24,6 +24,8 @@ export interface SimulationCounts {
   poisonings: number;
   /** Things put into quarantine. */
   quarantines: number;
+  /** Times that the clocks on the walls were set, forward or back. */
+  clockJumps: number;
   rolloutsBegun: number;
   rolloutsHalted: number;
   rolloutsDone: number;
@@ -34,6 +36,6 @@ export function noCounts(): SimulationCounts {
     ...{ writes: 0, streams: 0, wholes: 0, deltas: 0, acks: 0, lateAcks: 0, unknownBases: 0, refusals: 0 },
     ...{ goneBack: 0, restoredStores: 0, turnedAway: 0, absences: 0, nodeRestarts: 0, hubRestarts: 0 },
     ...{ moved: 0, unconcerned: 0, poisonings: 0, quarantines: 0 },
-    ...{ rolloutsBegun: 0, rolloutsHalted: 0, rolloutsDone: 0 },
+    ...{ clockJumps: 0, rolloutsBegun: 0, rolloutsHalted: 0, rolloutsDone: 0 },
   };
 }

@@ -44,7 +44,7 @@ async function firstFailure(options: SimulationOptions = {}): Promise<string | n
   return null;
 }
 
-describe("simulateSync", () => {
+describe("simulateSync (row 9: wall clocks jump by an hour, forward and back)", () => {
   it(`keeps every invariant, and brings every node to the newest publication, whatever happens: ${seedCount} seeds`, {
     timeout: 240_000,
   }, async () => {

@@ -167,6 +167,10 @@ class SimulatedFleet {
 
   /** One thing happens that may happen at any time. */
   #strike(): void {
+    if (this.random() < 0.04) {
+      this.counts.clockJumps++;
+      this.time.wallOffsetMs = this.#oneOf([-3_600_000, 0, 3_600_000]);
+    }
     const chance = this.random();
     const driver = this.hasRollouts ? (this.#hubs.get("a")?.driver ?? null) : null;
     if (driver !== null && this.random() < 0.35) {
