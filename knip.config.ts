@@ -23,7 +23,7 @@ const config: KnipConfig = {
   ignoreDependencies: ["@bufbuild/protoc-gen-es"],
   // One table may carry two names, one for each direction.
   rules: { duplicates: "off" },
-  ignoreBinaries: ["unshare", "ip", "mount", "taskset", "prlimit"],
+  ignoreBinaries: ["unshare", "ip", "mount", "taskset", "prlimit", "systemd-analyze"],
 };
 
 export default config;
