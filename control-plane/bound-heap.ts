@@ -1,7 +1,10 @@
 import { PerformanceObserver } from "node:perf_hooks";
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 
-/** What new objects may take. V8 itself goes to 134 MB, and keeps that: more than all else in the process. */
+/**
+ * What new objects may take; twice as much where two growths come before the first is seen. V8 itself goes to 134 MB, and
+ * keeps that: more than all else in the process.
+ */
 const YOUNG_MAX_BYTES = 32 * 1024 * 1024;
 
 /** What old objects may take more than after the last collection of them, until the next. V8 itself goes to 300 %. */
