@@ -62,6 +62,9 @@ export class RequestHead {
   /** Protocols in Upgrade, as bits. */
   #upgrades = 0;
   #hasTraceContext = false;
+  /** What the fields that are remembered came with. */
+  #readMethod: Method = noMethod;
+  #readVersion = 1;
 
   constructor(limits: HeadLimits = defaultRequestLimits) {
     this.#limits = limits;
@@ -85,13 +88,30 @@ export class RequestHead {
     }
     at = this.#parseRequestLine(bytes, at, stop);
     this.fieldsStart = at;
-    if (at > 0) at = scanFieldLines(this.fields, bytes, at, stop);
+    if (at > 0) at = this.#readFields(bytes, at, stop);
     if (at > 0) {
       this.#start = start;
       this.byteLength = at - start;
-      return this.#interpret(bytes, at);
+      return this.#readHost(bytes) || this.#readTarget(bytes) || at;
     }
     return at === 0 && stop < end ? -Problem.HeadTooLarge : at;
+  }
+
+  /** The fields and what they say, which is the same again where the same are sent with the same method and version. */
+  #readFields(bytes: Uint8Array, start: number, stop: number): number {
+    const { fields, method, minorVersion } = this;
+    if (method === this.#readMethod && minorVersion === this.#readVersion) {
+      const end = fields.readAgain(bytes, start, stop);
+      if (end > 0) return end;
+    }
+    let end = scanFieldLines(fields, bytes, start, stop);
+    if (end > 0) end = this.#interpret(bytes, end);
+    if (end > 0) {
+      this.#readMethod = method;
+      this.#readVersion = minorVersion;
+      fields.remember(bytes, start, end);
+    }
+    return end;
   }
 
   /** Makes the head's text to be had by `fields.textAt`. @param bytes that were parsed */
@@ -134,7 +154,7 @@ export class RequestHead {
     return start + versionBytes + 2;
   }
 
-  /** What the fields say together: whom the request is for, how long it is, what follows it. */
+  /** What the fields say together: how long the request is, what follows it. */
   #interpret(bytes: Uint8Array, headEnd: number): number {
     this.framing = Framing.None;
     this.contentLength = 0;
@@ -160,7 +180,7 @@ export class RequestHead {
     if (this.framing === Framing.None) this.expectsContinue = false;
     // Any other upgrade is declined as RFC 9110 section 7.8 lets a server do: the request is answered without it.
     if (this.#upgrades === WEBSOCKET) this.asksForWebsocket = this.#canUpgrade();
-    return this.#checkFraming() || this.#readHost(bytes) || this.#readTarget(bytes) || headEnd;
+    return this.#checkFraming() || headEnd;
   }
 
   /** A body, or another method, would leave open where HTTP ends and the other protocol begins (RFC 6455 section 4.1). */

@@ -35,6 +35,8 @@ export class ResponseHead {
   readonly #limits: HeadLimits;
   #end = 0;
   #dateIndex = -1;
+  /** What the fields that are remembered came with. */
+  #readContext = -1;
   #isChunked = false;
   #connectionOptions = 0;
   #namesWebsocket = false;
@@ -55,13 +57,31 @@ export class ResponseHead {
   parse(bytes: Uint8Array, start: number, end: number, isAnswerToHead: boolean): number {
     const stop = Math.min(end, start + this.#limits.headMaxBytes);
     let at = this.#parseStatusLine(bytes, start, stop);
-    if (at > 0) at = scanFieldLines(this.fields, bytes, at, stop);
+    if (at > 0) at = this.#readFields(bytes, at, stop, isAnswerToHead);
     if (at > 0) {
       this.start = start;
       this.#end = at;
-      return this.#interpret(bytes, at, isAnswerToHead);
+      return at;
     }
     return at === 0 && stop < end ? -Problem.HeadTooLarge : at;
+  }
+
+  /** The fields and what they say, which is the same again where the same are sent with the same status. */
+  #readFields(bytes: Uint8Array, start: number, stop: number, isAnswerToHead: boolean): number {
+    const { fields } = this;
+    // All of it in one number: what else than the fields the framing depends on.
+    const context = (this.status << 2) | (this.minorVersion << 1) | (isAnswerToHead ? 1 : 0);
+    if (context === this.#readContext) {
+      const end = fields.readAgain(bytes, start, stop);
+      if (end > 0) return end;
+    }
+    let end = scanFieldLines(fields, bytes, start, stop);
+    if (end > 0) end = this.#interpret(bytes, end, isAnswerToHead);
+    if (end > 0) {
+      this.#readContext = context;
+      fields.remember(bytes, start, end);
+    }
+    return end;
   }
 
   /** Whether a Date came that is more than this hop's. */
