@@ -5,13 +5,18 @@ import { escaped } from "./escaped.ts";
 import { flat } from "./repeated-lines.ts";
 import { addressText } from "./traffic-metrics.ts";
 
+/** Where a route led, as text of the line. */
+interface Place extends Pick<AccessFacts, "service" | "pool"> {
+  readonly text: string;
+}
+
 /**
  * What the lines of many requests have in common, written once for each snapshot: 0.3 of 1.0 us a line. Found by the
  * identity of the config's objects, as in TrafficMetrics.
  */
 export class AccessLineParts {
   #snapshot: ServedSnapshot | null = null;
-  readonly #byRoute = new Map<Named, string>();
+  readonly #byRoute = new Map<Named, Place>();
   readonly #byEndpoint = new Map<EndpointConfig, string>();
   readonly #okByEndpoint = new Map<EndpointConfig, string>();
   #secondUnixMs = -1;
@@ -42,13 +47,13 @@ export class AccessLineParts {
 
   /** Route, service and upstream. */
   place(facts: AccessFacts): string {
-    const { route, pool } = facts;
-    // A request with a pool has come all the way: its route says the rest.
+    const { route, service, pool } = facts;
     if (route === null || pool === null) return placeText(facts);
     const known = this.#byRoute.get(route);
-    if (known !== undefined) return known;
+    // A request that began under the snapshot before may have come by the same route to another service or upstream.
+    if (known !== undefined && known.service === service && known.pool === pool) return known.text;
     const text = flat(placeText(facts));
-    this.#byRoute.set(route, text);
+    this.#byRoute.set(route, { service, pool, text });
     return text;
   }
 

@@ -55,6 +55,12 @@ export interface FinishedRequest {
   readonly answerLatencyMs: number;
 }
 
+/** Where a route's series is, with the service that it led to. */
+interface RoutePlace {
+  readonly service: ServiceConfig | null;
+  readonly offset: number;
+}
+
 /**
  * What a worker counts by service and route, and by upstream and target. Series are found by the identity of the
  * config's objects, which live as long as a snapshot, so that a request builds no string.
@@ -65,7 +71,7 @@ export class TrafficMetrics {
   readonly #routes: SeriesTable;
   readonly #targets: SeriesTable;
   readonly #endpoints: EndpointCounts;
-  readonly #offsetByRoute = new Map<RouteConfig | null, number>();
+  readonly #placeByRoute = new Map<RouteConfig | null, RoutePlace>();
   readonly #offsetByEndpoint = new Map<EndpointConfig, number>();
   readonly #handshakes = new SeriesTable(histogramCells, 1, 2);
   readonly #handshakeFailures = new SeriesTable(1, 1, handshakeFailures.length);
@@ -85,7 +91,10 @@ export class TrafficMetrics {
   /** @param snapshot what is served now; the request may have begun under another */
   countRequest(request: FinishedRequest, durationMs: number, snapshot: ServedSnapshot | null): void {
     if (snapshot !== this.#snapshot) this.#follow(snapshot);
-    const at = this.#offsetByRoute.get(request.route) ?? this.#routeOffset(request.route, request.service);
+    const place = this.#placeByRoute.get(request.route);
+    // A request that began under the snapshot before may have come by the same route to another service.
+    const isKnown = place !== undefined && place.service === request.service;
+    const at = isKnown ? place.offset : this.#routeOffset(request.route, request.service);
     const { cells } = this.#routes;
     // A client that left without an answer counts as its own fault, as 499 elsewhere.
     const answerClass = request.status === 0 ? 4 : Math.trunc(request.status / 100) - 1;
@@ -143,7 +152,7 @@ export class TrafficMetrics {
   #follow(snapshot: ServedSnapshot | null): void {
     this.#snapshot = snapshot;
     this.#generation++;
-    this.#offsetByRoute.clear();
+    this.#placeByRoute.clear();
     this.#offsetByEndpoint.clear();
   }
 
@@ -153,7 +162,7 @@ export class TrafficMetrics {
       route === null ? "" : (route.name ?? route.id),
     ];
     const offset = this.#routes.offsetOf(`${service?.id ?? ""} ${route?.id ?? ""}`, labels, this.#generation);
-    this.#offsetByRoute.set(route, offset);
+    this.#placeByRoute.set(route, { service, offset });
     return offset;
   }
 

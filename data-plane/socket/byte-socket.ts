@@ -102,6 +102,8 @@ export class PlainSocket implements ByteSocket {
   readonly #held: Buffer[] = [];
   #isEndHeld = false;
   #isCloseHeld = false;
+  /** By its reader: what is held is not told any more. */
+  #isGivenUp = false;
 
   constructor(buffers: ReadBuffers, reader: ByteReader) {
     this.#buffers = buffers;
@@ -187,7 +189,8 @@ export class PlainSocket implements ByteSocket {
    */
   #writeCopied(text: string, bytes: Buffer, start: number, end: number): boolean {
     const length = text.length + end - start;
-    const copy = length <= readBufferBytes ? this.#buffers.take() : null;
+    // Behind what waits already it will wait, too: a whole buffer for a small piece would be missing to large bodies.
+    const copy = length <= readBufferBytes && !this.hasPending ? this.#buffers.take() : null;
     if (copy === null) return this.#writeBoth(text, Buffer.from(bytes.subarray(start, end)));
     if (text !== "") copy.bytes.write(text, 0, "latin1");
     bytes.copy(copy.bytes, text.length, start, end);
@@ -207,6 +210,7 @@ export class PlainSocket implements ByteSocket {
     const goesOn = socket.write(bytes);
     // Of no length, behind those bytes.
     if (this.hasPending) socket.write("", this.#flushed);
+    else if (this.#lent.length > 0) this.#returnLent();
     return goesOn;
   }
 
@@ -254,7 +258,7 @@ export class PlainSocket implements ByteSocket {
   }
 
   get #isHolding(): boolean {
-    return this.#held.length > 0 || this.#isEndHeld;
+    return this.#held.length > 0 || this.#isEndHeld || this.#isCloseHeld;
   }
 
   /** Passes on what was held, as far as the reader takes it. */
@@ -282,12 +286,14 @@ export class PlainSocket implements ByteSocket {
   }
 
   destroy(): void {
+    this.#isGivenUp = true;
     this.#socket!.destroy();
     // Not within this call, as it would be without the wait.
     if (this.#isCloseHeld) process.nextTick(() => this.#closeNow());
   }
 
   reset(): void {
+    this.#isGivenUp = true;
     if (this.#isCloseHeld) process.nextTick(() => this.#closeNow());
     // An end without close_notify is no regular end either.
     if (this.#carrier === null) this.#socket!.destroy();
@@ -360,7 +366,7 @@ export class PlainSocket implements ByteSocket {
   }
 
   #close(): void {
-    this.#isCloseHeld = this.tellsAllFirst && this.#held.length > 0 && this.#error !== null;
+    this.#isCloseHeld = this.tellsAllFirst && !this.#isGivenUp && this.#held.length > 0 && this.#error !== null;
     if (!this.#isCloseHeld) this.#closeNow();
   }
 
@@ -383,7 +389,7 @@ export class PlainSocket implements ByteSocket {
   }
 
   #defect(error: unknown): void {
-    this.#socket!.destroy();
+    this.destroy();
     this.#reader.onDefect(error);
   }
 }

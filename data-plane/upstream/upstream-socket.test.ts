@@ -76,8 +76,8 @@ describe("UpstreamSocket", () => {
   });
 });
 
-/** A connection as the proxy has it, whose reader takes nothing yet. */
-async function openResting() {
+/** A connection as the proxy has it, whose reader takes nothing yet. @param restsAgain after each piece */
+async function openResting(restsAgain = false) {
   const server = createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -92,7 +92,10 @@ async function openResting() {
         socket.pause();
         connected.resolve();
       },
-      onBytes: (from, length) => void told.push(from.bytes.toString("latin1", 0, length)),
+      onBytes: (from, length) => {
+        told.push(from.bytes.toString("latin1", 0, length));
+        if (restsAgain) socket.pause();
+      },
       onEnd: ignore,
       onDrain: ignore,
       onFlushed: ignore,
@@ -132,6 +135,29 @@ describe("openUpstreamSocket", () => {
       expect([told.join("") === answer, isClosed()]).toEqual([true, true]);
     },
   );
+
+  it.runIf(hasDescriptors)("tells of the close, too, to a reader that rests again with the last of it", async () => {
+    const { socket, other, told, settled, isClosed } = await openResting(true);
+    await sendAndReset(other, "all of it");
+    socket.writeText("more of the body");
+    await settled();
+    socket.resume();
+    await settled();
+    expect([told, isClosed()]).toEqual([["all of it"], false]);
+    socket.resume();
+    await settled();
+    expect(isClosed()).toBe(true);
+  });
+
+  it.runIf(hasDescriptors)("is given up between the failed write and the close", async () => {
+    const { socket, other, told, settled, isClosed } = await openResting();
+    await sendAndReset(other, "too late");
+    socket.writeText("more of the body");
+    await new Promise<void>((resolve) => process.nextTick(() => process.nextTick(resolve)));
+    socket.destroy();
+    await settled();
+    expect([told, isClosed()]).toEqual([[], true]);
+  });
 
   it.runIf(hasDescriptors)("keeps nothing for a reader that gives it up", async () => {
     const { socket, other, told, settled, isClosed } = await openResting();

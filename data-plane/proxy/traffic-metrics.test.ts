@@ -1,0 +1,49 @@
+import { expect, it } from "vitest";
+import type { EndpointState } from "../balance/endpoint-state.ts";
+import { noTls } from "../config/tls-config.ts";
+import { testPool } from "../config/worker-config.test-entities.ts";
+import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
+import { TrafficMetrics } from "./traffic-metrics.ts";
+
+it("counts by service, also where another config has the same route to another one", () => {
+  const state = { generation: () => 0, cursor: () => 0 } as unknown as EndpointState;
+  const holder = new SnapshotHolder(state, 1);
+  const metrics = new TrafficMetrics(10);
+  const of = (n: number, id: string) =>
+    ({
+      publication: n,
+      revision: n,
+      tls: noTls,
+      pools: [testPool({ key: "a", name: "a" })],
+      services: [{ id, name: id, protocol: "http", poolIndex: 0, tls: null }],
+      routes: [
+        {
+          id: "r",
+          name: "r",
+          protocols: ["http"],
+          methods: null,
+          hosts: null,
+          paths: ["/"],
+          headers: null,
+          snis: null,
+          serviceIndex: 0,
+          retry: null,
+        },
+      ],
+    }) as never;
+  holder.apply(of(1, "billing"), []);
+  const one = holder.current!;
+  holder.apply(of(2, "search"), []);
+  const two = holder.current!;
+  const request = { status: 200, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
+  // Begun before, ended after the swap; then three of the new config.
+  metrics.countRequest({ ...request, route: one.routes.routes[0]!, service: one.services[0]! }, 1, two);
+  for (let i = 0; i < 3; i++)
+    metrics.countRequest({ ...request, route: two.routes.routes[0]!, service: two.services[0]! }, 1, two);
+  const { labels, cells } = metrics.read().routes;
+  const width = cells.length / (labels.length / 2);
+  const counts = Object.fromEntries(
+    Array.from({ length: labels.length / 2 }, (_, i) => [labels[2 * i], cells[i * width + 1]]),
+  );
+  expect([one.routes.routes[0] === two.routes.routes[0], counts]).toEqual([true, { other: 0, billing: 1, search: 3 }]);
+});
