@@ -2,6 +2,7 @@ import { parseOptions } from "./options.ts";
 import { StartError } from "./start-error.ts";
 import { type DataPlaneNode, startNode } from "./start-node.ts";
 import { type Log, openLog } from "./telemetry/log.ts";
+import { tuneCompiler } from "./tune-compiler.ts";
 
 /**
  * `penstock data-plane`: runs until SIGTERM, SIGINT or, without a log file, SIGHUP, or until the process that started it
@@ -21,6 +22,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
     log.fatal({ err: error }, "a bug: the data plane ends");
     process.exit(1);
   });
+  tuneCompiler();
   const ending = endOnRequest(log);
   // What is asked of a node that is yet to start is done once it has: whoever reads that it is ready may ask at once.
   const starting = Promise.withResolvers<DataPlaneNode>();
