@@ -314,7 +314,8 @@ class SqliteStore implements Store {
       const missed = await this.#readLog(thread, this.image.revision, missedMaxCount);
       this.#thread = thread;
       for (const commit of groupByCommit(missed ?? [])) this.#applyMissed(commit, image);
-      if (this.image.revision !== image.revision) this.image.replaceWith(image);
+      // Also where all was told: what a version between had for keys was a guess, and may have cost others theirs.
+      this.image.replaceWith(image);
     } catch (error) {
       await thread.end();
       throw error;
