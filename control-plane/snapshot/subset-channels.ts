@@ -97,7 +97,8 @@ export class SubsetChannels implements Channels {
 
   refresh(): void {
     this.#update();
-    if (this.#subsets.size === 0) this.#groupOf(noLabels);
+    // No group: one without nodes would be found again after its subset was forgotten.
+    if (this.#subsets.size === 0) this.#open(noLabels, this.#nameOf(noLabels), null);
     let isForNobody = true;
     for (const { channel, nodeCount } of this.#subsets) {
       if (nodeCount === 0) continue;
