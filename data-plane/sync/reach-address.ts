@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, isIP } from "node:net";
 import type { Clock } from "./clock.ts";
 
 /**
@@ -7,6 +7,9 @@ import type { Clock } from "./clock.ts";
  * @returns the way to give up; then `done` is not called
  */
 export type Reach = (address: string, done: (problem: string | null) => void) => () => void;
+
+/** For a name to be resolved: as long as a stream that is opened may take. */
+const LOOKUP_MAX_MS = 5_000;
 
 /**
  * Connects by TCP and closes again, without a byte. That costs one that is not there nothing, and one that is there an
@@ -22,15 +25,22 @@ export function reachByTcp(clock: Clock, timeoutMs: number): Reach {
       const next = setImmediate(() => done(null));
       return () => clearImmediate(next);
     }
-    const socket = connect({ host, port });
+    // Node gives an address 250 ms and then drops it for the next: less than a lost SYN, or a far network, takes.
+    const socket = connect({ host, port, autoSelectFamilyAttemptTimeout: Math.ceil(timeoutMs * 0.6) });
     const end = (problem: string | null) => {
       stop();
       done(problem);
     };
-    const stopTimer = clock.after(timeoutMs, () => end(`no connection to ${address} within ${timeoutMs} ms`));
+    const endAfter = (ms: number) => clock.after(ms, () => end(`no connection to ${address} within ${ms} ms`));
+    let stopTimer = endAfter(isIP(host) === 0 ? Math.max(timeoutMs, LOOKUP_MAX_MS) : timeoutMs);
+    // The time is for the network: a resolver whose first server is gone takes longer, and the next look is no faster.
+    socket.once("lookup", () => {
+      stopTimer();
+      stopTimer = endAfter(timeoutMs);
+    });
     const stop = () => {
       stopTimer();
-      socket.removeAllListeners("connect").removeAllListeners("error");
+      socket.removeAllListeners("lookup").removeAllListeners("connect").removeAllListeners("error");
       // It may still fail, which is of no interest any more.
       socket.on("error", () => {});
       socket.destroy();

@@ -33,6 +33,8 @@ export interface Attempt {
 interface Candidate {
   readonly address: string;
   dueAtMs: number;
+  /** Until then it asked not to be asked. */
+  notBeforeMs: number;
   /** Failures in a row that were a control plane's own. */
   failureCount: number;
 }
@@ -53,7 +55,7 @@ export class ReconnectPlan {
   constructor(options: ReconnectPlanOptions) {
     this.#options = options;
     this.#candidates = shuffled(options.controlPlanes, options.random).map((address) => ({
-      ...{ address, dueAtMs: Number.NEGATIVE_INFINITY, failureCount: 0 },
+      ...{ address, dueAtMs: Number.NEGATIVE_INFINITY, notBeforeMs: Number.NEGATIVE_INFINITY, failureCount: 0 },
     }));
   }
 
@@ -80,16 +82,16 @@ export class ReconnectPlan {
       return;
     }
     if (openMs !== null && openMs >= stableMs && retryAfterMs === 0) return;
-    const notBeforeMs = nowMs + Math.min(retryAfterMs, RETRY_AFTER_MAX_MS);
-    candidate.dueAtMs = notBeforeMs + backoffMs(candidate.failureCount++, random(), this.#options);
+    candidate.notBeforeMs = nowMs + Math.min(retryAfterMs, RETRY_AFTER_MAX_MS);
+    candidate.dueAtMs = candidate.notBeforeMs + backoffMs(candidate.failureCount++, random(), this.#options);
   }
 
   #startAnew(nowMs: number): void {
     const { random } = this.#options;
-    const dueAtMs = nowMs + backoffMs(0, random(), this.#options);
+    const waitMs = backoffMs(0, random(), this.#options);
     this.#candidates = shuffled(this.#candidates, random);
     for (const candidate of this.#candidates) {
-      candidate.dueAtMs = dueAtMs;
+      candidate.dueAtMs = Math.max(nowMs, candidate.notBeforeMs) + waitMs;
       candidate.failureCount = 0;
     }
   }

@@ -134,6 +134,8 @@ class ReconnectingClient implements SyncClient {
   #state: SyncState;
   #stream: NodeStream | null = null;
   #openedAtMs: number | null = null;
+  /** Why there was no stream when it was tried last, by address, since one was open last. */
+  readonly #toldProblems = new Map<string, string>();
   /** Heartbeats in a row that named less than what is held. */
   #lesserHeartbeats = 0;
   #stopTimer: () => void = () => {};
@@ -223,6 +225,7 @@ class ReconnectingClient implements SyncClient {
 
   #opened(address: string): void {
     this.#openedAtMs = this.#clock.monotonicMs();
+    this.#toldProblems.clear();
     this.contact.streamOpened();
     this.#options.log.info({ controlPlane: address }, "connected to the control plane");
     this.#setState({ connection: "connected", problem: null });
@@ -243,7 +246,8 @@ class ReconnectingClient implements SyncClient {
   }
 
   #isWithoutStream(address: string, reason: string): void {
-    const isNews = this.#openedAtMs !== null || this.#state.problem !== reason;
+    const isNews = this.#openedAtMs !== null || this.#toldProblems.get(address) !== reason;
+    this.#toldProblems.set(address, reason);
     this.#options.log[isNews ? "warn" : "debug"]({ controlPlane: address, reason }, "no stream to the control plane");
     this.#setState({ connection: "waiting", controlPlane: address, problem: reason });
   }
