@@ -8,7 +8,6 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { SyncAPI } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
-import { FewPerTurn, type Queued } from "./few-per-turn.ts";
 import { grpcDefinition } from "./grpc-definition.ts";
 import { sharedFrames } from "./shared-frames.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
@@ -55,9 +54,6 @@ export interface SyncListener {
 /** One stream per connection is the rule; a node that replaces its stream may have two for a moment. */
 const STREAMS_PER_CONNECTION = 4;
 
-/** To begin HTTP/2 on one costs 0.3 ms, and the system hands over all that wait in one turn of the event loop. */
-const CONNECTIONS_PER_TURN = 16;
-
 /** A connection without a call is closed after this: strangers may open some, too. */
 const IDLE_MAX_MS = 60_000;
 
@@ -101,22 +97,8 @@ type Accept = (connection: net.Socket) => void;
 function acceptor(tls: ConnectionTls | undefined, injector: ConnectionInjector): Accept {
   const inject: Accept = (connection) => injector.injectConnection(connection);
   const served = tls?.serve(inject);
-  const begin = served === undefined ? inject : (connection: net.Socket) => served.accept(connection);
-  const beginnings = new FewPerTurn<Queued & { readonly connection: net.Socket }>(
-    CONNECTIONS_PER_TURN,
-    ({ connection }) => {
-      connection.off("error", ignore);
-      if (!connection.destroyed) begin(connection);
-    },
-  );
-  return (connection) => {
-    // Whoever resets a connection that waits ends nothing but that.
-    connection.on("error", ignore);
-    beginnings.add({ connection, isQueued: false });
-  };
+  return served === undefined ? inject : (connection) => served.accept(connection);
 }
-
-function ignore(): void {}
 
 async function bindAll(options: SyncListenerOptions, accept: Accept, sockets: net.Server[]) {
   for (const { host, port } of options.listen) {
