@@ -17,9 +17,9 @@ import type { Workload } from "./workload.ts";
 
 /**
  * A proxy is judged by what it costs for days, not by its first two seconds: by `perf`, V8's compiler threads of a plane
- * are busy for the first 70,000 requests of W1 and rest from then on. The same for every contestant.
+ * are busy for the first 200,000 requests of W1 and rest from then on. The same for every contestant.
  */
-const firstWarmUpCount = 100_000;
+const firstWarmUpCount = 200_000;
 /** A closed connection keeps its port for a minute, and a machine has 28,000 of them. */
 const firstConnectionCount = 12_000;
 
@@ -114,7 +114,7 @@ async function runRounds(entrants: readonly Entrant[], rig: Rig, { roundCount }:
   for (let round = 0; round < roundCount; round++) {
     for (const { contestant, running, order, measurements } of round % 2 === 0 ? entrants : entrants.toReversed()) {
       const isKept = order.shape.kind !== "new-connections";
-      const firstCount = Math.min(isKept ? firstWarmUpCount : firstConnectionCount, 4 * order.requestCount);
+      const firstCount = Math.min(isKept ? firstWarmUpCount : firstConnectionCount, 5 * order.requestCount);
       const warmUpCount = round === 0 ? firstCount : Math.ceil(order.requestCount / 20);
       const measurement = await rig.measure(running, order, warmUpCount);
       measurements.push(measurement);
