@@ -112,6 +112,21 @@ describe("SqliteStore when its thread ends", () => {
     ]);
   });
 
+  it("finds each by what it is found by, though a name went to another in commits whose answer was lost", async () => {
+    await store.transact([upstreamWrite({ id: "u1", name: "passed" })], "a");
+    loseNextAnswer();
+    const renamed = (tag: string) => upstreamWrite({ id: "u1", name: "new", tags: [tag] }, { operation: "update" });
+    await Promise.all([
+      store.transact([renamed("1")], "a"),
+      store.transact([upstreamWrite({ id: "u2", name: "passed" })], "a"),
+      store.transact([renamed("2")], "a"),
+      store.transact([renamed("3")], "a"),
+    ]);
+    expect(store.image.revision).toBe(5);
+    const found = ["name:passed", "name:new"].map((key) => store.image.getByKey("upstream", key)?.id);
+    expect(found).toEqual(["u2", "u1"]);
+  });
+
   it("is unavailable while the file cannot be opened again, reads on from memory, and recovers", async () => {
     await store.transact([upstream("u1")], "a");
     await worker.terminate();
