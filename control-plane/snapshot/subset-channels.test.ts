@@ -117,4 +117,17 @@ describe("SubsetChannels", () => {
     expect(fleet.channels.count).toBe(1);
     expect(fleet.of("a")).not.toBe(channel);
   });
+
+  it("goes on publishing for those who come to a subset that was there before any node, and was forgotten", () => {
+    const fleet = fleetOf({ a: { zone: "eu" }, b: { zone: "us" }, c: {} });
+    fleet.route("eu", "zone=eu");
+    for (const nodeId of ["a", "b"]) fleet.of(nodeId);
+    fleet.channels.left({ nodeId: "b" });
+    fleet.clock.advance(1_000);
+    expect(fleet.channels.count).toBe(1);
+    const channel = fleet.of("c");
+    fleet.route("later");
+    expect(fleet.of("c")).toBe(channel);
+    expect(heldBy(channel).publication).toBe(fleet.store.image.publication);
+  });
 });
