@@ -54,6 +54,15 @@ describe("ReconnectPlan", () => {
     expect(plan.next(1_000)).toEqual({ address: second, delayMs: 600 });
   });
 
+  it("does not forget who asked to be left alone when the stream to another ends that had lived", () => {
+    const plan = planOf(["a", "b"]);
+    plan.ended({ ...failed, address: "a", nowMs: 0, startedAtMs: 0, openMs: 10, retryAfterMs: 60_000 });
+    plan.ended({ ...failed, address: "b", nowMs: 6_000, startedAtMs: 0, openMs: 6_000 });
+    expect(plan.next(6_000)).toEqual({ address: "b", delayMs: 100 });
+    plan.ended({ ...failed, address: "b", nowMs: 6_100, startedAtMs: 6_100, retryAfterMs: 60_000 });
+    expect(plan.next(6_100)).toEqual({ address: "a", delayMs: 60_100 - 6_100 });
+  });
+
   it("is kept away by nobody for more than a minute", () => {
     const plan = planOf(["a"], () => 0);
     plan.ended({ ...failed, address: "a", nowMs: 0, startedAtMs: 0, retryAfterMs: 1e12 });
