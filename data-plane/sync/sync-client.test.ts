@@ -2,6 +2,7 @@ import net from "node:net";
 import { pino } from "pino";
 import { describe, expect, it, vi } from "vitest";
 import { stateHashOf } from "../../proto/state-hash.ts";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { scriptedEpoch, startScriptedSyncServer } from "../../test/support/scripted-sync-server.ts";
 import { cleanups, helloFacts, startClient, startServer, u1, u2 } from "../../test/support/sync-client-rig.ts";
 import { startHub, until } from "../../test/support/sync-hub-rig.ts";
@@ -228,6 +229,27 @@ describe("startSyncClient", () => {
     }
     expect(warn).toHaveBeenCalledTimes(1);
     expect(new Set(states.map(({ connection }) => connection))).toEqual(new Set(["waiting"]));
+  });
+
+  it("says of each of several that are gone why, once, and again when that is another", () => {
+    const clock = new ManualClock();
+    const warn = vi.fn();
+    const reasons = new Map([
+      ["10.0.0.1:8005", "refused"],
+      ["10.0.0.2:8005", "refused too"],
+    ]);
+    const reach = vi.fn((address: string, done: (problem: string) => void) =>
+      clock.after(1, () => done(reasons.get(address)!)),
+    );
+    startClient([...reasons.keys()], { clock, reach, log: { ...silent, warn } as never });
+    const told = () => warn.mock.calls.map(([{ controlPlane, reason }]) => `${controlPlane} ${reason}`).sort();
+    clock.advance(60_000);
+    for (const address of reasons.keys())
+      expect(reach.mock.calls.filter(([asked]) => asked === address).length).toBeGreaterThan(50);
+    expect(told()).toEqual(["10.0.0.1:8005 refused", "10.0.0.2:8005 refused too"]);
+    reasons.set("10.0.0.2:8005", "too far");
+    clock.advance(60_000);
+    expect(told()).toEqual(["10.0.0.1:8005 refused", "10.0.0.2:8005 refused too", "10.0.0.2:8005 too far"]);
   });
 
   it("waits longer each time for a control plane that is there and takes no stream", async () => {
