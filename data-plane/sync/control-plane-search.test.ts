@@ -103,4 +103,19 @@ describe("row 6: ControlPlaneSearch", () => {
     expect(found).toEqual([]);
     expect(clock.nextDelayMs()).toBeNull();
   });
+
+  it("stays stopped where that was done by whoever hears that nobody is there, or comes before a stream's end", () => {
+    const clock = new ManualClock();
+    let askedCount = 0;
+    const reach: ControlPlaneSearchOptions["reach"] = (_address, done) => {
+      askedCount++;
+      return clock.after(1, () => done("connection refused"));
+    };
+    const { search } = startSearch({ clock, reach, onAbsent: () => search.stop() });
+    search.start();
+    clock.advance(60_000);
+    search.ended({ address: "a", openMs: 10_000, retryAfterMs: 0, isUnanswered: false });
+    clock.advance(60_000);
+    expect({ askedCount, nextDelayMs: clock.nextDelayMs() }).toEqual({ askedCount: 1, nextDelayMs: null });
+  });
 });

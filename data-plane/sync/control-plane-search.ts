@@ -52,6 +52,7 @@ export class ControlPlaneSearch {
   readonly #absent = new Set<string>();
   #startedAtMs = 0;
   #stop: () => void = () => {};
+  #isStopped = false;
 
   constructor(options: ControlPlaneSearchOptions) {
     this.#options = { ...SEARCH_DEFAULTS, ...options };
@@ -61,8 +62,10 @@ export class ControlPlaneSearch {
     this.#reach = options.reach ?? reachByTcp(clock, reachTimeoutMs);
   }
 
-  /** Looks for one until one is found. */
+  /** Looks for one until one is found, unless it was stopped. */
   start(): void {
+    // Whoever is told that nobody is there may stop it then.
+    if (this.#isStopped) return;
     const next = this.#plan.next(this.#options.clock.monotonicMs());
     if (next === undefined) return;
     // Without a wait at once: a node that starts is to have its stream open as soon as it can.
@@ -77,7 +80,9 @@ export class ControlPlaneSearch {
     this.start();
   }
 
+  /** For good. */
   stop(): void {
+    this.#isStopped = true;
     this.#stop();
   }
 

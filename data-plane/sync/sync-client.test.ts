@@ -6,6 +6,7 @@ import { ManualClock } from "../../test/support/manual-clock.ts";
 import { scriptedEpoch, startScriptedSyncServer } from "../../test/support/scripted-sync-server.ts";
 import { cleanups, helloFacts, startClient, startServer, u1, u2 } from "../../test/support/sync-client-rig.ts";
 import { startHub, until } from "../../test/support/sync-hub-rig.ts";
+import type { SyncStreamOptions } from "./sync-stream.ts";
 
 const silent = pino({ level: "silent" });
 
@@ -316,6 +317,34 @@ describe("startSyncClient", () => {
     client.close();
     expect(states.filter(({ connection }) => connection === "closed")).toHaveLength(1);
   });
+
+  it.each(["waiting", "connecting", "connected", "without its stream"] as const)(
+    "is closed for good by whoever hears that it is %s",
+    (when) => {
+      const clock = new ManualClock();
+      const streams: SyncStreamOptions[] = [];
+      let closedCount = 0;
+      const rig = startClient(["a"], {
+        clock,
+        reach: (_address, done) => clock.after(1, () => done(when === "waiting" ? "refused" : null)),
+        openStream: (told) => {
+          streams.push(told);
+          return { isBacklogged: false, send: () => {}, close: () => void closedCount++ };
+        },
+        onState: ({ connection, problem }) => {
+          if (when === "without its stream" ? problem === "ended" : connection === when) rig.client.close();
+        },
+      });
+      clock.advance(1);
+      streams[0]?.onOpen();
+      if (when === "without its stream") streams[0]!.onClose({ reason: "ended", retryAfterMs: 0 });
+      expect(rig.client.state.connection).toBe("closed");
+      expect(clock.nextDelayMs()).toBeNull();
+      // One that has ended by itself is not closed any more.
+      const counts = { waiting: [0, 0], connecting: [0, 0], connected: [1, 1], "without its stream": [1, 0] };
+      expect([streams.length, closedCount]).toEqual(counts[when]);
+    },
+  );
 });
 
 function plain({ kind, id, body }: { kind: string; id: string; body: Uint8Array }) {

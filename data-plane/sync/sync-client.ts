@@ -44,6 +44,7 @@ export interface SyncClientOptions extends Partial<SyncClientSettings> {
   readonly stats?: StatsSource;
   /** The answer to a question about the live node; null for a kind of question that it does not know. */
   readonly answerQuery?: (kind: string, body: Uint8Array) => Promise<Uint8Array> | null;
+  /** May close the client. */
   readonly onState?: (state: SyncState) => void;
   /** A snapshot was applied and acked: the moment to keep it on disk. */
   readonly onApplied?: (snapshot: ReceivedSnapshot) => void;
@@ -204,6 +205,7 @@ class ReconnectingClient implements SyncClient {
     this.#openedAtMs = null;
     this.#lesserHeartbeats = 0;
     this.#setState({ connection: "connecting", controlPlane: address });
+    if (this.#state.connection === "closed") return;
     try {
       this.#stream = openStream({
         address,
@@ -229,6 +231,7 @@ class ReconnectingClient implements SyncClient {
     this.contact.streamOpened();
     this.#options.log.info({ controlPlane: address }, "connected to the control plane");
     this.#setState({ connection: "connected", problem: null });
+    if (this.#state.connection === "closed") return;
     this.#scheduleHeartbeat();
     for (const reports of this.#reports) if (this.#stream !== null) reports.start(this.#stream);
   }
