@@ -39,13 +39,19 @@ export type Drained =
       readonly unfinished: readonly Unfinished[];
     };
 
-/** Waits until no node has a request under way at a target that gets no new ones, or the time is over. */
+/**
+ * Waits until no node has a request under way at a target that gets no new ones, or the time is over.
+ * Errors: rejects with the signal's reason.
+ * @param signal the caller has gone
+ */
 export async function drainTarget(
   fleet: Pick<Fleet, "waitForRevision" | "ask">,
   clock: { monotonicMs(): number },
   { revision, upstreamId, target, drainMs, startMs }: DrainedWrite,
+  signal?: AbortSignal,
 ): Promise<Drained> {
-  const applied = await fleet.waitForRevision(revision, { who: "all", timeoutMs: drainMs });
+  const applied = await fleet.waitForRevision(revision, { who: "all", timeoutMs: drainMs, signal });
+  signal?.throwIfAborted();
   if (applied.heldBack !== undefined) return { isHeldBack: true, heldBack: applied.heldBack };
   const timeoutMs = Math.max(1, Math.ceil(drainMs - (clock.monotonicMs() - startMs)));
   const answers = await fleet.ask({
@@ -53,7 +59,9 @@ export async function drainTarget(
     body: Buffer.from(JSON.stringify({ upstreamId, target, timeoutMs })),
     revision,
     timeoutMs: timeoutMs + answerGraceMs,
+    signal,
   });
+  signal?.throwIfAborted();
   return { isHeldBack: false, applied, askedCount: answers.length, unfinished: answers.flatMap(unfinishedOf) };
 }
 

@@ -55,6 +55,23 @@ describe("AppliedWaits", () => {
     expect(await waited).toEqual({ appliedCount: 1, nodeCount: 2 });
   });
 
+  it("says how it stands where nobody waits any more, and keeps nothing of it", async () => {
+    const { hub, store, clock, connectServing } = await startHub({ waitMaxCount: 1 });
+    await connectServing("n1");
+    clock.advance(1_000);
+    const revision = store.putUpstream("u1");
+    const caller = new AbortController();
+    const waited = hub.fleet.waitForRevision(revision, { ...all, signal: caller.signal });
+    expect(await isSettled(waited)).toBe(false);
+    caller.abort();
+    expect(await waited).toEqual({ appliedCount: 0, nodeCount: 1 });
+    expect(await hub.fleet.waitForRevision(revision, { ...all, signal: caller.signal })).toMatchObject({
+      nodeCount: 1,
+    });
+    // There is room for this one again.
+    expect(await isSettled(hub.fleet.waitForRevision(revision, all))).toBe(false);
+  });
+
   it("stops waiting for a node whose stream ends", async () => {
     const { hub, store, clock, connectServing } = await startHub();
     const node = await connectServing("n1");

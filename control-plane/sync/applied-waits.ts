@@ -1,12 +1,13 @@
 import { type AckState, type Goal, isWorthWaiting, servesGoal } from "./ack-state.ts";
 import type { Clock } from "./clock.ts";
-import type { Applied } from "./fleet.ts";
+import type { Applied, AppliedWait } from "./fleet.ts";
 
 interface Wait {
   readonly goal: Goal;
   readonly who: "keeping-up" | "all";
   readonly resolve: (applied: Applied) => void;
-  readonly stopTimer: () => void;
+  /** Ends its timer, and its listening to its caller. */
+  readonly stop: () => void;
 }
 
 /** Those who wait until the nodes serve what they wrote. */
@@ -27,15 +28,22 @@ export class AppliedWaits {
     this.#maxCount = maxCount;
   }
 
-  /** Resolves with how many nodes serve what is waited for, once no other is worth waiting for or the time is over. */
-  wait(goal: Goal, who: "keeping-up" | "all", timeoutMs: number): Promise<Applied> {
+  /** Resolves with how many nodes serve what is waited for, once no other is worth waiting for or nobody waits any more. */
+  wait(goal: Goal, { who, timeoutMs, signal }: AppliedWait): Promise<Applied> {
     const streams = this.#streams();
-    if (timeoutMs <= 0 || this.#waits.size >= this.#maxCount || !isAnyWorthWaiting(streams, goal, who)) {
+    const isOver = timeoutMs <= 0 || signal?.aborted === true;
+    if (isOver || this.#waits.size >= this.#maxCount || !isAnyWorthWaiting(streams, goal, who)) {
       return Promise.resolve(countApplied(streams, goal));
     }
     return new Promise((resolve) => {
-      const stopTimer = this.#clock.after(timeoutMs, () => this.#finish(wait, this.#streams()));
-      const wait: Wait = { goal, who, resolve, stopTimer };
+      const end = () => this.#finish(wait, this.#streams());
+      const stopTimer = this.#clock.after(timeoutMs, end);
+      signal?.addEventListener("abort", end);
+      const stop = () => {
+        stopTimer();
+        signal?.removeEventListener("abort", end);
+      };
+      const wait: Wait = { goal, who, resolve, stop };
       this.#waits.add(wait);
     });
   }
@@ -61,7 +69,7 @@ export class AppliedWaits {
 
   #finish(wait: Wait, streams: readonly AckState[]): void {
     if (!this.#waits.delete(wait)) return;
-    wait.stopTimer();
+    wait.stop();
     wait.resolve(countApplied(streams, wait.goal));
   }
 }

@@ -6,12 +6,12 @@ import type { NodeState } from "./node-state.ts";
 /** What the faces may know of the connected nodes. */
 export interface Fleet {
   /**
-   * Resolves when the nodes serve content of at least `revision`, or when `timeoutMs` is over; at once for one that a
+   * Resolves when the nodes serve content of at least `revision`, or when the wait is over; at once for one that a
    * rollout holds back.
    * "keeping-up": waits only for nodes that acked their last push within 1 s; "all": for every open stream that has
    * not refused the revision. `nodeCount` counts the open streams in both cases; without any, resolves at once.
    */
-  waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied>;
+  waitForRevision(revision: number, wait: AppliedWait): Promise<Applied>;
   /** Every node known, connected or not, ordered by id. Those that are gone are forgotten after a while. */
   nodes(): readonly NodeStatus[];
   /** Takes a node that is gone off the list. */
@@ -24,6 +24,14 @@ export interface Fleet {
   ask(question: NodeQuestion): Promise<readonly NodeAnswer[]>;
 }
 
+/** For whom a writer waits, and for how long. */
+export interface AppliedWait {
+  readonly who: "keeping-up" | "all";
+  readonly timeoutMs: number;
+  /** The caller has gone: the wait is over. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** A question to the nodes; what its kind means is said in sync.proto. */
 export interface NodeQuestion {
   readonly kind: string;
@@ -34,6 +42,8 @@ export interface NodeQuestion {
   readonly timeoutMs: number;
   /** The one that is asked. Default: all. */
   readonly nodeId?: string;
+  /** Nobody waits for the answers any more: those that are missing are given as problems. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface NodeAnswer {

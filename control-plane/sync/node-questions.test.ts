@@ -39,6 +39,20 @@ describe("NodeQuestions", () => {
     expect(clock.nextDelayMs()).toBeNull();
   });
 
+  it("has room again once nobody waits for an answer any more, and no timer", async () => {
+    const clock = new ManualClock();
+    const questions = new NodeQuestions(clock);
+    const caller = new AbortController();
+    const given = { ok: false, problem: "its answer is not waited for any more" };
+    const asked = Array.from({ length: 100 }, () => questions.ask(1_000, () => {}, caller.signal));
+    caller.abort();
+    expect(clock.nextDelayMs()).toBeNull();
+    expect(await Promise.all(asked)).toEqual(Array(100).fill(given));
+    expect(await questions.ask(1_000, () => expect.unreachable(), caller.signal)).toEqual(given);
+    const next = questions.ask(1_000, (id) => questions.take(result({ id, body: Buffer.from("told") })));
+    expect(await next).toEqual({ ok: true, body: Buffer.from("told") });
+  });
+
   it("has a limit", async () => {
     const questions = new NodeQuestions(new ManualClock());
     for (let i = 0; i < 100; i++) void questions.ask(1_000, () => {});

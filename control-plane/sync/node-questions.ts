@@ -7,6 +7,8 @@ export type Answered =
   /** Why there is no answer. */
   | { readonly ok: false; readonly problem: string };
 
+const unwanted: Answered = { ok: false, problem: "its answer is not waited for any more" };
+
 /** Questions to one node that are open at a time. */
 const openMaxCount = 100;
 
@@ -24,8 +26,12 @@ export class NodeQuestions {
     this.#clock = clock;
   }
 
-  /** Sends a question and resolves with its answer, or with a problem when the time is over or the stream ends. */
-  ask(timeoutMs: number, send: (id: bigint) => void): Promise<Answered> {
+  /**
+   * Sends a question and resolves with its answer, or with a problem when the time is over or the stream ends.
+   * @param signal that nobody waits for the answer any more
+   */
+  ask(timeoutMs: number, send: (id: bigint) => void, signal?: AbortSignal): Promise<Answered> {
+    if (signal?.aborted) return Promise.resolve(unwanted);
     if (this.#isClosed) return Promise.resolve({ ok: false, problem: "its stream has ended" });
     if (this.#open.size >= openMaxCount)
       return Promise.resolve({ ok: false, problem: `${openMaxCount} questions to it are open already` });
@@ -34,8 +40,11 @@ export class NodeQuestions {
       const settle = (answered: Answered) => {
         this.#open.get(id)?.stopTimer();
         this.#open.delete(id);
+        signal?.removeEventListener("abort", onAbort);
         resolve(answered);
       };
+      const onAbort = () => settle(unwanted);
+      signal?.addEventListener("abort", onAbort);
       const stopTimer = this.#clock.after(timeoutMs, () =>
         settle({ ok: false, problem: `no answer within ${timeoutMs} ms` }),
       );

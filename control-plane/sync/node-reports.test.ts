@@ -107,6 +107,20 @@ describe("Fleet.ask", () => {
     expect([a.unreadCount("query"), b.unreadCount("query")]).toEqual([0, 0]);
   });
 
+  it("does not wait where the caller does not any more", async () => {
+    const rig = await startHub();
+    const revision = rig.store.putUpstream("u");
+    const node = rig.connect();
+    node.hello("n", undefined, capabilities);
+    await node.ackNextSnapshot();
+    await until(rig.hub, (fleet) => fleet.nodes()[0]?.revision === revision);
+    const caller = new AbortController();
+    const asked = rig.fleet.ask({ ...question, revision, signal: caller.signal });
+    await node.next("query");
+    caller.abort();
+    expect(await asked).toMatchObject([{ nodeId: "n", answered: { ok: false } }]);
+  });
+
   it("does not wait for a node whose stream ends", async () => {
     const rig = await startHub();
     const revision = rig.store.putUpstream("u");

@@ -153,18 +153,15 @@ export class NodeSession implements Queued {
   }
 
   /** Asks the node something; a problem where it cannot tell, or does not serve the revision that is asked about. */
-  async ask({ kind, body, revision, timeoutMs }: NodeQuestion): Promise<NodeAnswer> {
+  async ask({ kind, body, revision, timeoutMs, signal }: NodeQuestion): Promise<NodeAnswer> {
     const { id: nodeId = "", hostname = "", capabilities = [] } = this.#record?.facts ?? {};
     const answer = (answered: Answered): NodeAnswer => ({ nodeId, hostname, answered });
     if (!capabilities.includes(`query.${kind}`))
       return answer({ ok: false, problem: `its version does not answer "${kind}"` });
     if (this.#state === null || !servesRevision(this.#state, revision))
       return answer({ ok: false, problem: "it does not serve the change yet" });
-    return answer(
-      await this.#questions.ask(timeoutMs, (id) =>
-        this.#call.write(encodeMessage({ case: "query", value: { id, kind, body } })),
-      ),
-    );
+    const send = (id: bigint) => this.#call.write(encodeMessage({ case: "query", value: { id, kind, body } }));
+    return answer(await this.#questions.ask(timeoutMs, send, signal));
   }
 
   /** Ends the stream with a status. */

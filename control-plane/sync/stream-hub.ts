@@ -12,7 +12,16 @@ import type { AckState } from "./ack-state.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { FewPerTurn, type Queued } from "./few-per-turn.ts";
-import type { Applied, Fleet, HeldBack, NodeAnswer, NodeNackStatus, NodeQuestion, NodeStatus } from "./fleet.ts";
+import type {
+  Applied,
+  AppliedWait,
+  Fleet,
+  HeldBack,
+  NodeAnswer,
+  NodeNackStatus,
+  NodeQuestion,
+  NodeStatus,
+} from "./fleet.ts";
 import { HelloAdmission } from "./hello-admission.ts";
 import { NodeRegistry } from "./node-registry.ts";
 import { NodeSession, type SessionContext } from "./node-session.ts";
@@ -231,14 +240,14 @@ export class StreamHub implements Fleet {
     this.#beginnings.add({ call, isQueued: false });
   }
 
-  async waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied> {
+  async waitForRevision(revision: number, wait: AppliedWait): Promise<Applied> {
     const { rollouts } = this.#options;
     const heldBack = rollouts?.heldBack(revision) ?? null;
     const publication = rollouts?.livePublication(revision) ?? null;
     const goal = publication === null ? { revision } : { publication };
     // Nobody who waits here would see the end of a rollout.
-    const timeoutMs = heldBack === null ? options.timeoutMs : 0;
-    const applied = await this.#waits.wait(goal, options.who, timeoutMs);
+    const timeoutMs = heldBack === null ? wait.timeoutMs : 0;
+    const applied = await this.#waits.wait(goal, { ...wait, timeoutMs });
     return heldBack === null ? applied : { ...applied, heldBack };
   }
 

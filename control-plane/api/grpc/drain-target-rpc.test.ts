@@ -1,8 +1,11 @@
+import { once } from "node:events";
 import { Code } from "@connectrpc/connect";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { TargetsAPI } from "../../../proto/gen/penstock/admin/v1/targets_pb.ts";
+import { UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
 import { granted, targetDraft, upstreamDraft } from "../../../test/support/drafts.ts";
 import { type RpcFailure, type RpcRig, startRpcRig } from "../../../test/support/rpc-rig.ts";
+import type { NodeQuestion } from "../../sync/fleet.ts";
 
 const { deleteTarget, updateTarget } = TargetsAPI.method;
 const drain = { seconds: 30n };
@@ -38,7 +41,7 @@ describe("a target that is taken out of use with a drain over gRPC", () => {
     const deleted = await rig.call(deleteTarget, { ...key, drain });
     expect(deleted.drain).toMatchObject({ appliedCount: 2, nodeCount: 2, drainedCount: 2, askedCount: 2 });
     const revision = Number(deleted.revision);
-    expect(rig.fleet.waits).toEqual([[revision, { who: "all", timeoutMs: 30_000 }]]);
+    expect(rig.fleet.waits).toMatchObject([[revision, { who: "all", timeoutMs: 30_000 }]]);
     const [question] = rig.fleet.questions;
     expect(question).toMatchObject({ kind: "drained", revision });
     const body = JSON.parse(Buffer.from(question!.body).toString());
@@ -64,6 +67,44 @@ describe("a target that is taken out of use with a drain over gRPC", () => {
     rig.fleet.applied = Promise.resolve({ appliedCount: 0, nodeCount: 2, heldBack: "waiting" });
     expect((await rig.call(deleteTarget, { ...key, drain })).drain).toBeUndefined();
     expect(rig.fleet.questions).toEqual([]);
+  });
+
+  it.each([
+    { name: "a deletion", method: deleteTarget, asked: { ...key, drain } },
+    { name: "an update", method: updateTarget, asked: { upstream: "u", target: { target, weight: 0 }, drain } },
+  ])("waits for no node any more when $name is cancelled, and stands", async ({ method, asked }) => {
+    const before = rig.store.image.revision;
+    const question = new Promise<NodeQuestion>((resolve) => {
+      rig.fleet.ask = (question) => {
+        resolve(question);
+        return new Promise((settle) => question.signal?.addEventListener("abort", () => settle([answer("a", 1)])));
+      };
+    });
+    const call = rig.stream(method);
+    call.end(asked);
+    const { signal } = await question;
+    await call.cancel();
+    if (signal?.aborted === false) await once(signal, "abort");
+    expect([signal?.aborted, rig.store.image.revision]).toEqual([true, before + 1]);
+  });
+
+  it("is over, and no node asked, when it is cancelled before every node has the change", async () => {
+    const waited = new Promise<AbortSignal | undefined>((resolve) => {
+      rig.fleet.waitForRevision = (_revision, { signal }) => {
+        resolve(signal);
+        return new Promise((settle) =>
+          signal?.addEventListener("abort", () => settle({ appliedCount: 0, nodeCount: 1 })),
+        );
+      };
+    });
+    const call = rig.stream(deleteTarget);
+    call.end({ ...key, drain });
+    const signal = await waited;
+    await call.cancel();
+    if (signal?.aborted === false) await once(signal, "abort");
+    // Whatever follows on it has been done once another call was answered.
+    await rig.call(UpstreamsAPI.method.getUpstream, { idOrName: "u" });
+    expect([signal?.aborted, rig.fleet.questions, rig.errors]).toEqual([true, [], []]);
   });
 
   it.each([

@@ -40,7 +40,7 @@ export function targetsRpc(
       return { targets: [...listed.value.rows], nextPageToken: listed.value.nextPageToken ?? "" };
     },
 
-    async updateTarget(request) {
+    async updateTarget(request, { signal }) {
       const target = request.target!;
       const asked = updateDraft(TargetSchema, target, target.target, request.updateMask);
       if (!asked.ok) throw toConnectError(asked.problems, { kind });
@@ -51,17 +51,17 @@ export function targetsRpc(
       const updated = await admin.target.update({ key, parent: request.upstream }, draft);
       if (!updated.ok) throw toConnectError(updated.problems, { kind, key });
       const { resource, revision, warnings } = updated.value;
-      const drain = await drained(revision);
+      const drain = await drained(revision, signal);
       return { target: resource, revision: BigInt(revision), warnings: [...warnings], ...drain };
     },
 
-    async deleteTarget(request) {
+    async deleteTarget(request, { signal }) {
       const key = { key: request.idOrTarget, parent: request.upstream };
       const drained = drainOf(admin, fleet, key, request.drain);
       const removed = await admin.target.remove(key, request.etag || undefined);
       if (!removed.ok) throw toConnectError(removed.problems, { kind, key: request.idOrTarget });
       const { revision } = removed.value;
-      return { revision: BigInt(revision), ...(await drained(revision)) };
+      return { revision: BigInt(revision), ...(await drained(revision, signal)) };
     },
 
     async *watchTargets(request, context) {
@@ -83,14 +83,14 @@ type DrainFields = { readonly drain?: MessageInitShape<typeof TargetDrainSchema>
 
 /**
  * To be asked before a write that takes a target out of use: what is drained is the target as it was then. What it returns
- * waits after the write, if that was asked for. Errors: DEADLINE_EXCEEDED.
+ * waits after the write, if that was asked for, while the call is not over. Errors: DEADLINE_EXCEEDED, or how the call ended.
  */
 function drainOf(
   admin: Pick<Admin, "target">,
   fleet: Fleet,
   key: { readonly key: string; readonly parent: string },
   drain: Duration | undefined,
-): (revision: number) => Promise<DrainFields> {
+): (revision: number, signal: AbortSignal) => Promise<DrainFields> {
   const before = drain === undefined ? null : admin.target.get(key);
   if (drain === undefined || before?.ok !== true) return async () => ({});
   const { upstream, target } = before.value;
@@ -100,8 +100,8 @@ function drainOf(
     drainMs: durationMs(drain),
     startMs: systemClock.monotonicMs(),
   };
-  return async (revision) => {
-    const drained = await drainTarget(fleet, systemClock, { ...asked, revision });
+  return async (revision, signal) => {
+    const drained = await drainTarget(fleet, systemClock, { ...asked, revision }, signal);
     if (drained.isHeldBack) return {};
     const { applied, askedCount, unfinished } = drained;
     if (unfinished.length > 0)
