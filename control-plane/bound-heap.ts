@@ -2,8 +2,8 @@ import { PerformanceObserver } from "node:perf_hooks";
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 
 /**
- * What new objects may take; twice as much where two growths come before the first is seen. V8 itself goes to 134 MB, and
- * keeps that: more than all else in the process.
+ * What new objects may take where the event loop turns; twice as much where two growths come before the first is seen. V8
+ * itself goes to 134 MB, and keeps that: more than all else in the process.
  */
 const YOUNG_MAX_BYTES = 32 * 1024 * 1024;
 
@@ -18,6 +18,11 @@ const GROWTH_FACTOR = 2;
  * changes a second half of 520 MB (`npm run prove -- thousand-nodes`). The options for that belong before Node's own
  * start, which is not ours; these work while it runs. A V8 without them says so in one line on stderr, and works as
  * before.
+ *
+ * There is no bound within a turn of the event loop, since the space for new objects is looked at between two of them. One
+ * that makes very many objects which live lets it grow as far as V8 ever does, and it stays so: 128 MB after 800,000 in one
+ * turn, where V8 left alone took 64 in two runs of three. A state that is loaded comes in parts, with turns in between
+ * (start-engine.ts).
  */
 export function boundHeap(): void {
   // Otherwise V8 allocates as old what it has seen to live for long, such as what a thousand nodes are sent and answer;
