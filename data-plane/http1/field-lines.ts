@@ -175,7 +175,8 @@ export function scanFieldLines(lines: FieldLines, bytes: Uint8Array, from: numbe
 const HIGH_BITS = 0x80808080 | 0;
 
 /**
- * A place up to which there are bytes of 0x20 to 0x7e alone, and from which the value is to be read byte by byte. Four bytes at once take a third of the time (bench W1: 1 %; more with long values).
+ * A place up to which there are bytes of 0x20 to 0x7e alone, and from which the value is to be read byte by byte. Four
+ * bytes at once take a third of the time (bench W1: 1 %; more with long values).
  */
 function plainEnd(bytes: Uint8Array, from: number, end: number): number {
   const view = viewOf(bytes);
