@@ -64,8 +64,8 @@ describe("RouteWaits", () => {
     expect(waits.gaveUpForMs(3_000)).toBe(0);
   });
 
-  it("forgets the endpoint that was used longest ago, of all routes, but not who is waited for: it has to show anew", () => {
-    const kept = new KeptWaits(2);
+  it("forgets an endpoint that was not used lately, of all routes, but not who is waited for: it has to show anew", () => {
+    const kept = new KeptWaits(3);
     const [first, second] = [new RouteWaits(kept), new RouteWaits(kept)];
     answer(first, 1, 30, 10);
     answer(first, 2, 5, 10);
@@ -73,7 +73,7 @@ describe("RouteWaits", () => {
     first.at(2).begin(waiting, 0);
     answer(second, 3, 1, 10);
     answer(second, 4, 1, 10);
-    expect([first.find(1), first.find(2)?.first, second.find(3)?.row, kept.count]).toEqual([null, waiting, 3, 2]);
+    expect([first.find(1), first.find(2)?.first, second.find(3)?.row, kept.count]).toEqual([null, waiting, 3, 3]);
     answer(first, 1, 4, 10);
     expect(first.at(1).silenceLimitMs(config, 100)).toBeNull();
     answer(first, 1, 1, 10);

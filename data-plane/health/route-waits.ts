@@ -8,6 +8,8 @@ const samplesMin = 20;
 const ownSamplesMin = 5;
 /** A silence in which nobody waited for longer than this is two. */
 const gapMaxMs = 1_000;
+/** Long before any time that there is. */
+export const neverMs = -(2 ** 30);
 
 /** A request that was sent and waits for the first byte of its answer. Linked, so that both ends of a wait cost the same. */
 export interface Waiting {
@@ -20,14 +22,17 @@ export interface Waiting {
 
 export type PingState = "unasked" | "asked" | "alive" | "dead";
 
-/** The requests of one route that wait for one endpoint, in the order in which they began to. */
+/**
+ * The requests of one route that wait for one endpoint, in the order in which they began to. Times that each answer sets
+ * are whole milliseconds, rounded up, for what longest-wait.ts says.
+ */
 export class EndpointWaits implements Kept {
   readonly row: number;
   readonly route: RouteWaits;
   first: Waiting | null = null;
   #last: Waiting | null = null;
   /** When it last began to answer a request of the route. */
-  lastAnswerMs = Number.NEGATIVE_INFINITY;
+  lastAnswerMs = neverMs;
   /** The server's word during this silence: asked whether it is there at all. */
   ping: PingState = "unasked";
   pingedAtMs = 0;
@@ -35,25 +40,26 @@ export class EndpointWaits implements Kept {
   /** Requests that gave up waiting in this silence, since when the first of them waited, and when the last gave up. */
   #gaveUpCount = 0;
   #firstGaveUpSinceMs = 0;
-  #gaveUpAtMs = Number.NEGATIVE_INFINITY;
+  #gaveUpAtMs = neverMs;
   /** Answers that the route had had from all its endpoints when this one answered last. */
   #routeCountBefore = 0;
   /** Is on the list of those to be looked at. */
   isListed = false;
-  previousKept: Kept | null = null;
-  nextKept: Kept | null = null;
-  isKept = false;
+  keptAt = -1;
+  wasUsed = false;
 
   constructor(row: number, route: RouteWaits) {
     this.row = row;
     this.route = route;
   }
 
+  get isInUse(): boolean {
+    return this.first !== null;
+  }
+
   begin(request: Waiting, nowMs: number): void {
-    if (this.first === null) {
-      this.route.kept.release(this);
-      if (nowMs - this.#gaveUpAtMs > gapMaxMs) this.#silenceEnds();
-    }
+    this.wasUsed = true;
+    if (this.first === null && nowMs - this.#gaveUpAtMs > gapMaxMs) this.#silenceEnds();
     request.waits = this;
     request.waitingSinceMs = nowMs;
     request.nextWaiting = null;
@@ -66,7 +72,7 @@ export class EndpointWaits implements Kept {
   /** The request has no time left, or nobody who waits for it: that is nobody's fault, and no sign of life either. */
   gaveUp(request: Waiting, nowMs: number): void {
     if (this.#gaveUpCount++ === 0) this.#firstGaveUpSinceMs = request.waitingSinceMs;
-    this.#gaveUpAtMs = nowMs;
+    this.#gaveUpAtMs = Math.ceil(nowMs);
     this.end(request);
   }
 
@@ -79,7 +85,6 @@ export class EndpointWaits implements Kept {
     request.waits = null;
     request.previousWaiting = null;
     request.nextWaiting = null;
-    if (this.first === null && !this.route.isGone) this.route.kept.keep(this);
   }
 
   forget(): void {
@@ -89,12 +94,13 @@ export class EndpointWaits implements Kept {
   /** The endpoint has begun to answer. */
   answered(request: Waiting, nowMs: number): void {
     this.end(request);
-    this.lastAnswerMs = nowMs;
+    const atMs = Math.ceil(nowMs);
+    this.lastAnswerMs = atMs;
     this.#answerCount++;
     this.#silenceEnds();
-    this.route.longest.add(nowMs - request.waitingSinceMs, nowMs);
-    this.route.lastAnswerMs = nowMs;
-    this.#routeCountBefore = this.route.longest.count;
+    this.route.add(nowMs - request.waitingSinceMs, nowMs);
+    this.route.lastAnswerMs = atMs;
+    this.#routeCountBefore = this.route.count;
   }
 
   #silenceEnds(): void {
@@ -109,7 +115,7 @@ export class EndpointWaits implements Kept {
 
   /** Answers that other endpoints gave to the route's requests since this one's last. */
   get answersElsewhere(): number {
-    return this.route.longest.count - this.#routeCountBefore;
+    return this.route.count - this.#routeCountBefore;
   }
 
   /** The silence that says that something is wrong; null while too little is known. */
@@ -118,7 +124,7 @@ export class EndpointWaits implements Kept {
   }
 
   /** Requests that have waited for longer than `ms`; only those that began to at `sinceMs` or later. */
-  countOver(ms: number, nowMs: number, sinceMs = Number.NEGATIVE_INFINITY): number {
+  countOver(ms: number, nowMs: number, sinceMs = neverMs): number {
     let count = 0;
     for (let each = this.first; each !== null && nowMs - each.waitingSinceMs > ms; each = each.nextWaiting) {
       if (each.waitingSinceMs >= sinceMs) count++;
@@ -128,17 +134,17 @@ export class EndpointWaits implements Kept {
 }
 
 /** How long the answers of one route take, and who waits for them. */
-export class RouteWaits {
-  readonly longest = new LongestWait();
+export class RouteWaits extends LongestWait {
   /** When any endpoint last began to answer. */
-  lastAnswerMs = Number.NEGATIVE_INFINITY;
+  lastAnswerMs = neverMs;
   readonly kept: KeptWaits;
-  /** The configuration has it no more: what still waits leaves nothing behind. */
-  isGone = false;
+  /** The configuration has it no more: requests that go on leave nothing behind. */
+  #isClosed = false;
   readonly #byRow = new Map<number, EndpointWaits>();
 
   /** @param kept of all routes of the worker */
   constructor(kept: KeptWaits) {
+    super();
     this.kept = kept;
   }
 
@@ -147,6 +153,8 @@ export class RouteWaits {
     let waits = this.#byRow.get(row);
     if (waits === undefined) {
       waits = new EndpointWaits(row, this);
+      if (this.#isClosed) return waits;
+      this.kept.add(waits);
       this.#byRow.set(row, waits);
     }
     return waits;
@@ -163,22 +171,24 @@ export class RouteWaits {
 
   /** How long an answer may take that nobody has reason to wait longer for; null while too little is known. */
   silenceLimitMs(config: StallConfig, nowMs: number): number | null {
-    if (this.longest.count < samplesMin) return null;
-    return Math.max(config.minSilenceMs, config.factor * this.longest.longestMs(nowMs));
+    if (this.count < samplesMin) return null;
+    return Math.max(config.minSilenceMs, config.factor * this.longestMs(nowMs));
   }
 
   /** Endpoints that nobody waits for and that are not among these are forgotten. */
   retainOnly(rows: ReadonlySet<number>): void {
     for (const [row, waits] of this.#byRow) {
-      if (rows.has(row) || waits.first !== null) continue;
-      this.kept.release(waits);
-      this.#byRow.delete(row);
+      if (!rows.has(row) && !waits.isInUse) this.#drop(waits);
     }
   }
 
-  /** The configuration has the route no more. */
   close(): void {
-    this.isGone = true;
-    this.retainOnly(new Set());
+    this.#isClosed = true;
+    for (const waits of this.#byRow.values()) this.#drop(waits);
+  }
+
+  #drop(waits: EndpointWaits): void {
+    this.kept.remove(waits);
+    this.#byRow.delete(waits.row);
   }
 }

@@ -39,7 +39,10 @@ export function answerOverloaded(exchange: Exchange): void {
 }
 
 /** What is counted of such a request: one after the other. */
-const shedRequest = { route: null, service: null, status: 503, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
+const shedRequest = {
+  ...{ route: null, service: null, place: null },
+  ...{ status: 503, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 },
+};
 
 /**
  * Does the same for a request of which nothing but its head is known, and nothing else needs to be. An exchange that

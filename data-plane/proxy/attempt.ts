@@ -17,13 +17,15 @@ import { endTrial, takeTrial } from "./trial.ts";
 
 /** The first attempt: an endpoint is picked and the request goes out on an idle connection, or on a new one. */
 export function startAttempts(exchange: Exchange): void {
+  const { engine, route, service } = exchange;
+  exchange.place = engine.traffic.placeOf(route, service, engine.snapshots.current);
   const { config, history, picker, isLimited } = exchange.pool!;
   history.budget.request(exchange.startedAtMs);
   if (isLimited) {
     startWithinLimits(exchange);
     return;
   }
-  const trial = exchange.engine.endpoints.hasTrial(config.poolRow) ? takeTrial(exchange) : null;
+  const trial = engine.endpoints.hasTrial(config.poolRow) ? takeTrial(exchange) : null;
   const endpoint = trial ?? picker.pick(exchange);
   if (endpoint === null) answerNobody(exchange);
   else attemptAt(exchange, endpoint, true);

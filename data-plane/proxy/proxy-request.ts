@@ -114,7 +114,7 @@ export function planRequest(exchange: Exchange, head: RequestHead, bytes: Buffer
   const service = snapshot.services[route.serviceIndex] ?? null;
   exchange.route = route;
   exchange.service = service;
-  if (exchange.scheme === "http" && !takesPlainHttp(match)) {
+  if (exchange.scheme === "http" && !match.takesPlainHttp) {
     return refused("https_required", "", false, path + query);
   }
 
@@ -148,12 +148,6 @@ function refuse(exchange: Exchange, { error, detail, closes, location }: Refusal
   if (closes) exchange.clientKeepsAlive = false;
   if (error !== "https_required") answerByOurselves(exchange, proxyError(error), detail);
   else answerHttpsRequired(exchange, proxyError(error), exchange.route!.httpsRedirectStatus, location);
-}
-
-function takesPlainHttp(match: RouteMatch): boolean {
-  const { protocols } = match.route;
-  for (let i = 0; i < protocols.length; i++) if (protocols[i] === "http" || protocols[i] === "grpc") return true;
-  return false;
 }
 
 /** What X-Forwarded-Prefix says: only when a prefix other than "/" was taken off the path. */

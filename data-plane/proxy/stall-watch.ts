@@ -1,5 +1,5 @@
 import type { EndpointConfig } from "../config/worker-config.ts";
-import type { EndpointWaits, Waiting } from "../health/route-waits.ts";
+import { type EndpointWaits, neverMs, type Waiting } from "../health/route-waits.ts";
 import type { HttpPing } from "../upstream/http-ping.ts";
 import type { Exchange } from "./exchange.ts";
 import { hasBetterEndpoint, isInBudget, maySendAgain } from "./may-retry.ts";
@@ -32,7 +32,9 @@ export class StallWatch {
   begin(exchange: Exchange, nowMs: number): void {
     const { config, set, history } = exchange.pool!;
     if (config.resilience.stall === null || set.endpoints.length < 2) return;
-    const waits = history.waitsOf(exchange.route!.id).at(exchange.endpoint!.row);
+    const place = exchange.place!;
+    place.waits ??= history.waitsOf(exchange.route!.id);
+    const waits = place.waits.at(exchange.endpoint!.row);
     waits.begin(exchange, nowMs);
     if (waits.isListed) return;
     waits.isListed = true;
@@ -119,7 +121,7 @@ function hasSoundOther({ row, route }: EndpointWaits, first: Exchange, limitMs: 
   for (const other of first.pool!.set.endpoints) {
     if (other.row === row || first.engine.endpoints.isOut(other.row)) continue;
     const waits = route.find(other.row);
-    const sinceMs = Math.max(waits?.first?.waitingSinceMs ?? nowMs, waits?.lastAnswerMs ?? Number.NEGATIVE_INFINITY);
+    const sinceMs = Math.max(waits?.first?.waitingSinceMs ?? nowMs, waits?.lastAnswerMs ?? neverMs);
     if (nowMs - sinceMs <= limitMs) return true;
   }
   return false;

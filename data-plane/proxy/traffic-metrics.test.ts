@@ -35,11 +35,17 @@ it("counts by service, also where another config has the same route to another o
   const one = holder.current!;
   holder.apply(of(2, "search"), []);
   const two = holder.current!;
-  const request = { status: 200, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
+  const request = { place: null, status: 200, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
   // Begun before, ended after the swap; then three of the new config.
   metrics.countRequest({ ...request, route: one.routes.routes[0]!, service: one.services[0]! }, 1, two);
   for (let i = 0; i < 3; i++)
     metrics.countRequest({ ...request, route: two.routes.routes[0]!, service: two.services[0]! }, 1, two);
+  // Where the first one stood when its attempts began says nothing of where it is counted now.
+  const other = new TrafficMetrics(10);
+  const place = other.placeOf(one.routes.routes[0]!, one.services[0]!, one);
+  other.countRequest({ ...request, route: one.routes.routes[0]!, service: one.services[0]!, place }, 1, two);
+  expect([place.offset > 0, other.read().routes.labels.slice(2)]).toEqual([true, ["billing", "r"]]);
+  expect(other.placeOf(two.routes.routes[0]!, two.services[0]!, two)).not.toBe(place);
   const { labels, cells } = metrics.read().routes;
   const width = cells.length / (labels.length / 2);
   const counts = Object.fromEntries(

@@ -1,4 +1,5 @@
 import type { EndpointConfig, PoolConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
+import type { RouteWaits } from "../health/route-waits.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
 import { EndpointCounts } from "../telemetry/endpoint-counts.ts";
 import { type HandshakeFailure, handshakeFailures } from "../telemetry/handshake-failure.ts";
@@ -47,6 +48,8 @@ export interface TrafficCounts {
 export interface FinishedRequest {
   readonly route: RouteConfig | null;
   readonly service: ServiceConfig | null;
+  /** As `placeOf` gave it when attempts began; null when there was none. */
+  readonly place: RoutePlace | null;
   /** 0 when the client left before it was answered. */
   readonly status: number;
   readonly bytesIn: number;
@@ -55,10 +58,15 @@ export interface FinishedRequest {
   readonly answerLatencyMs: number;
 }
 
-/** Where a route's series is, with the service that it led to. */
-interface RoutePlace {
+/** Where a worker keeps what it knows of a route, for one lookup per request: each touches memory that is in no cache (bench W1r). */
+export interface RoutePlace {
+  /** That the route led to. */
   readonly service: ServiceConfig | null;
+  /** Of its series, valid in this generation. */
   readonly offset: number;
+  readonly generation: number;
+  /** Who waits on it; null until somebody does. */
+  waits: RouteWaits | null;
 }
 
 /**
@@ -90,11 +98,11 @@ export class TrafficMetrics {
 
   /** @param snapshot what is served now; the request may have begun under another */
   countRequest(request: FinishedRequest, durationMs: number, snapshot: ServedSnapshot | null): void {
+    const { route, service, place } = request;
     if (snapshot !== this.#snapshot) this.#follow(snapshot);
-    const place = this.#placeByRoute.get(request.route);
-    // A request that began under the snapshot before may have come by the same route to another service.
-    const isKnown = place !== undefined && place.service === request.service;
-    const at = isKnown ? place.offset : this.#routeOffset(request.route, request.service);
+    // A request that began under the snapshot before has a place of then.
+    const isValid = place !== null && place.generation === this.#generation;
+    const at = (isValid ? place : this.placeOf(route, service, snapshot)).offset;
     const { cells } = this.#routes;
     // A client that left without an answer counts as its own fault, as 499 elsewhere.
     const answerClass = request.status === 0 ? 4 : Math.trunc(request.status / 100) - 1;
@@ -103,6 +111,14 @@ export class TrafficMetrics {
     cells[at + RouteCell.bytesOut]! += request.bytesOut;
     observeMs(cells, at + RouteCell.duration, durationMs);
     if (request.answerLatencyMs >= 0) observeMs(cells, at + RouteCell.upstreamLatency, request.answerLatencyMs);
+  }
+
+  /** @param snapshot what is served now */
+  placeOf(route: RouteConfig | null, service: ServiceConfig | null, snapshot: ServedSnapshot | null): RoutePlace {
+    if (snapshot !== this.#snapshot) this.#follow(snapshot);
+    const place = this.#placeByRoute.get(route);
+    // A request that began under the snapshot before may have come by the same route to another service.
+    return place !== undefined && place.service === service ? place : this.#newPlace(route, service);
   }
 
   countAttempt(pool: PoolConfig, endpoint: EndpointConfig): void {
@@ -156,14 +172,15 @@ export class TrafficMetrics {
     this.#offsetByEndpoint.clear();
   }
 
-  #routeOffset(route: RouteConfig | null, service: ServiceConfig | null): number {
+  #newPlace(route: RouteConfig | null, service: ServiceConfig | null): RoutePlace {
     const labels = [
       service === null ? "" : (service.name ?? service.id),
       route === null ? "" : (route.name ?? route.id),
     ];
     const offset = this.#routes.offsetOf(`${service?.id ?? ""} ${route?.id ?? ""}`, labels, this.#generation);
-    this.#placeByRoute.set(route, { service, offset });
-    return offset;
+    const place = { service, offset, generation: this.#generation, waits: null };
+    this.#placeByRoute.set(route, place);
+    return place;
   }
 
   #targetOffset(pool: PoolConfig, endpoint: EndpointConfig): number {

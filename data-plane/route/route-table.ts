@@ -98,11 +98,12 @@ export class RouteTableEdit {
     const paths = pathsToRank(route);
     if (paths.length === 0) return;
     const conditions = compileConditions(route);
+    const takesPlainHttp = route.protocols.includes("http") || route.protocols.includes("grpc");
     // A path is one candidate under each of the hosts.
     const candidates = paths.map((ranked, pathIndex): Candidate => {
       const { path, plainChars } = ranked;
       const pattern = path !== null && isPathPattern(path) ? compilePathPattern(path) : null;
-      const match = { route, hasPath: path !== null, matchedChars: plainChars, pattern };
+      const match = { route, takesPlainHttp, hasPath: path !== null, matchedChars: plainChars, pattern };
       return { rank: rankOf(ranked), pathIndex, match, conditions, pattern };
     });
     forEachPlace(this.#hosts, route, (paths, prefix, pathIndex) => paths.add(prefix, candidates[pathIndex]!));

@@ -65,7 +65,7 @@ describe("SnapshotHolder", () => {
       { ...config(2, "b"), routes: [{ id: "r", protocols: [], serviceIndex: -1 } as unknown as RouteConfig] },
       [],
     );
-    expect(known.map(({ isKept }) => isKept)).toEqual([false, true]);
+    expect(known.map(({ keptAt }) => keptAt >= 0)).toEqual([false, true]);
   });
 
   it("keeps the endpoints of pools that come without a set", () => {

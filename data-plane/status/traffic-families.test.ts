@@ -49,7 +49,16 @@ const endpoint = { address: "::1", port: 80, row: 0 } as EndpointConfig;
 const snapshot = {} as ServedSnapshot;
 
 function request(more: object = {}) {
-  return { route: route("r"), service, status: 200, bytesIn: 10, bytesOut: 20, answerLatencyMs: 3, ...more };
+  return {
+    route: route("r"),
+    service,
+    place: null,
+    status: 200,
+    bytesIn: 10,
+    bytesOut: 20,
+    answerLatencyMs: 3,
+    ...more,
+  };
 }
 
 function expositionOf(...workers: TrafficMetrics[]): Map<string, Family> {

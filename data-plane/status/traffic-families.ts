@@ -1,5 +1,5 @@
 import { lossKinds, RouteCell, TargetCell } from "../proxy/traffic-metrics.ts";
-import { bucketBoundsMs, histogramCells } from "../telemetry/histogram.ts";
+import { bucketBoundsMs } from "../telemetry/histogram.ts";
 import type { Labels, Metric, Sample } from "./metrics-text.ts";
 import type { TrafficSum } from "./traffic-totals.ts";
 
@@ -60,13 +60,13 @@ function histogram(labels: Labels, cells: Float64Array, at: number): Sample[] {
   const samples: Sample[] = [];
   let count = 0;
   for (let bucket = 0; bucket <= bucketBoundsMs.length; bucket++) {
-    count += cells[at + bucket]!;
+    count += cells[at + 1 + bucket]!;
     const bound = bucketBoundsMs[bucket];
     const text = bound === undefined ? "+Inf" : String(bound / 1_000);
     samples.push({ suffix: "_bucket", labels: [...labels, ["le", text]], value: count });
   }
   if (count === 0) return [];
-  samples.push({ suffix: "_sum", labels, value: cells[at + histogramCells - 1]! / 1_000 });
+  samples.push({ suffix: "_sum", labels, value: cells[at]! / 1_000 });
   samples.push({ suffix: "_count", labels, value: count });
   return samples;
 }

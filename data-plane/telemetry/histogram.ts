@@ -3,13 +3,16 @@ export const bucketBoundsMs: readonly number[] = [
   1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
 ];
 
-/** Cells that a histogram takes: its buckets, not yet summed up, then the sum of what was observed. */
+/**
+ * Cells that a histogram takes: the sum of what was observed, then its buckets, not yet summed up. In this order what is
+ * fast, as most is, touches cells side by side (bench W1r).
+ */
 export const histogramCells = bucketBoundsMs.length + 2;
 
 /** Counts one observation in the histogram that begins at `at`. Cost: about 5 ns for what is fast. */
 export function observeMs(cells: Float64Array, at: number, ms: number): void {
   let bucket = 0;
   while (bucket < bucketBoundsMs.length && ms > bucketBoundsMs[bucket]!) bucket++;
-  cells[at + bucket]!++;
-  cells[at + histogramCells - 1]! += ms;
+  cells[at]! += ms;
+  cells[at + 1 + bucket]!++;
 }

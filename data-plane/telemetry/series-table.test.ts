@@ -92,8 +92,8 @@ describe("observeMs", () => {
   ])("puts %d ms into bucket %d and adds it up", (ms, bucket) => {
     const cells = new Float64Array(2 + histogramCells);
     observeMs(cells, 2, ms);
-    expect(cells.indexOf(1, 2)).toBe(2 + bucket);
-    expect(cells.at(-1)).toBe(ms);
+    expect(cells.indexOf(1, 3)).toBe(3 + bucket);
+    expect(cells[2]).toBe(ms);
     expect(cells.reduce((sum, cell) => sum + cell, 0)).toBeCloseTo(1 + ms);
   });
 });
