@@ -16,7 +16,14 @@ import type { Kind, Problem } from "../../control-plane/resource/checked.ts";
 import type { Draft } from "../../control-plane/resource/draft.ts";
 import { orderedStore } from "../../control-plane/rollout/rollout-order.ts";
 import { openSqliteStore, type SqliteStore } from "../../control-plane/store/sqlite-store.ts";
-import type { Applied, Fleet, NodeAnswer, NodeQuestion, NodeStatus } from "../../control-plane/sync/fleet.ts";
+import type {
+  Applied,
+  AppliedWait,
+  Fleet,
+  NodeAnswer,
+  NodeQuestion,
+  NodeStatus,
+} from "../../control-plane/sync/fleet.ts";
 import { openLog } from "../../control-plane/telemetry/log.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { plainIdentities } from "./plain-identities.ts";
@@ -88,8 +95,8 @@ class ScriptedFleet implements Fleet {
   readonly questions: NodeQuestion[] = [];
   readonly waits: { revision: number; who: string; timeoutMs: number }[] = [];
 
-  async waitForRevision(revision: number, options: { who: "keeping-up" | "all"; timeoutMs: number }): Promise<Applied> {
-    this.waits.push({ revision, ...options });
+  async waitForRevision(revision: number, { who, timeoutMs }: AppliedWait): Promise<Applied> {
+    this.waits.push({ revision, who, timeoutMs });
     return this.applied;
   }
 

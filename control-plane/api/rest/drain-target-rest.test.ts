@@ -1,5 +1,8 @@
+import { once } from "node:events";
+import { request as httpRequest } from "node:http";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type RestRig, startRestRig } from "../../../test/support/rest-rig.ts";
+import type { NodeQuestion } from "../../sync/fleet.ts";
 
 let rig: RestRig;
 let upstreamId: string;
@@ -23,6 +26,33 @@ const answer = (nodeId: string, said: object | string) => ({
 });
 const targetCount = () => rig.store.image.count("target");
 
+/** A client that waits for no answer. */
+function leavingClient(method: string, toPath: string, body?: object) {
+  const headers = { "Content-Type": "application/json" };
+  const client = httpRequest({ port: rig.port, method, path: toPath, agent: false, headers });
+  client.on("error", () => {});
+  client.end(body === undefined ? undefined : JSON.stringify(body));
+  return client;
+}
+
+/** Leaves while the nodes are waited for; resolves, once what follows on that has been done, with what the wait was given. */
+async function leaveWhileNodesApply(method: string, toPath: string, body?: object): Promise<AbortSignal | undefined> {
+  const waited = new Promise<AbortSignal | undefined>((resolve) => {
+    rig.fleet.waitForRevision = (_revision, { signal }) => {
+      resolve(signal);
+      return new Promise((settle) =>
+        signal?.addEventListener("abort", () => settle({ appliedCount: 0, nodeCount: 1 })),
+      );
+    };
+  });
+  const client = leavingClient(method, toPath, body);
+  const signal = await waited;
+  client.destroy();
+  if (signal?.aborted === false) await once(signal, "abort");
+  await rig.send("GET", "/upstreams/u");
+  return signal;
+}
+
 describe("a target that is taken out of use with ?drain", () => {
   it("is deleted at once, and the answer comes when every node is done", async () => {
     rig.fleet.applied = { appliedCount: 2, nodeCount: 2 };
@@ -37,6 +67,7 @@ describe("a target that is taken out of use with ?drain", () => {
       kind: "drained",
       revision,
       timeoutMs: 32_000,
+      signal: expect.any(AbortSignal),
       body: { upstreamId, target: "a.test:80", timeoutMs: 30_000 },
     });
     expect(targetCount()).toBe(0);
@@ -78,6 +109,32 @@ describe("a target that is taken out of use with ?drain", () => {
   });
 
   it.each([
+    ["DELETE", undefined],
+    ["PATCH", { weight: 0 }],
+  ])("waits for no node any more when the client of a %s leaves, and stands", async (method, body) => {
+    const before = rig.store.image.revision;
+    const asked = new Promise<NodeQuestion>((resolve) => {
+      rig.fleet.ask = (question) => {
+        resolve(question);
+        return new Promise((settle) => question.signal?.addEventListener("abort", () => settle([])));
+      };
+    });
+    const client = leavingClient(method, path + drain, body);
+    const { signal } = await asked;
+    client.destroy();
+    expect(signal).toBeInstanceOf(AbortSignal);
+    if (signal?.aborted === false) await once(signal, "abort");
+    // Whatever follows on it has been done once another request was answered.
+    await rig.send("GET", "/upstreams/u");
+    expect([rig.store.image.revision, rig.errors]).toEqual([before + 1, []]);
+  });
+
+  it("asks no node when its client leaves before every node has the change", async () => {
+    const signal = await leaveWhileNodesApply("DELETE", path + drain);
+    expect([signal?.aborted, rig.fleet.questions, rig.errors]).toEqual([true, [], []]);
+  });
+
+  it.each([
     ["DELETE", "?drain=30s", undefined, "drain needs wait=true: nothing but the wait depends on it"],
     ["DELETE", "?drain=soon&wait=true", undefined, "drain must be a time from 1ms to 60m, such as 500ms, 30s or 2m"],
     ["DELETE", "?drain=2h&wait=true", undefined, "drain must be a time from 1ms to 60m, such as 500ms, 30s or 2m"],
@@ -99,5 +156,17 @@ describe("a target that is taken out of use with ?drain", () => {
     expect((await rig.send("DELETE", `/upstreams/u/targets/b.test:80${drain}`)).status).toBe(404);
     expect((await rig.send("PATCH", path + drain, { weight: 0, tags: "x" })).status).toBe(400);
     expect(rig.fleet.questions).toEqual([]);
+  });
+});
+
+describe("a write whose client leaves while it waits for the nodes", () => {
+  it.each([
+    ["POST", "/services?wait=applied&timeout=60m", { host: "a.test" }],
+    ["DELETE", `${path}?wait=applied&timeout=60m`, undefined],
+    ["PATCH", path, { weight: 3 }],
+  ])("gives its place among the waiters back, and stands (%s %s)", async (method, toPath, body) => {
+    const before = rig.store.image.revision;
+    const signal = await leaveWhileNodesApply(method, toPath, body);
+    expect([signal?.aborted, rig.store.image.revision, rig.errors]).toEqual([true, before + 1, []]);
   });
 });

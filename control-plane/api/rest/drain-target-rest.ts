@@ -17,7 +17,8 @@ export interface DrainFace {
 /**
  * A write that takes a target out of use, with `?drain=30s&wait=true` beside what it can do anyway: it is then answered
  * when no node has a request under way at the target any more, or with 504 when the time is over. The write stands
- * either way: the target gets no new requests from its publication on.
+ * either way: the target gets no new requests from its publication on. A client that leaves ends the wait.
+ * Errors: rejects with the reason of the request's signal.
  */
 export function drainingRest(face: DrainFace, operation: "remove" | "update", write: Endpoint): Endpoint {
   return async (request) => {
@@ -35,7 +36,7 @@ export function drainingRest(face: DrainFace, operation: "remove" | "update", wr
     if (!before.ok || answer.status >= 300 || !Number.isSafeInteger(revision)) return answer;
     const { upstream, target } = before.value;
     const written = { revision, upstreamId: upstream?.id ?? "", target, drainMs, startMs };
-    const drained = await drainTarget(face.fleet, face.clock, written);
+    const drained = await drainTarget(face.fleet, face.clock, written, request.signal);
     if (drained.isHeldBack) return { ...answer, headers: { ...answer.headers, "Penstock-Rollout": drained.heldBack } };
     const { applied, askedCount, unfinished } = drained;
     const headers = {

@@ -134,6 +134,6 @@ async function setHealth(face: HealthFace, request: RestRequest, isHealthy: bool
     return wrong === undefined ? problemAnswer("target", decided.problems) : messageAnswer(400, wrong.message);
   }
   const { revision } = decided.value;
-  const applied = await waitForNodes(face.fleet, revision, wait.wait);
+  const applied = await waitForNodes(face.fleet, revision, wait.wait, request.signal);
   return { status: 204, headers: writeHeaders(revision, applied, []) };
 }

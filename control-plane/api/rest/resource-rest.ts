@@ -126,7 +126,7 @@ async function removeResource<K extends Kind>(face: KindFace<K>, request: RestRe
   const key = resourceKey(request);
   const removed = await face.resources.remove(key);
   if (removed.ok) {
-    const applied = await waitForNodes(face.fleet, removed.value.revision, wait.wait);
+    const applied = await waitForNodes(face.fleet, removed.value.revision, wait.wait, request.signal);
     return { status: 204, headers: writeHeaders(removed.value.revision, applied, []) };
   }
   // What is not there is as the client wants it, says Kong, but only at the top level.
@@ -162,7 +162,7 @@ async function saveResource<K extends Kind>(face: KindFace<K>, request: RestRequ
     return problemAnswer(face.kind, problems, takenValues(face, request, draft));
   }
   const { resource, revision, warnings } = written.value;
-  const applied = await waitForNodes(face.fleet, revision, wait.wait);
+  const applied = await waitForNodes(face.fleet, revision, wait.wait, request.signal);
   const refusals =
     applied === null || applied.appliedCount === applied.nodeCount
       ? []

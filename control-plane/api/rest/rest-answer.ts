@@ -22,6 +22,8 @@ export interface RestRequest {
   readonly query: URLSearchParams;
   readonly body: RestBody;
   readonly secrets: ShownSecrets;
+  /** The client has left before it was answered: nothing needs to be waited for any more. */
+  readonly signal: AbortSignal;
 }
 
 /** A body that was read but not yet given types: those depend on the kind of resource. */

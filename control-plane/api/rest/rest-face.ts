@@ -70,7 +70,7 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
     "/upstreams/:key/traffic": { GET: trafficRest(options.traffic) },
     ...healthRoutes({ ...options, nodeId: options.identity.nodeId }),
   });
-  const reading: Reading = {
+  const reading = {
     limits: options.bodyLimits ?? defaultBodyLimits,
     secretAccess: options.secretAccess ?? secretAccess(false),
   };
@@ -78,12 +78,17 @@ export function restFace(options: RestFaceOptions): (request: IncomingMessage, r
   return (request, response) => {
     const startMs = options.clock.monotonicMs();
     const countEnd = connections.countRequest(request.socket);
-    response.once("close", countEnd);
+    const client = new AbortController();
+    response.once("close", () => {
+      countEnd();
+      if (!response.writableFinished) client.abort();
+    });
     // A client that leaves while it is answered is no error of ours.
     response.on("error", () => {});
     response.setHeader("Server", `penstock/${options.identity.version}`);
-    answerRequest(request, findRoute, reading)
+    answerRequest(request, findRoute, { ...reading, signal: client.signal })
       .catch((error: unknown) => {
+        if (client.signal.aborted && error === client.signal.reason) return null;
         options.log.error({ err: error, method: request.method, url: request.url }, "admin request failed");
         return messageAnswer(500, "An unexpected error occurred");
       })
@@ -116,17 +121,19 @@ function routeFinder(routes: Readonly<Record<string, RestRoute>>): FindRoute {
   };
 }
 
-/** How requests are read. */
+/** How a request is read. */
 interface Reading {
   readonly limits: BodyLimits;
   readonly secretAccess: SecretAccess;
+  /** The client has left. */
+  readonly signal: AbortSignal;
 }
 
-/** The answer, or null when the client has left. */
+/** The answer, or null when the client has left. Errors: rejects with the signal's reason, too. */
 async function answerRequest(
   request: IncomingMessage,
   findRoute: FindRoute,
-  { limits, secretAccess }: Reading,
+  { limits, secretAccess, signal }: Reading,
 ): Promise<Answer | null> {
   // RFC 9112 section 3.2.2: a server takes the absolute form, too, in which the path may be left out.
   const url = (request.url ?? "/").replace(/^https?:\/\/[^/?]*\/?/i, "/");
@@ -151,6 +158,7 @@ async function answerRequest(
     query,
     body: read.body,
     secrets: secretAccess(request),
+    signal,
   };
   return order === null ? endpoint(asked) : withOrder(order, () => endpoint(asked));
 }

@@ -40,8 +40,13 @@ function parseTimeout(text: string | null): ParsedWait {
   return { ok: false, message: "timeout must be a time from 1ms to 60m, such as 500ms, 30s or 2m" };
 }
 
-/** Waits as asked; null when asked not to. */
-export async function waitForNodes(fleet: Fleet, revision: number, wait: WriteWait): Promise<Applied | null> {
+/** Waits as asked, while the caller is there; null when asked not to. @param signal the caller has gone */
+export async function waitForNodes(
+  fleet: Fleet,
+  revision: number,
+  wait: WriteWait,
+  signal: AbortSignal,
+): Promise<Applied | null> {
   if (wait.type === "none") return null;
-  return fleet.waitForRevision(revision, { who: wait.who, timeoutMs: wait.timeoutMs });
+  return fleet.waitForRevision(revision, { who: wait.who, timeoutMs: wait.timeoutMs, signal });
 }
