@@ -32,11 +32,15 @@ export class FakeFleet implements Fleet {
   nackCount = 0;
   applied: Promise<Applied> = Promise.resolve({ appliedCount: 0, nodeCount: 0 });
   statuses: readonly NodeStatus[] = [];
-  readonly waits: unknown[] = [];
+  readonly waits: Parameters<Fleet["waitForRevision"]>[] = [];
 
   waitForRevision(...asked: Parameters<Fleet["waitForRevision"]>): Promise<Applied> {
     this.waits.push(asked);
-    return this.applied;
+    const { signal } = asked[1];
+    const isOver = new Promise<Applied>((resolve) => {
+      signal?.addEventListener("abort", () => resolve({ appliedCount: 0, nodeCount: 0 }));
+    });
+    return Promise.race([this.applied, isOver]);
   }
 
   nodes(): readonly NodeStatus[] {

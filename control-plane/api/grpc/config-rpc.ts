@@ -19,8 +19,11 @@ export function configRpc(store: Store, fleet: Fleet): ServiceImpl<typeof Config
       if (revision > store.image.revision)
         throw new ConnectError(`revision ${request.revision} has not been made yet`, Code.OutOfRange);
       const timeoutMs = request.timeout === undefined ? defaultTimeoutMs : durationMs(request.timeout);
-      const waited = fleet.waitForRevision(revision, { who: "all", timeoutMs });
-      const { appliedCount, nodeCount, heldBack = "" } = await Promise.race([waited, rejectedOnAbort(context.signal)]);
+      const { signal } = context;
+      const wait = { who: "all", timeoutMs, signal } as const;
+      const { appliedCount, nodeCount, heldBack = "" } = await fleet.waitForRevision(revision, wait);
+      // The client cancelled, its deadline is over, or the control plane shuts down: how it stands is no answer then.
+      signal.throwIfAborted();
       return { revision: request.revision, appliedCount, nodeCount, heldBack };
     },
     async *exportSnapshot({ labels }, context) {
@@ -32,13 +35,4 @@ export function configRpc(store: Store, fleet: Fleet): ServiceImpl<typeof Config
           yield { data: part.subarray(at, at + messageMaxBytes) };
     },
   };
-}
-
-/** Rejects with the signal's reason: the client cancelled, its deadline is over, or the control plane shuts down. */
-function rejectedOnAbort(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    // The signal lives as long as the call, and the listener with it.
-    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -222,7 +223,7 @@ describe("rpcFace", () => {
       nodeCount: 2,
     });
     await rig.call(waitForRevision, { revision: 1n, timeout: { nanos: 250_000_000 } });
-    expect(rig.fleet.waits).toEqual([5000, 250].map((timeoutMs) => [1, { who: "all", timeoutMs }]));
+    expect(rig.fleet.waits).toMatchObject([5000, 250].map((timeoutMs) => [1, { who: "all", timeoutMs }]));
     await expect(rig.call(waitForRevision, { revision: 2n })).rejects.toMatchObject({ code: Code.OutOfRange });
   });
 
@@ -234,6 +235,25 @@ describe("rpcFace", () => {
     expect(await response.json()).toMatchObject({ code: "deadline_exceeded" });
     const call = rig.call(ConfigAPI.method.waitForRevision, {}, { deadline: new Date(Date.now() + 20) });
     await expect(call).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+  });
+
+  it("waits for no node any more when a wait is cancelled", async () => {
+    const waiting = new Promise<AbortSignal | undefined>((resolve) => {
+      rig.fleet.waitForRevision = (_revision, { signal }) => {
+        resolve(signal);
+        return new Promise((settle) =>
+          signal?.addEventListener("abort", () => settle({ appliedCount: 0, nodeCount: 1 })),
+        );
+      };
+    });
+    const call = rig.stream(ConfigAPI.method.waitForRevision);
+    call.end({ timeout: { seconds: 300n } });
+    const signal = await waiting;
+    await call.cancel();
+    expect(signal).toBeInstanceOf(AbortSignal);
+    if (signal?.aborted === false) await once(signal, "abort");
+    await rig.call(listUpstreams, {});
+    expect(rig.errors).toEqual([]);
   });
 
   it("lists nodes page by page", async () => {
