@@ -36,7 +36,7 @@ export interface NodeHealth {
   readonly health: HealthKeeper;
   readonly observations: ObservationSource;
   /** null for a kind of question that the node does not know. */
-  readonly answerQuery: (kind: string, body: Uint8Array) => Promise<Uint8Array> | null;
+  readonly answerQuery: (kind: string, body: Uint8Array, signal: AbortSignal) => Promise<Uint8Array> | null;
   /** These pools and endpoints are in use from now on: before workers are told. */
   update(pools: readonly PoolPlan[], sets: ReadonlyMap<string, EndpointSet>): void;
   /** What a worker found out of an endpoint. */
@@ -60,9 +60,9 @@ export function buildHealth(input: HealthInput): NodeHealth {
       takeAll: () => toObservations(health.endpoints.takeAll()),
       takeChanged: (withCounts) => toObservations(health.endpoints.takeChanged(withCounts)),
     },
-    answerQuery(kind, body) {
+    answerQuery(kind, body, signal) {
       if (kind !== "drained") return null;
-      return answerDrained({ table, rows, timers }, body).then((answer) => Buffer.from(JSON.stringify(answer)));
+      return answerDrained({ table, rows, timers }, body, signal).then((answer) => Buffer.from(JSON.stringify(answer)));
     },
     update(pools, sets) {
       health.update(pools, sets);

@@ -29,6 +29,7 @@ import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts
 import { StartError } from "./start-error.ts";
 import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
+import type { AnswerQuery } from "./sync/query-answers.ts";
 import { type HelloFacts, type SyncClient, startSyncClient } from "./sync/sync-client.ts";
 import { TrafficChanges } from "./sync/traffic-changes.ts";
 import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
@@ -124,7 +125,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     restored: first.held,
     apply: first.apply,
     ...{ observations: traffic.observations, traffic: traffic.changes, stats: nodeStats({ ...traffic, counters }) },
-    answerQuery: (kind, body) => (kind === "explain" ? answerExplain(traffic, body) : traffic.answerQuery(kind, body)),
+    answerQuery: answersOf(traffic),
     log,
     onApplied: keep,
   });
@@ -153,6 +154,11 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
       folder.close();
     },
   };
+}
+
+function answersOf(traffic: Awaited<ReturnType<typeof buildTraffic>>): AnswerQuery {
+  return (kind, body, signal) =>
+    kind === "explain" ? answerExplain(traffic, body) : traffic.answerQuery(kind, body, signal);
 }
 
 /** The addresses as texts; no target may point at them. */

@@ -9,6 +9,14 @@ export type Answered =
 
 const unwanted: Answered = { ok: false, problem: "its answer is not waited for any more" };
 
+/** The way to the node: writes to its stream. */
+export interface QuestionSender {
+  /** Asks, under an id that the answer repeats. */
+  send(id: bigint): void;
+  /** Says that nobody waits for the answer any more. */
+  cancel(id: bigint): void;
+}
+
 /** Questions to one node that are open at a time. */
 const openMaxCount = 100;
 
@@ -27,10 +35,11 @@ export class NodeQuestions {
   }
 
   /**
-   * Sends a question and resolves with its answer, or with a problem when the time is over or the stream ends.
+   * Sends a question and resolves with its answer, or with a problem when the time is over, of which the node is told,
+   * or the stream ends.
    * @param signal that nobody waits for the answer any more
    */
-  ask(timeoutMs: number, send: (id: bigint) => void, signal?: AbortSignal): Promise<Answered> {
+  ask(timeoutMs: number, sender: QuestionSender, signal?: AbortSignal): Promise<Answered> {
     if (signal?.aborted) return Promise.resolve(unwanted);
     if (this.#isClosed) return Promise.resolve({ ok: false, problem: "its stream has ended" });
     if (this.#open.size >= openMaxCount)
@@ -43,13 +52,17 @@ export class NodeQuestions {
         signal?.removeEventListener("abort", onAbort);
         resolve(answered);
       };
-      const onAbort = () => settle(unwanted);
+      const giveUp = (problem: Answered) => {
+        settle(problem);
+        sender.cancel(id);
+      };
+      const onAbort = () => giveUp(unwanted);
       signal?.addEventListener("abort", onAbort);
       const stopTimer = this.#clock.after(timeoutMs, () =>
-        settle({ ok: false, problem: `no answer within ${timeoutMs} ms` }),
+        giveUp({ ok: false, problem: `no answer within ${timeoutMs} ms` }),
       );
       this.#open.set(id, { settle, stopTimer });
-      send(id);
+      sender.send(id);
     });
   }
 

@@ -29,7 +29,7 @@ import type { NodeAnswer, NodeNackStatus, NodeQuestion } from "./fleet.ts";
 import type { Admission } from "./hello-admission.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { readNodeStats } from "./node-figures.ts";
-import { type Answered, NodeQuestions } from "./node-questions.ts";
+import { type Answered, NodeQuestions, type QuestionSender } from "./node-questions.ts";
 import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
 import { type NodeFacts, readHello } from "./read-hello.ts";
 import { type NodeCall, type PushSlots, SnapshotSender } from "./snapshot-sender.ts";
@@ -160,8 +160,11 @@ export class NodeSession implements Queued {
       return answer({ ok: false, problem: `its version does not answer "${kind}"` });
     if (this.#state === null || !servesRevision(this.#state, revision))
       return answer({ ok: false, problem: "it does not serve the change yet" });
-    const send = (id: bigint) => this.#call.write(encodeMessage({ case: "query", value: { id, kind, body } }));
-    return answer(await this.#questions.ask(timeoutMs, send, signal));
+    const sender: QuestionSender = {
+      send: (id) => this.#call.write(encodeMessage({ case: "query", value: { id, kind, body } })),
+      cancel: (id) => this.#call.write(encodeMessage({ case: "cancelQuery", value: { id } })),
+    };
+    return answer(await this.#questions.ask(timeoutMs, sender, signal));
   }
 
   /** Ends the stream with a status. */

@@ -15,8 +15,10 @@ function rig() {
     rows.endpointRow({ targetId: "t", poolKey: "upstream:u", host, address, port: 80 })!;
   const [a, b, kept] = [rowOf("gone", "10.0.0.1"), rowOf("gone", "10.0.0.2"), rowOf("kept", "10.0.0.3")];
   rows.sent(1, new Set(["upstream:u"]), new Set([kept]), 0);
-  const ask = (question: object) => answerDrained({ table, rows, timers }, Buffer.from(JSON.stringify(question)));
-  return { timers, rows, workers, poolRow, a, b, kept, ask };
+  const asker = new AbortController();
+  const ask = (question: object) =>
+    answerDrained({ table, rows, timers }, Buffer.from(JSON.stringify(question)), asker.signal);
+  return { timers, rows, workers, poolRow, a, b, kept, ask, asker };
 }
 
 const question = { upstreamId: "u", target: "gone:80", timeoutMs: 30_000 };
@@ -61,6 +63,16 @@ describe("answerDrained", () => {
     rows.sent(2, new Set(["upstream:u"]), new Set([a, b, kept]), 0);
     await timers.pass(20);
     await answered;
+  });
+
+  it("looks no more once nobody waits for the answer", async () => {
+    const { timers, workers, a, ask, asker, poolRow } = rig();
+    workers[0]!.attemptBegins(poolRow, a);
+    const answered = expect(ask(question)).rejects.toBe("cancelled");
+    asker.abort("cancelled");
+    await timers.pass(20);
+    await answered;
+    expect(timers.waitingCount).toBe(0);
   });
 
   it.each([{}, { ...question, target: "gone" }, { ...question, timeoutMs: "x" }, { ...question, upstreamId: 1 }])(

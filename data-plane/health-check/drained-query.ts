@@ -22,15 +22,18 @@ const timeoutMaxMs = 3_600_000;
 /**
  * The answer to "drained" (sync.proto): resolves when nothing is under way at a target that gets no new requests, or
  * when the time is over. Rows are kept for minutes after a target has gone, so what it has under way is still counted.
- * Errors: rejects when the question is none, and when the target gets requests again.
+ * Errors: rejects when the question is none, when the target gets requests again, and with the signal's reason.
+ * @param signal nobody waits for the answer any more
  */
 export async function answerDrained(
   { table, rows, timers }: DrainedQueryOptions,
   body: Uint8Array,
+  signal: AbortSignal,
 ): Promise<{ readonly inFlight: number }> {
   const { upstreamId, host, port, timeoutMs } = readQuestion(body);
   const endsAtMs = timers.nowMs() + timeoutMs;
   for (;;) {
+    signal.throwIfAborted();
     const asked = rows.rowsOf(`upstream:${upstreamId}`, host, port);
     if (asked.some((row) => rows.endpointAt(row) !== null)) throw new Error("the target gets requests");
     const inFlight = asked.reduce((sum, row) => sum + table.inFlight(row), 0);

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import net from "node:net";
 import { pino } from "pino";
 import { describe, expect, it, vi } from "vitest";
@@ -128,6 +129,26 @@ describe("startSyncClient", () => {
       body: "done",
       problem: "",
     });
+  });
+
+  it("ends what it was answering when it is cancelled, and when its stream ends", async () => {
+    const server = await startServer();
+    const asked: AbortSignal[] = [];
+    startClient([server.address], {
+      answerQuery: (_kind, _body, signal) => {
+        asked.push(signal);
+        return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      },
+    });
+    await server.nextMessage("hello");
+    for (const id of [1n, 2n]) server.send({ case: "query", value: { id, kind: "drained" } });
+    server.send({ case: "cancelQuery", value: { id: 1n } });
+    server.send({ case: "delta", value: { publication: 2n } });
+    await server.nextMessage("nack");
+    expect(asked.map(({ aborted }) => aborted)).toEqual([true, false]);
+    const ended = once(asked[1]!, "abort");
+    server.dropStreams();
+    await ended;
   });
 
   it("tells each stream what the node sees, from the beginning", async () => {

@@ -1,4 +1,3 @@
-import type { Query } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
 import type { ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
@@ -8,6 +7,7 @@ import { ControlPlaneSearch, SEARCH_DEFAULTS, type SearchSettings } from "./cont
 import type { HeldSnapshot } from "./held-snapshots.ts";
 import type { Holding } from "./judge-offer.ts";
 import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
+import { type AnswerQuery, QueryAnswers } from "./query-answers.ts";
 import type { Reach } from "./reach-address.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
 import { StatsReports, type StatsSource } from "./stats-reports.ts";
@@ -43,7 +43,7 @@ export interface SyncClientOptions extends Partial<SyncClientSettings> {
   /** What it is told of how the node does. Default: nothing. */
   readonly stats?: StatsSource;
   /** The answer to a question about the live node; null for a kind of question that it does not know. */
-  readonly answerQuery?: (kind: string, body: Uint8Array) => Promise<Uint8Array> | null;
+  readonly answerQuery?: AnswerQuery;
   /** May close the client. */
   readonly onState?: (state: SyncState) => void;
   /** A snapshot was applied and acked: the moment to keep it on disk. */
@@ -91,8 +91,6 @@ export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
   bodyBytesMax: HARD_LIMITS.bodyBytesMax,
 };
 
-/** Questions that are being answered at once. */
-const QUERIES_MAX = 256;
 /** Room for all that is in a message besides bodies. */
 const MESSAGE_FRAME_BYTES = 1024 * 1024;
 
@@ -131,7 +129,7 @@ class ReconnectingClient implements SyncClient {
   readonly #search: ControlPlaneSearch;
   readonly contact: SyncContact;
   readonly #reports: readonly (ObservationReports | TrafficReports | StatsReports)[];
-  #queryCount = 0;
+  readonly #answers: QueryAnswers;
   #state: SyncState;
   #stream: NodeStream | null = null;
   #openedAtMs: number | null = null;
@@ -153,6 +151,7 @@ class ReconnectingClient implements SyncClient {
       ...(options.traffic === undefined ? [] : [new TrafficReports(options.traffic, this.#clock)]),
       ...(options.stats === undefined ? [] : [new StatsReports(options.stats, this.#clock)]),
     ];
+    this.#answers = new QueryAnswers(options.answerQuery ?? (() => null));
     this.#state = {
       connection: "connecting",
       controlPlane: null,
@@ -194,6 +193,7 @@ class ReconnectingClient implements SyncClient {
     this.#stopTimer();
     this.#search.stop();
     for (const reports of this.#reports) reports.stop();
+    this.#answers.streamEnded();
     this.#inbox.close();
     this.#setState({ connection: "closed", problem: null });
     this.#stream?.close();
@@ -239,6 +239,7 @@ class ReconnectingClient implements SyncClient {
   #ended(address: string, { reason, retryAfterMs, isUnanswered = false }: StreamEnd): void {
     this.#stopTimer();
     for (const reports of this.#reports) reports.stop();
+    this.#answers.streamEnded();
     this.#stream = null;
     this.#inbox.streamEnded();
     if (this.#state.connection === "closed") return;
@@ -260,29 +261,10 @@ class ReconnectingClient implements SyncClient {
     if (message.case === "snapshotBegin") this.#offered(Number(message.value.publication));
     if (message.case === "upToDate") this.#offered(Number(message.value.publication));
     if (message.case === "heartbeat") this.#compare(Number(message.value.publication), message.value.stateHash);
-    if (message.case === "query") void this.#answer(message.value);
+    if (message.case === "query" && this.#stream !== null) void this.#answers.answer(message.value, this.#stream);
+    if (message.case === "cancelQuery") this.#answers.cancel(message.value.id);
     // Whatever else there is belongs to a later version of the protocol, and is none of this node's business.
     this.#inbox.receive(message);
-  }
-
-  /** On the stream that it came on, if there still is that one. */
-  async #answer({ id, kind, body }: Query): Promise<void> {
-    const stream = this.#stream;
-    const problem = (text: string) => stream?.send({ case: "queryResult", value: { id, problem: text } });
-    if (this.#queryCount >= QUERIES_MAX) {
-      problem("this node is answering too many queries");
-      return;
-    }
-    this.#queryCount++;
-    try {
-      const answer = await this.#options.answerQuery?.(kind, body);
-      if (answer == null) problem("this node answers no such query");
-      else stream?.send({ case: "queryResult", value: { id, body: answer } });
-    } catch (error) {
-      problem(error instanceof Error ? error.message : String(error));
-    } finally {
-      this.#queryCount--;
-    }
   }
 
   #offered(publication: number): void {
