@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { boundHeap } from "../control-plane/bound-heap.ts";
-import { StartError, startControlPlane } from "../control-plane/start-control-plane.ts";
+import { type ControlPlane, StartError, startControlPlane } from "../control-plane/start-control-plane.ts";
 import { type Log, openLog } from "../control-plane/telemetry/log.ts";
 import { parseBothPlanes } from "./both-planes-options.ts";
 
@@ -19,7 +20,8 @@ const restartAfterMs = 1_000;
 /**
  * `penstock` without a command: a control plane in this process and a data plane as its child, joined by the sync
  * stream only. When this process goes away, the child's channel closes; it then drains and ends.
- * Exit codes: 0 after a graceful end, 1 for a bug or a second signal, 2 for what the user can put right.
+ * Exit codes: 0 after a graceful end, 1 for a bug or a second signal, 2 for what the user can put right, 128 and the signal's
+ * number where one came before it was ready.
  */
 export async function startBothPlanes(argv: readonly string[], givenEnv: NodeJS.ProcessEnv): Promise<void> {
   const parsed = parseBothPlanes(argv, givenEnv);
@@ -31,8 +33,11 @@ export async function startBothPlanes(argv: readonly string[], givenEnv: NodeJS.
   const { controlPlane: options, env } = parsed;
   boundHeap();
   const log = openLog(options.logLevel);
+  const running = new RunningPlanes();
+  endOnSignals(log, running);
   try {
     const controlPlane = await startControlPlane(options, log);
+    running.controlPlane = controlPlane;
     const dataPlaneArguments = [
       "data-plane",
       ...parsed.dataPlaneArguments,
@@ -41,16 +46,17 @@ export async function startBothPlanes(argv: readonly string[], givenEnv: NodeJS.
     ];
     // In its environment, where other users of the machine do not see it. Once it has joined, it needs it no more.
     const joinToken = controlPlane.isSyncSecured ? { PENSTOCK_JOIN_TOKEN: await controlPlane.makeJoinToken() } : {};
+    if (running.isEnding) return;
     const dataPlane = new DataPlaneChild(dataPlaneArguments, { ...env, ...joinToken }, log);
-    endOnSignals(log, async () => {
-      // Traffic ends first: what is being answered may still be reported.
-      await dataPlane.end();
-      await controlPlane.close();
-    });
+    running.dataPlane = dataPlane;
     const ready = await dataPlane.started;
+    if (running.isEnding) return;
+    running.isReady = true;
     log.info({ pids: [process.pid, dataPlane.pid], admin: controlPlane.adminAddresses, ...ready }, "penstock is ready");
     greet(controlPlane.adminAddresses[0]!, ready);
   } catch (error) {
+    // What fails because it is ended is no news, and whoever ends it exits.
+    if (running.isEnding) return;
     if (error instanceof StartError) refuse([error.message]);
     throw error;
   }
@@ -80,6 +86,21 @@ Try:
 `);
 }
 
+/** What was started so far, and the way to end it. */
+class RunningPlanes {
+  controlPlane: ControlPlane | null = null;
+  dataPlane: DataPlaneChild | null = null;
+  isReady = false;
+  isEnding = false;
+
+  async end(): Promise<void> {
+    this.isEnding = true;
+    // Traffic ends first: what is being answered may still be reported.
+    await this.dataPlane?.end();
+    await this.controlPlane?.close();
+  }
+}
+
 /** The data plane as a child process, started again when it crashes. */
 class DataPlaneChild {
   /** Resolves when the first one is ready; rejects with a StartError when it cannot start. */
@@ -88,6 +109,8 @@ class DataPlaneChild {
   readonly #env: NodeJS.ProcessEnv;
   readonly #log: Log;
   #child: ChildProcess;
+  /** Whether the child has said that it is ready. */
+  #isReady = false;
   #isEnding = false;
 
   constructor(args: readonly string[], env: NodeJS.ProcessEnv, log: Log) {
@@ -97,7 +120,7 @@ class DataPlaneChild {
     this.#child = this.#fork();
     this.started = new Promise((resolve, reject) => {
       this.#child.once("message", (message) => resolve(message as Ready));
-      this.#child.once("exit", () => reject(new StartError("the data plane could not start; it said why above")));
+      this.#child.once("exit", (code, signal) => reject(new StartError(whyNotStarted(code, signal))));
     });
   }
 
@@ -110,6 +133,8 @@ class DataPlaneChild {
     this.#isEnding = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = new Promise((resolve) => this.#child.once("exit", resolve));
+    // One that is still loading would not notice that its channel closes, and has nothing to drain.
+    if (!this.#isReady) this.#child.kill("SIGTERM");
     if (this.#child.connected) this.#child.disconnect();
     await ended;
   }
@@ -119,12 +144,12 @@ class DataPlaneChild {
       new URL(import.meta.url.endsWith(".ts") ? "../bin/penstock.js" : "../../bin/penstock.js", import.meta.url),
     );
     const child = fork(command, [...this.#args], { env: this.#env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
-    let wasReady = false;
+    this.#isReady = false;
     child.once("message", () => {
-      wasReady = true;
+      this.#isReady = true;
     });
     child.once("exit", (code, signal) => {
-      if (this.#isEnding || !wasReady) return;
+      if (this.#isEnding || !this.#isReady) return;
       this.#log.error({ code, signal }, "the data plane ended; starting it again");
       setTimeout(() => {
         if (!this.#isEnding) this.#child = this.#fork();
@@ -134,21 +159,37 @@ class DataPlaneChild {
   }
 }
 
+/** @param code null where a signal ended it */
+function whyNotStarted(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal !== null) return `the data plane was ended by ${signal} before it was ready`;
+  return code === 0
+    ? "the data plane was told to end before it was ready"
+    : "the data plane could not start; it said why above";
+}
+
+/** Signals of one request that come by two ways: Ctrl-C reaches the whole process group, and npm passes its own on. */
+const sameRequestMs = 500;
+
 /** Ends gracefully at the first signal, at once at a second one that comes later than Ctrl-C's echo. */
-function endOnSignals(log: Log, end: () => Promise<void>): void {
+function endOnSignals(log: Log, running: RunningPlanes): void {
   process.on("uncaughtException", (error) => {
     log.fatal({ err: error }, "a bug: the control plane ends");
     process.exit(1);
   });
   process.on("unhandledRejection", (reason) => log.error({ err: reason }, "a bug: a failure that nobody handled"));
-  let isEnding = false;
+  let firstAtMs: number | null = null;
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (isEnding) process.exit(1);
-      isEnding = true;
-      log.info({ reason: signal }, "closing");
-      end().then(
-        () => process.exit(0),
+      if (firstAtMs !== null) {
+        if (performance.now() - firstAtMs > sameRequestMs) process.exit(1);
+        return;
+      }
+      firstAtMs = performance.now();
+      const { isReady } = running;
+      if (isReady) log.info({ reason: signal }, "closing");
+      else process.stderr.write(`penstock: interrupted by ${signal} before it was ready\n`);
+      running.end().then(
+        () => process.exit(isReady ? 0 : 128 + constants.signals[signal]),
         (error) => {
           log.fatal({ err: error }, "closing failed");
           process.exit(1);

@@ -1,8 +1,14 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { runPenstock, startControlPlane, startDataPlane, temporaryFolder } from "../support/penstock-processes.ts";
+import {
+  isRunning,
+  runPenstock,
+  startControlPlane,
+  startDataPlane,
+  temporaryFolder,
+} from "../support/penstock-processes.ts";
 
 /** A port that is taken until the test is over. */
 function takenPort(): Promise<number> {
@@ -12,15 +18,6 @@ function takenPort(): Promise<number> {
       server.close();
     });
   });
-}
-
-/** A process that has ended may wait as a zombie for its parent to ask how. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  } catch {
-    return false;
-  }
 }
 
 const planes = ["control-plane", "data-plane"] as const;
