@@ -22,7 +22,7 @@ import type { NodeGate } from "./node-gate.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 
 export interface EnrolServiceOptions extends CertifyContext {
-  readonly gate: Pick<NodeGate, "judgePeer" | "renewed">;
+  readonly gate: Pick<NodeGate, "judgePeer">;
   readonly refusals: RefusalLog;
   readonly log: Log;
   /** Whether a connection is without TLS. @param peer `address:port` */
@@ -88,7 +88,6 @@ export function enrolService(options: EnrolServiceOptions): SyncService {
     const { nodeId, keyHash } = judged.peer;
     const certified = await certifyRenewal(options, nodeId, keyHash, call.request.certificateRequest);
     if (!certified.ok) return refuse(nodeId, codes[certified.reason], certified.cause);
-    gate.renewed(judged.peer, certified.expiresAtMs);
     log.info({ node: nodeId, expires: isoTime(certified.expiresAtMs) }, "a node's certificate is renewed");
     return create(RenewResponseSchema, { certificate: certified.certificate, authority });
   }

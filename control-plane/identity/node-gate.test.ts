@@ -106,23 +106,27 @@ describe("row 49: NodeGate", () => {
     expect((await rig.connect(keys).ended).details).toContain("another key has joined");
   });
 
-  it("ends a stream when its certificate expires, unless it was renewed", async () => {
+  it("ends a stream when its certificate expires, and has another one go on that shows the renewed one", async () => {
     const rig = await startSecuredHub({ type: "built_in", certificateLifeMs: 2 * hourMs });
-    const [renewing, idle] = [await rig.joinNew(a), await rig.joinNew(b)];
+    const [renewing, staying] = [await rig.joinNew(a), await rig.joinNew(b)];
     const nodeA = await rig.connected(renewing, a);
-    const nodeB = await rig.connected(idle, b);
+    const nodeB = await rig.connected(staying, b);
     rig.clock.advance(hourMs);
     const renewed = await rig.renew(renewing);
     expect(namesOf(renewed.cert)).toBe(namesOf(renewing.cert));
+    await rig.renew(staying);
+    const later = await rig.connected(renewed, a);
+    expect((await nodeA.ended).code).toBe(status.ABORTED);
     rig.clock.advance(hourMs);
-    expect(await nodeB.ended).toMatchObject({
-      code: status.UNAUTHENTICATED,
-      details: expect.stringContaining("expired"),
-    });
-    rig.clock.advance(hourMs - 1);
+    // It has a certificate that is valid, and does not show it.
+    const expired = { code: status.UNAUTHENTICATED, details: expect.stringContaining("expired") };
+    expect(await nodeB.ended).toMatchObject(expired);
+    expect(await rig.connect(staying).ended).toMatchObject(expired);
+    // A certificate's end is in whole seconds.
+    rig.clock.advance(hourMs - 1_000);
     expect(rig.hub.fleet.nodes().find(({ id }) => id === a)?.isConnected).toBe(true);
-    rig.clock.advance(1);
-    expect((await nodeA.ended).details).toContain("expired");
+    rig.clock.advance(1_000);
+    expect(await later.ended).toMatchObject(expired);
   });
 
   it("says of a certificate that OpenSSL finds expired that it is", async () => {

@@ -21,8 +21,6 @@ interface OpenStream {
   readonly call: NodeCall;
   readonly peer: PeerCertificate;
   readonly end: (refusal: GateRefusal) => void;
-  /** Later than the certificate's own end when it was renewed since. */
-  expiresAtMs: number;
   stopTimer: () => void;
 }
 
@@ -38,8 +36,9 @@ const shownMax = 10_000;
 const timerMaxMs = 2 ** 31 - 1;
 
 /**
- * Lets nodes in by their certificates. A stream ends when what let it in holds no longer: its certificate has expired
- * without being renewed, the node is revoked, or another key has joined as the node.
+ * Lets nodes in by their certificates. A stream ends when what let it in holds no longer: its certificate has expired, also
+ * where the node has got another since, which has to show that on another stream; the node is revoked; or another key has
+ * joined as the node.
  */
 export class NodeGate implements StreamGate {
   readonly #options: NodeGateOptions;
@@ -68,11 +67,10 @@ export class NodeGate implements StreamGate {
     if (peer === undefined) throw new Error("a hello of a stream that was not let in");
     const refusal = this.#judge(peer) ?? this.#judgeHello(peer, nodeId);
     if (refusal !== null) return this.#refused("connect", call, nodeId, refusal);
-    const expiresAtMs = Math.max(peer.expiresAtMs, this.#renewedUntil(peer));
-    const open: OpenStream = { call, peer, end, expiresAtMs, stopTimer: () => {} };
+    const open: OpenStream = { call, peer, end, stopTimer: () => {} };
     this.#open.get(nodeId)?.stopTimer();
     this.#open.set(nodeId, open);
-    this.#remember(open);
+    this.#remember(peer);
     this.#watchExpiry(open);
     return null;
   }
@@ -102,15 +100,6 @@ export class NodeGate implements StreamGate {
     return refusal === null ? { ok: true, peer } : { ok: false, nodeId: peer.nodeId, refusal };
   }
 
-  /** A node has got another certificate: its stream may go on until that one expires. */
-  renewed({ nodeId, keyHash }: PeerCertificate, expiresAtMs: number): void {
-    const open = this.#open.get(nodeId);
-    if (open === undefined || !isSame(open.peer.keyHash, keyHash)) return;
-    open.expiresAtMs = Math.max(open.expiresAtMs, expiresAtMs);
-    this.#remember(open);
-    this.#watchExpiry(open);
-  }
-
   /** The certificate of a node's stream, or of its last one. */
   shown(nodeId: string): ShownCertificate | undefined {
     return this.#shown.get(nodeId);
@@ -124,8 +113,7 @@ export class NodeGate implements StreamGate {
 
   #judge(peer: PeerCertificate): GateRefusal | null {
     const { nodeId } = peer;
-    const expiresAtMs = Math.max(peer.expiresAtMs, this.#renewedUntil(peer));
-    if (this.#options.clock.unixMs() >= expiresAtMs) return expired(nodeId, expiresAtMs);
+    if (this.#options.clock.unixMs() >= peer.expiresAtMs) return expired(peer);
     const identity = this.#options.store.image.get("node_identity", nodeId)?.message;
     if (identity?.revokedAt !== undefined) {
       const { revokedReason: reason } = identity;
@@ -151,12 +139,6 @@ export class NodeGate implements StreamGate {
     return { code: status.ALREADY_EXISTS, cause };
   }
 
-  /** When the certificate of the open stream of this very node and key ends; 0 where there is none. */
-  #renewedUntil({ nodeId, keyHash }: PeerCertificate): number {
-    const open = this.#open.get(nodeId);
-    return open !== undefined && isSame(open.peer.keyHash, keyHash) ? open.expiresAtMs : 0;
-  }
-
   #judgeAgain(nodeId: string): void {
     const open = this.#open.get(nodeId);
     const refusal = open === undefined ? null : this.#judge(open.peer);
@@ -165,10 +147,10 @@ export class NodeGate implements StreamGate {
 
   #watchExpiry(open: OpenStream): void {
     open.stopTimer();
-    const leftMs = open.expiresAtMs - this.#options.clock.unixMs();
+    const leftMs = open.peer.expiresAtMs - this.#options.clock.unixMs();
     open.stopTimer = this.#options.clock.after(Math.min(Math.max(leftMs, 0), timerMaxMs), () => {
-      if (this.#options.clock.unixMs() < open.expiresAtMs) this.#watchExpiry(open);
-      else this.#end(open, expired(open.peer.nodeId, open.expiresAtMs));
+      if (this.#options.clock.unixMs() < open.peer.expiresAtMs) this.#watchExpiry(open);
+      else this.#end(open, expired(open.peer));
     });
   }
 
@@ -183,9 +165,9 @@ export class NodeGate implements StreamGate {
     this.#open.delete(peer.nodeId);
   }
 
-  #remember({ peer, expiresAtMs }: OpenStream): void {
-    this.#shown.delete(peer.nodeId);
-    this.#shown.set(peer.nodeId, { spiffeId: peer.spiffeId, expiresAtMs });
+  #remember({ nodeId, spiffeId, expiresAtMs }: PeerCertificate): void {
+    this.#shown.delete(nodeId);
+    this.#shown.set(nodeId, { spiffeId, expiresAtMs });
     if (this.#shown.size > shownMax) this.#shown.delete(this.#shown.keys().next().value!);
   }
 
@@ -196,8 +178,8 @@ export class NodeGate implements StreamGate {
   }
 }
 
-function expired(nodeId: string, atMs: number): GateRefusal {
-  const at = new Date(atMs).toISOString();
+function expired({ nodeId, expiresAtMs }: PeerCertificate): GateRefusal {
+  const at = new Date(expiresAtMs).toISOString();
   return { code: status.UNAUTHENTICATED, cause: `the certificate of node ${nodeId} expired at ${at}` };
 }
 

@@ -7,6 +7,8 @@ import { createServer } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { hourMs, startSecuredHub } from "../../test/support/identity-rig.ts";
 import { ScriptedNode } from "../../test/support/scripted-node.ts";
+import { helloFacts, startClient } from "../../test/support/sync-client-rig.ts";
+import { until } from "../../test/support/sync-hub-rig.ts";
 import type { Log } from "../telemetry/log.ts";
 import { IdentityFolder } from "./identity-folder.ts";
 import { JoinedIdentity } from "./joined-identity.ts";
@@ -98,24 +100,44 @@ describe("JoinedIdentity", () => {
     thief.close();
   });
 
-  it("row 47: renews at two thirds of its life, while its stream goes on", async () => {
-    const rig = await startSecuredHub({ type: "built_in", certificateLifeMs: 8 * hourMs });
+  it("row 47: renews at two thirds of its life, and has a stream by the new one before the old one ends", async () => {
+    const rig = await startSecuredHub({ type: "built_in", certificateLifeMs: hourMs });
     const identity = identityOf(rig, await rig.token());
     await once(events, "this node has joined");
-    const node = streamOf(rig, identity);
-    node.hello(a);
-    await node.next("heartbeat");
+    const { states, stateWhere } = startClient([rig.address], {
+      ...{ access: identity, clock: rig.clock, log: eventLog(), hello: { ...helloFacts, nodeId: a } },
+      // Silence is another test's matter: hours pass here in no time.
+      silenceMs: 24 * hourMs,
+    });
+    await stateWhere(({ connection }) => connection === "connected");
+    await until(rig.hub, (fleet) => fleet.nodes()[0]?.isConnected === true);
+    const node = rig.hub.fleet.nodes()[0]!;
+    const expiresAtMs = () => rig.identity.identities.certificateOf(a)?.expiresAtUnixMs;
     const before = certificate();
-    // Backdated by an hour: two thirds of 9 hours, less a twentieth of them by half, are 5.775 h; one of them is past.
-    rig.clock.advance(4.7 * hourMs);
+    expect(expiresAtMs()).toBe(before.validToDate.getTime());
+    // Backdated by an hour: two thirds of 2 hours, less a twentieth of them by half, are 1.283 h; one of them is past.
+    rig.clock.advance(0.27 * hourMs);
     expect(certificate().serialNumber).toBe(before.serialNumber);
-    rig.clock.advance(0.1 * hourMs);
-    await once(events, "the node's certificate is renewed");
+    rig.clock.advance(0.02 * hourMs);
+    const [renewed, taken] = [
+      once(events, "the node's certificate is renewed"),
+      once(events, "another stream has taken the place of the open one"),
+    ];
+    await renewed;
     expect(certificate().serialNumber).not.toBe(before.serialNumber);
     expect(certificate().publicKey.equals(before.publicKey)).toBe(true);
-    // Past the end of the first certificate, on the stream that it opened.
-    rig.clock.advance(4 * hourMs);
-    expect(rig.hub.fleet.nodes()).toMatchObject([{ id: a, isConnected: true }]);
+    await taken;
+    expect(expiresAtMs()).toBe(certificate().validToDate.getTime());
+    expect(rig.identity.identities.refusals()).toEqual([]);
+    // Past the end of the first certificate. The node has never been without a stream.
+    rig.clock.advance(0.75 * hourMs);
+    expect(rig.hub.fleet.nodes()).toMatchObject([
+      { id: a, isConnected: true, address: expect.not.stringMatching(node.address) },
+    ]);
+    expect(states.map(({ connection }) => connection).filter((each, i, all) => each !== all[i - 1])).toEqual([
+      "connecting",
+      "connected",
+    ]);
   });
 
   it("says what is wrong when it cannot renew, and tries again", async () => {

@@ -34,7 +34,7 @@ const timerMaxMs = 2 ** 31 - 1;
 /**
  * The identity of a node that the control plane certifies: joins by a token, keeps what it got, and renews it. A token
  * that it has joined by already is not used again, so it may stay where it is given. The stream is none of its
- * business: that goes on under the certificate that it was opened with, and the next one shows the new one.
+ * business: that ends with the certificate that it was opened with, and the next one shows the new one.
  */
 export class JoinedIdentity implements NodeIdentity {
   readonly #options: JoinedIdentityOptions;
@@ -43,6 +43,7 @@ export class JoinedIdentity implements NodeIdentity {
   #failedCount = 0;
   #stopTimer: () => void = () => {};
   #isClosed = false;
+  #tellRenewed: () => void = () => {};
 
   constructor(options: JoinedIdentityOptions) {
     this.#options = options;
@@ -58,6 +59,10 @@ export class JoinedIdentity implements NodeIdentity {
     const { certificate: cert, authority } = this.#kept;
     const pair = { cert, key: key.export({ type: "pkcs8", format: "pem" }).toString() };
     return accessWith({ pair, authorities: authority, knownBy: "spiffe_id" }, address);
+  }
+
+  onRenewed(run: () => void): void {
+    this.#tellRenewed = run;
   }
 
   get status(): IdentityStatus {
@@ -159,6 +164,7 @@ export class JoinedIdentity implements NodeIdentity {
     this.#failedCount = 0;
     log.info({ node: nodeId, expires: this.#certificate?.validToDate.toISOString() }, what);
     this.#scheduleRenewal();
+    this.#tellRenewed();
   }
 
   #failed(what: string, error: unknown): void {

@@ -13,4 +13,6 @@ export type Access =
 export interface SyncAccess {
   /** @param address host:port of the control plane */
   access(address: string): Access;
+  /** Calls back whenever there is something newer to show: what is open goes on by what was shown then. */
+  onRenewed?(run: () => void): void;
 }

@@ -1,95 +1,15 @@
-import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
-import type { ApplySnapshot, ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
-import type { Log } from "../telemetry/log.ts";
+import type { ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { ControlPlaneSearch, SEARCH_DEFAULTS, type SearchSettings } from "./control-plane-search.ts";
-import type { HeldSnapshot } from "./held-snapshots.ts";
-import type { Holding } from "./judge-offer.ts";
-import { ObservationReports, type ObservationSource } from "./observation-reports.ts";
-import { type AnswerQuery, QueryAnswers } from "./query-answers.ts";
-import type { Reach } from "./reach-address.ts";
+import { ControlPlaneSearch } from "./control-plane-search.ts";
+import { ObservationReports } from "./observation-reports.ts";
+import { QueryAnswers } from "./query-answers.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
-import { StatsReports, type StatsSource } from "./stats-reports.ts";
-import type { SyncAccess } from "./sync-access.ts";
+import { StatsReports } from "./stats-reports.ts";
+import { SYNC_CLIENT_DEFAULTS, type SyncClientOptions, type SyncClientSettings } from "./sync-client-options.ts";
 import { isLevel, SyncContact } from "./sync-contact.ts";
-import {
-  type ControlMessage,
-  type NodeMessage,
-  type NodeStream,
-  type StreamEnd,
-  SyncStream,
-  type SyncStreamOptions,
-} from "./sync-stream.ts";
-import { TrafficReports, type TrafficSource } from "./traffic-reports.ts";
-
-export interface SyncClientOptions extends Partial<SyncClientSettings> {
-  /** host:port of each control plane; one is used at a time. */
-  readonly controlPlanes: readonly string[];
-  /** What is shown to control planes. Default: nothing, over plain connections. */
-  readonly access?: SyncAccess;
-  readonly hello: HelloFacts;
-  /** What is served, null for nothing; must name a snapshot from the moment on that its `apply` resolves ok. */
-  readonly holding: () => Holding | null;
-  /** What is served from the start on, with its content, so that the first message may be a delta. Default: nothing. */
-  readonly restored?: HeldSnapshot | null;
-  /** Called for one snapshot at a time. */
-  readonly apply: ApplySnapshot;
-  readonly log: Log;
-  /** What the control plane is told of endpoints. Default: nothing. */
-  readonly observations?: ObservationSource;
-  /** What it is told of what requests meet there. Default: nothing. */
-  readonly traffic?: TrafficSource;
-  /** What it is told of how the node does. Default: nothing. */
-  readonly stats?: StatsSource;
-  /** The answer to a question about the live node; null for a kind of question that it does not know. */
-  readonly answerQuery?: AnswerQuery;
-  /** May close the client. */
-  readonly onState?: (state: SyncState) => void;
-  /** A snapshot was applied and acked: the moment to keep it on disk. */
-  readonly onApplied?: (snapshot: ReceivedSnapshot) => void;
-  /** Opens a stream to a control plane. Default: a gRPC stream. Errors: throws when the address is not one. */
-  readonly openStream?: (options: SyncStreamOptions) => NodeStream;
-  /** Looks whether a control plane is there, before a stream is opened. Default: by TCP. */
-  readonly reach?: Reach;
-  readonly clock?: Clock;
-  /** 0 <= random() < 1; for jitter. */
-  readonly random?: () => number;
-}
-
-/** What a node says of itself. */
-export interface HelloFacts {
-  readonly nodeId: string;
-  readonly hostname: string;
-  readonly build: string;
-  readonly capabilities: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
-  readonly workerCount: number;
-}
-
-/** Every limit and time of the client, each with its default below. */
-export interface SyncClientSettings extends SearchSettings {
-  readonly connectTimeoutMs: number;
-  readonly silenceMs: number;
-  readonly keepaliveMs: number;
-  readonly keepaliveTimeoutMs: number;
-  /** Jittered by a fifth both ways. */
-  readonly heartbeatMs: number;
-  readonly entityMaxCount: number;
-  /** Of all bodies of a snapshot together. */
-  readonly bodyBytesMax: number;
-}
-
-export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
-  ...SEARCH_DEFAULTS,
-  connectTimeoutMs: 5_000,
-  silenceMs: 15_000,
-  keepaliveMs: 9_000,
-  keepaliveTimeoutMs: 5_000,
-  heartbeatMs: 10_000,
-  entityMaxCount: 1_000_000,
-  bodyBytesMax: HARD_LIMITS.bodyBytesMax,
-};
+import { type ControlMessage, type NodeMessage, type NodeStream, type StreamEnd, SyncStream } from "./sync-stream.ts";
+import { TrafficReports } from "./traffic-reports.ts";
 
 /** Room for all that is in a message besides bodies. */
 const MESSAGE_FRAME_BYTES = 1024 * 1024;
@@ -132,6 +52,8 @@ class ReconnectingClient implements SyncClient {
   readonly #answers: QueryAnswers;
   #state: SyncState;
   #stream: NodeStream | null = null;
+  /** Opened beside the stream to take its place. */
+  #successor: { readonly stream: NodeStream; hasGreeted: boolean } | null = null;
   #openedAtMs: number | null = null;
   /** Why there was no stream when it was tried last, by address, since one was open last. */
   readonly #toldProblems = new Map<string, string>();
@@ -181,6 +103,7 @@ class ReconnectingClient implements SyncClient {
       onApplied: (snapshot) => this.#guarded(() => this.#applied(snapshot)),
       onError: (error) => this.#failed(error),
     });
+    options.access?.onRenewed?.(() => this.#renewStream());
     this.#search.start();
   }
 
@@ -196,28 +119,19 @@ class ReconnectingClient implements SyncClient {
     this.#answers.streamEnded();
     this.#inbox.close();
     this.#setState({ connection: "closed", problem: null });
+    this.#dropSuccessor();
     this.#stream?.close();
     this.#stream = null;
   }
 
   #connect(address: string): void {
-    const { openStream = (options) => new SyncStream(options) } = this.#options;
     this.#openedAtMs = null;
     this.#lesserHeartbeats = 0;
     this.#setState({ connection: "connecting", controlPlane: address });
     if (this.#state.connection === "closed") return;
     try {
-      this.#stream = openStream({
-        address,
-        ...(this.#options.access === undefined ? {} : { access: this.#options.access }),
-        clock: this.#clock,
-        timing: this.#settings,
-        messageMaxBytes: this.#settings.bodyBytesMax + MESSAGE_FRAME_BYTES,
-        onOpen: () => this.#opened(address),
-        onMessage: (message) => this.#guarded(() => this.#receive(message)),
-        onClose: (end) => this.#ended(address, end),
-      });
-      this.#hello();
+      this.#stream = this.#openStream(address);
+      this.#hello(this.#stream);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (this.#stream === null) this.#ended(address, { reason, retryAfterMs: 0 });
@@ -225,7 +139,78 @@ class ReconnectingClient implements SyncClient {
     }
   }
 
-  #opened(address: string): void {
+  #openStream(address: string): NodeStream {
+    const { access, openStream = (options) => new SyncStream(options) } = this.#options;
+    const stream = openStream({
+      address,
+      ...(access === undefined ? {} : { access }),
+      clock: this.#clock,
+      timing: this.#settings,
+      messageMaxBytes: this.#settings.bodyBytesMax + MESSAGE_FRAME_BYTES,
+      onOpen: () => this.#opened(stream, address),
+      onMessage: (message) => this.#guarded(() => this.#receive(stream, message)),
+      onClose: (end) => this.#closed(stream, address, end),
+    });
+    return stream;
+  }
+
+  /**
+   * Opens another stream to the same control plane, by what this node shows now. It takes the place of the open one when
+   * the control plane takes it for the node's, which speaks on it or ends the older one then; one that fails changes nothing.
+   */
+  #renewStream(): void {
+    const { connection, controlPlane } = this.#state;
+    if (connection !== "connected" || controlPlane === null) return;
+    this.#dropSuccessor();
+    try {
+      this.#successor = { stream: this.#openStream(controlPlane), hasGreeted: false };
+    } catch (error) {
+      this.#options.log.warn({ err: error, controlPlane }, "no other stream could be opened");
+    }
+  }
+
+  #succeed({ stream }: { readonly stream: NodeStream }): void {
+    const before = this.#stream;
+    this.#successor = null;
+    this.#stream = stream;
+    this.#lesserHeartbeats = 0;
+    this.#answers.streamEnded();
+    this.#inbox.streamEnded();
+    for (const reports of this.#reports) {
+      reports.stop();
+      reports.start(stream);
+    }
+    before?.close();
+    this.#options.log.info(
+      { controlPlane: this.#state.controlPlane },
+      "another stream has taken the place of the open one",
+    );
+  }
+
+  #dropSuccessor(): void {
+    const dropped = this.#successor;
+    this.#successor = null;
+    dropped?.stream.close();
+  }
+
+  #closed(stream: NodeStream, address: string, end: StreamEnd): void {
+    const successor = this.#successor;
+    if (successor?.stream === stream) {
+      this.#successor = null;
+      this.#options.log.warn({ controlPlane: address, reason: end.reason }, "another stream was not taken");
+    } else if (stream === this.#stream) {
+      if (successor?.hasGreeted === true) this.#succeed(successor);
+      else this.#ended(address, end);
+    }
+    // Any other has given its place up.
+  }
+
+  #opened(stream: NodeStream, address: string): void {
+    if (this.#successor?.stream === stream) {
+      this.#successor.hasGreeted = true;
+      this.#hello(stream);
+      return;
+    }
     this.#openedAtMs = this.#clock.monotonicMs();
     this.#toldProblems.clear();
     this.contact.streamOpened();
@@ -238,6 +223,7 @@ class ReconnectingClient implements SyncClient {
 
   #ended(address: string, { reason, retryAfterMs, isUnanswered = false }: StreamEnd): void {
     this.#stopTimer();
+    this.#dropSuccessor();
     for (const reports of this.#reports) reports.stop();
     this.#answers.streamEnded();
     this.#stream = null;
@@ -256,12 +242,14 @@ class ReconnectingClient implements SyncClient {
     this.#setState({ connection: "waiting", controlPlane: address, problem: reason });
   }
 
-  #receive(message: ControlMessage): void {
+  #receive(stream: NodeStream, message: ControlMessage): void {
+    if (this.#successor?.stream === stream) this.#succeed(this.#successor);
+    if (stream !== this.#stream) return;
     this.contact.heard();
     if (message.case === "snapshotBegin") this.#offered(Number(message.value.publication));
     if (message.case === "upToDate") this.#offered(Number(message.value.publication));
     if (message.case === "heartbeat") this.#compare(Number(message.value.publication), message.value.stateHash);
-    if (message.case === "query" && this.#stream !== null) void this.#answers.answer(message.value, this.#stream);
+    if (message.case === "query") void this.#answers.answer(message.value, stream);
     if (message.case === "cancelQuery") this.#answers.cancel(message.value.id);
     // Whatever else there is belongs to a later version of the protocol, and is none of this node's business.
     this.#inbox.receive(message);
@@ -316,11 +304,11 @@ class ReconnectingClient implements SyncClient {
     this.#setState({ lastRefusal: { ...refusal, publication } });
   }
 
-  #hello(): void {
+  #hello(stream: NodeStream): void {
     const { hello } = this.#options;
     const have = this.#holdingMessage();
     const { capabilities, labels } = hello;
-    this.#send({ case: "hello", value: { ...hello, capabilities: [...capabilities], labels: { ...labels }, have } });
+    stream.send({ case: "hello", value: { ...hello, capabilities: [...capabilities], labels: { ...labels }, have } });
   }
 
   #scheduleHeartbeat(): void {

@@ -1,7 +1,8 @@
 import { pino } from "pino";
 import { afterEach, describe, expect, it } from "vitest";
 import { SYNC_HUB_DEFAULTS, startSyncHub } from "../../control-plane/sync/sync-hub.ts";
-import { SYNC_CLIENT_DEFAULTS, type SyncState, startSyncClient } from "../../data-plane/sync/sync-client.ts";
+import { type SyncState, startSyncClient } from "../../data-plane/sync/sync-client.ts";
+import { SYNC_CLIENT_DEFAULTS } from "../../data-plane/sync/sync-client-options.ts";
 import { FakeSyncStore } from "../support/fake-sync-store.ts";
 import { startControlPlane, startDataPlane } from "../support/penstock-processes.ts";
 

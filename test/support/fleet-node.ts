@@ -1,5 +1,5 @@
 import { ControlPlaneSearch } from "../../data-plane/sync/control-plane-search.ts";
-import { SYNC_CLIENT_DEFAULTS } from "../../data-plane/sync/sync-client.ts";
+import { SYNC_CLIENT_DEFAULTS } from "../../data-plane/sync/sync-client-options.ts";
 import { type ControlMessage, type StreamEnd, SyncStream } from "../../data-plane/sync/sync-stream.ts";
 import type { Delta, Holding, SnapshotBegin } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 

@@ -55,6 +55,8 @@ export interface ScriptedStream {
   /** Messages of this stream in the order they came. */
   readonly received: readonly NodeMessage[];
   readonly isOpen: boolean;
+  /** Cuts it. */
+  drop(): void;
 }
 
 export interface ScriptedSnapshot {

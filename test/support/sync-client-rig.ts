@@ -2,7 +2,8 @@ import { pino } from "pino";
 import { afterEach } from "vitest";
 import type { ApplyOutcome, ReceivedSnapshot } from "../../data-plane/snapshot/apply-snapshot.ts";
 import type { Holding } from "../../data-plane/sync/judge-offer.ts";
-import { type SyncClientOptions, type SyncState, startSyncClient } from "../../data-plane/sync/sync-client.ts";
+import { type SyncState, startSyncClient } from "../../data-plane/sync/sync-client.ts";
+import type { SyncClientOptions } from "../../data-plane/sync/sync-client-options.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { entity, type ScriptedSyncServer, startScriptedSyncServer } from "./scripted-sync-server.ts";
 
