@@ -1,7 +1,11 @@
-import { workerData } from "node:worker_threads";
-import type { WorkerStart } from "./worker-message.ts";
+import { parentPort, workerData } from "node:worker_threads";
+import type { ToWorker, WorkerStart } from "./worker-message.ts";
 
-/** The real traffic worker, which does on request what it never should: `{ worker, fault }` on this channel. */
+/**
+ * The real traffic worker, which does on request what it never should: `{ worker, fault }` on this channel. Every worker but
+ * 1 dies of a config of one of these publications, before it has taken it up.
+ */
+const deadly = { throws: 666, exits: 667 } as const;
 const channel = new BroadcastChannel("worker-faults");
 const { number } = workerData as WorkerStart;
 const kept: number[][] = [];
@@ -24,6 +28,19 @@ channel.onmessage = (event) => {
 
 function assertNothing(): never {
   throw new Error("a bug outside of any connection");
+}
+
+if (number !== 1) {
+  const main = parentPort!;
+  const on = main.on.bind(main);
+  const dying = (listener: (message: ToWorker) => void) => (message: ToWorker) => {
+    const publication = message.type === "config" ? message.config.publication : 0;
+    if (publication === deadly.throws) assertNothing();
+    if (publication === deadly.exits) process.exit(3);
+    listener(message);
+  };
+  main.on = ((event: string, listener: (message: ToWorker) => void) =>
+    on(event, event === "message" ? dying(listener) : listener)) as typeof main.on;
 }
 
 await import("./worker.ts");

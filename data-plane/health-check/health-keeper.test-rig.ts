@@ -76,12 +76,19 @@ export function rig() {
   const transitions: string[] = [];
   const withoutWayBack: number[] = [];
   const forgiven: number[] = [];
+  /** When probes were sent, by the monotonic clock. */
+  const probesAtMs: number[] = [];
+  /** What somebody has set the clock on the wall to. */
+  const wall = { offsetMs: 0 };
   let sequence = 0;
   const keeper = new HealthKeeper({
     ...{ table, rows, timers, probesMax: 10 },
-    nowUnixMs: () => 1_000_000 + timers.nowMs(),
+    nowUnixMs: () => 1_000_000 + timers.nowMs() + wall.offsetMs,
     random: () => 0,
-    send: async ({ address }) => outcomes.get(address) ?? { type: "status", status: 200, hasText: true },
+    send: async ({ address }) => {
+      probesAtMs.push(timers.nowMs());
+      return outcomes.get(address) ?? { type: "status", status: 200, hasText: true };
+    },
     dnsOf: () => "A",
     onProbed: () => {},
     onTransition: ({ address, isHealthy, source, reason }) =>
@@ -109,7 +116,22 @@ export function rig() {
     keeper.flippedByTraffic(row, isOut ? "unhealthy" : "healthy", "503");
   };
   const view = (row: number) => keeper.endpoints.all().find((each) => each.row === row)!;
-  return { timers, table, rows, poolRow, outcomes, transitions, withoutWayBack, forgiven, keeper, use, flip, view };
+  return {
+    timers,
+    table,
+    rows,
+    poolRow,
+    outcomes,
+    transitions,
+    withoutWayBack,
+    forgiven,
+    keeper,
+    use,
+    flip,
+    view,
+    probesAtMs,
+    wall,
+  };
 }
 
 export const down: ProbeOutcome = { type: "failed", problem: "ECONNREFUSED" };

@@ -286,6 +286,26 @@ describe("HealthKeeper, what people decide", () => {
     expect(view(row!)).toMatchObject({ isHealthy: false, source: "passive" });
   });
 
+  it("row 9: probes as ever, takes nobody out and lets nobody in when the wall clock is set by an hour", async () => {
+    const hourMs = 3_600_000;
+    const run = async (offsetsMs: readonly number[]) => {
+      const { timers, table, use, outcomes, transitions, probesAtMs, wall } = rig();
+      outcomes.set("10.0.0.2", down);
+      const rows = use({ a: ["10.0.0.1"], b: ["10.0.0.2"] }, { activeCheck: active(), passive });
+      await timers.pass(5_000);
+      const toldCount = transitions.length;
+      for (const offsetMs of offsetsMs) {
+        wall.offsetMs = offsetMs;
+        await timers.pass(5_000);
+        expect([transitions.length, ...rows.map((row) => table.isOut(row))]).toEqual([toldCount, false, true]);
+      }
+      return probesAtMs;
+    };
+    const [still, set] = [await run([0, 0, 0]), await run([hourMs, -hourMs, 0])];
+    expect(still.length).toBeGreaterThan(30);
+    expect(set).toEqual(still);
+  });
+
   it("ends a decision by its own clock", async () => {
     const { timers, table, use, transitions } = rig();
     const [row] = use({ a: ["10.0.0.1"] }, { overrides: [override({ expiresAtMs: 1_030_000 })] });
