@@ -56,9 +56,9 @@ describe("parseExplainOptions", () => {
       want: [
         'unknown option "--jsn"; see --help',
         "--from: needs a value, ADDRESS",
+        `--admin: "x" is not an http URL such as ${adminUrl}`,
         'a method and a URL at most, not "GET", "/", "x"',
         "--header: \"no\" is not 'NAME: VALUE'",
-        `--admin: "x" is not an http URL such as ${adminUrl}`,
       ],
     },
     { argv: ["/", "-H", "Host: a", "-H", "host: b"], want: ["Host: once at most"] },

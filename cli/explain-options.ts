@@ -1,4 +1,5 @@
-import { adminDefault, adminUrlProblem } from "./admin-url.ts";
+import { adminDefault } from "./admin-url.ts";
+import { readArguments } from "./read-arguments.ts";
 
 /** What `penstock explain` was told to do. */
 export interface ExplainOptions {
@@ -50,67 +51,30 @@ and why not elsewhere, and what the target would get. Nothing is sent, and nobod
 Exit codes: 0 a target would be asked; 1 the node would answer by itself, or have it wait; 2 the command or the connection failed.
 `;
 
-/** Flags with a value, and their values' form. */
-const valued: ReadonlyMap<string, string> = new Map([
-  ["header", "'NAME: VALUE'"],
-  ["from", "ADDRESS"],
-  ["sni", "NAME"],
-  ["node", "ID"],
-  ["admin", "URL"],
-]);
-
-interface Given {
-  readonly words: string[];
-  readonly headers: string[];
-  /** By flag, the last one given. */
-  readonly values: Map<string, string>;
-  isJson: boolean;
-  wantsHelp: boolean;
-}
+const flags = {
+  withValue: { header: "'NAME: VALUE'", from: "ADDRESS", sni: "NAME", node: "ID" },
+  alone: ["json"],
+  short: { "-H": "header" },
+};
 
 /** Reads the command line and, where it is silent, the environment. What a request may be, the control plane says. */
 export function parseExplainOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedExplainOptions {
-  const lines: string[] = [];
-  const given = readArguments(argv, lines);
-  if (given.wantsHelp) return { type: "help", text: help };
-  const { values, isJson } = given;
-  const place = readPlace(given.words, lines);
-  const headers = given.headers.flatMap((text) => readHeader(text, lines));
+  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, flags);
+  if (isHelp) return { type: "help", text: help };
+  const place = readPlace(words, lines);
+  const headers = (given.get("header") ?? []).flatMap((text) => readHeader(text, lines));
   const hosts = headers.filter(({ name }) => name.toLowerCase() === "host");
   if (hosts.length > 1) lines.push("Host: once at most");
-  const adminUrl = values.get("admin") ?? (env["PENSTOCK_ADMIN"] || adminDefault);
-  const adminProblem = adminUrlProblem(adminUrl);
-  if (adminProblem !== null) lines.push(adminProblem);
   if (lines.length > 0) return { type: "problems", lines };
   const request = {
     ...place,
     host: hosts[0]?.value ?? place.host,
     headers: headers.filter((header) => !hosts.includes(header)),
-    clientAddress: values.get("from") ?? "",
-    sni: values.get("sni") ?? "",
-    node: values.get("node") ?? "",
+    clientAddress: given.get("from")?.at(-1) ?? "",
+    sni: given.get("sni")?.at(-1) ?? "",
+    node: given.get("node")?.at(-1) ?? "",
   };
-  return { type: "options", options: { request, adminUrl, isJson } };
-}
-
-function readArguments(argv: readonly string[], lines: string[]): Given {
-  const given: Given = { words: [], headers: [], values: new Map(), isJson: false, wantsHelp: false };
-  const rest = [...argv];
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
-    if (argument === "--help" || argument === "-h") given.wantsHelp = true;
-    const [, long, own] = /^--([a-z-]+)(?:=(.*))?$/s.exec(argument) ?? [];
-    const flag = argument === "-H" ? "header" : (long ?? "");
-    const form = valued.get(flag);
-    if (form !== undefined) {
-      const value = own ?? (rest[0]?.startsWith("--") === true ? undefined : rest.shift());
-      if (value === undefined || value === "") lines.push(`--${flag}: needs a value, ${form}`);
-      else if (flag === "header") given.headers.push(value);
-      else given.values.set(flag, value);
-    } else if (argument === "--json") given.isJson = true;
-    else if (argument.startsWith("-")) lines.push(`unknown option ${JSON.stringify(argument)}; see --help`);
-    else given.words.push(argument);
-  }
-  return given;
+  return { type: "options", options: { request, adminUrl, isJson: given.has("json") } };
 }
 
 /** Method, and the URL taken apart as it is: what is sent must be what was typed, dots and all. */

@@ -4,6 +4,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { DiagnosticsAPI, ExplainResponseSchema } from "../proto/gen/penstock/admin/v1/explain_pb.ts";
 import { parseExplainOptions } from "./explain-options.ts";
 import { explainReport, isProxied } from "./explain-report.ts";
+import { refuse } from "./refuse.ts";
 
 /**
  * `penstock explain`: what a running node would do with a request.
@@ -15,7 +16,7 @@ export async function explain(argv: readonly string[], env: NodeJS.ProcessEnv): 
     process.stdout.write(parsed.text);
     return;
   }
-  if (parsed.type === "problems") return refuse(parsed.lines);
+  if (parsed.type === "problems") return refuse("explain", parsed.lines);
   const { request, adminUrl, isJson } = parsed.options;
   const transport = createConnectTransport({ baseUrl: adminUrl, httpVersion: "1.1" });
   try {
@@ -28,11 +29,6 @@ export async function explain(argv: readonly string[], env: NodeJS.ProcessEnv): 
     const failure = ConnectError.from(error);
     const text = failure.rawMessage || failure.message;
     const isAboutRequest = failure.code === Code.InvalidArgument || failure.code === Code.NotFound;
-    refuse(isAboutRequest ? text.split("; ") : [`${adminUrl}: ${text}`]);
+    refuse("explain", isAboutRequest ? text.split("; ") : [`${adminUrl}: ${text}`]);
   }
-}
-
-function refuse(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`penstock explain: ${line}\n`);
-  process.exitCode = 2;
 }

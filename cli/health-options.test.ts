@@ -23,8 +23,8 @@ describe("parseHealthOptions", () => {
         'unknown option "--wach"; see --help',
         'unknown option "--json=1"; see --help',
         'unknown option "-x"; see --help',
-        'one upstream at most, not "a", "b"',
         '--admin: "localhost:8001" is not an http URL such as http://localhost:8001',
+        'one upstream at most, not "a", "b"',
       ],
     });
     expect(parseHealthOptions(["--admin", "--json"], {})).toEqual({

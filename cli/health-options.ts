@@ -1,4 +1,5 @@
-import { adminDefault, adminUrlProblem } from "./admin-url.ts";
+import { adminDefault } from "./admin-url.ts";
+import { oneWord, readArguments } from "./read-arguments.ts";
 
 /** What `penstock health` was told to do. */
 export interface HealthOptions {
@@ -34,33 +35,16 @@ Exit codes: 0 every endpoint is healthy, or nobody has judged it; 1 an endpoint 
 reports on it, or a name could not be resolved; 2 the command or the connection failed. With --watch: 0 when stopped.
 `;
 
+const flags = { withValue: {}, alone: ["watch", "json"] };
+
 /** Reads the command line and, where it is silent, the environment. */
 export function parseHealthOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedHealthOptions {
-  const lines: string[] = [];
-  const words: string[] = [];
-  const switches = new Set<string>();
-  let adminUrl = env["PENSTOCK_ADMIN"] || adminDefault;
-  const rest = [...argv];
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
-    if (argument === "--help" || argument === "-h") return { type: "help", text: help };
-    const [, flag, value] = /^--([a-z-]+)(?:=(.*))?$/s.exec(argument) ?? [];
-    if (flag === "admin") {
-      const given = value ?? (rest[0]?.startsWith("--") === true ? undefined : rest.shift());
-      if (given === undefined || given === "") lines.push("--admin: needs a value, URL");
-      else adminUrl = given;
-    } else if ((flag === "watch" || flag === "json") && value === undefined) switches.add(flag);
-    else if (argument.startsWith("-")) lines.push(`unknown option ${JSON.stringify(argument)}; see --help`);
-    else words.push(argument);
-  }
-  if (words.length > 1) lines.push(`one upstream at most, not ${words.map((word) => JSON.stringify(word)).join(", ")}`);
-  const problem = adminUrlProblem(adminUrl);
-  if (problem !== null) lines.push(problem);
+  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, flags);
+  if (isHelp) return { type: "help", text: help };
+  const upstream = oneWord(words, "upstream", lines);
   if (lines.length > 0) return { type: "problems", lines };
-  const options = {
-    upstream: words[0] ?? null,
-    adminUrl,
-    isWatching: switches.has("watch"),
-    isJson: switches.has("json"),
+  return {
+    type: "options",
+    options: { upstream, adminUrl, isWatching: given.has("watch"), isJson: given.has("json") },
   };
-  return { type: "options", options };
 }

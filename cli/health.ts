@@ -6,6 +6,8 @@ import { UpstreamsAPI } from "../proto/gen/penstock/admin/v1/upstreams_pb.ts";
 import { failureText } from "./failure-text.ts";
 import { type HealthOptions, parseHealthOptions } from "./health-options.ts";
 import { healthTable, isUnhealthy } from "./health-table.ts";
+import { refuse } from "./refuse.ts";
+import { untilStopped } from "./until-stopped.ts";
 
 /**
  * `penstock health`: what the nodes see of the targets, as a table or as JSON.
@@ -17,7 +19,7 @@ export async function health(argv: readonly string[], env: NodeJS.ProcessEnv): P
     process.stdout.write(parsed.text);
     return;
   }
-  if (parsed.type === "problems") return refuse(parsed.lines);
+  if (parsed.type === "problems") return refuse("health", parsed.lines);
   const { options } = parsed;
   const transport = createConnectTransport({ baseUrl: options.adminUrl, httpVersion: "1.1" });
   try {
@@ -30,7 +32,7 @@ export async function health(argv: readonly string[], env: NodeJS.ProcessEnv): P
     else print(upstreams.length === 0 ? "There are no upstreams.\n" : healthTable(upstreams));
     process.exitCode = upstreams.some(isUnhealthy) ? 1 : 0;
   } catch (error) {
-    refuse([failureText(error, options.adminUrl, options.upstream)]);
+    refuse("health", [failureText(error, options.adminUrl, options.upstream)]);
   }
 }
 
@@ -67,17 +69,16 @@ async function readHealth(
 
 /** Prints what there is and then each change, until it is stopped. */
 async function watch(client: Client<typeof HealthAPI>, { upstream, isJson }: HealthOptions): Promise<void> {
-  const stopping = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopping.abort());
+  const signal = untilStopped();
   try {
-    const seen = client.watchUpstreamHealth({ upstream: upstream ?? "" }, { signal: stopping.signal });
+    const seen = client.watchUpstreamHealth({ upstream: upstream ?? "" }, { signal });
     for await (const { health: told, deleted } of seen) {
       if (told === undefined) continue;
       if (isJson) print(`${JSON.stringify({ deleted, ...jsonOf(told) })}\n`);
       else print(deleted ? `${told.upstreamName} was deleted.\n\n` : `${healthTable([told])}\n`);
     }
   } catch (error) {
-    if (!stopping.signal.aborted) throw error;
+    if (!signal.aborted) throw error;
   }
 }
 
@@ -87,9 +88,4 @@ function jsonOf(upstream: UpstreamHealth) {
 
 function print(text: string): void {
   process.stdout.write(text);
-}
-
-function refuse(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`penstock health: ${line}\n`);
-  process.exitCode = 2;
 }

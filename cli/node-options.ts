@@ -1,4 +1,5 @@
 import { adminDefault } from "./admin-url.ts";
+import type { ParsedCommand } from "./ask-control-plane.ts";
 import { readArguments } from "./read-arguments.ts";
 
 /** What `penstock node` was told to do. */
@@ -12,12 +13,6 @@ export type NodeCommand =
   | { readonly name: "revoke"; readonly nodeId: string; readonly reason: string }
   | { readonly name: "forget"; readonly nodeId: string }
   | { readonly name: "refusals" };
-
-export type ParsedNodeOptions =
-  | { readonly type: "command"; readonly command: NodeCommand; readonly adminUrl: string }
-  | { readonly type: "help"; readonly text: string }
-  /** Everything that is wrong, a line each. */
-  | { readonly type: "problems"; readonly lines: readonly string[] };
 
 const help = `Usage: penstock node token [options]       prints a join token, which one data plane can use once
        penstock node revoke ID [options]   cuts a data plane off; it goes on serving what it has
@@ -43,7 +38,7 @@ put right.
 `;
 
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const flagsWithValue = new Set(["ttl", "label", "node-id", "reason", "admin"]);
+const flags = { withValue: { ttl: "TIME", label: "KEY=VALUE", "node-id": "UUID", reason: "TEXT" } };
 const flagsOf = {
   token: ["ttl", "label", "node-id", "admin"],
   revoke: ["reason", "admin"],
@@ -52,8 +47,8 @@ const flagsOf = {
 } as const;
 
 /** Reads the command line and, where it is silent, the environment. */
-export function parseNodeOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedNodeOptions {
-  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, { withValue: flagsWithValue });
+export function parseNodeOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedCommand<NodeCommand> {
+  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, flags);
   if (isHelp) return { type: "help", text: help };
   const command = readCommand(words, given, lines);
   return lines.length > 0 || command === null ? { type: "problems", lines } : { type: "command", command, adminUrl };
@@ -61,7 +56,7 @@ export function parseNodeOptions(argv: readonly string[], env: NodeJS.ProcessEnv
 
 function readCommand(
   words: readonly string[],
-  given: ReadonlyMap<string, string[]>,
+  given: ReadonlyMap<string, readonly string[]>,
   lines: string[],
 ): NodeCommand | null {
   const [name, nodeId, ...more] = words;
@@ -76,7 +71,7 @@ function readNamed(
   name: NodeCommand["name"],
   nodeId: string | undefined,
   more: readonly string[],
-  given: ReadonlyMap<string, string[]>,
+  given: ReadonlyMap<string, readonly string[]>,
   lines: string[],
 ): NodeCommand {
   for (const flag of given.keys())

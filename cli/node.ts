@@ -1,8 +1,8 @@
 import { durationFromMs, timestampDate } from "@bufbuild/protobuf/wkt";
-import { ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { NodeTokensAPI } from "../proto/gen/penstock/admin/v1/node_tokens_pb.ts";
 import { NodesAPI } from "../proto/gen/penstock/admin/v1/nodes_pb.ts";
+import { askControlPlane } from "./ask-control-plane.ts";
 import { type NodeCommand, parseNodeOptions } from "./node-options.ts";
 
 /**
@@ -11,22 +11,12 @@ import { type NodeCommand, parseNodeOptions } from "./node-options.ts";
  * Exit codes: 0 done, 2 for what the user can put right.
  */
 export async function node(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const parsed = parseNodeOptions(argv, env);
-  if (parsed.type === "help") {
-    process.stdout.write(parsed.text);
-    return;
-  }
-  if (parsed.type === "problems") return refuse(parsed.lines);
-  try {
-    process.stdout.write(await run(parsed.command, parsed.adminUrl));
-  } catch (error) {
-    const failure = ConnectError.from(error);
-    refuse([`${parsed.adminUrl}: ${failure.rawMessage || failure.message}`]);
-  }
+  await askControlPlane("node", parseNodeOptions(argv, env), async (command, transport) => {
+    process.stdout.write(await run(command, transport));
+  });
 }
 
-async function run(command: NodeCommand, baseUrl: string): Promise<string> {
-  const transport = createConnectTransport({ baseUrl, httpVersion: "1.1" });
+async function run(command: NodeCommand, transport: Transport): Promise<string> {
   if (command.name === "token") {
     const { ttlMs, labels, nodeId } = command;
     const ttl = ttlMs === null ? {} : { ttl: durationFromMs(ttlMs) };
@@ -50,9 +40,4 @@ async function run(command: NodeCommand, baseUrl: string): Promise<string> {
     [timestampDate(lastAt!).toISOString(), `${count}x`, action, address, nodeId || "-", cause].join("  "),
   );
   return `${rows.join("\n")}\n`;
-}
-
-function refuse(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`penstock node: ${line}\n`);
-  process.exitCode = 2;
 }

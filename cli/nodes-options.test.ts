@@ -19,9 +19,9 @@ describe("parseNodesOptions", () => {
       type: "problems",
       lines: [
         'unknown option "--wach"; see --help',
+        '--admin: "localhost:8001" is not an http URL such as http://localhost:8001',
         'one node at most, not "a", "b"',
         "--watch, --once: one of the two",
-        '--admin: "localhost:8001" is not an http URL such as http://localhost:8001',
       ],
     });
   });

@@ -1,4 +1,5 @@
-import { adminDefault, adminUrlProblem } from "./admin-url.ts";
+import { adminDefault } from "./admin-url.ts";
+import { oneWord, readArguments } from "./read-arguments.ts";
 
 /** What `penstock nodes` was told to do. */
 export interface NodesOptions {
@@ -37,29 +38,14 @@ Exit codes: 0 every node is in sync, or catching up; 1 one is stale, away, or re
 notice of parts of the configuration; 2 the command or the connection failed. With --watch: 0 when stopped.
 `;
 
+const flags = { withValue: {}, alone: ["watch", "once", "json"] };
+
 /** Reads the command line and, where it is silent, the environment. */
 export function parseNodesOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedNodesOptions {
-  const lines: string[] = [];
-  const words: string[] = [];
-  const switches = new Set<string>();
-  let adminUrl = env["PENSTOCK_ADMIN"] || adminDefault;
-  const rest = [...argv];
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
-    if (argument === "--help" || argument === "-h") return { type: "help", text: help };
-    const [, flag = "", value] = /^--([a-z-]+)(?:=(.*))?$/s.exec(argument) ?? [];
-    if (flag === "admin") {
-      const given = value ?? (rest[0]?.startsWith("--") === true ? undefined : rest.shift());
-      if (given === undefined || given === "") lines.push("--admin: needs a value, URL");
-      else adminUrl = given;
-    } else if (["watch", "once", "json"].includes(flag) && value === undefined) switches.add(flag);
-    else if (argument.startsWith("-")) lines.push(`unknown option ${JSON.stringify(argument)}; see --help`);
-    else words.push(argument);
-  }
-  if (words.length > 1) lines.push(`one node at most, not ${words.map((word) => JSON.stringify(word)).join(", ")}`);
-  if (switches.has("watch") && switches.has("once")) lines.push("--watch, --once: one of the two");
-  const problem = adminUrlProblem(adminUrl);
-  if (problem !== null) lines.push(problem);
+  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, flags);
+  if (isHelp) return { type: "help", text: help };
+  const nodeId = oneWord(words, "node", lines);
+  if (given.has("watch") && given.has("once")) lines.push("--watch, --once: one of the two");
   if (lines.length > 0) return { type: "problems", lines };
-  const [isWatching, isJson] = [switches.has("watch"), switches.has("json")];
-  return { type: "options", options: { nodeId: words[0] ?? null, adminUrl, isWatching, isJson } };
+  return { type: "options", options: { nodeId, adminUrl, isWatching: given.has("watch"), isJson: given.has("json") } };
 }

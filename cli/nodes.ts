@@ -6,6 +6,8 @@ import { failureText } from "./failure-text.ts";
 import { type ScreenLine, showLivePage } from "./live-screen.ts";
 import { type NodesOptions, parseNodesOptions } from "./nodes-options.ts";
 import { needsCare, nodePage, nodesTable } from "./nodes-table.ts";
+import { refuse } from "./refuse.ts";
+import { untilStopped } from "./until-stopped.ts";
 
 /**
  * `penstock nodes`: what the data planes serve and how they do, as a table, a page or as JSON.
@@ -17,21 +19,18 @@ export async function nodes(argv: readonly string[], env: NodeJS.ProcessEnv): Pr
     process.stdout.write(parsed.text);
     return;
   }
-  if (parsed.type === "problems") return refuse(parsed.lines);
+  if (parsed.type === "problems") return refuse("nodes", parsed.lines);
   const { options } = parsed;
   const transport = createConnectTransport({ baseUrl: options.adminUrl, httpVersion: "1.1" });
   const client = createClient(NodesAPI, transport);
-  const stopping = new AbortController();
-  // Whoever reads the output may have had enough of it.
-  process.stdout.on("error", () => stopping.abort());
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
+  const signal = untilStopped();
   const isScreen = process.stdout.isTTY === true && env["TERM"] !== "dumb" && !options.isJson;
   try {
-    if (!options.isWatching) await showOnce(client, options, stopping.signal);
-    else if (isScreen) await showOnScreen(client, options, stopping.signal, !env["NO_COLOR"]);
-    else await showChanges(client, options, stopping.signal);
+    if (!options.isWatching) await showOnce(client, options, signal);
+    else if (isScreen) await showOnScreen(client, options, signal, !env["NO_COLOR"]);
+    else await showChanges(client, options, signal);
   } catch (error) {
-    if (!stopping.signal.aborted) refuse([failureText(error, options.adminUrl, null)]);
+    if (!signal.aborted) refuse("nodes", [failureText(error, options.adminUrl, null)]);
   }
 }
 
@@ -110,9 +109,4 @@ function jsonOf(node: Node) {
 
 function print(text: string): void {
   process.stdout.write(text);
-}
-
-function refuse(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`penstock nodes: ${line}\n`);
-  process.exitCode = 2;
 }

@@ -1,14 +1,9 @@
 import { adminDefault } from "./admin-url.ts";
+import type { ParsedCommand } from "./ask-control-plane.ts";
 import { readArguments } from "./read-arguments.ts";
 
 /** What `penstock quarantine` was told to do. */
 export type QuarantineCommand = { readonly name: "list" } | { readonly name: "release"; readonly id: string };
-
-export type ParsedQuarantineOptions =
-  | { readonly type: "command"; readonly command: QuarantineCommand; readonly adminUrl: string }
-  | { readonly type: "help"; readonly text: string }
-  /** Everything that is wrong, a line each. */
-  | { readonly type: "problems"; readonly lines: readonly string[] };
 
 const help = `Usage: penstock quarantine list [options]         shows what data planes refused, why, and what they get instead
        penstock quarantine release ID [options]   lets it go to them once more
@@ -23,11 +18,12 @@ A quarantine ends by itself when what was refused is written anew. Exit codes: 0
 something is (list); 2 for what the user can put right.
 `;
 
-const flagsWithValue = new Set(["admin"]);
-
 /** Reads the command line and, where it is silent, the environment. */
-export function parseQuarantineOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedQuarantineOptions {
-  const { isHelp, words, adminUrl, lines } = readArguments(argv, env, { withValue: flagsWithValue });
+export function parseQuarantineOptions(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+): ParsedCommand<QuarantineCommand> {
+  const { isHelp, words, adminUrl, lines } = readArguments(argv, env, { withValue: {} });
   if (isHelp) return { type: "help", text: help };
   const command = readCommand(words, lines);
   return lines.length > 0 || command === null ? { type: "problems", lines } : { type: "command", command, adminUrl };

@@ -1,6 +1,6 @@
-import { ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { QuarantinesAPI } from "../proto/gen/penstock/admin/v1/quarantines_pb.ts";
+import { askControlPlane } from "./ask-control-plane.ts";
 import { parseQuarantineOptions, type QuarantineCommand } from "./quarantine-options.ts";
 import { quarantineReport } from "./quarantine-report.ts";
 
@@ -9,22 +9,13 @@ import { quarantineReport } from "./quarantine-report.ts";
  * Exit codes: 0 done, 1 something is in quarantine, 2 for what the user can put right.
  */
 export async function quarantine(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const parsed = parseQuarantineOptions(argv, env);
-  if (parsed.type === "help") {
-    process.stdout.write(parsed.text);
-    return;
-  }
-  if (parsed.type === "problems") return refuse(parsed.lines);
-  try {
-    process.stdout.write(await run(parsed.command, parsed.adminUrl));
-  } catch (error) {
-    const failure = ConnectError.from(error);
-    refuse([`${parsed.adminUrl}: ${failure.rawMessage || failure.message}`]);
-  }
+  await askControlPlane("quarantine", parseQuarantineOptions(argv, env), async (command, transport) => {
+    process.stdout.write(await run(command, transport));
+  });
 }
 
-async function run(command: QuarantineCommand, baseUrl: string): Promise<string> {
-  const client = createClient(QuarantinesAPI, createConnectTransport({ baseUrl, httpVersion: "1.1" }));
+async function run(command: QuarantineCommand, transport: Transport): Promise<string> {
+  const client = createClient(QuarantinesAPI, transport);
   if (command.name === "release") {
     const { revision } = await client.releaseQuarantine({ id: command.id });
     return `quarantine ${command.id} has ended with revision ${revision}\n`;
@@ -32,9 +23,4 @@ async function run(command: QuarantineCommand, baseUrl: string): Promise<string>
   const { quarantines } = await client.listQuarantines({});
   if (quarantines.length > 0) process.exitCode = 1;
   return quarantineReport(quarantines);
-}
-
-function refuse(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`penstock quarantine: ${line}\n`);
-  process.exitCode = 2;
 }

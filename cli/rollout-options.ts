@@ -1,4 +1,5 @@
 import { adminDefault } from "./admin-url.ts";
+import type { ParsedCommand } from "./ask-control-plane.ts";
 import { readArguments } from "./read-arguments.ts";
 
 /** What `penstock rollout` was told to do. */
@@ -17,12 +18,6 @@ export interface PolicyChanges {
   readonly errorShareTolerance?: number;
   readonly requestMinCount?: number;
 }
-
-export type ParsedRolloutOptions =
-  | { readonly type: "command"; readonly command: RolloutCommand; readonly adminUrl: string }
-  | { readonly type: "help"; readonly text: string }
-  /** Everything that is wrong, a line each. */
-  | { readonly type: "problems"; readonly lines: readonly string[] };
 
 const help = `Usage: penstock rollout [status]    shows how the change that is under way stands, or the last one
        penstock rollout pause       begins no further stage; what is reached stays, and stays watched
@@ -63,16 +58,18 @@ const flagsOf: Readonly<Record<string, readonly string[]>> = {
   abort: ["reason"],
   policy: policyFlags,
 };
-const flagsWithValue = new Set([...policyFlags, "reason", "admin"]);
-const flagsAlone = new Set(["watch"]);
+const flags = {
+  withValue: {
+    ...{ mode: "immediate|staged", stage: "NUMBER or PERCENT%", soak: "TIME", "apply-timeout": "TIME" },
+    ...{ "error-tolerance": "SHARE", "min-requests": "NUMBER", reason: "TEXT" },
+  },
+  alone: ["watch"],
+};
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Reads the command line and, where it is silent, the environment. */
-export function parseRolloutOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedRolloutOptions {
-  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, {
-    withValue: flagsWithValue,
-    alone: flagsAlone,
-  });
+export function parseRolloutOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedCommand<RolloutCommand> {
+  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, flags);
   if (isHelp) return { type: "help", text: help };
   const command = readCommand(words, given, lines);
   return lines.length > 0 || command === null ? { type: "problems", lines } : { type: "command", command, adminUrl };
@@ -80,7 +77,7 @@ export function parseRolloutOptions(argv: readonly string[], env: NodeJS.Process
 
 function readCommand(
   words: readonly string[],
-  given: ReadonlyMap<string, string[]>,
+  given: ReadonlyMap<string, readonly string[]>,
   lines: string[],
 ): RolloutCommand | null {
   const [word = "status", ...more] = words;
@@ -97,7 +94,7 @@ function readCommand(
   return name === "policy" ? { name, changes: readChanges(given, lines) } : { name };
 }
 
-function readChanges(given: ReadonlyMap<string, string[]>, lines: string[]): PolicyChanges {
+function readChanges(given: ReadonlyMap<string, readonly string[]>, lines: string[]): PolicyChanges {
   const read = <T>(flag: string, parse: (text: string) => T | null, form: string): T | undefined => {
     const text = given.get(flag)?.at(-1);
     if (text === undefined) return undefined;

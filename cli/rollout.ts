@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type Client, ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
+import { type Client, createClient } from "@connectrpc/connect";
 import { type RolloutStatus, RolloutsAPI } from "../proto/gen/penstock/admin/v1/rollouts_pb.ts";
 import { RolloutMode, RolloutPhase, RolloutStageSchema } from "../proto/gen/penstock/config/v1/rollout_pb.ts";
+import { askControlPlane } from "./ask-control-plane.ts";
 import { type PolicyChanges, parseRolloutOptions, type RolloutCommand } from "./rollout-options.ts";
 import { policyReport, rolloutReport } from "./rollout-report.ts";
 
@@ -12,19 +12,9 @@ import { policyReport, rolloutReport } from "./rollout-report.ts";
  * Exit codes: 0 done, 1 for a status that is halted, 2 for what the user can put right.
  */
 export async function rollout(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const parsed = parseRolloutOptions(argv, env);
-  if (parsed.type === "help") {
-    process.stdout.write(parsed.text);
-    return;
-  }
-  if (parsed.type === "problems") return refuse(parsed.lines);
-  try {
-    const transport = createConnectTransport({ baseUrl: parsed.adminUrl, httpVersion: "1.1" });
-    await run(parsed.command, createClient(RolloutsAPI, transport));
-  } catch (error) {
-    const failure = ConnectError.from(error);
-    refuse([`${parsed.adminUrl}: ${failure.rawMessage || failure.message}`]);
-  }
+  await askControlPlane("rollout", parseRolloutOptions(argv, env), (command, transport) =>
+    run(command, createClient(RolloutsAPI, transport)),
+  );
 }
 
 async function run(command: RolloutCommand, client: Client<typeof RolloutsAPI>): Promise<void> {
@@ -71,9 +61,4 @@ async function changePolicy(changes: PolicyChanges, client: Client<typeof Rollou
     },
   });
   return policy!;
-}
-
-function refuse(lines: readonly string[]): void {
-  for (const line of lines) process.stderr.write(`penstock rollout: ${line}\n`);
-  process.exitCode = 2;
 }

@@ -28,9 +28,9 @@ describe("parseTopOptions", () => {
         'unknown option "--onec"; see --help',
         'unknown option "--json=1"; see --help',
         'unknown option "-x"; see --help',
+        '--admin: "localhost:8001" is not an http URL such as http://localhost:8001',
         'one upstream at most, not "a", "b"',
         '--sort: "size" is none of name, requests, errors, p99, in-flight',
-        '--admin: "localhost:8001" is not an http URL such as http://localhost:8001',
       ],
     });
     expect(parseTopOptions(["--sort", "--admin"], {})).toEqual({

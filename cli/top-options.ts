@@ -1,4 +1,5 @@
-import { adminDefault, adminUrlProblem } from "./admin-url.ts";
+import { adminDefault } from "./admin-url.ts";
+import { oneWord, readArguments } from "./read-arguments.ts";
 
 /** What comes first in the table; all but the name from the largest on. */
 export const sortKeys = ["name", "requests", "errors", "p99", "in-flight"] as const;
@@ -46,35 +47,17 @@ On a terminal the table is drawn again in place; otherwise each change is printe
 Exit codes: 0 when shown, or stopped; 2 the command or the connection failed.
 `;
 
-/** Options that take a value, with what it is called in messages. */
-const valueNames: Readonly<Record<string, string>> = { admin: "URL", sort: sortKeys.join("|") };
+const flags = { withValue: { sort: sortKeys.join("|") }, alone: ["once", "json", "nodes"] };
 
 /** Reads the command line and, where it is silent, the environment. */
 export function parseTopOptions(argv: readonly string[], env: NodeJS.ProcessEnv): ParsedTopOptions {
-  const lines: string[] = [];
-  const words: string[] = [];
-  const switches = new Set<string>();
-  const values: Record<string, string> = { admin: env["PENSTOCK_ADMIN"] || adminDefault, sort: "name" };
-  const rest = [...argv];
-  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
-    if (argument === "--help" || argument === "-h") return { type: "help", text: help };
-    const [, flag = "", value] = /^--([a-z-]+)(?:=(.*))?$/s.exec(argument) ?? [];
-    const valueName = Object.hasOwn(valueNames, flag) ? valueNames[flag] : undefined;
-    if (valueName !== undefined) {
-      const given = value ?? (rest[0]?.startsWith("--") === true ? undefined : rest.shift());
-      if (given === undefined || given === "") lines.push(`--${flag}: needs a value, ${valueName}`);
-      else values[flag] = given;
-    } else if (["once", "json", "nodes"].includes(flag) && value === undefined) switches.add(flag);
-    else if (argument.startsWith("-")) lines.push(`unknown option ${JSON.stringify(argument)}; see --help`);
-    else words.push(argument);
-  }
-  if (words.length > 1) lines.push(`one upstream at most, not ${words.map((word) => JSON.stringify(word)).join(", ")}`);
-  const sortBy = sortKeys.find((key) => key === values["sort"]);
-  if (sortBy === undefined) lines.push(`--sort: ${JSON.stringify(values["sort"])} is none of ${sortKeys.join(", ")}`);
-  const adminUrl = values["admin"]!;
-  const problem = adminUrlProblem(adminUrl);
-  if (problem !== null) lines.push(problem);
+  const { isHelp, words, given, adminUrl, lines } = readArguments(argv, env, flags);
+  if (isHelp) return { type: "help", text: help };
+  const upstream = oneWord(words, "upstream", lines);
+  const sortText = given.get("sort")?.at(-1) ?? "name";
+  const sortBy = sortKeys.find((key) => key === sortText);
+  if (sortBy === undefined) lines.push(`--sort: ${JSON.stringify(sortText)} is none of ${sortKeys.join(", ")}`);
   if (lines.length > 0 || sortBy === undefined) return { type: "problems", lines };
-  const facts = { isOnce: switches.has("once"), isJson: switches.has("json"), byNode: switches.has("nodes") };
-  return { type: "options", options: { upstream: words[0] ?? null, adminUrl, sortBy, ...facts } };
+  const facts = { isOnce: given.has("once"), isJson: given.has("json"), byNode: given.has("nodes") };
+  return { type: "options", options: { upstream, adminUrl, sortBy, ...facts } };
 }

@@ -4,8 +4,10 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { TrafficAPI, type UpstreamTraffic, UpstreamTrafficSchema } from "../proto/gen/penstock/admin/v1/traffic_pb.ts";
 import { failureText } from "./failure-text.ts";
 import { showLivePage } from "./live-screen.ts";
+import { refuse } from "./refuse.ts";
 import { parseTopOptions, type TopOptions } from "./top-options.ts";
 import { topTable } from "./top-table.ts";
+import { untilStopped } from "./until-stopped.ts";
 import { type WatchedAgain, watchAgain } from "./watch-again.ts";
 
 /**
@@ -19,21 +21,18 @@ export async function top(argv: readonly string[], env: NodeJS.ProcessEnv): Prom
     print(parsed.text);
     return;
   }
-  if (parsed.type === "problems") return refuse(parsed.lines);
+  if (parsed.type === "problems") return refuse("top", parsed.lines);
   const { options } = parsed;
   const transport = createConnectTransport({ baseUrl: options.adminUrl, httpVersion: "1.1" });
   const client = createClient(TrafficAPI, transport);
-  // Whoever reads us may have seen enough.
-  const stopping = new AbortController();
-  process.stdout.on("error", () => stopping.abort());
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
+  const signal = untilStopped();
   const isScreen = process.stdout.isTTY === true && env["TERM"] !== "dumb" && !options.isJson;
   try {
-    if (options.isOnce) await showOnce(client, options, stopping.signal);
-    else if (isScreen) await showOnScreen(client, options, stopping.signal, !env["NO_COLOR"]);
-    else await showChanges(client, options, stopping.signal);
+    if (options.isOnce) await showOnce(client, options, signal);
+    else if (isScreen) await showOnScreen(client, options, signal, !env["NO_COLOR"]);
+    else await showChanges(client, options, signal);
   } catch (error) {
-    if (!stopping.signal.aborted) refuse([failureText(error, options.adminUrl, options.upstream)]);
+    if (!signal.aborted) refuse("top", [failureText(error, options.adminUrl, options.upstream)]);
   }
 }
 
@@ -134,9 +133,4 @@ function print(text: string): void {
 
 function warn(line: string): void {
   process.stderr.write(`penstock top: ${line}\n`);
-}
-
-function refuse(lines: readonly string[]): void {
-  for (const line of lines) warn(line);
-  process.exitCode = 2;
 }

@@ -1,0 +1,5 @@
+/** Says what the user can put right, a line each, and has the process end with 2. @param command such as "node" */
+export function refuse(command: string, lines: readonly string[]): void {
+  for (const line of lines) process.stderr.write(`penstock ${command}: ${line}\n`);
+  process.exitCode = 2;
+}
