@@ -52,7 +52,8 @@ export const ListQuarantinesResponseSchema: GenMessage<ListQuarantinesResponse> 
   messageDesc(file_penstock_admin_v1_quarantines, 1);
 
 /**
- * Something that a node refused.
+ * Something that a node refused. Not the stored penstock.config.v1.Quarantine, which has the versions themselves, secrets
+ * included: no client gets that.
  *
  * @generated from message penstock.admin.v1.QuarantineStatus
  */
