@@ -13,6 +13,8 @@ const swapCount = 20;
 const swapEveryMs = 500;
 const requestsPerSecond = 1_500;
 const connectionCount = 16;
+/** At the target that stays: one for each connection of a client, and one in each worker for whoever looks at a swap. */
+const keptMaxCount = connectionCount + 2;
 const wait = "?wait=applied&timeout=30s";
 
 export async function prove(progress: (line: string) => void): Promise<readonly Figure[]> {
@@ -57,6 +59,12 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
         value: Math.max(outcome.connections - connectionCount, 0),
         unit: "connections",
         atMost: 0,
+      },
+      {
+        name: "connections that the target that stays was opened",
+        value: stays!.connectionCount,
+        unit: "connections",
+        atMost: keptMaxCount,
       },
       {
         name: "requests cut or lost at a target",

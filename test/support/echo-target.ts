@@ -41,7 +41,8 @@ export function startEchoTarget(
   name: string,
   port: number,
   host = "127.0.0.1",
-): Promise<{ port: number; close(): void }> {
+): Promise<{ port: number; readonly connectionCount: number; close(): void }> {
+  let connectionCount = 0;
   const server = createServer((request, response) => {
     let bodyBytes = 0;
     request.on("data", (chunk: Buffer) => {
@@ -53,6 +54,7 @@ export function startEchoTarget(
       else answer(name, request, response, bodyBytes);
     });
   });
+  server.on("connection", () => connectionCount++);
   // Longer than the proxy keeps its idle connections: a target that closes first would be a fault of its own.
   server.keepAliveTimeout = 120_000;
   return new Promise((resolve, reject) => {
@@ -60,6 +62,10 @@ export function startEchoTarget(
     server.listen(port, host, () => {
       resolve({
         port: (server.address() as AddressInfo).port,
+        /** All that were ever opened. */
+        get connectionCount() {
+          return connectionCount;
+        },
         close: () => {
           server.close();
           server.closeAllConnections();
