@@ -1,11 +1,19 @@
-/** Row 44: what 5,000 clients cost that keep their connection and ask for nothing, and what the others notice of them. */
+/**
+ * Row 44: what 5,000 clients cost that keep their connection and ask for nothing, and what the others notice of them.
+ * Memory is read when every thread has collected its garbage, and few connections were there before: what more of them
+ * would have left behind is memory that the 5,000 would then have taken unseen.
+ */
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEchoTarget } from "../test/support/echo-target.ts";
+import { GarbageCollector, inspectable } from "../test/support/garbage-collector.ts";
 import { p99, probe, residentKib, startProofPlanes } from "../test/support/proof-planes.ts";
 import type { Figure } from "./prove.ts";
 
 const idleCount = 5_000;
+/** Enough for what code and pools take once. */
+const warmUpCount = 200;
+const settleMs = 3_000;
 const probeSeconds = 10;
 
 async function openIdle(port: number, count: number): Promise<readonly Socket[]> {
@@ -31,20 +39,23 @@ async function probeFor(url: string): Promise<number> {
 
 export async function prove(progress: (line: string) => void): Promise<readonly Figure[]> {
   const target = await startEchoTarget("t1", 0);
-  const planes = await startProofPlanes([target.port], { PENSTOCK_KEEP_ALIVE_TIMEOUT: "10m" });
+  const planes = await startProofPlanes([target.port], { PENSTOCK_KEEP_ALIVE_TIMEOUT: "10m", ...inspectable });
+  const garbage = await GarbageCollector.open(planes.dataPlane);
+  const residentNowKib = async () => {
+    if ((await garbage.collect()) < 2) throw new Error("no worker thread could be told to collect its garbage");
+    await sleep(settleMs);
+    return residentKib(planes.dataPlanePid);
+  };
   const url = `http://127.0.0.1:${planes.proxyPort}/p`;
   let idle: readonly Socket[] = [];
   try {
-    // As many as will idle, so that what code and pools take once is there before.
-    for (const socket of await openIdle(planes.proxyPort, idleCount)) socket.destroy();
-    await sleep(3_000);
+    for (const socket of await openIdle(planes.proxyPort, warmUpCount)) socket.destroy();
     progress("without idle connections");
     const aloneMs = await probeFor(url);
-    const beforeKib = residentKib(planes.dataPlanePid);
+    const beforeKib = await residentNowKib();
     idle = await openIdle(planes.proxyPort, idleCount);
-    await sleep(3_000);
-    const afterKib = residentKib(planes.dataPlanePid);
-    progress(`with ${idleCount}`);
+    const afterKib = await residentNowKib();
+    progress(`with ${idleCount}: ${beforeKib} KiB before, ${afterKib} KiB beside them`);
     const besideMs = await probeFor(url);
     const lost = idle.filter((socket) => socket.closed).length;
     return [
@@ -64,6 +75,7 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
     ];
   } finally {
     for (const socket of idle) socket.destroy();
+    garbage.close();
     await planes.stop();
     target.close();
   }
