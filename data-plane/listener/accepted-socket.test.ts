@@ -1,9 +1,13 @@
 import { connect as connectHttp2, createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
+import { makeCertificate } from "../../test/support/certificates.ts";
 import type { ByteReader } from "../socket/byte-socket.ts";
 import { ReadBuffers } from "../socket/read-buffer.ts";
+import { readClientHello } from "../tls/client-hello.ts";
 import { type AcceptMode, acceptSocket, handOverSocket, probeAcceptMode } from "./accepted-socket.ts";
+import { readFirst } from "./accepted-tls-socket.ts";
 import { Spoken, sniffFirstBytes } from "./sniff-first-bytes.ts";
 
 describe("probeAcceptMode", () => {
@@ -79,6 +83,36 @@ async function openSniffing(mode: AcceptMode, http2: Http2Server): Promise<{ por
   return { port: (server.address() as AddressInfo).port, buffers };
 }
 
+/** A port for TLS, as ours: the hello is read, put back, and handed to a server that listens nowhere. */
+async function openTls(mode: AcceptMode, http2: Http2Server): Promise<{ port: number; certPem: string }> {
+  const { certPem, keyPem } = await makeCertificate({ names: ["a.test"] });
+  const tls = createTlsServer({ cert: certPem, key: keyPem, ALPNProtocols: ["h2", "http/1.1"] });
+  // The server's socket: node:http2 waits for ever on one that is made by hand.
+  tls.on("secureConnection", (socket) => http2.emit("connection", socket));
+  const accepted = new Set<Socket>();
+  const shared = Buffer.alloc(65_536);
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => {
+    accepted.add(socket);
+    socket.on("error", ignore);
+    let seen = Buffer.alloc(0);
+    readFirst(socket, mode, shared, (bytes) => {
+      seen = Buffer.concat([seen, bytes]);
+      if (typeof readClientHello(seen, seen.length, 16_384) === "string") return true;
+      setImmediate(() => {
+        socket.unshift(seen);
+        tls.emit("connection", socket);
+      });
+      return false;
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanups.push(() => {
+    for (const socket of accepted) socket.destroy();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, certPem };
+}
+
 const body = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 7) % 251));
 const want = `${body.length} ${body.reduce((sum, byte) => (sum + byte) % 65_521, 0)}`;
 
@@ -131,4 +165,21 @@ describe("handOverSocket", () => {
     expect(await upload(session)).toBe(want);
     session.destroy();
   });
+});
+
+describe("a socket that one of our servers of TLS has made secure", () => {
+  it.each(["onread", "events"] as const)(
+    "is taken by node:http2 as it is, with uploads of 100 KB, 50 of 50: %s",
+    async (mode) => {
+      const { port, certPem } = await openTls(mode, openHttp2());
+      for (let connection = 0; connection < 5; connection++) {
+        const session = connectHttp2(`https://127.0.0.1:${port}`, { ca: certPem, servername: "a.test" });
+        session.on("error", ignore);
+        const answers = await Promise.all(Array.from({ length: 10 }, () => upload(session)));
+        expect(answers).toEqual(new Array(10).fill(want));
+        expect(session.alpnProtocol).toBe("h2");
+        session.destroy();
+      }
+    },
+  );
 });
