@@ -70,6 +70,17 @@ describe("deploy/", () => {
     },
   );
 
+  it("row 21: starts a plane again whatever has ended it, an abort too, and the data plane without end", () => {
+    for (const plane of planes) {
+      const { valuesOf } = unitOf(plane);
+      expect(valuesOf("Restart")).toEqual(["always"]);
+      // A status or a signal that systemd should leave at that would undo it.
+      expect([valuesOf("RestartPreventExitStatus"), valuesOf("SuccessExitStatus")]).toEqual([[], []]);
+      expect(Number(/^(\d+)ms$/.exec(valuesOf("RestartSec")[0]!)![1])).toBeLessThanOrEqual(500);
+    }
+    expect(unitOf("data-plane").valuesOf("StartLimitIntervalSec")).toEqual(["0"]);
+  });
+
   it("gives the data plane longer to stop than it takes to drain by default", () => {
     const [seconds] = unitOf("data-plane").valuesOf("TimeoutStopSec");
     const help = execFileSync(process.execPath, [join(repositoryRoot, "bin/penstock.js"), "data-plane", "--help"]);
