@@ -93,6 +93,12 @@ describe("RouteWaits", () => {
     expect([route.find(1), kept.count]).toEqual([null, 0]);
     waits.answered(waiting, 10);
     expect(kept.count).toBe(0);
+    // Of a request that began before and is sent again.
+    const again = route.at(3);
+    again.begin(waiting, 20);
+    expect([route.find(3), kept.count]).toEqual([null, 0]);
+    again.end(waiting);
+    expect([again.first, kept.count]).toEqual([null, 0]);
   });
 
   it("forgets endpoints that are gone, unless somebody waits for them", () => {
