@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { requestCorpus } from "./conformance/request-corpus.ts";
+import { responseCorpus } from "./conformance/response-corpus.ts";
 import { repositoryRoot } from "./support/penstock-processes.ts";
 
 const page = readFileSync(join(repositoryRoot, "docs/conformance.md"), "utf8");
@@ -31,5 +33,18 @@ describe("docs/conformance.md", () => {
       texts.match(/\brows? \d+\b|\bS\d+\b/gi)!.map((row) => row.toLowerCase().replace("rows", "row")),
     );
     expect([...rows].filter((row) => !said.has(row))).toEqual([]);
+  });
+});
+
+describe("docs/strictness.md", () => {
+  it("says how many cases there are", () => {
+    const strictness = readFileSync(join(repositoryRoot, "docs/strictness.md"), "utf8");
+    const requests = requestCorpus.flatMap(({ cases }) => cases);
+    const answers = responseCorpus.flatMap(({ cases }) => cases);
+    const arriving = requests.filter(({ want }) => Array.isArray(want));
+    const delivered = answers.filter(({ want }) => typeof want === "object");
+    expect(strictness).toContain(`| ${requests.length} by family, ${arriving.length} of them must arrive,`);
+    expect(strictness).toContain(`| ${answers.length}, ${delivered.length} of them must be delivered;`);
+    expect(strictness).toContain(`| 0 of ${requests.length} | 0 of 24 | 0 / 0 of ${answers.length} |`);
   });
 });
