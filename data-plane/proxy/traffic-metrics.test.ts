@@ -2,7 +2,8 @@ import { expect, it } from "vitest";
 import type { EndpointState } from "../balance/endpoint-state.ts";
 import { noTls } from "../config/tls-config.ts";
 import { testPool } from "../config/worker-config.test-entities.ts";
-import { SnapshotHolder } from "../snapshot/snapshot-holder.ts";
+import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
+import { type ServedSnapshot, SnapshotHolder } from "../snapshot/snapshot-holder.ts";
 import { TrafficMetrics } from "./traffic-metrics.ts";
 
 it("counts by service, also where another config has the same route to another one", () => {
@@ -52,4 +53,18 @@ it("counts by service, also where another config has the same route to another o
     Array.from({ length: labels.length / 2 }, (_, i) => [labels[2 * i], cells[i * width + 1]]),
   );
   expect([one.routes.routes[0] === two.routes.routes[0], counts]).toEqual([true, { other: 0, billing: 1, search: 3 }]);
+});
+
+it("counts a request that ends after its series had to make room in other, and not where another route is now", () => {
+  const metrics = new TrafficMetrics(1);
+  const [gone, next] = [{ id: "gone" }, { id: "next" }] as RouteConfig[];
+  const service = { id: "s" } as ServiceConfig;
+  const [before, after] = [{}, {}] as ServedSnapshot[];
+  const place = metrics.placeOf(gone!, service, before!);
+  expect(metrics.placeOf(next!, service, after!).offset).toBe(place.offset);
+  const request = { status: 200, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
+  metrics.countRequest({ ...request, route: gone!, service, place }, 1, after!);
+  const { labels, cells } = metrics.read().routes;
+  expect(labels).toEqual(["other", "other", "s", "next"]);
+  expect([cells[1], cells[place.offset + 1]]).toEqual([1, 0]);
 });
