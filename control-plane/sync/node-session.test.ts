@@ -50,6 +50,23 @@ describe("NodeSession", () => {
     expect(await applied).toEqual({ appliedCount: 1, nodeCount: 2 });
   });
 
+  it("sends whole snapshots to no more nodes at a time than it says, and goes on when one of them is gone", async () => {
+    const { hub, store, connect } = await startHub({ senderMaxCount: 1, stallMs: 1e9 });
+    for (let i = 0; i < 60; i++) store.putUpstream(`u${i}`, { tags: ["x".repeat(200_000)] });
+    const first = connect();
+    first.pause();
+    first.hello("first");
+    await until(hub, (fleet) => fleet.nodes().length === 1);
+    await turnsOfTheLoop();
+    const second = connect();
+    second.hello("second");
+    await second.next("heartbeat");
+    await turnsOfTheLoop();
+    expect(second.unreadCount("snapshotBegin")).toBe(0);
+    first.close();
+    expect((await second.nextSnapshot()).entities).toHaveLength(60);
+  });
+
   it("sends again what was refused as older than what the node was applying, when it could not apply that", async () => {
     const { hub, store, clock, connect } = await startHub();
     store.putUpstream("u1");
@@ -124,7 +141,9 @@ describe("NodeSession", () => {
     clock.advance(1_000);
     const revision = store.putUpstream("u1");
     expect(await hub.fleet.waitForRevision(revision, all)).toEqual({ appliedCount: 0, nodeCount: 1 });
-    await node.next("heartbeat");
+    // From which the node knows why, too.
+    const told = (await node.next("heartbeat")).value.epoch!;
+    expect([Number(told.counter), Buffer.from(told.id)]).toEqual([store.epoch.counter, store.epoch.id]);
     expect(node.unreadCount("snapshotBegin")).toBe(0);
   });
 

@@ -375,7 +375,10 @@ export class NodeSession implements Queued {
     const isServed = served?.isOfEarlierEpoch === false && isSameHash(served.stateHash, newest.stateHash);
     // What the node serves is named by the number that it knows it by.
     const { publication, stateHash } = isServed ? served : newest;
-    this.#call.write(encodeMessage({ case: "heartbeat", value: { publication: BigInt(publication), stateHash } }));
+    // With the epoch, a node that nothing is pushed to can say why, too.
+    const { counter, id } = this.#context.epoch;
+    const value = { publication: BigInt(publication), stateHash, epoch: { counter: BigInt(counter), id } };
+    this.#call.write(encodeMessage({ case: "heartbeat", value }));
   }
 
   #close(): void {

@@ -1,7 +1,8 @@
-import { isSameHash } from "../../proto/state-hash.ts";
+import type { Heartbeat } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { ReceivedSnapshot, Refusal } from "../snapshot/apply-snapshot.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { ControlPlaneSearch } from "./control-plane-search.ts";
+import { heartbeatProblem } from "./judge-heartbeat.ts";
 import { ObservationReports } from "./observation-reports.ts";
 import { QueryAnswers } from "./query-answers.ts";
 import { SnapshotInbox } from "./snapshot-inbox.ts";
@@ -248,7 +249,7 @@ class ReconnectingClient implements SyncClient {
     this.contact.heard();
     if (message.case === "snapshotBegin") this.#offered(Number(message.value.publication));
     if (message.case === "upToDate") this.#offered(Number(message.value.publication));
-    if (message.case === "heartbeat") this.#compare(Number(message.value.publication), message.value.stateHash);
+    if (message.case === "heartbeat") this.#compare(message.value);
     if (message.case === "query") void this.#answers.answer(message.value, stream);
     if (message.case === "cancelQuery") this.#answers.cancel(message.value.id);
     // Whatever else there is belongs to a later version of the protocol, and is none of this node's business.
@@ -260,21 +261,18 @@ class ReconnectingClient implements SyncClient {
     this.#setState({ newestPublication: publication, problem: null });
   }
 
-  /** A control plane that keeps naming less than what is held will never send anything newer: that must be seen. */
-  #compare(publication: number, stateHash: Uint8Array): void {
-    const held = this.#options.holding();
-    const isLesser =
-      held !== null &&
-      (publication < held.publication || (publication === held.publication && !isSameHash(stateHash, held.stateHash)));
-    this.#lesserHeartbeats = isLesser ? this.#lesserHeartbeats + 1 : 0;
+  /** A control plane that keeps naming what does not follow on what is held will never send anything: that must be seen. */
+  #compare(heartbeat: Heartbeat): void {
+    const newestPublication = Number(heartbeat.publication);
+    const problem = heartbeatProblem(this.#options.holding(), heartbeat);
+    this.#lesserHeartbeats = problem === null ? 0 : this.#lesserHeartbeats + 1;
     // Once is no sign: the first heartbeat of a stream comes just before the snapshot of a later epoch.
-    if (this.#lesserHeartbeats < 2) {
-      this.#setState({ newestPublication: publication });
+    if (problem === null || this.#lesserHeartbeats < 2) {
+      this.#setState({ newestPublication });
       return;
     }
-    const problem = `the control plane has publication ${publication}, which does not follow on ${held?.publication}`;
-    if (this.#state.problem !== problem) this.#options.log.warn({ publication }, problem);
-    this.#setState({ newestPublication: publication, problem });
+    if (this.#state.problem !== problem) this.#options.log.warn({ publication: newestPublication }, problem);
+    this.#setState({ newestPublication, problem });
   }
 
   #applied(snapshot: ReceivedSnapshot): void {

@@ -710,6 +710,7 @@ export type Heartbeat = Message<"penstock.sync.v1.Heartbeat"> & {
 
   /**
    * From a node: epoch of what it serves. A node that went back may serve a publication of an earlier one.
+   * From a control plane: that of its store. Earlier versions leave it out.
    *
    * @generated from field: penstock.sync.v1.Epoch epoch = 3;
    */
