@@ -59,6 +59,9 @@ describe("row 50: joining by a token", () => {
       code: status.UNAUTHENTICATED,
       cause: expect.stringContaining("the join token expired at "),
     });
+    expect(rig.identity.identities.refusals()).toMatchObject([
+      { action: "join", nodeId: a, tokenId: expiring.id, cause: expect.stringContaining("expired at ") },
+    ]);
     expect(await rig.identity.identities.removeToken(withdrawn.id)).toBe(true);
     expect(await rig.identity.identities.removeToken(withdrawn.id)).toBe(false);
     const unknown = { code: status.UNAUTHENTICATED, cause: expect.stringContaining("the join token is unknown") };
@@ -79,6 +82,7 @@ describe("row 50: joining by a token", () => {
       code: status.ALREADY_EXISTS,
       cause: expect.stringContaining(`another key has joined as node ${b}`),
     });
+    expect(rig.identity.identities.refusals()[0]).toMatchObject({ action: "join", nodeId: b, tokenId: duplicate.id });
     // A refusal costs no token; a token for the id says that the other key is to go.
     await rig.join(duplicate, a);
     await rig.join(forB, b);

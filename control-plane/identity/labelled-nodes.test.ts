@@ -30,7 +30,7 @@ async function twoZones() {
   return { rig, keys, node, there, ids: snapshots.map(({ entities }) => entities.map(({ id }) => id)) };
 }
 
-describe("nodes with labels", () => {
+describe("S25: nodes with labels", () => {
   it("get what their tokens' labels select, whatever they say of themselves, and nothing of other changes", async () => {
     const { rig, node, there, ids } = await twoZones();
     expect(ids).toEqual([

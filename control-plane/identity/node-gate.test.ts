@@ -1,5 +1,9 @@
 import { credentials, status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
+import { CertificatesAPI } from "../../proto/gen/penstock/admin/v1/certificates_pb.ts";
+import { ConfigAPI } from "../../proto/gen/penstock/admin/v1/config_pb.ts";
+import { NodesAPI } from "../../proto/gen/penstock/admin/v1/nodes_pb.ts";
+import { RoutesAPI } from "../../proto/gen/penstock/admin/v1/routes_pb.ts";
 import { makeAuthority, makeCertificate } from "../../test/support/certificates.ts";
 import { hourMs, namesOf, newKey, nodeKeys, startSecuredHub, tlsAs } from "../../test/support/identity-rig.ts";
 import { until } from "../../test/support/sync-hub-rig.ts";
@@ -7,7 +11,7 @@ import { until } from "../../test/support/sync-hub-rig.ts";
 const a = "aaaaaaaa-0000-4000-8000-000000000001";
 const b = "bbbbbbbb-0000-4000-8000-000000000002";
 
-describe("row 49: NodeGate", () => {
+describe("row 49 and S25: NodeGate", () => {
   it("lets a node in that has joined, and shows its SPIFFE id and its token's labels", async () => {
     const rig = await startSecuredHub();
     const keys = await rig.joinNew(a, { labels: { zone: "eu" } });
@@ -50,6 +54,21 @@ describe("row 49: NodeGate", () => {
       code: status.UNAUTHENTICATED,
       details: expect.stringContaining("authority that is not trusted here"),
     });
+    expect(rig.identity.identities.refusals()).toMatchObject([
+      { action: "connect", cause: expect.stringContaining("not trusted here"), address: "127.0.0.1", count: 1 },
+    ]);
+  });
+
+  it("has nothing for a node on its port but its stream and its certificate", async () => {
+    const rig = await startSecuredHub();
+    const keys = await rig.joinNew(a);
+    const all = [...ConfigAPI.methods, ...NodesAPI.methods, ...RoutesAPI.methods, ...CertificatesAPI.methods];
+    const unary = all.filter(({ methodKind }) => methodKind === "unary");
+    expect(unary.length).toBeGreaterThan(15);
+    const refused = await Promise.allSettled(unary.map((method) => rig.call(method, {}, tlsAs(keys))));
+    expect(new Set(refused.map((one) => one.status === "rejected" && one.reason.code))).toEqual(
+      new Set([status.UNIMPLEMENTED]),
+    );
   });
 
   it("refuses a node that says it is another", async () => {
@@ -85,6 +104,9 @@ describe("row 49: NodeGate", () => {
     // Not by the clock: it stands still.
     expect(await node.ended).toMatchObject(refused);
     expect(await rig.connect(keys).ended).toMatchObject(refused);
+    expect(rig.identity.identities.refusals()).toMatchObject([
+      { action: "connect", nodeId: a, cause: refused.details, count: 2 },
+    ]);
     await expect(rig.renew(keys)).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
     expect(rig.hub.fleet.nodes().filter(({ isConnected }) => isConnected)).toMatchObject([{ id: b }]);
     bystander.hello(b);

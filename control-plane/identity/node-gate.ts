@@ -57,7 +57,7 @@ export class NodeGate implements StreamGate {
 
   connect(call: NodeCall): GateRefusal | null {
     const judged = this.judgePeer(call);
-    if (!judged.ok) return this.#refused("connect", call, "", judged.refusal);
+    if (!judged.ok) return this.#refused("connect", call, judged.nodeId, judged.refusal);
     this.#peers.set(call, judged.peer);
     return null;
   }
