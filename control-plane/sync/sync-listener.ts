@@ -9,6 +9,7 @@ import {
 } from "@grpc/grpc-js";
 import { SyncAPI } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { grpcDefinition } from "./grpc-definition.ts";
+import { guardSessions } from "./guard-sessions.ts";
 import { sharedFrames } from "./shared-frames.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
 
@@ -77,6 +78,7 @@ export async function openSyncListener(options: SyncListenerOptions): Promise<Sy
   server.addService(grpcDefinition(SyncAPI), { connect: (call: NodeCall) => options.onConnect(call) });
   for (const { definition, implementation } of options.services ?? []) server.addService(definition, implementation);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  guardSessions(server);
   const accept = acceptor(options.tls, injector);
   const sockets: net.Server[] = [];
   try {
