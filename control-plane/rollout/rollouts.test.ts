@@ -232,6 +232,8 @@ describe("Rollouts", () => {
     expect(fleet.rollouts.heldBack(revision)).toBe("waiting");
     await fleet.rollouts.begin(nodeIds);
     expect(fleet.rollouts.heldBack(revision)).toBe("rolling-out");
+    // The decision to begin has a revision of its own, which is nobody's to wait for.
+    expect([fleet.rollouts.heldBack(fleet.memory.image.revision), fleet.rollouts.isHolding]).toEqual([null, true]);
     await fleet.rotateTicketKey("k");
     expect(fleet.rollouts.heldBack(fleet.memory.image.revision)).toBeNull();
     expect(fleet.rollouts.livePublication(fleet.memory.image.revision)).toBe(fleet.memory.image.publication);
@@ -239,9 +241,9 @@ describe("Rollouts", () => {
     expect(fleet.rollouts.heldBack(fleet.memory.image.revision)).toBe("waiting");
     expect(fleet.rollouts.heldBack(1)).toBeNull();
     await fleet.rollouts.abort("");
-    expect(fleet.rollouts.heldBack(revision)).toBe("waiting");
+    expect([fleet.rollouts.heldBack(revision), fleet.rollouts.isHolding]).toEqual(["waiting", true]);
     await fleet.rollouts.promote();
-    expect(fleet.rollouts.heldBack(revision)).toBeNull();
+    expect([fleet.rollouts.heldBack(revision), fleet.rollouts.isHolding]).toEqual([null, false]);
   });
 
   it("takes nothing back that went to all while it wrote down anew that nothing waits, also after a restart", async () => {

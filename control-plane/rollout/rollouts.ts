@@ -147,6 +147,11 @@ export class Rollouts {
     return waiting !== null && revision <= waiting.lastRevision ? "waiting" : null;
   }
 
+  /** Not by the newest revision: that of a decision is held back from nobody. */
+  get isHolding(): boolean {
+    return this.#ledger.baseline !== null;
+  }
+
   /** The number under which nodes get a change that is live while others wait; null for every other one. */
   livePublication(revision: number): number | null {
     return this.#livePublications.get(revision) ?? null;

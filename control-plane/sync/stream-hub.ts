@@ -40,6 +40,8 @@ export interface RolloutsOfHub {
   channels(make: (source: PublishedSource) => Channels): Channels;
   /** Why nodes do not get a revision now; null where they do. */
   heldBack(revision: number): HeldBack | null;
+  /** Whether something that is stored is not for all nodes: a rollout is under way, about to begin, or halted. */
+  readonly isHolding: boolean;
   /** The number under which nodes get a change that is live while others are held back; null for every other one. */
   livePublication(revision: number): number | null;
   /** Whether nodes are to have something under this number, which is the store's newest. */
@@ -318,7 +320,7 @@ export class StreamHub implements Fleet {
 
   #refused({ nodeId, state: own }: NodeSession, nack: NodeNackStatus, channel: Channel): void {
     // What is rolled out stage by stage is taken back as a whole (docs/rollouts.md).
-    if ((this.#options.rollouts?.heldBack(this.#options.store.image.revision) ?? null) !== null) return;
+    if (this.#options.rollouts?.isHolding === true) return;
     // The number of an earlier epoch says nothing here.
     const keptPublication = own?.served?.isOfEarlierEpoch === false ? nack.keptPublication : 0;
     const servedByOthers = () =>

@@ -22,12 +22,18 @@ async function startTarget(status: number): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+/** In the order in which rollouts reach them. */
+const nodeIds = [1, 2, 3].map((i) => `aaaaaaaa-0000-4000-8000-00000000000${i}`);
+
 /** Three data planes that serve /shop, and a policy of one and then all. */
 async function startFleet(soak: string, stateDir = temporaryFolder()) {
   const controlPlane = await startControlPlane({ stateDir });
   const { adminUrl } = controlPlane;
   const dataPlanes: DataPlaneProcess[] = [];
-  for (let i = 0; i < 3; i++) dataPlanes.push(await startDataPlane(controlPlane.syncAddress, { workers: 1 }));
+  for (const id of nodeIds) {
+    const env = { PENSTOCK_NODE_ID: id };
+    dataPlanes.push(await startDataPlane(controlPlane.syncAddress, { workers: 1, env }));
+  }
   const target = await startEchoTargetProcess("good");
   await createBalancedRoute(adminUrl, { name: "shop", path: "/shop", targets: [`127.0.0.1:${target.port}`] });
   await adminOk(adminUrl, "PUT", "/rollout/policy", {
@@ -104,6 +110,24 @@ describe("a staged rollout", () => {
     expect(done).toMatchObject({ number: 2, halted_by: null, baseline_revision: null });
     await nodesAre(adminUrl, ({ lag }) => lag === 0);
     expect(await statuses(dataPlanes)).toEqual([204, 204, 204]);
+  });
+
+  it("A16: takes back what the first data plane refuses, and the others never hear of it", async () => {
+    const { adminUrl, dataPlanes } = await startFleet("3600s");
+    const appliedCounts = () =>
+      dataPlanes.map(({ lines }) => lines.filter((line) => line.includes('"snapshot applied"')).length);
+    const before = appliedCounts();
+    // No control plane can know that it is a port of the data plane's own.
+    const own = `127.0.0.1:${dataPlanes[0]!.proxyPort}`;
+    await adminOk(adminUrl, "POST", "/upstreams/shop/targets", { target: own });
+    const halted = await rolloutIs(adminUrl, ({ phase }) => phase === "halted");
+    expect(halted).toMatchObject({ halted_by: "nack", blamed_node_ids: [nodeIds[0]], node_count: 3 });
+    await nodesAre(adminUrl, ({ lag }) => lag === 0);
+    expect(appliedCounts().slice(1)).toEqual(before.slice(1));
+    expect(await statuses(dataPlanes)).toEqual([200, 200, 200]);
+    const shown = runPenstock(["rollout", "--admin", adminUrl]);
+    expect(await shown.ended).toBe(1);
+    expect(shown.lines.join("\n")).toContain("is a port of this node itself");
   });
 
   it("outlives the control plane: after kill -9 every data plane keeps what it has, and the rollout goes on", {
