@@ -27,7 +27,7 @@ function snapshotOf(publication: number, entityCount = 3): ReceivedSnapshot {
 const current = () => path.join(folder, "snapshot.current");
 const previous = () => path.join(folder, "snapshot.previous");
 
-describe("row 16: openSnapshotFile", () => {
+describe("row 16 and S26: openSnapshotFile", () => {
   it("gives back what was saved, also to a later process", async () => {
     expect(await openSnapshotFile({ folder }).save(snapshotOf(1, 2_500))).toEqual({ ok: true });
     const loaded = await openSnapshotFile({ folder }).load();

@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-describe("a plane that is stopped (SIGSTOP) while its connections stay open", () => {
+describe("row 3: a plane that is stopped (SIGSTOP) while its connections stay open", () => {
   it("is noticed by a node: a control plane that answers no ping", async () => {
     const controlPlane = await startControlPlane();
     const isConnected = Promise.withResolvers<void>();

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createBalancedRoute } from "../support/admin-client.ts";
 import {
@@ -39,6 +41,41 @@ describe("rows 1, 15 and 17: a data plane without its control plane", () => {
     const answer = await getFresh(restarted.proxyPort, "/kept/x");
     expect(answer.status).toBe(200);
     expect((await fetch(`${restarted.statusUrl}/status/ready`)).status).toBe(200);
+  });
+
+  it("row 16: starts from the generation before where a bit of the newest has flipped, and says which file is damaged", async () => {
+    const controlPlane = await startControlPlane();
+    const stateDir = temporaryFolder();
+    const dataPlane = await startDataPlane(controlPlane.syncAddress, { stateDir });
+    const target = await startEchoTargetProcess("t1");
+    const targets = [`127.0.0.1:${target.port}`];
+    for (const name of ["one", "two"])
+      await createBalancedRoute(controlPlane.adminUrl, { name, path: `/${name}`, targets });
+    // What is served and not yet written is written before a node ends.
+    await dataPlane.stop();
+    await controlPlane.stop("SIGKILL");
+    const current = join(stateDir, "data-plane", "snapshot", "snapshot.current");
+    const flip = (file: string) => {
+      const bytes = readFileSync(file);
+      bytes[Math.floor(bytes.length / 2)]! ^= 1;
+      writeFileSync(file, bytes);
+    };
+    flip(current);
+    const restarted = await startDataPlane(controlPlane.syncAddress, { stateDir });
+    const line = await restarted.jsonLine(({ msg }) => msg === "kept snapshot not usable");
+    expect(line["file"]).toBe(current);
+    await restarted.jsonLine((line) => line["msg"] === "applied");
+    expect((await getFresh(restarted.proxyPort, "/one/x")).status).toBe(200);
+    await restarted.stop();
+
+    for (const name of ["snapshot.current", "snapshot.previous"]) {
+      const file = join(stateDir, "data-plane", "snapshot", name);
+      if (existsSync(file)) writeFileSync(file, "damaged");
+    }
+    const empty = await startDataPlane(controlPlane.syncAddress, { stateDir });
+    await empty.jsonLine(({ msg }) => msg === "kept snapshot not usable");
+    expect((await getFresh(empty.proxyPort, "/one/x")).status).toBe(503);
+    expect((await fetch(`${empty.statusUrl}/status/ready`)).status).toBe(503);
   });
 
   it("on its first start listens, is not ready, answers 503 and keeps trying until there is one", async () => {
