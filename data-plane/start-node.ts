@@ -1,15 +1,15 @@
 import { readFile } from "node:fs/promises";
-import { availableParallelism, hostname } from "node:os";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { HARD_LIMITS } from "../proto/hard-limits.ts";
 import { buildHealth } from "./build-health.ts";
 import { buildNames } from "./build-names.ts";
 import { buildWorkers } from "./build-workers.ts";
-import { nodeCapabilities } from "./capabilities.ts";
 import { ExpiryWatch } from "./certificate-expiries.ts";
 import { answerExplain } from "./explain-query.ts";
 import { beginFirst } from "./first-snapshot.ts";
 import { guardDescriptors } from "./guard-descriptors.ts";
+import { helloFacts } from "./hello-facts.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
@@ -31,7 +31,6 @@ import { openStateFolder, StateFolderError } from "./state-folder.ts";
 import { openStatusServer } from "./status/status-server.ts";
 import type { AnswerQuery } from "./sync/query-answers.ts";
 import { type SyncClient, startSyncClient } from "./sync/sync-client.ts";
-import type { HelloFacts } from "./sync/sync-client-options.ts";
 import { TrafficChanges } from "./sync/traffic-changes.ts";
 import { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import { type NodeCounters, nodeCounters } from "./telemetry/counters.ts";
@@ -121,7 +120,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   sync = startSyncClient({
     controlPlanes: options.controlPlanes,
     ...(identity === null ? {} : { access: identity }),
-    hello: helloOf(options, folder.nodeId, version, workerCount),
+    hello: helloFacts(options, folder.nodeId, version, workerCount),
     holding: () => traffic.applier.served,
     restored: first.held,
     apply: first.apply,
@@ -178,12 +177,6 @@ async function drainWorkers(
   });
   await workers.drain(timeoutMs);
   cancelWord();
-}
-
-function helloOf({ labels, zone }: DataPlaneOptions, nodeId: string, version: string, workerCount: number): HelloFacts {
-  const shown = zone === null ? labels : { ...labels, zone };
-  const capabilities = nodeCapabilities;
-  return { nodeId, hostname: hostname(), build: version, capabilities, labels: shown, workerCount };
 }
 
 async function keepSnapshot(

@@ -93,6 +93,35 @@ describe("row 49 and S25: NodeGate", () => {
     expect((await first.ended).code).toBe(status.ABORTED);
   });
 
+  it("refuses the copy of a node that comes in turns with it, tells it, and lists it, until the other is gone", async () => {
+    const rig = await startSecuredHub();
+    const keys = await rig.joinNew(a);
+    const hello = (instance: string) => {
+      const node = rig.connect(keys);
+      node.hello(a, undefined, [], instance);
+      return node;
+    };
+    const first = hello("one");
+    await first.next("heartbeat");
+    // It may be the same machine after a power cut, whose older stream is not known to have ended.
+    const second = hello("two");
+    await second.next("heartbeat");
+    expect((await first.ended).code).toBe(status.ABORTED);
+    expect(await hello("one").ended).toMatchObject({
+      code: status.ALREADY_EXISTS,
+      details: expect.stringContaining(`node ${a} runs twice, on host-of-${a} and on host-of-${a}`),
+    });
+    expect(rig.identity.identities.refusals()).toMatchObject([
+      { action: "connect", nodeId: a, cause: expect.stringContaining("runs twice"), count: 1 },
+    ]);
+    expect(rig.hub.fleet.nodes()).toMatchObject([{ id: a, isConnected: true }]);
+    const again = hello("two");
+    await again.next("heartbeat");
+    again.close();
+    await until(rig.hub, (fleet) => fleet.nodes().every(({ isConnected }) => !isConnected));
+    await hello("one").next("heartbeat");
+  });
+
   it("cuts a node off at once when it is revoked, and refuses it from then on", async () => {
     const rig = await startSecuredHub();
     const keys = await rig.joinNew(a);

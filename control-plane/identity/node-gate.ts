@@ -79,6 +79,10 @@ export class NodeGate implements StreamGate {
     return this.#options.store.image.get("node_identity", nodeId)?.message.labels ?? noLabels;
   }
 
+  refused(call: NodeCall, nodeId: string, refusal: GateRefusal): void {
+    this.#refused("connect", call, nodeId, refusal);
+  }
+
   closed(call: NodeCall): void {
     const nodeId = this.#peers.get(call)?.nodeId ?? "";
     const open = this.#open.get(nodeId);

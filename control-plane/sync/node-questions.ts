@@ -1,5 +1,7 @@
 import type { QueryResult } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { encodeMessage } from "../snapshot/encode-snapshot.ts";
 import type { Clock } from "./clock.ts";
+import type { NodeCall } from "./snapshot-sender.ts";
 
 /** What became of a question to a node. */
 export type Answered =
@@ -15,6 +17,14 @@ export interface QuestionSender {
   send(id: bigint): void;
   /** Says that nobody waits for the answer any more. */
   cancel(id: bigint): void;
+}
+
+/** Sends a question, and that it is given up, as messages of the node's stream. */
+export function sendingQuery(call: Pick<NodeCall, "write">, kind: string, body: Uint8Array): QuestionSender {
+  return {
+    send: (id) => call.write(encodeMessage({ case: "query", value: { id, kind, body } })),
+    cancel: (id) => call.write(encodeMessage({ case: "cancelQuery", value: { id } })),
+  };
 }
 
 /** Questions to one node that are open at a time. */

@@ -29,11 +29,11 @@ import type { NodeAnswer, NodeNackStatus, NodeQuestion } from "./fleet.ts";
 import type { Admission } from "./hello-admission.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { readNodeStats } from "./node-figures.ts";
-import { type Answered, NodeQuestions, type QuestionSender } from "./node-questions.ts";
+import { type Answered, NodeQuestions, sendingQuery } from "./node-questions.ts";
 import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
 import { type NodeFacts, readHello } from "./read-hello.ts";
 import { type NodeCall, type PushSlots, SnapshotSender } from "./snapshot-sender.ts";
-import type { StreamGate } from "./stream-gate.ts";
+import type { GateRefusal, StreamGate } from "./stream-gate.ts";
 
 /** What a session needs of the hub that it belongs to. */
 export interface SessionContext {
@@ -55,6 +55,8 @@ export interface SessionContext {
   channelFor(node: { readonly nodeId: string }): Channel;
   /** Asked once for each hello: whether there is room for the node now, or when it is to come again. */
   admitHello(): Admission;
+  /** Whether what a stream says who it is may be so; null lets it in. @param end as of StreamGate.hello */
+  judgeHello(call: NodeCall, facts: NodeFacts, end: (refusal: GateRefusal) => void): GateRefusal | null;
   /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
   onHello(session: NodeSession, facts: NodeFacts): void;
   /** What the node serves, or whether it is worth waiting for, may have changed. */
@@ -160,11 +162,7 @@ export class NodeSession implements Queued {
       return answer({ ok: false, problem: `its version does not answer "${kind}"` });
     if (this.#state === null || !servesRevision(this.#state, revision))
       return answer({ ok: false, problem: "it does not serve the change yet" });
-    const sender: QuestionSender = {
-      send: (id) => this.#call.write(encodeMessage({ case: "query", value: { id, kind, body } })),
-      cancel: (id) => this.#call.write(encodeMessage({ case: "cancelQuery", value: { id } })),
-    };
-    return answer(await this.#questions.ask(timeoutMs, sender, signal));
+    return answer(await this.#questions.ask(timeoutMs, sendingQuery(this.#call, kind, body), signal));
   }
 
   /** Ends the stream with a status. */
@@ -207,7 +205,7 @@ export class NodeSession implements Queued {
   }
 
   #greet(hello: Hello): void {
-    const { clock, epoch, gate, log, registry, views, traffic } = this.#context;
+    const { clock, epoch, log, registry, views, traffic } = this.#context;
     const read = readHello(hello);
     if (!read.ok) {
       this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
@@ -220,7 +218,7 @@ export class NodeSession implements Queued {
       this.end(status.RESOURCE_EXHAUSTED, "too many nodes come at once", metadata);
       return;
     }
-    const refusal = gate?.hello(this.#call, read.facts.id, ({ code, cause }) => this.end(code, cause)) ?? null;
+    const refusal = this.#context.judgeHello(this.#call, read.facts, ({ code, cause }) => this.end(code, cause));
     if (refusal !== null) {
       this.end(refusal.code, refusal.cause);
       return;
@@ -375,7 +373,6 @@ export class NodeSession implements Queued {
     const isServed = served?.isOfEarlierEpoch === false && isSameHash(served.stateHash, newest.stateHash);
     // What the node serves is named by the number that it knows it by.
     const { publication, stateHash } = isServed ? served : newest;
-    // With the epoch, a node that nothing is pushed to can say why, too.
     const { counter, id } = this.#context.epoch;
     const value = { publication: BigInt(publication), stateHash, epoch: { counter: BigInt(counter), id } };
     this.#call.write(encodeMessage({ case: "heartbeat", value }));

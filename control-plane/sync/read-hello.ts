@@ -8,6 +8,8 @@ export interface NodeFacts {
   readonly capabilities: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly workerCount: number;
+  /** Of its process; "" where it does not say. */
+  readonly instance?: string;
 }
 
 /** What a node says it serves. */
@@ -31,8 +33,8 @@ export function readHello(hello: Hello): ReadHello {
   if (problem !== null) return { ok: false, problem };
   const have = readHolding(hello.have);
   if (have === "malformed") return { ok: false, problem: "have: not an epoch, a publication and a state hash" };
-  const { nodeId: id, hostname, build, capabilities, labels, workerCount } = hello;
-  return { ok: true, facts: { id, hostname, build, capabilities, labels, workerCount }, have };
+  const { nodeId: id, hostname, build, capabilities, labels, workerCount, instance } = hello;
+  return { ok: true, facts: { id, hostname, build, capabilities, labels, workerCount, instance }, have };
 }
 
 function helloProblem(hello: Hello): string | null {
@@ -42,7 +44,7 @@ function helloProblem(hello: Hello): string | null {
   const labels = Object.entries(hello.labels);
   if (labels.length > ENTRY_MAX_COUNT) return `labels: at most ${ENTRY_MAX_COUNT}`;
   if (hello.capabilities.length > ENTRY_MAX_COUNT) return `capabilities: at most ${ENTRY_MAX_COUNT}`;
-  const texts = [hello.hostname, hello.build, ...hello.capabilities, ...labels.flat()];
+  const texts = [hello.hostname, hello.build, hello.instance, ...hello.capabilities, ...labels.flat()];
   if (texts.some((text) => text.length > TEXT_MAX_LENGTH)) return `a text is longer than ${TEXT_MAX_LENGTH} characters`;
   return null;
 }

@@ -20,6 +20,8 @@ export interface StreamGate {
   hello(call: NodeCall, nodeId: string, end: (refusal: GateRefusal) => void): GateRefusal | null;
   /** The labels by which a node gets what it gets; the same object for as long as they are the same. */
   labelsOf(nodeId: string): NodeLabels;
+  /** Takes note of somebody who was refused for another reason than the gate's. */
+  refused(call: NodeCall, nodeId: string, refusal: GateRefusal): void;
   /** A stream that was let in has ended, however that came. */
   closed(call: NodeCall): void;
 }

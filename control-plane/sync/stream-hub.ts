@@ -32,7 +32,8 @@ import type { NodeFacts } from "./read-hello.ts";
 import { SenderSlots } from "./sender-slots.ts";
 import { SkewWatch } from "./skew-watch.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
-import { refuseStream, type StreamGate } from "./stream-gate.ts";
+import { type GateRefusal, refuseStream, type StreamGate } from "./stream-gate.ts";
+import { TwinNodes } from "./twin-nodes.ts";
 
 /** What the hub has to know of rollouts. */
 export interface RolloutsOfHub {
@@ -139,6 +140,7 @@ export class StreamHub implements Fleet {
   readonly #settings: StreamHubSettings;
   readonly #clock: Clock;
   readonly #skew: SkewWatch;
+  readonly #twins = new TwinNodes();
   readonly #times = new PublicationTimes();
   readonly #registry: NodeRegistry;
   readonly views: NodeViews;
@@ -212,6 +214,8 @@ export class StreamHub implements Fleet {
       gate: options.gate ?? null,
       channelFor: (node) => this.#channels.channelFor(node),
       admitHello: () => admission.admit(),
+      judgeHello: (call, facts, end) =>
+        this.#judgeTwin(call, facts) ?? options.gate?.hello(call, facts.id, end) ?? null,
       onHello: (session, facts) => this.#admit(session, facts),
       onChange: () => this.#waits.check(),
       onNack: (session, nack, channel) => this.#refused(session, nack, channel),
@@ -308,6 +312,7 @@ export class StreamHub implements Fleet {
   #admit(session: NodeSession, facts: NodeFacts): void {
     const { id: nodeId } = facts;
     const older = this.#sessionOfNode.get(nodeId);
+    const olderProcess = this.#twins.of(nodeId);
     if (older !== undefined) {
       this.#options.log.warn({ node: nodeId }, "a node connected twice: the newer stream replaces the older");
       older.end(status.ABORTED, "replaced by a newer stream of the same node");
@@ -315,7 +320,18 @@ export class StreamHub implements Fleet {
     // For nobody nothing was published; for somebody the schedule comes soon while changes coalesce.
     if (this.#sessionOfNode.size === 0 || !this.#schedule.isWaiting) this.#channels.refresh();
     this.#sessionOfNode.set(nodeId, session);
+    this.#twins.connected(facts, olderProcess);
     this.#skew.connected(facts);
+  }
+
+  #judgeTwin(call: NodeCall, facts: NodeFacts): GateRefusal | null {
+    const refusal = this.#twins.judge(facts);
+    if (refusal === null) return null;
+    const { gate, log } = this.#options;
+    // The gate lists it, and logs the same only now and then.
+    if (gate === undefined) log.warn({ node: facts.id, address: call.getPeer() }, refusal.cause);
+    else gate.refused(call, facts.id, refusal);
+    return refusal;
   }
 
   #refused({ nodeId, state: own }: NodeSession, nack: NodeNackStatus, channel: Channel): void {
@@ -336,6 +352,7 @@ export class StreamHub implements Fleet {
     this.#sessions.delete(session);
     if (this.#sessionOfNode.get(session.nodeId) === session) {
       this.#sessionOfNode.delete(session.nodeId);
+      this.#twins.left(session.nodeId);
       this.#skew.disconnected(session.nodeId);
       this.#channels.left(session);
     }

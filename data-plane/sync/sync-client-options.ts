@@ -56,6 +56,8 @@ export interface HelloFacts {
   readonly capabilities: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly workerCount: number;
+  /** Of this process. Default: it is not told. */
+  readonly instance?: string;
 }
 
 /** Every limit and time of the client, each with its default below. */

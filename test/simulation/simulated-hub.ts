@@ -49,7 +49,7 @@ export class SimulatedHub implements SimulatedAddressee {
     labelsOf: (nodeId: string) => NodeLabels,
     rollouts: Rollouts | null,
   ): void {
-    const gate = { connect: () => null, hello: () => null, closed() {}, labelsOf };
+    const gate = { connect: () => null, hello: () => null, refused() {}, closed() {}, labelsOf };
     const quarantine = new QuarantineKeeper(parts);
     const ofRollouts = rollouts === null ? {} : { rollouts };
     const hub = new StreamHub(

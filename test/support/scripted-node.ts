@@ -81,11 +81,12 @@ export class ScriptedNode {
     nodeId: string,
     have?: Pick<Holding, "publication" | "stateHash" | "epoch">,
     capabilities: readonly string[] = [],
+    instance = "",
   ): void {
     const hostname = `host-of-${nodeId}`;
     this.send({
       case: "hello",
-      value: { nodeId, hostname, build: "test", have, workerCount: 2, capabilities: [...capabilities] },
+      value: { nodeId, hostname, build: "test", have, workerCount: 2, capabilities: [...capabilities], instance },
     });
   }
 
