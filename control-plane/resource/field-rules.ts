@@ -8,8 +8,24 @@ import type { Problem } from "./checked.ts";
 import { durationUnit } from "./duration-unit.ts";
 import { enumSpellings, expectedOneOf } from "./enum-spelling.ts";
 
+/** By their text: the protos have a handful. */
+const compiledPatterns = new Map<string, RegExp>();
+
+/**
+ * In the place of the library's RE2, which costs 20 us for each id. The patterns are the protos' own and no client's, and
+ * none of them can take more than linear time.
+ */
+function regexMatch(pattern: string, text: string): boolean {
+  let compiled = compiledPatterns.get(pattern);
+  if (compiled === undefined) {
+    compiled = new RegExp(pattern, "u");
+    compiledPatterns.set(pattern, compiled);
+  }
+  return compiled.test(text);
+}
+
 /** Compiles each message's rules on its first use (about 20 ms), then answers in microseconds. */
-const validator = createValidator();
+const validator = createValidator({ regexMatch });
 
 /** Every violation of the rules that the proto states for single fields, in Kong's words. */
 export function fieldRuleProblems(schema: DescMessage, message: Message): readonly Problem[] {

@@ -21,6 +21,18 @@ describe("mergeDraft", () => {
     expect(upstreamRules.defaults.healthchecks?.active?.unhealthy?.httpFailures).toBe(0);
   });
 
+  it("changes neither the base nor the draft, and shares with the base what no path names", () => {
+    const base = create(UpstreamSchema, { healthchecks: { active: { concurrency: 1 }, passive: {} }, tags: ["a"] });
+    const message = create(UpstreamSchema, { healthchecks: { active: { concurrency: 2, timeout: { seconds: 3n } } } });
+    const before = [structuredClone(base), structuredClone(message)];
+    const paths = ["healthchecks.active", "healthchecks.active.concurrency", "healthchecks.active.timeout", "slots"];
+    const merged = mergeDraft(UpstreamSchema, base, { message, paths }).message;
+    expect([base, message]).toEqual(before);
+    expect(merged.healthchecks?.active).toEqual(message.healthchecks?.active);
+    expect(merged.healthchecks?.passive).toBe(base.healthchecks?.passive);
+    expect(merged.tags).toBe(base.tags);
+  });
+
   it("clears a path that the message does not have", () => {
     const base = create(ServiceSchema, {
       host: "h",
