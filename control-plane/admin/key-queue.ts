@@ -3,8 +3,8 @@
  * side. So writes to one resource never meet within this process, and none runs out of tries.
  */
 export class KeyQueue {
-  /** The last task of each key that has any. */
-  readonly #tails = new Map<string, Promise<unknown>>();
+  /** The end of the last task of each key that has any. */
+  readonly #tails = new Map<string, Promise<void>>();
   readonly #taskMaxCount: number;
   #taskCount = 0;
 
@@ -17,14 +17,15 @@ export class KeyQueue {
   async run<T>(key: string, task: () => Promise<T>): Promise<T | null> {
     if (this.#taskCount >= this.#taskMaxCount) return null;
     this.#taskCount++;
-    const before = this.#tails.get(key) ?? Promise.resolve();
-    const result = before.then(task);
-    // A task that throws tells its own caller; the next one runs all the same.
-    const tail = result.catch(() => undefined);
+    const before = this.#tails.get(key);
+    const { promise: tail, resolve: end } = Promise.withResolvers<void>();
     this.#tails.set(key, tail);
     try {
-      return await result;
+      if (before !== undefined) await before;
+      return await task();
     } finally {
+      // A task that throws tells its own caller; the next one runs all the same.
+      end();
       this.#taskCount--;
       if (this.#tails.get(key) === tail) this.#tails.delete(key);
     }

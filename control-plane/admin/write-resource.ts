@@ -89,9 +89,10 @@ export async function inTurn<K extends Kind, T>(
   };
   for (let tries = 1; tries <= triesMaxCount; tries++) {
     const name = turnName();
+    const { revision } = store.image;
     // What was absent may be there by now: its writes wait in another line, and two lines would go on to collide. This
     // one is left before the other is joined, so that no two wait for each other.
-    const hasMoved = () => turnName() !== name && tries < triesMaxCount;
+    const hasMoved = () => store.image.revision !== revision && turnName() !== name && tries < triesMaxCount;
     const result = await queue.run(name, async () => (hasMoved() ? "moved" : await task()));
     if (result === null) return unavailable(tooManyWaiting);
     if (result !== "moved") return result;
