@@ -1,7 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Server, Socket } from "node:net";
 import type { Log } from "../telemetry/log.ts";
-import { type AnyRequest, type AnyResponse, answer, answerGrpcUnimplemented, isGrpc, pathOf } from "./answer.ts";
+import {
+  type AnyRequest,
+  type AnyResponse,
+  answer,
+  answerGrpcUnimplemented,
+  headerValues,
+  isGrpc,
+  pathOf,
+} from "./answer.ts";
 import { bindListen, boundAddress, type ListenAddress } from "./bind-listen.ts";
 import { checkCaller } from "./check-caller.ts";
 import type { RpcFace } from "./grpc/rpc-face.ts";
@@ -71,8 +79,9 @@ const localHosts = ["localhost", "127.0.0.1", "[::1]"];
  */
 export async function startAdminListener(options: AdminListenerOptions): Promise<AdminListener> {
   const limits = { ...defaultLimits, ...options.limits };
-  const http1 = http1Connections((request, response) => dispatch(options, request, response), limits);
-  const http2 = http2Sessions((request, response) => dispatch(options, request, response), limits);
+  const dispatching: Dispatching = { ...options, hostsAt: servedHosts(options.adminHosts) };
+  const http1 = http1Connections((request, response) => dispatch(dispatching, request, response), limits);
+  const http2 = http2Sessions((request, response) => dispatch(dispatching, request, response), limits);
   const sockets = new Set<Socket>();
   const undecided = new Set<Socket>();
   const accept = (socket: Socket) => {
@@ -123,8 +132,14 @@ export async function startAdminListener(options: AdminListenerOptions): Promise
   };
 }
 
+/** A request on its way to a face. */
+interface Dispatching extends AdminListenerOptions {
+  /** Names under which a local address may be reached. */
+  readonly hostsAt: (localAddress: string | undefined) => ReadonlySet<string>;
+}
+
 /** Sends a request to its face. Nothing that a face throws goes further: it would end the process. */
-function dispatch(options: AdminListenerOptions, request: AnyRequest, response: AnyResponse): void {
+function dispatch(options: Dispatching, request: AnyRequest, response: AnyResponse): void {
   // A client that leaves is an error event of these, at a time when no reader may listen any more: without a listener
   // it would be thrown.
   request.on("error", ignore);
@@ -144,7 +159,7 @@ function dispatch(options: AdminListenerOptions, request: AnyRequest, response: 
 
 function ignore(): void {}
 
-function isRefused(options: AdminListenerOptions, request: AnyRequest, response: AnyResponse): boolean {
+function isRefused(options: Dispatching, request: AnyRequest, response: AnyResponse): boolean {
   const { headers, socket } = request;
   const caller = {
     method: request.method ?? "",
@@ -152,8 +167,7 @@ function isRefused(options: AdminListenerOptions, request: AnyRequest, response:
     origin: headers.origin,
     fetchSite: headers["sec-fetch-site"]?.toString(),
   };
-  const allowedHosts = new Set([...localHosts, ...options.adminHosts, hostOf(socket.localAddress)]);
-  const reason = checkCaller(caller, allowedHosts);
+  const reason = checkCaller(caller, options.hostsAt(socket.localAddress));
   if (reason === null) return false;
   options.log.warn({ reason, method: request.method, remote: socket.remoteAddress }, "admin request refused");
   // The rest of an HTTP/1.1 request is not worth reading.
@@ -161,11 +175,24 @@ function isRefused(options: AdminListenerOptions, request: AnyRequest, response:
   return true;
 }
 
+/** Remembers the last address: mostly there is one. */
+function servedHosts(adminHosts: readonly string[]): Dispatching["hostsAt"] {
+  let lastAddress: string | undefined;
+  let lastHosts: ReadonlySet<string> | null = null;
+  return (localAddress) => {
+    if (lastHosts === null || localAddress !== lastAddress) {
+      lastAddress = localAddress;
+      lastHosts = new Set([...localHosts, ...adminHosts, hostOf(localAddress)]);
+    }
+    return lastHosts;
+  };
+}
+
 /** Every name that a request calls us by. It passes only with all of them, so that no two readers can see different ones. */
 function authoritiesOf(request: AnyRequest): string[] {
   // RFC 9112 section 3.2.2: in the absolute form the name in the target is the one that counts.
   const inTarget = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.url ?? "")?.[1];
-  const hosts = "headersDistinct" in request ? (request.headersDistinct["host"] ?? []) : [request.headers.host];
+  const hosts = request.httpVersionMajor === 1 ? headerValues(request, "host") : [request.headers.host];
   return [inTarget, request.headers[":authority"], ...hosts].filter((value) => typeof value === "string");
 }
 

@@ -33,6 +33,17 @@ export function isGrpc(request: AnyRequest): boolean {
   return /^application\/grpc(?:\+|;|$)/i.test(request.headers["content-type"] ?? "");
 }
 
+/**
+ * Every value that a header has in a request. Of `headersDistinct`, which says the same, all headers would be made.
+ * @param name lower-case
+ */
+export function headerValues({ rawHeaders }: Pick<AnyRequest, "rawHeaders">, name: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (rawHeaders[i]!.length === name.length && rawHeaders[i]!.toLowerCase() === name) values.push(rawHeaders[i + 1]!);
+  return values;
+}
+
 /** The path of a request target, without its query. */
 export function pathOf(url: string | undefined): string {
   return url?.split("?", 1)[0] ?? "";

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { headerValues } from "../answer.ts";
 import { isJsonObject } from "./decode-value.ts";
 import { isDeeperThan } from "./json-depth.ts";
 import { parseForm } from "./parse-form.ts";
@@ -33,7 +34,7 @@ export async function readBody(request: IncomingMessage, limits: BodyLimits): Pr
     return refuse(413, `Request body is larger than ${limits.bodyMaxBytes} bytes`, received.headers);
   // A body that nobody sent needs no content type.
   if (received.bytes.byteLength === 0) return { ok: true, body: { type: "none" } };
-  const contentTypes = request.headersDistinct["content-type"] ?? [];
+  const contentTypes = headerValues(request, "content-type");
   if (contentTypes.length > 1) return refuse(400, "More than one Content-Type header");
   const encoding = request.headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity")
@@ -78,9 +79,11 @@ function parseFormBytes(bytes: Buffer): BodyOutcome {
   return form.ok ? { ok: true, body: { type: "form", form: form.root } } : refuse(400, form.message);
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** Throws on what is not UTF-8: a replacement character would be stored as if the client had sent it. */
 function decodeUtf8(bytes: Uint8Array): string {
-  return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  return utf8.decode(bytes);
 }
 
 function refuse(status: number, message: string, headers?: Answer["headers"]): BodyOutcome {
@@ -108,7 +111,7 @@ function receive(request: IncomingMessage, limits: BodyLimits): Promise<Received
     });
     request.on("end", () => {
       if (receivedBytes > limits.bodyMaxBytes) resolve({ type: "too_large", headers: {} });
-      else resolve({ type: "bytes", bytes: Buffer.concat(chunks) });
+      else resolve({ type: "bytes", bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) });
     });
     request.on("error", () => resolve({ type: "gone" }));
     // Also after "end", where the promise is settled already.

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ShownSecrets } from "../secret-access.ts";
 import type { FormNode } from "./parse-form.ts";
 import type { JsonObject } from "./print-resource.ts";
@@ -41,28 +41,32 @@ export function messageAnswer(status: number, message: string, headers: Answer["
 
 export const notFoundAnswer: Answer = messageAnswer(404, "Not found");
 
+/** What every answer says beside its own headers. */
+export interface AnsweredBy {
+  /** Name and version of the server. */
+  readonly server: string;
+  readonly latencyMs: number;
+}
+
 /** Writes an answer unless the client has left, which is no error. */
 export function sendAnswer(
   request: IncomingMessage,
   response: ServerResponse,
   answer: Answer,
-  latencyMs: number,
+  { server, latencyMs }: AnsweredBy,
 ): void {
   if (response.destroyed || response.writableEnded || response.headersSent) return;
-  response.statusCode = answer.status;
-  response.setHeader("X-Kong-Admin-Latency", Math.max(0, Math.round(latencyMs)));
-  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
-  const { type, parts } = answer.bytes ?? jsonBytes(answer.body);
-  if (parts.length === 0) {
-    response.end();
-    return;
-  }
-  response.setHeader("Content-Type", type);
-  response.setHeader(
-    "Content-Length",
-    parts.reduce((sum, { byteLength }) => sum + byteLength, 0),
-  );
-  if (request.method === "HEAD") {
+  const { type, parts, byteLength } = answer.bytes === undefined ? jsonText(answer.body) : sized(answer.bytes);
+  // All headers at once: to set one after the other costs three times as much.
+  response.writeHead(answer.status, {
+    Server: server,
+    "X-Kong-Admin-Latency": Math.max(0, Math.round(latencyMs)),
+    ...(answer.headers as OutgoingHttpHeaders | undefined),
+    ...(parts.length === 0 ? {} : { "Content-Type": type }),
+    // RFC 9110 section 8.6: not with 204.
+    ...(answer.status === 204 ? {} : { "Content-Length": byteLength }),
+  });
+  if (parts.length === 0 || request.method === "HEAD") {
     response.end();
     return;
   }
@@ -71,9 +75,22 @@ export function sendAnswer(
   response.end(parts.at(-1));
 }
 
-function jsonBytes(body: unknown): NonNullable<Answer["bytes"]> {
+interface SizedBody {
+  readonly type: string;
+  readonly parts: readonly (string | Uint8Array)[];
+  readonly byteLength: number;
+}
+
+/** As text, which node:http puts behind the head in one piece. */
+function jsonText(body: unknown): SizedBody {
+  const text = body === undefined ? undefined : JSON.stringify(body);
   return {
     type: "application/json; charset=utf-8",
-    parts: body === undefined ? [] : [Buffer.from(JSON.stringify(body))],
+    parts: text === undefined ? [] : [text],
+    byteLength: text === undefined ? 0 : Buffer.byteLength(text),
   };
+}
+
+function sized({ type, parts }: NonNullable<Answer["bytes"]>): SizedBody {
+  return { type, parts, byteLength: parts.reduce((sum, { byteLength }) => sum + byteLength, 0) };
 }
