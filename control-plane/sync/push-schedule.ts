@@ -20,6 +20,7 @@ export class PushSchedule {
   readonly #options: PushScheduleOptions;
   #lastPushAtMs = Number.NEGATIVE_INFINITY;
   #firstWaitingAtMs: number | null = null;
+  #lastWaitingAtMs = 0;
   #stopTimer: () => void = () => {};
 
   constructor(options: PushScheduleOptions) {
@@ -33,21 +34,29 @@ export class PushSchedule {
 
   /** Takes note of a change; returns after publishing it when it need not wait. */
   changed(): void {
-    const { clock, coalesceMs, coalesceMaxMs, isQuiet } = this.#options;
+    const { clock, coalesceMs, isQuiet } = this.#options;
     const nowMs = clock.monotonicMs();
     if (this.#firstWaitingAtMs === null && nowMs - this.#lastPushAtMs >= coalesceMs && isQuiet()) {
       this.#push();
       return;
     }
-    this.#firstWaitingAtMs ??= nowMs;
-    const dueAtMs = Math.min(nowMs + coalesceMs, this.#firstWaitingAtMs + coalesceMaxMs);
-    this.#stopTimer();
-    this.#stopTimer = clock.after(Math.max(0, dueAtMs - nowMs), () => this.#push());
+    this.#lastWaitingAtMs = nowMs;
+    if (this.#firstWaitingAtMs !== null) return;
+    this.#firstWaitingAtMs = nowMs;
+    this.#wait(nowMs, nowMs);
   }
 
   close(): void {
     this.#stopTimer();
     this.#firstWaitingAtMs = null;
+  }
+
+  /** Until nothing has followed for long enough. A timer for each change would cost more than the rest of it here. */
+  #wait(firstAtMs: number, nowMs: number): void {
+    const { clock, coalesceMs, coalesceMaxMs } = this.#options;
+    const dueAtMs = Math.min(this.#lastWaitingAtMs + coalesceMs, firstAtMs + coalesceMaxMs);
+    if (dueAtMs <= nowMs) this.#push();
+    else this.#stopTimer = clock.after(dueAtMs - nowMs, () => this.#wait(firstAtMs, clock.monotonicMs()));
   }
 
   #push(): void {
