@@ -170,13 +170,17 @@ export class SubsetIndex {
       } else this.#graph.update(gone, changed);
       return;
     }
-    const everything = [...this.#tables.values()].flatMap((table) => [...table.values()]);
-    for (const entry of this.#graph === null ? changed : everything) {
+    if (this.#graph === null) this.#placeEverywhere(changed);
+    else for (const table of this.#tables.values()) this.#placeEverywhere(table.values());
+    this.#graph = null;
+  }
+
+  #placeEverywhere(entries: Iterable<SubsetEntry>): void {
+    for (const entry of entries) {
       if (entry.condition === EVERYWHERE) continue;
       this.#touch(entry);
       entry.condition = EVERYWHERE;
     }
-    this.#graph = null;
   }
 
   /** Before an entry changes, or its condition. */
