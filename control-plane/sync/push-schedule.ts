@@ -1,5 +1,8 @@
 import type { Clock } from "./clock.ts";
 
+/** Timers count whole milliseconds, and may come so much before the time that is asked for. */
+const timerStepMs = 1;
+
 export interface PushScheduleOptions {
   readonly clock: Clock;
   /** A change goes out once none followed for this long. */
@@ -55,7 +58,7 @@ export class PushSchedule {
   #wait(firstAtMs: number, nowMs: number): void {
     const { clock, coalesceMs, coalesceMaxMs } = this.#options;
     const dueAtMs = Math.min(this.#lastWaitingAtMs + coalesceMs, firstAtMs + coalesceMaxMs);
-    if (dueAtMs <= nowMs) this.#push();
+    if (dueAtMs - nowMs < timerStepMs) this.#push();
     else this.#stopTimer = clock.after(dueAtMs - nowMs, () => this.#wait(firstAtMs, clock.monotonicMs()));
   }
 
