@@ -77,8 +77,16 @@ export class MemoryImage implements ResourceImage {
   /** Adds or replaces a resource; returns the one that it replaces. */
   put(entry: ImageEntry): StoredResource | undefined {
     const { kind, id } = entry.stored;
-    const before = this.remove(kind, id);
     const table = this.#state.tables[kind];
+    const replaced = table.byId.get(id);
+    // Most updates change what is found, and nothing that it is found by.
+    if (replaced !== undefined && isFoundAlike(table, replaced, entry)) {
+      table.byId.set(id, entry);
+      this.#state.bodyBytes += entry.stored.body.length - replaced.stored.body.length;
+      this.#putSinceAdvance.push(entry);
+      return replaced.stored;
+    }
+    const before = this.remove(kind, id);
     table.byId.set(id, entry);
     this.#state.bodyBytes += entry.stored.body.length;
     for (const key of entry.uniqueKeys) {
@@ -139,6 +147,17 @@ export class MemoryImage implements ResourceImage {
   replaceWith(other: MemoryImage): void {
     this.#state = other.#state;
   }
+}
+
+/** Whether a resource keeps its keys, all of which it has, and what it refers to. */
+function isFoundAlike(table: KindTable, before: ImageEntry, after: ImageEntry): boolean {
+  const { uniqueKeys, references } = before;
+  return (
+    uniqueKeys.length === after.uniqueKeys.length &&
+    references.length === after.references.length &&
+    uniqueKeys.every((key, i) => key === after.uniqueKeys[i] && table.idByKey.get(key) === before.stored.id) &&
+    references.every(({ kind, id }, i) => kind === after.references[i]!.kind && id === after.references[i]!.id)
+  );
 }
 
 function emptyState(): State {
