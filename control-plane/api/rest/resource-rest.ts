@@ -67,7 +67,7 @@ function listResources<K extends Kind>(face: KindFace<K>, request: RestRequest):
   const parsed = parseListQuery(request.query);
   if (!parsed.ok) return parsed.answer;
   const { parent } = request.params;
-  const query = { ...parsed.query, withSecrets: request.secrets.inLists };
+  const query = { ...parsed.query, withSecrets: request.secrets().inLists };
   const page = face.resources.list(parent === undefined ? query : { ...query, parent });
   if (!page.ok) return problemAnswer(face.kind, page.problems);
   const rows = page.value.rows.map((row) => printResource(face.kind, row));
@@ -75,7 +75,7 @@ function listResources<K extends Kind>(face: KindFace<K>, request: RestRequest):
 }
 
 function getResource<K extends Kind>(face: KindFace<K>, request: RestRequest): Answer {
-  const found = face.resources.get(resourceKey(request), { withSecrets: request.secrets.ofOne });
+  const found = face.resources.get(resourceKey(request), { withSecrets: request.secrets().ofOne });
   if (!found.ok) return problemAnswer(face.kind, found.problems);
   const headers = warningHeaders(face.quarantine.quarantines.warnings(face.kind, found.value.id));
   return { status: 200, headers, body: printResource(face.kind, found.value) };

@@ -158,10 +158,7 @@ async function answerRequest(
     params: found.params,
     query,
     body: read.body,
-    // Asked by reads only: to find out where a caller is costs 5 us.
-    get secrets() {
-      return secretAccess(request);
-    },
+    secrets: () => secretAccess(request),
     signal,
   };
   return order === null ? endpoint(asked) : withOrder(order, () => endpoint(asked));
