@@ -34,20 +34,22 @@ function missingFields<K extends Kind>(rules: ResourceRules<K>, message: Resourc
   return missing.map((path) => invalid(path, "required field missing"));
 }
 
-/** Numbers, enums and bytes hold none; messages, lists and maps may. */
-function mayHoldText({ fieldKind, scalar }: DescField): boolean {
+/** Numbers, enums, times and bytes hold none; other messages, lists and maps may. */
+function mayHoldText({ fieldKind, scalar, message }: DescField): boolean {
   if (fieldKind === "scalar") return scalar === ScalarType.STRING;
-  return fieldKind !== "enum";
+  return fieldKind !== "enum" && message?.typeName.startsWith("google.protobuf.") !== true;
 }
 
 /** JSON can carry half a surrogate pair, which UTF-8, and so the store, cannot. */
 function brokenTexts(schema: DescMessage, message: Message): readonly Problem[] {
-  const isBroken = (value: unknown): boolean => {
-    if (typeof value === "string") return !value.isWellFormed();
-    if (typeof value !== "object" || value === null) return false;
-    return Object.entries(value).some(([key, inner]) => !key.isWellFormed() || isBroken(inner));
-  };
   return leafFields(schema)
     .filter(({ path, field }) => mayHoldText(field) && isBroken(valueAt(schema, message, path)))
     .map(({ path }) => invalid(path, "invalid utf-8 character sequence"));
+}
+
+function isBroken(value: unknown): boolean {
+  if (typeof value === "string") return !value.isWellFormed();
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return value.some(isBroken);
+  return Object.entries(value).some(([key, inner]) => !key.isWellFormed() || isBroken(inner));
 }

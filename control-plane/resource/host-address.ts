@@ -11,11 +11,19 @@ export interface HostAddress {
 /** Why a text is no host address; "port" when only its port is out of range. */
 export type HostFault = "host" | "port";
 
+/** What was read last: a write asks for one address several times. */
+let last: { readonly text: string; readonly read: HostAddress | HostFault } = { text: "", read: "host" };
+
 /**
  * Reads `name`, `name:port`, IPv4 with or without port, IPv6, `[IPv6]` and `[IPv6]:port`, as Kong does: more than one
  * colon makes it IPv6, nothing but digits and dots IPv4, and a name may hold underscores.
  */
 export function readHostAddress(text: string): HostAddress | HostFault {
+  if (text !== last.text) last = { text, read: readAnew(text) };
+  return last.read;
+}
+
+function readAnew(text: string): HostAddress | HostFault {
   if (text.startsWith("[") || text.split(":").length > 2) return readIpv6(text);
   const match = /^(.*?)(?::([0-9]+))?$/s.exec(text)!;
   const host = match[1]!;

@@ -53,14 +53,39 @@ export function localNameOf(schema: DescMessage, name: string): string {
  * The path must be one that the descriptor has.
  */
 export function valueAt(schema: DescMessage, message: object, path: string): unknown {
-  let inside: DescMessage | undefined = schema;
   let value: unknown = message;
-  for (const name of path.split(".")) {
-    const field: DescField | undefined = inside?.fields.find((candidate) => candidate.name === name);
-    if (field === undefined) throw new Error(`${schema.typeName} has no field ${path}`);
+  for (const name of localNamesTo(schema, path)) {
     if (value === undefined) return undefined;
-    value = (value as Record<string, unknown>)[field.localName];
-    inside = field.message;
+    value = (value as Record<string, unknown>)[name];
   }
   return value;
+}
+
+/** Those that were asked for, by path: each write asks for some fifty. */
+const knownPaths = new WeakMap<DescMessage, Map<string, readonly string[]>>();
+
+/** The properties that lead to a field. */
+function localNamesTo(schema: DescMessage, path: string): readonly string[] {
+  let paths = knownPaths.get(schema);
+  if (paths === undefined) {
+    paths = new Map();
+    knownPaths.set(schema, paths);
+  }
+  let names = paths.get(path);
+  if (names === undefined) {
+    names = findLocalNames(schema, path);
+    // Only paths that the descriptor has: a client's words would fill the memory.
+    paths.set(path, names);
+  }
+  return names;
+}
+
+function findLocalNames(schema: DescMessage, path: string): readonly string[] {
+  let inside: DescMessage | undefined = schema;
+  return path.split(".").map((name) => {
+    const field: DescField | undefined = inside?.fields.find((candidate) => candidate.name === name);
+    if (field === undefined) throw new Error(`${schema.typeName} has no field ${path}`);
+    inside = field.message;
+    return field.localName;
+  });
 }
