@@ -1,4 +1,5 @@
 import { resolve as absolutePath, dirname, join } from "node:path";
+import { setImmediate as turnEnd } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import type { MessageOf } from "../resource/draft.ts";
 import { BodySealer } from "./body-sealer.ts";
@@ -191,8 +192,8 @@ class SqliteStore implements Store {
   }
 
   async #drain(): Promise<void> {
-    // A moment later, so that transacts of one turn of the event loop share a commit.
-    await null;
+    // At the end of this turn of the event loop, so that all transacts of one turn share a commit and a message.
+    await turnEnd();
     while (this.#queue.length > 0) await this.#commit(this.#queue.splice(0, batchMaxCount));
     this.#draining = null;
   }
