@@ -42,9 +42,22 @@ function mayHoldText({ fieldKind, scalar, message }: DescField): boolean {
 
 /** JSON can carry half a surrogate pair, which UTF-8, and so the store, cannot. */
 function brokenTexts(schema: DescMessage, message: Message): readonly Problem[] {
-  return leafFields(schema)
-    .filter(({ path, field }) => mayHoldText(field) && isBroken(valueAt(schema, message, path)))
-    .map(({ path }) => invalid(path, "invalid utf-8 character sequence"));
+  return textPaths(schema)
+    .filter((path) => isBroken(valueAt(schema, message, path)))
+    .map((path) => invalid(path, "invalid utf-8 character sequence"));
+}
+
+/** Those that were asked for. */
+const knownTextPaths = new WeakMap<DescMessage, readonly string[]>();
+
+function textPaths(schema: DescMessage): readonly string[] {
+  let paths = knownTextPaths.get(schema);
+  if (paths === undefined) {
+    const leaves = leafFields(schema).filter(({ field }) => mayHoldText(field));
+    paths = leaves.map(({ path }) => path);
+    knownTextPaths.set(schema, paths);
+  }
+  return paths;
 }
 
 function isBroken(value: unknown): boolean {

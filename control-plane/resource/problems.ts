@@ -28,6 +28,7 @@ export function checkWholeMs(field: string, duration: Duration | undefined): rea
  * of the whole resource (field "") are all kept, each once.
  */
 export function firstPerField(problems: readonly Problem[]): readonly Problem[] {
+  if (problems.length === 0) return problems;
   const seen = new Set<string>();
   return problems.filter(({ field, message }) => {
     const key = field === "" ? `:${message}` : field;
