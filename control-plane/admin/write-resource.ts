@@ -6,7 +6,7 @@ import type { Draft, ResourceOf } from "../resource/draft.ts";
 import { localNameOf, valueAt } from "../resource/message-fields.ts";
 import { keptOwnFields } from "../resource/own-fields.ts";
 import { isUuid } from "../resource/text-rules.ts";
-import type { StoredResource } from "../store/resource-image.ts";
+import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 import { changedTooOften, commitWrite, tooManyWaiting, triesMaxCount, unavailable } from "./commit-write.ts";
 import { etagOf } from "./etag.ts";
 import { findParent, findResource } from "./find-resource.ts";
@@ -64,9 +64,9 @@ export function updateResource<K extends Kind>(
   key: ResourceKey,
   draft: Draft<ResourceOf[K]>,
 ): Promise<Checked<Written<ResourceOf[K]>>> {
-  return inTurn(context, definition, key, () =>
+  return inTurn(context, definition, key, (find) =>
     commitWrite(context, definition, () => {
-      const found = findResource(context.store.image, definition, key);
+      const found = find();
       if (!found.ok) return found;
       const stale = staleEtag(draft.message.etag, found.value);
       if (stale !== null) return stale;
@@ -76,28 +76,48 @@ export function updateResource<K extends Kind>(
   );
 }
 
-/** Runs a write to one resource after those that came before it. Found anew when its turn comes. */
+/**
+ * Runs a write to one resource after those that came before it. Found anew when its turn comes.
+ * @param task gets the way to find the resource as it is at the moment of asking
+ */
 export async function inTurn<K extends Kind, T>(
   { store, queue }: AdminContext,
   definition: ResourceDefinition<K>,
   key: ResourceKey,
-  task: () => Promise<Checked<T>>,
+  task: (find: () => Checked<StoredResource<K>>) => Promise<Checked<T>>,
 ): Promise<Checked<T>> {
+  const find = findAtRevision(store.image, definition, key);
   const turnName = () => {
-    const found = findResource(store.image, definition, key);
+    const found = find();
     return `${definition.rules.kind} ${found.ok ? found.value.id : `${key.parent ?? ""}/${key.key}`}`;
   };
   for (let tries = 1; tries <= triesMaxCount; tries++) {
     const name = turnName();
-    const { revision } = store.image;
     // What was absent may be there by now: its writes wait in another line, and two lines would go on to collide. This
     // one is left before the other is joined, so that no two wait for each other.
-    const hasMoved = () => store.image.revision !== revision && turnName() !== name && tries < triesMaxCount;
-    const result = await queue.run(name, async () => (hasMoved() ? "moved" : await task()));
+    const hasMoved = () => turnName() !== name && tries < triesMaxCount;
+    const result = await queue.run(name, async () => (hasMoved() ? "moved" : await task(find)));
     if (result === null) return unavailable(tooManyWaiting);
     if (result !== "moved") return result;
   }
   return unavailable(changedTooOften);
+}
+
+/** Finds a resource, and looks for it again only when something was committed since. */
+function findAtRevision<K extends Kind>(
+  image: ResourceImage,
+  definition: ResourceDefinition<K>,
+  key: ResourceKey,
+): () => Checked<StoredResource<K>> {
+  let found = findResource(image, definition, key);
+  let { revision } = image;
+  return () => {
+    if (image.revision !== revision) {
+      found = findResource(image, definition, key);
+      revision = image.revision;
+    }
+    return found;
+  };
 }
 
 /** The problem of a write that was made for another version of the resource; null when there is none. */
