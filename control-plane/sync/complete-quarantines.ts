@@ -30,12 +30,13 @@ type Held = ReadonlyMap<string, HeldVersion>;
  * what the last good version of something refers to, or take a name that it has: the store allows that, since it knows
  * the refused versions. Until this has held back the write as well, nothing is published. Returns the way to stop.
  *
- * Cost: for each commit while something is held back, a look at what changed and at what is held back.
+ * Cost: for each commit while something is held back, a look at what changed and at what is held back; else nothing.
  */
 export function startQuarantineCompletion({ store, log }: QuarantineCompletion): () => void {
   let heldBefore: Held = new Map();
   let last: Promise<void> = Promise.resolve();
   const complete = (changes: readonly Change[]) => {
+    if (heldBefore.size === 0 && store.image.count("quarantine") === 0) return;
     const [before, now] = [heldBefore, heldVersions(store.image)];
     heldBefore = now;
     if (now.size === 0) return;
