@@ -24,7 +24,7 @@ export function readHostAddress(text: string): HostAddress | HostFault {
 }
 
 function readAnew(text: string): HostAddress | HostFault {
-  if (text.startsWith("[") || text.split(":").length > 2) return readIpv6(text);
+  if (text.startsWith("[") || text.indexOf(":") !== text.lastIndexOf(":")) return readIpv6(text);
   const match = /^(.*?)(?::([0-9]+))?$/s.exec(text)!;
   const host = match[1]!;
   const port = match[2] === undefined ? undefined : Number(match[2]);
@@ -41,7 +41,11 @@ export function formatHostAddress(address: HostAddress, defaultPort: number): st
   return `${host}:${address.port ?? defaultPort}`;
 }
 
+/** As it is stored already: four numbers up to 255 without leading zeros. */
+const plainIpv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
 function readIpv4(text: string): string | undefined {
+  if (plainIpv4.test(text)) return text;
   const octets = text.split(".");
   const isValid = octets.length === 4 && octets.every((octet) => /^[0-9]{1,3}$/.test(octet) && Number(octet) <= 255);
   return isValid ? octets.map(Number).join(".") : undefined;

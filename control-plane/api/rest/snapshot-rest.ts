@@ -10,7 +10,8 @@ const labelPattern = /^([A-Za-z0-9._/-]{1,63})=(.{0,255})$/s;
  */
 export function snapshotRest(store: Pick<Store, "epoch" | "image">): Endpoint {
   return async ({ secrets, query }) => {
-    if (!secrets().ofOne) return messageAnswer(403, "a snapshot holds private keys: only callers on this machine get it");
+    if (!secrets().ofOne)
+      return messageAnswer(403, "a snapshot holds private keys: only callers on this machine get it");
     const labels: Record<string, string> = {};
     for (const text of query.getAll("label")) {
       const [, key, value] = labelPattern.exec(text) ?? [];
