@@ -23,7 +23,7 @@ export interface RestRequest {
   readonly body: RestBody;
   /** Asked by reads only: to find out where a caller is costs 5 us. */
   readonly secrets: () => ShownSecrets;
-  /** The client has left. */
+  /** The client has left before it was answered: nothing needs to be waited for any more. */
   readonly signal: AbortSignal;
 }
 
