@@ -53,6 +53,7 @@ export class PoolHistory {
 
   /** The configuration has the pool no more. */
   close(): void {
-    this.retainOnly(new Set(), new Set());
+    for (const waits of this.#routes.values()) waits.close();
+    this.#routes.clear();
   }
 }

@@ -254,10 +254,12 @@ export class ProxyServer {
    * @param onServed called when requests have it, between two steps
    */
   *applySteps(head: ConfigHead, pages: Iterable<ConfigPage>, onServed: () => void): Generator<void, void> {
-    const { mayLeavePlaces } = yield* this.engine.snapshots.applySteps(head, pages);
+    const forgetSteps = yield* this.engine.snapshots.applySteps(head, pages);
     if (head.tls !== null) this.#connections.apply(head.tls);
+    this.#follow();
     onServed();
-    yield* this.#followSteps(mayLeavePlaces);
+    const { mayLeavePlaces } = yield* forgetSteps;
+    if (mayLeavePlaces) yield* this.#leaveSteps();
     yield* this.engine.snapshots.tidySteps();
   }
 
@@ -265,13 +267,15 @@ export class ProxyServer {
   apply(config: WorkerConfig, sets: readonly EndpointSet[]): void {
     this.engine.snapshots.apply(config, sets);
     this.#connections.apply(config.tls);
-    untilDone(this.#followSteps(true));
+    this.#follow();
+    untilDone(this.#leaveSteps());
   }
 
   /** Serves other endpoints under the same config. */
   *endpointSteps(sets: readonly EndpointSet[]): Generator<void, void> {
     yield* this.engine.snapshots.endpointSteps(sets);
-    yield* this.#followSteps(true);
+    this.#follow();
+    yield* this.#leaveSteps();
   }
 
   /** The same in one go. */
@@ -279,10 +283,15 @@ export class ProxyServer {
     untilDone(this.endpointSteps(sets));
   }
 
-  *#followSteps(mayLeavePlaces: boolean): Generator<void, void> {
+  /** Requests that wait for their turn go on with the pools that are there now. */
+  #follow(): void {
     const { current } = this.engine.snapshots;
     if (current !== null) this.engine.turns.follow(current);
-    if (!mayLeavePlaces) return;
+  }
+
+  /** Lets go of connections to where no endpoint is any more. */
+  *#leaveSteps(): Generator<void, void> {
+    const { current } = this.engine.snapshots;
     const sets = (current?.pools ?? []).flatMap((pool) => pool?.set ?? []);
     yield* this.engine.upstreams.retainSteps(sets, current?.tlsKeys ?? new Set());
   }

@@ -15,15 +15,20 @@ export interface RankedPath {
   readonly plainChars: number;
 }
 
+const anyPath: readonly null[] = [null];
 const httpProtocols: ReadonlySet<string> = new Set(["http", "https", "grpc", "grpcs"]);
 
 /** One for each path of a route; none for a route that HTTP requests cannot take. */
 export function pathsToRank(route: RouteConfig): RankedPath[] {
   if (!route.protocols.some((protocol) => httpProtocols.has(protocol))) return [];
-  const kinds = [route.methods, route.hosts, route.headers, route.paths, route.snis];
-  const kindCount = kinds.filter((kind) => hasValues<unknown>(kind)).length;
+  const kindCount =
+    Number(hasValues(route.methods)) +
+    Number(hasValues(route.hosts)) +
+    Number(hasValues(route.headers)) +
+    Number(hasValues(route.paths)) +
+    Number(hasValues(route.snis));
   const hasPlainHosts = hasValues(route.hosts) && !route.hosts.some((host) => host.includes("*"));
-  const paths: readonly (string | null)[] = hasValues(route.paths) ? route.paths : [null];
+  const paths = hasValues(route.paths) ? route.paths : anyPath;
   return paths.map((path) => {
     const isPattern = path !== null && isPathPattern(path);
     return {
@@ -47,7 +52,8 @@ const valueMax = 2 ** 32;
  * All that a path is ranked by before its route's age and id, in one number: the smaller one goes first. 45 bits of the
  * 53 that a number holds exactly.
  */
-export function rankOf({ kindCount, hasPlainHosts, headerCount, isPattern, ...path }: RankedPath): number {
+export function rankOf(path: RankedPath): number {
+  const { kindCount, hasPlainHosts, headerCount, isPattern } = path;
   const kinds = ((kindCount * 2 + Number(hasPlainHosts)) * 256 + headerCount) * 2 + Number(isPattern);
   const value = isPattern ? path.regexPriority : path.plainChars;
   return -(kinds * valueMax + value + valueOffset);

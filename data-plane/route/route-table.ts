@@ -2,7 +2,7 @@ import type { RouteConfig, WorkerConfig } from "../config/worker-config.ts";
 import { HostIndex, type HostIndexEdit } from "./host-index.ts";
 import type { Candidate, PathIndexEdit } from "./path-index.ts";
 import { compilePathPattern, isPathPattern, literalPrefix } from "./path-pattern.ts";
-import { pathsToRank, rankOf } from "./rank-paths.ts";
+import { pathsToRank, type RankedPath, rankOf } from "./rank-paths.ts";
 import { compileConditions, hasValues } from "./route-conditions.ts";
 import type { RouteInput, RouteMatch } from "./route-input.ts";
 
@@ -62,7 +62,7 @@ export class RouteTableEdit {
   set(slot: number, route: RouteConfig | null): void {
     const former = this.#routes[slot] ?? null;
     if (former !== null) {
-      forEachPlace(this.#hosts, former, (paths, prefix) => paths.remove(prefix, former));
+      forEachPlace(this.#hosts, former, pathsToRank(former), (paths, prefix) => paths.remove(prefix, former));
       this.#count(former, -1);
     }
     if (route !== null) {
@@ -95,34 +95,39 @@ export class RouteTableEdit {
   }
 
   #index(route: RouteConfig): void {
-    const paths = pathsToRank(route);
-    if (paths.length === 0) return;
+    const ranked = pathsToRank(route);
+    if (ranked.length === 0) return;
     const conditions = compileConditions(route);
     const takesPlainHttp = route.protocols.includes("http") || route.protocols.includes("grpc");
     // A path is one candidate under each of the hosts.
-    const candidates = paths.map((ranked, pathIndex): Candidate => {
-      const { path, plainChars } = ranked;
+    const candidates = ranked.map((one, pathIndex): Candidate => {
+      const { path, plainChars } = one;
       const pattern = path !== null && isPathPattern(path) ? compilePathPattern(path) : null;
       const match = { route, takesPlainHttp, hasPath: path !== null, matchedChars: plainChars, pattern };
-      return { rank: rankOf(ranked), pathIndex, match, conditions, pattern };
+      return { rank: rankOf(one), pathIndex, match, conditions, pattern };
     });
-    forEachPlace(this.#hosts, route, (paths, prefix, pathIndex) => paths.add(prefix, candidates[pathIndex]!));
+    forEachPlace(this.#hosts, route, ranked, (paths, prefix, pathIndex) => paths.add(prefix, candidates[pathIndex]!));
   }
 }
 
-/** Every host and prefix that a route is indexed under. */
+/** Every host and prefix that a route is indexed under. @param ranked its paths */
 function forEachPlace(
   hosts: HostIndexEdit,
   route: RouteConfig,
+  ranked: readonly RankedPath[],
   visit: (paths: PathIndexEdit, prefix: string, pathIndex: number) => void,
 ): void {
-  const prefixes = pathsToRank(route).map(({ path, isPattern }) => (isPattern ? literalPrefix(path!) : (path ?? "")));
-  if (prefixes.length === 0) return;
-  for (const host of hasValues(route.hosts) ? route.hosts : [null]) {
+  if (ranked.length === 0) return;
+  for (const host of hasValues(route.hosts) ? route.hosts : anyHost) {
     const paths = hosts.pathsOf(host);
-    for (const [pathIndex, prefix] of prefixes.entries()) visit(paths, prefix, pathIndex);
+    for (let i = 0; i < ranked.length; i++) {
+      const { path, isPattern } = ranked[i]!;
+      visit(paths, isPattern ? literalPrefix(path!) : (path ?? ""), i);
+    }
   }
 }
+
+const anyHost: readonly null[] = [null];
 
 /**
  * The route of a request: of all routes that match, the one that Kong's `traditional_compatible` router would

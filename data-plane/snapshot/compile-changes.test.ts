@@ -146,7 +146,8 @@ class Worker {
     const sent = structuredClone(config);
     const tls = untilDone(this.#decoder.tlsSteps(sent));
     const { publication, revision, isWhole } = sent;
-    untilDone(this.holder.applySteps({ publication, revision, isWhole, tls }, this.#decoder.pagesOf(sent)));
+    const head = { publication, revision, isWhole, tls };
+    untilDone(untilDone(this.holder.applySteps(head, this.#decoder.pagesOf(sent))));
   }
 
   get served() {

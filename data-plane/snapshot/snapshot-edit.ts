@@ -51,7 +51,15 @@ export class SnapshotEdit {
     this.#tlsKeys = before?.tlsKeys ?? new Set();
     this.#hasTls = (current?.tlsKeys.size ?? 0) > 0;
     this.#mayLeavePlaces = isWhole && current !== null;
-    if (isWhole) for (const pool of current?.pools ?? []) if (pool !== null) this.#known.set(pool.config.key, pool);
+  }
+
+  /** To be taken before anything else. */
+  *beginSteps(): Generator<void, void> {
+    if (!this.#isWhole) return;
+    for (const [slot, pool] of (this.#before?.pools ?? []).entries()) {
+      if (pool !== null) this.#known.set(pool.config.key, pool);
+      if (slot % smallStepCount === 0) yield;
+    }
   }
 
   /** Takes what a page says, in steps of one item. */
@@ -135,21 +143,29 @@ export class SnapshotEdit {
     return { routes: this.#routes.finish(), services: this.#services, pools: this.#pools, tlsKeys: this.#tlsKeys };
   }
 
-  /** To be called when what was made is served: what is known of routes, endpoints and pools goes with them. */
-  forgetFormer(): SnapshotSwap {
-    for (const { config, history } of this.#changedPools) history.budget.configure(config.resilience.budget);
+  /** To be taken when what was made is served: what is known of routes, endpoints and pools goes with them. */
+  *forgetSteps(): Generator<void, SnapshotSwap> {
+    let count = 0;
+    for (const { config, history } of this.#changedPools) {
+      history.budget.configure(config.resilience.budget);
+      if (++count % smallStepCount === 0) yield;
+    }
     for (const { history } of this.#known.values()) this.#left.push(history);
-    for (const history of this.#left) history.close();
-    if (this.#before !== null) this.#forgetRoutes();
+    for (const history of this.#left) {
+      history.close();
+      if (++count % smallStepCount === 0) yield;
+    }
+    if (this.#before !== null) yield* this.#forgetRouteSteps();
     return { mayLeavePlaces: this.#mayLeavePlaces };
   }
 
-  #forgetRoutes(): void {
+  *#forgetRouteSteps(): Generator<void, void> {
     const ids = this.#routeIds;
     const isThere = this.#isWhole ? ids : { has: (id: string) => !ids.has(id) };
     // Of few pools anything is known: only those that this worker has sent requests to.
     const mayBeLess = !this.#isWhole && ids.size === 0 ? this.#changedPools : this.#pools;
-    for (const pool of mayBeLess) {
+    for (const [i, pool] of mayBeLess.entries()) {
+      if (i % smallStepCount === 0) yield;
       if (pool === null || pool.history.routeCount === 0) continue;
       pool.history.retainOnly(isThere, new Set(pool.set.endpoints.map(({ row }) => row)));
     }

@@ -68,6 +68,26 @@ describe("SnapshotHolder", () => {
     expect(known.map(({ keptAt }) => keptAt >= 0)).toEqual([false, true]);
   });
 
+  it("takes many pools, and lets go of many, in many small steps on both sides of the swap", () => {
+    const holder = new SnapshotHolder(state, 1);
+    const keys = (name: string) => Array.from({ length: 2_000 }, (_, i) => `${name}-${i}`);
+    holder.apply(config(1, ...keys("a")), []);
+    const { publication, revision, pools, tls } = config(2, ...keys("b"));
+    const page = { pools: pools.map((pool, slot) => [slot, pool, null] as const) };
+    const steps = holder.applySteps({ publication, revision, isWhole: true, tls }, [page]);
+    let [stepCount, forgetCount] = [0, 0];
+    let step = steps.next();
+    for (; !step.done; step = steps.next()) {
+      expect(holder.current!.publication).toBe(1);
+      stepCount++;
+    }
+    expect(holder.current!.publication).toBe(2);
+    const forgetSteps = step.value;
+    while (!forgetSteps.next().done) forgetCount++;
+    // 2,000 each to be noted, made, begun with, closed and looked at.
+    expect([stepCount > 2_000, forgetCount >= 3 * 7]).toEqual([true, true]);
+  });
+
   it("keeps the endpoints of pools that come without a set", () => {
     const holder = new SnapshotHolder(state, 1);
     holder.apply(config(1, "a", "b"), [set("a", 1), set("b", 2)]);
