@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { testEndpoint } from "../config/worker-config.test-entities.ts";
 import type { EndpointConfig } from "../config/worker-config.ts";
-import { hashRings } from "./hash-ring.ts";
+import { hashRingSteps, hashRings } from "./hash-ring.ts";
 
 describe("hashRings", () => {
   it.each([
@@ -107,6 +107,20 @@ describe("hashRings", () => {
     expect(rings).toContainEqual({ priority: 0, isLocal: false, slots: new Set([1]) });
     expect(rings).toContainEqual({ priority: 0, isLocal: true, slots: new Set([3]) });
     expect(hashRings([], 10)).toEqual([]);
+  });
+
+  it.each([
+    { count: 1, stepsMin: 24 },
+    { count: 655, stepsMin: 4 * 24 },
+  ])("is made in at least $stepsMin steps for $count endpoints, and is the same", ({ count, stepsMin }) => {
+    const endpoints = endpointsOf(count, 0);
+    const steps = hashRingSteps(endpoints, 65_536);
+    let stepCount = 0;
+    let step = steps.next();
+    for (; !step.done; step = steps.next()) stepCount++;
+    expect(stepCount).toBeGreaterThanOrEqual(stepsMin);
+    const owners = Array.from(new Uint16Array(step.value[0]!.slots), (i) => endpoints[i]!);
+    expect(owners).toEqual(ownersOf(endpoints, 65_536));
   });
 
   it("leads to the same endpoints for ever", () => {

@@ -13,6 +13,8 @@ const claimsPerSlot = 4;
 /** Parts that the race is divided into: with the endpoint's index, a claim is a number of 31 bits. */
 const moments = 32_768;
 const unclaimed = 0x7fffffff;
+/** Claims that are made in one step, or a few more: some 0.3 ms. */
+const claimsPerStep = 32_768;
 /** What tells the numbers that are drawn for one purpose from those for another. */
 const phaseSalt = 0x5bd1e995;
 const strideSalt = 0x27d4eb2f;
@@ -40,6 +42,15 @@ export function slotOf(hash: number, slotCount: number): number {
  * @param slotCount as configured, 10 to 65,536
  */
 export function hashRings(endpoints: readonly EndpointConfig[], slotCount: number): HashRing[] {
+  const steps = hashRingSteps(endpoints, slotCount);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same in steps of 0.3 to 0.7 ms; of 1.4 ms for an endpoint that has a part to itself. */
+export function* hashRingSteps(endpoints: readonly EndpointConfig[], slotCount: number): Generator<void, HashRing[]> {
   const groups = new Map<string, number[]>();
   const inOrder = endpoints.map((_, i) => i).filter((i) => endpoints[i]!.weight > 0);
   inOrder.sort((a, b) => compareIdentities(endpoints[a]!, endpoints[b]!));
@@ -50,29 +61,43 @@ export function hashRings(endpoints: readonly EndpointConfig[], slotCount: numbe
     if (group === undefined) groups.set(key, [i]);
     else group.push(i);
   }
-  return [...groups.values()].map((members) => {
+  const rings: HashRing[] = [];
+  for (const members of groups.values()) {
     const { priority, isLocal } = endpoints[members[0]!]!;
-    return { priority, isLocal, slots: hashRing(endpoints, members, slotCount) };
-  });
+    rings.push({ priority, isLocal, slots: yield* ringSteps(endpoints, members, slotCount) });
+  }
+  return rings;
 }
 
 /** @param members indices of the endpoints, in the order of their identities */
-function hashRing(endpoints: readonly EndpointConfig[], members: readonly number[], slotCount: number) {
+function* ringSteps(
+  endpoints: readonly EndpointConfig[],
+  members: readonly number[],
+  slotCount: number,
+): Generator<void, SharedArrayBuffer> {
   const wanted = Math.max(configuredMin, slotCount) * slotFactor;
   const partCount = Math.ceil(wanted / partMax);
   const claims = new Int32Array(Math.ceil(wanted / partCount));
   const buffer = new SharedArrayBuffer(partCount * claims.length * Uint16Array.BYTES_PER_ELEMENT);
   const slots = new Uint16Array(buffer);
   const racers = racersOf(members.map((i) => endpoints[i]!));
+  yield;
   for (let part = 0; part < partCount; part++) {
     claims.fill(unclaimed);
+    let claimCount = 0;
     for (const [at, { seed, share }] of racers.entries()) {
-      claimSlots(claims, at, nthDraw(seed, part), claimsPerSlot * claims.length * share);
+      const ownCount = claimsPerSlot * claims.length * share;
+      claimSlots(claims, at, nthDraw(seed, part), ownCount);
+      claimCount += ownCount;
+      if (claimCount < claimsPerStep) continue;
+      claimCount = 0;
+      yield;
     }
     const first = part * claims.length;
     for (let slot = 0; slot < claims.length; slot++) {
       slots[first + slot] = members[winnerOf(claims, slot, part) & 0xffff]!;
     }
+    yield;
   }
   return buffer;
 }

@@ -1,11 +1,11 @@
 import type { ConfigUpdate } from "../config/encoded-config.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
 import type { EndpointResolver } from "../upstream/endpoint-resolver.ts";
+import { inSlices } from "../upstream/in-slices.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
 import { type IsOwnPort, SnapshotCompiler, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
 import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";
 import { ConfigBook } from "./config-book.ts";
-import { inSlices } from "./in-slices.ts";
 
 /** The workers, as far as applying a snapshot needs them. */
 export interface ConfigDelivery {

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { hashRings } from "../balance/hash-ring.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
 import { member, pool, resolverRig } from "./endpoint-resolver.test-rig.ts";
 import type { PoolMember, PoolPlan } from "./pool-plan.ts";
 
+const slotsOf = (set: EndpointSet | undefined) => set?.rings?.map(({ slots }) => new Uint16Array(slots));
 const addresses = (set: EndpointSet | undefined) => set?.endpoints.map(({ address, port }) => `${address}:${port}`);
 
 describe("EndpointResolver", () => {
@@ -66,6 +68,39 @@ describe("EndpointResolver", () => {
     ]);
     await write("10.0.0.3 a\n10.0.0.2 b\n10.0.0.4 c");
     expect(sent).toHaveLength(1);
+  });
+
+  it("uses what a name stands for now, where it has changed and been told since its pool was prepared", async () => {
+    const { endpoints, write, sent } = resolverRig();
+    await write("10.0.0.1 a");
+    const former = [pool("p", member("a"))];
+    await endpoints.prepare(former);
+    endpoints.use(former);
+    const pools = [pool("p", member("a")), pool("q", member("a"))];
+    await endpoints.prepare(pools);
+    await write("10.0.0.2 a");
+    expect(sent).toHaveLength(1);
+    expect(endpoints.use(pools)!.sets.map(addresses)).toEqual([["10.0.0.2:80"], ["10.0.0.2:80"]]);
+  });
+
+  it("makes rings over several turns of the event loop, for a snapshot and when a name changes", async () => {
+    const { endpoints, write, sent } = resolverRig();
+    await write("10.0.0.1 a\n10.0.0.2 b");
+    const plan: PoolPlan = { ...pool("p", member("a"), member("b")), algorithm: "consistent-hashing", slots: 65_536 };
+    let turnCount = 0;
+    const counting = setInterval(() => turnCount++, 0);
+    await endpoints.prepare([plan]);
+    const turnsToPrepare = turnCount;
+    const known = endpoints.use([plan])!;
+    const isSent = () => sent.length === 1;
+    await write("10.0.0.1 a\n10.0.0.3 b");
+    while (!isSent()) await new Promise((resolve) => setImmediate(resolve));
+    clearInterval(counting);
+    expect([turnsToPrepare > 1, turnCount > turnsToPrepare + 1]).toEqual([true, true]);
+    const [set] = sent[0]!;
+    expect(addresses(set)).toEqual(["10.0.0.1:80", "10.0.0.3:80"]);
+    expect(slotsOf(set)).toEqual(hashRings(set!.endpoints, 65_536).map(({ slots }) => new Uint16Array(slots)));
+    expect(slotsOf(set)).not.toEqual(slotsOf(known.sets[0]));
   });
 
   it("frees a row only when the workers have been told, and some time has passed", async () => {

@@ -1,9 +1,9 @@
 import { isIP } from "node:net";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OutlierConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
 import { hostHeaderFor } from "./host-header.ts";
+import { inSlices } from "./in-slices.ts";
 import type { NamedEndpoint } from "./name-entry.ts";
 import type { NameUse } from "./name-resolver-options.ts";
 import type { PoolMember, PoolPlan } from "./pool-plan.ts";
@@ -42,7 +42,7 @@ export interface ResolvedPools {
   readonly late: readonly EndpointSet[];
 }
 
-/** So long at most, and one pool, endpoints are made ready in one go. */
+/** So long at most, and a step, endpoints and rings are made ready in one go. */
 const SLICE_MS = 2;
 /** Names that change together (a hosts file, an answer to many) make one message. */
 const CHANGE_DELAY_MS = 20;
@@ -58,7 +58,7 @@ export class EndpointResolver {
   /** Of the pools in use, by their keys. */
   readonly #plans = new Map<string, PoolPlan>();
   /** Made for pools that are about to be used. */
-  readonly #prepared = new Map<string, EndpointSet>();
+  readonly #prepared = new Map<string, { readonly pool: PoolPlan; readonly set: EndpointSet }>();
   #endpointCount = 0;
   readonly #changedNames = new Set<string>();
   #sequence = 0;
@@ -78,16 +78,17 @@ export class EndpointResolver {
     if (hasNames(changed)) this.#options.names.keep([...hostsOf(this.#pools), ...hostsOf(changed)]);
     await this.#options.names.firstAnswers(this.#options.firstAnswersWaitMs);
     this.#prepared.clear();
-    let endAtMs = performance.now() + SLICE_MS;
-    for (const pool of changed) {
+    await inSlices(this.#prepareSteps(changed), SLICE_MS);
+  }
+
+  *#prepareSteps(pools: readonly PoolPlan[]): Generator<void, void> {
+    for (const pool of pools) {
       // What has no row is refused by `use`, which also gives back the rows that it does not need.
       const set = this.#options.rows.poolRow(pool.key) === null ? null : this.#resolve(pool);
       if (set === null) return;
-      const isCostly = !this.#rings.hasRings(pool, set.endpoints);
-      this.#prepared.set(pool.key, { ...set, rings: this.#rings.ringsOf(pool, set.endpoints) });
-      if (!isCostly && performance.now() < endAtMs) continue;
-      await nextTurn();
-      endAtMs = performance.now() + SLICE_MS;
+      const rings = yield* this.#rings.ringSteps(pool, set.endpoints);
+      this.#prepared.set(pool.key, { pool, set: { ...set, rings } });
+      yield;
     }
   }
 
@@ -98,7 +99,7 @@ export class EndpointResolver {
 
   /** As they will be told, by what is known now, when `use` follows `prepare`. */
   preparedSetOf(poolKey: string): EndpointSet | undefined {
-    return this.#prepared.get(poolKey) ?? this.#sets.get(poolKey);
+    return this.#prepared.get(poolKey)?.set ?? this.#sets.get(poolKey);
   }
 
   /** Its row in the shared table, a new one where it has none; null when the table is full. */
@@ -170,9 +171,9 @@ export class EndpointResolver {
 
   /** What `prepare` made of it, unless one of its names has come to stand for something else since. */
   #preparedSet(pool: PoolPlan): EndpointSet | undefined {
-    const set = this.#prepared.get(pool.key);
+    const set = this.#prepared.get(pool.key)?.set;
     if (set === undefined || this.#changedNames.size === 0) return set;
-    return pool.members.some(({ host }) => this.#changedNames.has(nameKey(host))) ? undefined : set;
+    return this.#hasChanged(pool) ? undefined : set;
   }
 
   /** The endpoints of the pools in use, as the workers were last told. */
@@ -188,7 +189,7 @@ export class EndpointResolver {
   /** A name's addresses have changed; to be connected to the name resolver's `onChange`. */
   nameChanged(name: string): void {
     if (this.#changedNames.size === 0) {
-      this.#cancelChange = this.#options.timers.after(CHANGE_DELAY_MS, () => this.#sendChanges());
+      this.#cancelChange = this.#options.timers.after(CHANGE_DELAY_MS, () => this.#sendWithRings());
     }
     this.#changedNames.add(name);
   }
@@ -198,10 +199,32 @@ export class EndpointResolver {
     this.#changedNames.clear();
   }
 
+  /** Rings that have to be made are made before, in slices; what names come to stand for meanwhile is sent with them. */
+  #sendWithRings(): void {
+    const missing = this.#pools.filter((pool) => {
+      if (pool.algorithm !== "consistent-hashing" || !this.#hasChanged(pool)) return false;
+      return !this.#rings.hasRings(pool, this.#resolve(pool)?.endpoints ?? []);
+    });
+    if (missing.length === 0) this.#sendChanges();
+    else void inSlices(this.#ringSteps(missing), SLICE_MS).then(() => this.#sendChanges());
+  }
+
+  *#ringSteps(pools: readonly PoolPlan[]): Generator<void, void> {
+    for (const pool of pools) {
+      yield* this.#rings.ringSteps(pool, this.#resolve(pool)?.endpoints ?? []);
+      yield;
+    }
+  }
+
+  /** Whether one of its names has come to stand for something else since workers were told. */
+  #hasChanged({ members }: PoolPlan): boolean {
+    return members.some(({ host }) => this.#changedNames.has(nameKey(host)));
+  }
+
   #sendChanges(): void {
     const changed: EndpointSet[] = [];
     for (const pool of this.#pools) {
-      if (!pool.members.some(({ host }) => this.#changedNames.has(nameKey(host)))) continue;
+      if (!this.#hasChanged(pool)) continue;
       const former = this.#sets.get(pool.key)!;
       const set = this.#resolve(pool);
       const growth = (set?.endpoints.length ?? 0) - former.endpoints.length;
@@ -215,6 +238,7 @@ export class EndpointResolver {
       this.#sets.set(pool.key, setWithRings);
       changed.push(setWithRings);
     }
+    for (const [key, { pool }] of this.#prepared) if (this.#hasChanged(pool)) this.#prepared.delete(key);
     this.#changedNames.clear();
     if (changed.length === 0) return;
     this.#noteSent();

@@ -1,4 +1,4 @@
-import { hashRings } from "../balance/hash-ring.ts";
+import { hashRingSteps } from "../balance/hash-ring.ts";
 import type { EndpointConfig, HashRing } from "../config/worker-config.ts";
 import type { PoolPlan } from "./pool-plan.ts";
 
@@ -9,7 +9,7 @@ interface Made {
 }
 
 /**
- * The rings of the pools that hash. One takes milliseconds to make, so it is made when a place in it changes, and not with
+ * The rings of the pools that hash. One takes 7 to 60 milliseconds to make, so it is made when a place in it changes, and not with
  * every snapshot, name or limit.
  */
 export class PoolRings {
@@ -17,10 +17,19 @@ export class PoolRings {
 
   /** Null for a pool that does not hash. */
   ringsOf(pool: PoolPlan, endpoints: readonly EndpointConfig[]): readonly HashRing[] | null {
+    const steps = this.ringSteps(pool, endpoints);
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+    }
+  }
+
+  /** The same in steps, see `hashRingSteps`; none where they are there already. */
+  *ringSteps(pool: PoolPlan, endpoints: readonly EndpointConfig[]): Generator<void, readonly HashRing[] | null> {
     if (pool.algorithm !== "consistent-hashing") return null;
     const made = this.#madeFor(pool, endpoints);
     if (made !== null) return made.rings;
-    const rings = hashRings(endpoints, pool.slots);
+    const rings = yield* hashRingSteps(endpoints, pool.slots);
     this.#made.set(pool.key, { slots: pool.slots, endpoints, rings });
     return rings;
   }
