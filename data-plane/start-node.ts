@@ -23,6 +23,7 @@ import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { OwnPorts } from "./own-ports.ts";
+import { ShortCollections } from "./short-collections.ts";
 import type { ReceivedSnapshot } from "./snapshot/apply-snapshot.ts";
 import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts";
@@ -290,13 +291,13 @@ async function buildTraffic(input: TrafficInput) {
     onEndpoint: (found) => node.found(found),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
-  const memory = new MemoryReturn({ timers, spareBytes: spareHeapBytes, collect: collectGarbage });
+  const { collections, memory } = heapKeeping();
   const applier: SnapshotApplier = new SnapshotApplier({
     limits: { ...HARD_LIMITS, ...options },
     endpoints,
     workers,
     certificates: new CertificateCheck(2 * options.certificatesMax),
-    isOwnPort: ownPorts.has,
+    ...{ isOwnPort: ownPorts.has, collections },
     onApplied({ publication, revision }, notes) {
       counters.snapshots_applied++;
       expiryWatch.look();
@@ -319,12 +320,19 @@ async function buildTraffic(input: TrafficInput) {
   const expiryWatch = new ExpiryWatch({ expiries, nowUnixMs: Date.now, timers, log });
   const close = () => {
     endGuards();
-    for (const part of [expiryWatch, memory, node, endpoints, nodeNames]) part.close();
+    for (const part of [expiryWatch, memory, collections, node, endpoints, nodeNames]) part.close();
   };
   const sets = () => node.health.pools.map(({ set }) => set);
   const changes = new TrafficChanges({ table, rows, totals: endpointTotals, sets });
   const attemptsUnderWay = () => table.inFlightTotal();
   return { workers, applier, table, rows, ...node, names: nodeNames, expiries, changes, attemptsUnderWay, close };
+}
+
+/** How garbage is collected while snapshots are applied, and after. */
+function heapKeeping() {
+  const collections = new ShortCollections({ timers });
+  const collect = () => collections.suspend(collectGarbage);
+  return { collections, memory: new MemoryReturn({ timers, spareBytes: spareHeapBytes, collect }) };
 }
 
 function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): EndpointTable {

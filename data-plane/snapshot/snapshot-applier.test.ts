@@ -40,6 +40,7 @@ function rig(bad: readonly number[] = []) {
   const timers = new FakeTimers();
   const delivered: Delivered[] = [];
   const events: string[] = [];
+  const much: string[] = [];
   const names = new NameResolver({
     lookup: () => new Promise(() => {}),
     hosts: { addressesOf: () => null },
@@ -66,11 +67,13 @@ function rig(bad: readonly number[] = []) {
     // A turn in between, on a machine that is slow, would be one more than the manual timers wait for.
     sliceMs: Number.POSITIVE_INFINITY,
     endpoints,
+    collections: { begin: () => much.push("begins"), end: () => much.push("ends") },
     workers: {
       async deliver({ change, whole }) {
         const config = change ?? whole();
         const items = [...new ConfigDecoder().pagesOf(config)].flatMap(({ pools = [] }) => pools);
         const pools = items.flatMap(([, pool]) => pool ?? []);
+        if (change === null) much.push("whole");
         delivered.push({ config, whole, pools, sets: items.flatMap(([, , set]) => set ?? []) });
         await timers.pass(0);
         return bad.includes(config.publication) ? { ok: false, message: "worker 1 refuses" } : { ok: true };
@@ -82,7 +85,7 @@ function rig(bad: readonly number[] = []) {
     onWithdrawn: (withdrawn, again) => events.push(`withdrawn ${withdrawn.publication}, again ${again.publication}`),
     onRollbackFailed: (message) => events.push(`rollback failed: ${message}`),
   });
-  return { applier, timers, delivered, events };
+  return { applier, timers, delivered, events, much };
 }
 
 const good = { id: "s1", host: "10.0.0.1" };
@@ -128,6 +131,18 @@ describe("SnapshotApplier", () => {
     expect(applier.served?.publication).toBe(1);
     expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });
     expect(events).toEqual(["applied 1", "refused 2 worker_failed", "applied 3"]);
+  });
+
+  it("tells when workers that serve get all of a config, and when they have it", async () => {
+    const { applier, much } = rig([3]);
+    await applier.apply(snapshot(1, good));
+    await applier.apply(snapshot(2, { id: "s1", host: "10.0.0.2" }));
+    expect(much).toEqual(["whole"]);
+    await applier.apply(snapshot(3, good));
+    expect(much).toEqual(["whole", "begins", "whole", "ends"]);
+    await applier.goBack(2, "out of memory");
+    await applier.apply(snapshot(4, good));
+    expect(much.slice(4)).toEqual(["begins", "whole", "ends"]);
   });
 
   it("leaves the workers without a config when the first of all is refused", async () => {

@@ -22,6 +22,8 @@ export interface SnapshotApplierOptions {
   readonly workers: ConfigDelivery;
   /** Whether this node itself listens there: no target may point at it. Default: nowhere. */
   readonly isOwnPort?: IsOwnPort;
+  /** To be told when much is applied beside requests, and when that is over. Default: nobody is. */
+  readonly collections?: { begin(): void; end(): void };
   /** So long at most, and a step, a snapshot is compiled in one go. Default: 2. */
   readonly sliceMs?: number;
   /** @param notes what of the snapshot was left out without harm, each in one sentence */
@@ -35,6 +37,8 @@ export interface SnapshotApplierOptions {
 
 /** The main thread also answers status and metrics, hears the workers' pulses and may accept connections. */
 const SLICE_MS = 2;
+/** What takes more slices than that is much. */
+const smallSliceCount = 2;
 
 /** Which snapshot the workers serve. */
 export type AppliedSnapshot = Omit<ReceivedSnapshot, "entities">;
@@ -62,6 +66,8 @@ export class SnapshotApplier {
   /** What was given up after it had been served: refused when it is offered again. */
   #withdrawn: { readonly snapshot: AppliedSnapshot; readonly refusal: Refusal } | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  /** Whether `collections` was told that much is applied. */
+  #isMuch = false;
 
   constructor(options: SnapshotApplierOptions) {
     const { limits, certificates, isOwnPort, endpoints } = options;
@@ -92,6 +98,7 @@ export class SnapshotApplier {
       nowUnderWay = resolve;
     });
     const outcome = this.#last.then(() => this.#run(snapshot, nowUnderWay)).catch(internalError);
+    void outcome.then(() => this.#muchIsOver());
     this.#last = outcome.then(nowUnderWay);
     return { isUnderWay, outcome };
   }
@@ -109,7 +116,9 @@ export class SnapshotApplier {
       this.#options.onWithdrawn(bad, before.snapshot, refusal);
       await this.#serveAgain(before);
     });
-    this.#last = done.catch((error: Error) => this.#options.onRollbackFailed(error.message));
+    this.#last = done
+      .catch((error: Error) => this.#options.onRollbackFailed(error.message))
+      .finally(() => this.#muchIsOver());
     return done;
   }
 
@@ -156,6 +165,7 @@ export class SnapshotApplier {
   async #deliver(update: ConfigUpdate) {
     // Until it is known that all have it, nothing can be said of what a change would change.
     this.#isWholeDue = true;
+    if (update.change === null) this.#muchIsApplied();
     const delivered = await this.#options.workers.deliver(update);
     if (delivered.ok) this.#isWholeDue = false;
     return delivered;
@@ -205,7 +215,23 @@ export class SnapshotApplier {
   }
 
   #inSlices<T>(steps: Generator<void, T>): Promise<T> {
-    return inSlices(steps, this.#options.sliceMs ?? SLICE_MS);
+    let sliceCount = 0;
+    return inSlices(steps, this.#options.sliceMs ?? SLICE_MS, () => {
+      if (++sliceCount > smallSliceCount) this.#muchIsApplied();
+    });
+  }
+
+  /** A node that starts has no requests that would have to wait. */
+  #muchIsApplied(): void {
+    if (this.#isMuch || this.#served === null) return;
+    this.#isMuch = true;
+    this.#options.collections?.begin();
+  }
+
+  #muchIsOver(): void {
+    if (!this.#isMuch) return;
+    this.#isMuch = false;
+    this.#options.collections?.end();
   }
 
   #refuse(snapshot: ReceivedSnapshot, refusal: Refusal): ApplyOutcome {

@@ -1,0 +1,60 @@
+import { execFileSync } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import { collectorFlags, ShortCollections } from "./short-collections.ts";
+import { FakeTimers } from "./upstream/timers.test-fake.ts";
+
+function rig() {
+  const timers = new FakeTimers();
+  const told: boolean[] = [];
+  return { timers, told, collections: new ShortCollections({ timers, set: (isShort) => told.push(isShort) }) };
+}
+
+describe("ShortCollections", () => {
+  it("lasts until some seconds after the last one has ended", async () => {
+    const { timers, told, collections } = rig();
+    collections.begin();
+    collections.begin();
+    collections.end();
+    await timers.pass(60_000);
+    collections.end();
+    await timers.pass(4_999);
+    collections.begin();
+    collections.end();
+    await timers.pass(4_999);
+    expect(told).toEqual([true]);
+    await timers.pass(1);
+    expect(told).toEqual([true, false]);
+  });
+
+  it("makes way for what wants the usual ones", () => {
+    const { told, collections } = rig();
+    collections.suspend(() => expect(told).toEqual([]));
+    collections.begin();
+    collections.suspend(() => expect(told).toEqual([true, false]));
+    expect(told).toEqual([true, false, true]);
+  });
+
+  it("leaves V8 as it was once closed", async () => {
+    const { timers, told, collections } = rig();
+    collections.begin();
+    collections.end();
+    collections.close();
+    await timers.pass(10_000);
+    expect(told).toEqual([true, false]);
+  });
+});
+
+const known = execFileSync(process.execPath, ["--v8-options"], { encoding: "utf8", maxBuffer: 16 << 20 });
+
+it.each(collectorFlags)("V8 knows %s", (flag) => {
+  expect(known).toContain(`  ${flag.split("=")[0]!.replace("--no-", "--")} (`);
+});
+
+it.each([
+  { flag: "--minor-gc-task-trigger", usual: "80" },
+  { flag: "--separate-gc-phases", usual: "--separate-gc-phases" },
+  { flag: "--gc-experiment-less-compaction", usual: "--no-gc-experiment-less-compaction" },
+])("what $flag goes back to is V8's own default", ({ flag, usual }) => {
+  const [, described] = known.split(`  ${flag} (`);
+  expect(/default: (?:--[a-z-]+=)?(\S+)/.exec(described!)![1]).toBe(usual);
+});
