@@ -153,9 +153,12 @@ describe("EndpointResolver, on consistent hashing", () => {
     expect(ringsOf(hashing(member(one), { ...member(two), priority: 1 }))).not.toBe(third);
   });
 
-  it("makes them before the config is used, each in a turn of the event loop of its own", async () => {
+  it("makes them before the config is used, in slices with a turn of the event loop between them", async () => {
     const { endpoints } = resolverRig();
-    const plans = Array.from({ length: 4 }, (_, i) => ({ ...hashing(member(one), member(two)), key: `p${i}` }));
+    const plans = Array.from({ length: 4 }, (_, i) => ({
+      ...hashing(member(one), member(two)),
+      ...{ key: `p${i}`, slots: 65_536 },
+    }));
     let turns = 0;
     const countTurns = () => {
       turns++;
