@@ -1,5 +1,6 @@
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { ShortCollections } from "./short-collections.ts";
 import type { Timers } from "./upstream/timers.ts";
 
 export interface MemoryReturnOptions {
@@ -62,4 +63,11 @@ export function collectGarbage(): void {
   const collect = runInNewContext("gc") as () => void;
   setFlagsFromString("--no-expose-gc");
   collect();
+}
+
+/** How garbage is collected in this process while snapshots are applied, and after. */
+export function heapKeeping(timers: Timers) {
+  const collections = new ShortCollections({ timers });
+  const collect = () => collections.suspend(collectGarbage);
+  return { collections, memory: new MemoryReturn({ timers, spareBytes: spareHeapBytes, collect }) };
 }

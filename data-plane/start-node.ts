@@ -13,7 +13,7 @@ import { helloFacts } from "./hello-facts.ts";
 import { formatAddress, freeHosts } from "./listen-addresses.ts";
 import { ListenError } from "./listen-error.ts";
 import { NodeLoad } from "./listener/node-load.ts";
-import { collectGarbage, MemoryReturn, spareHeapBytes } from "./memory-return.ts";
+import { heapKeeping } from "./memory-return.ts";
 import { systemMemoryLimit, watchMemory } from "./memory-watch.ts";
 import { nodeStats } from "./node-stats.ts";
 import { nodeStatus } from "./node-status.ts";
@@ -23,7 +23,6 @@ import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { OwnPorts } from "./own-ports.ts";
-import { ShortCollections } from "./short-collections.ts";
 import type { ReceivedSnapshot } from "./snapshot/apply-snapshot.ts";
 import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts";
@@ -291,7 +290,7 @@ async function buildTraffic(input: TrafficInput) {
     onEndpoint: (found) => node.found(found),
     unfit: (publication, cause) => void applier.goBack(publication, cause),
   });
-  const { collections, memory } = heapKeeping();
+  const { collections, memory } = heapKeeping(timers);
   const applier: SnapshotApplier = new SnapshotApplier({
     limits: { ...HARD_LIMITS, ...options },
     endpoints,
@@ -326,13 +325,6 @@ async function buildTraffic(input: TrafficInput) {
   const changes = new TrafficChanges({ table, rows, totals: endpointTotals, sets });
   const attemptsUnderWay = () => table.inFlightTotal();
   return { workers, applier, table, rows, ...node, names: nodeNames, expiries, changes, attemptsUnderWay, close };
-}
-
-/** How garbage is collected while snapshots are applied, and after. */
-function heapKeeping() {
-  const collections = new ShortCollections({ timers });
-  const collect = () => collections.suspend(collectGarbage);
-  return { collections, memory: new MemoryReturn({ timers, spareBytes: spareHeapBytes, collect }) };
 }
 
 function createTable({ endpointsMax }: DataPlaneOptions, workerCount: number): EndpointTable {
