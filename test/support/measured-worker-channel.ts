@@ -6,6 +6,8 @@ export const channelName = "measured-workers";
 export interface MeasuredStalls {
   /** The longest delay of its event loop. */
   readonly delayMaxMs: number;
+  /** The same without the time in which it had no core to run on. */
+  readonly heldMaxMs: number;
   /** The longest collection of garbage. */
   readonly collectionMaxMs: number;
 }
@@ -27,6 +29,7 @@ export function askWorkers(
       if (answers.push(data) < workerCount) return;
       resolve({
         delayMaxMs: worst((one) => one.delayMaxMs),
+        heldMaxMs: worst((one) => one.heldMaxMs),
         collectionMaxMs: worst((one) => one.collectionMaxMs),
       });
     };

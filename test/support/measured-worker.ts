@@ -1,8 +1,13 @@
 import { monitorEventLoopDelay, type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
 import { BroadcastChannel } from "node:worker_threads";
+import { leaveOutWaitsForCore } from "./clock-with-a-core.ts";
 import { channelName, type MeasuredMessage, type MeasuredStalls } from "./measured-worker-channel.ts";
 
-/** A traffic worker that also measures how late its event loop is, and why: see measured-worker-channel.ts. */
+/**
+ * A traffic worker that also measures how late its event loop is, and why: see measured-worker-channel.ts. Its own clock
+ * leaves out the time in which it had no core: its slices are as long as what is done in them, collections and all.
+ */
+leaveOutWaitsForCore();
 const resolutionMs = 1;
 const delays = monitorEventLoopDelay({ resolution: resolutionMs });
 let collectionMaxMs = 0;
@@ -12,6 +17,16 @@ const look = (entries: readonly PerformanceEntry[]) => {
 const collections = new PerformanceObserver((list) => look(list.getEntries()));
 collections.observe({ entryTypes: ["gc"] });
 
+/** By the clock that leaves out waits for a core: how much later than it should the loop comes to a timer. */
+let heldMaxMs = 0;
+let lookedAtMs = 0;
+let looks: NodeJS.Timeout | undefined;
+function lookAgain(): void {
+  const nowMs = performance.now();
+  heldMaxMs = Math.max(heldMaxMs, nowMs - lookedAtMs - resolutionMs);
+  lookedAtMs = nowMs;
+}
+
 const channel = new BroadcastChannel(channelName);
 channel.onmessage = (event) => {
   const { data } = event as unknown as { readonly data: MeasuredMessage };
@@ -19,14 +34,19 @@ channel.onmessage = (event) => {
     delays.reset();
     delays.enable();
     collectionMaxMs = 0;
-    channel.postMessage({ delayMaxMs: 0, collectionMaxMs: 0 } satisfies MeasuredStalls);
+    heldMaxMs = 0;
+    lookedAtMs = performance.now();
+    looks = setInterval(lookAgain, resolutionMs);
+    channel.postMessage({ delayMaxMs: 0, heldMaxMs: 0, collectionMaxMs: 0 } satisfies MeasuredStalls);
   }
   if (data === "end") {
     // What is measured is the time between two looks, which are to be so far apart.
     const delayMaxMs = Math.max(delays.max / 1e6 - resolutionMs, 0);
     delays.disable();
+    clearInterval(looks);
+    lookAgain();
     look(collections.takeRecords());
-    channel.postMessage({ delayMaxMs, collectionMaxMs } satisfies MeasuredStalls);
+    channel.postMessage({ delayMaxMs, heldMaxMs, collectionMaxMs } satisfies MeasuredStalls);
   }
 };
 channel.unref();
