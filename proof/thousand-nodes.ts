@@ -199,6 +199,8 @@ async function restart(rig: Rig, folder: string): Promise<{ control: MeasuredCon
   const ports = { PENSTOCK_ADMIN_LISTEN: new URL(adminUrl).host, PENSTOCK_SYNC_LISTEN: syncAddress };
   const control = await MeasuredControlPlane.start(folder, ports);
   const readyAfterMs = performance.now() - killedAtMs;
+  // Until it is open it keeps nobody waiting: what it takes to load the state is no delay of anything.
+  const starting = await control.loopDelay();
   const reads = probe(`${adminUrl}/upstreams/upstream-1`, 10);
   const lists = probe(`${adminUrl}/services?size=100`, 50);
   await allAcked({ control, fleet, progress });
@@ -206,7 +208,9 @@ async function restart(rig: Rig, folder: string): Promise<{ control: MeasuredCon
   const latencies = [...(await reads.stop()), ...(await lists.stop())];
   const delay = await control.loopDelay();
   const { turnedAwayCount, wholeCount, stateCount } = await fleet.count();
-  progress(`open after ${whole(readyAfterMs)} ms, all back after ${tenths(seconds)} s`);
+  progress(
+    `open after ${whole(readyAfterMs)} ms, all back after ${tenths(seconds)} s; ${JSON.stringify(starting)} before`,
+  );
   progress(`told to come later: ${turnedAwayCount} times; whole snapshots: ${wholeCount}; ${JSON.stringify(delay)}`);
   progress(`${latencies.length} admin requests, p99 ${whole(p99(latencies))} ms`);
   if (stateCount !== 1) throw new Error("the nodes differ");
@@ -215,7 +219,7 @@ async function restart(rig: Rig, folder: string): Promise<{ control: MeasuredCon
     { name: `${of}: all back after`, value: tenths(seconds), unit: "s", atMost: 30 },
     { name: `${of}: admin requests meanwhile, p99`, value: whole(p99(latencies)), unit: "ms", atMost: 500 },
     { name: `${of}: whole snapshots sent`, value: wholeCount, unit: "snapshots", atMost: 0 },
-    ...delayFigures(of, delay, null),
+    ...delayFigures(of, delay, 200),
   ];
   return { control, figures };
 }
