@@ -83,6 +83,30 @@ describe("EndpointResolver", () => {
     expect(endpoints.use(pools)!.sets.map(addresses)).toEqual([["10.0.0.2:80"], ["10.0.0.2:80"]]);
   });
 
+  it("uses what a name stands for now, where it has changed and been told while the pool's rings were made", async () => {
+    const { endpoints, rows, write, sent } = resolverRig();
+    await write("10.0.0.1 a");
+    const former = [pool("p", member("a"))];
+    await endpoints.prepare(former);
+    endpoints.use(former);
+    const hashing: PoolPlan = { ...pool("q", member("a")), algorithm: "consistent-hashing", slots: 65_536 };
+    let isPrepared = false;
+    const prepared = endpoints.prepare([...former, hashing]).then(() => {
+      isPrepared = true;
+    });
+    const isBegun = () => rows.rowsOf("q", "a", 80).length > 0;
+    while (!isBegun()) await new Promise((resolve) => setImmediate(resolve));
+    await write("10.0.0.2 a");
+    expect([sent.length, isPrepared]).toEqual([1, false]);
+    await prepared;
+    const { sets, late } = endpoints.use([...former, hashing])!;
+    expect([sets, late].map((each) => each.map(addresses))).toEqual([
+      [["10.0.0.2:80"], ["10.0.0.2:80"]],
+      [["10.0.0.2:80"]],
+    ]);
+    expect(slotsOf(sets[1])).toEqual(hashRings(sets[1]!.endpoints, 65_536).map(({ slots }) => new Uint16Array(slots)));
+  });
+
   it("makes rings over several turns of the event loop, for a snapshot and when a name changes", async () => {
     const { endpoints, write, sent } = resolverRig();
     await write("10.0.0.1 a\n10.0.0.2 b");

@@ -87,7 +87,10 @@ export class EndpointResolver {
       const set = this.#options.rows.poolRow(pool.key) === null ? null : this.#resolve(pool);
       if (set === null) return;
       const rings = yield* this.#rings.ringSteps(pool, set.endpoints);
-      this.#prepared.set(pool.key, { pool, set: { ...set, rings } });
+      // A name that changed while they were made may have been told already, and would not be looked at again by `use`.
+      if (rings === null || isSameSet(set, this.#resolve(pool))) {
+        this.#prepared.set(pool.key, { pool, set: { ...set, rings } });
+      }
       yield;
     }
   }
@@ -335,8 +338,9 @@ function sharesOf(
   return own.map((share) => lowestTerms(weight * share.numerator * denominator, share.denominator * numerator));
 }
 
-function isSameSet(a: EndpointSet, b: EndpointSet): boolean {
+function isSameSet(a: EndpointSet, b: EndpointSet | null): boolean {
   return (
+    b !== null &&
     a.emptyBecause === b.emptyBecause &&
     a.endpoints.length === b.endpoints.length &&
     a.endpoints.every((endpoint, i) => {
