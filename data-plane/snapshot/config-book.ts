@@ -43,6 +43,8 @@ interface Prepared {
   readonly text: BookText;
   readonly plans: ChangedSlots<PoolPlan>;
   readonly pages: Map<number, SharedArrayBuffer | undefined>;
+  /** What endpoints have changed in since this was begun: what is encoded of it may say otherwise. */
+  readonly stalePages: Set<number>;
   /** All pages, where workers are to get all of them; null where that is not known yet. */
   packed: SharedPages | null;
 }
@@ -70,7 +72,7 @@ export class ConfigBook {
   #packed: WeakRef<SharedPages> | null = null;
   #prepared: Prepared | null = null;
   /** What there was before the plan that was installed last. */
-  #before: Omit<Prepared, "pages"> | null = null;
+  #before: Omit<Prepared, "pages" | "stalePages"> | null = null;
 
   constructor(places: PoolPlaces) {
     this.#places = places;
@@ -87,7 +89,8 @@ export class ConfigBook {
       tls: tls === this.#text.tlsSource ? this.#text.tls : this.#tlsEncoder.encode(tls),
     };
     const pages: Prepared["pages"] = new Map();
-    const [prepared, places] = [{ text, plans: changedPools, pages, packed: null as SharedPages | null }, this.#places];
+    const prepared: Prepared = { text, plans: changedPools, pages, stalePages: new Set(), packed: null };
+    const places = this.#places;
     this.#prepared = prepared;
     for (const page of new Set([...changedPools.keys()].map(pageOf))) {
       const planAt = (slot: number) => changedPools.get(slot) ?? (changedPools.has(slot) ? null : this.#planAt(slot));
@@ -106,7 +109,7 @@ export class ConfigBook {
 
   /** The plan that was prepared last is what workers are to get. */
   install(): void {
-    const { text, plans, pages, packed } = this.#prepared!;
+    const { text, plans, pages, stalePages, packed } = this.#prepared!;
     const formerPlans = new Map(Array.from(plans.keys(), (slot) => [slot, this.#planAt(slot)]));
     // Kept until it is committed, since by then it has been sent.
     this.#before = { text: this.#text, plans: formerPlans, packed };
@@ -115,7 +118,8 @@ export class ConfigBook {
     for (const [page, bytes] of pages) {
       while (this.#poolPages.length < page) this.#poolPages.push(undefined);
       this.#poolPages[page] = bytes;
-      this.#stalePages.delete(page);
+      if (stalePages.has(page)) this.#stalePages.add(page);
+      else this.#stalePages.delete(page);
     }
     this.#prepared = null;
   }
@@ -179,7 +183,9 @@ export class ConfigBook {
   endpointsChanged(sets: Iterable<Pick<EndpointSet, "poolKey">>): void {
     for (const { poolKey } of sets) {
       const slot = this.#slotByKey.get(poolKey);
-      if (slot !== undefined) this.#stalePages.add(pageOf(slot));
+      if (slot === undefined) continue;
+      this.#stalePages.add(pageOf(slot));
+      this.#prepared?.stalePages.add(pageOf(slot));
     }
   }
 
