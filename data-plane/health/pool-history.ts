@@ -16,6 +16,8 @@ export class PoolHistory {
   readonly shares = new StatusShares();
   readonly #routes = new Map<string, RouteWaits>();
   readonly #kept: KeptWaits;
+  /** The configuration has it no more: requests that go on leave nothing behind. */
+  #isClosed = false;
 
   /** @param kept of all pools of the worker */
   constructor({ budget }: ResilienceConfig, workerShare: number, kept: KeptWaits) {
@@ -31,7 +33,8 @@ export class PoolHistory {
     let waits = this.#routes.get(routeId);
     if (waits === undefined) {
       waits = new RouteWaits(this.#kept);
-      this.#routes.set(routeId, waits);
+      if (this.#isClosed) waits.close();
+      else this.#routes.set(routeId, waits);
     }
     return waits;
   }
@@ -53,6 +56,7 @@ export class PoolHistory {
 
   /** The configuration has the pool no more. */
   close(): void {
+    this.#isClosed = true;
     for (const waits of this.#routes.values()) waits.close();
     this.#routes.clear();
   }
