@@ -34,6 +34,16 @@ describe("ShortCollections", () => {
     expect(told).toEqual([true, false, true]);
   });
 
+  it("is back where what wanted the usual ones throws", () => {
+    const { told, collections } = rig();
+    collections.begin();
+    const run = () => {
+      throw new Error("no memory");
+    };
+    expect(() => collections.suspend(run)).toThrow("no memory");
+    expect(told).toEqual([true, false, true]);
+  });
+
   it("leaves V8 as it was once closed", async () => {
     const { timers, told, collections } = rig();
     collections.begin();

@@ -63,8 +63,11 @@ export class ShortCollections {
   suspend(run: () => void): void {
     const wasShort = this.#isShort;
     this.#put(false);
-    run();
-    this.#put(wasShort);
+    try {
+      run();
+    } finally {
+      this.#put(wasShort);
+    }
   }
 
   close(): void {
