@@ -6,12 +6,15 @@ import type { GateRefusal } from "./stream-gate.ts";
 export interface NodeProcess {
   readonly instance: string;
   readonly hostname: string;
-  /** The process whose stream it took over; "" for none. */
-  readonly replaced: string;
+  /** The processes whose stream it took over, itself or by another one that had; the last one at the end. */
+  readonly replaced: readonly string[];
 }
 
+/** Replaced processes that are remembered of a node: as many clones of a machine tell themselves apart. */
+const replacedMax = 100;
+
 /**
- * Tells two processes that go by one node id, such as machines that were cloned with their state folder, from one that
+ * Tells processes that go by one node id, such as machines that were cloned with their state folder, from one that
  * comes again. A stream that a newer one of another process has replaced may have been dead, as after a power cut; where
  * its process comes back while the newer one is there, both live, and would go on replacing each other.
  */
@@ -24,8 +27,9 @@ export class TwinNodes {
 
   /** @param older of the stream that this one takes over */
   connected({ id, instance = "", hostname }: NodeFacts, older: NodeProcess | undefined): void {
-    const isOther = older !== undefined && older.instance !== instance;
-    this.#connected.set(id, { instance, hostname, replaced: (isOther ? older.instance : older?.replaced) ?? "" });
+    const chain = older === undefined ? [] : [...older.replaced, older.instance];
+    const replaced = chain.filter((one) => one !== "" && one !== instance).slice(-replacedMax);
+    this.#connected.set(id, { instance, hostname, replaced });
   }
 
   /** The node's stream has ended: whoever comes next is it. */
@@ -36,7 +40,8 @@ export class TwinNodes {
   /** Judges a hello; null lets it in. */
   judge({ id, instance = "", hostname }: NodeFacts): GateRefusal | null {
     const other = this.#connected.get(id);
-    if (instance === "" || other === undefined || other.instance === "" || other.replaced !== instance) return null;
+    if (instance === "" || other === undefined || other.instance === "") return null;
+    if (!other.replaced.includes(instance)) return null;
     const cause =
       `node ${id} runs twice, on ${other.hostname} and on ${hostname}: ` +
       "give this one a state folder and an id of its own";
