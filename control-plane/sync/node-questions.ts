@@ -9,6 +9,8 @@ export type Answered =
   /** Why there is no answer. */
   | { readonly ok: false; readonly problem: string };
 
+/** The one problem of all questions whose stream has ended. */
+export const streamEnded: Answered = { ok: false, problem: "its stream has ended" };
 const unwanted: Answered = { ok: false, problem: "its answer is not waited for any more" };
 
 /** The way to the node: writes to its stream. */
@@ -51,7 +53,7 @@ export class NodeQuestions {
    */
   ask(timeoutMs: number, sender: QuestionSender, signal?: AbortSignal): Promise<Answered> {
     if (signal?.aborted) return Promise.resolve(unwanted);
-    if (this.#isClosed) return Promise.resolve({ ok: false, problem: "its stream has ended" });
+    if (this.#isClosed) return Promise.resolve(streamEnded);
     if (this.#open.size >= openMaxCount)
       return Promise.resolve({ ok: false, problem: `${openMaxCount} questions to it are open already` });
     const id = ++this.#lastId;
@@ -86,6 +88,6 @@ export class NodeQuestions {
   /** Ends every question with a problem. */
   close(): void {
     this.#isClosed = true;
-    for (const { settle } of [...this.#open.values()]) settle({ ok: false, problem: "its stream has ended" });
+    for (const { settle } of [...this.#open.values()]) settle(streamEnded);
   }
 }

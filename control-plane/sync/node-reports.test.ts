@@ -133,4 +133,27 @@ describe("Fleet.ask", () => {
     node.close();
     expect(await asked).toMatchObject([{ nodeId: "n", answered: { ok: false, problem: "its stream has ended" } }]);
   });
+
+  it("asks the node again where its process has put another stream in the place of the one that it was asked on", async () => {
+    const rig = await startHub();
+    const revision = rig.store.putUpstream("u");
+    const first = rig.connect();
+    first.hello("n", undefined, capabilities, "a");
+    const { begin } = await first.ackNextSnapshot();
+    await until(rig.hub, (fleet) => fleet.nodes()[0]?.revision === revision);
+    const asked = rig.fleet.ask({ ...question, revision });
+    await first.next("query");
+    rig.clock.advance(400);
+    const second = rig.connect();
+    second.hello("n", begin, capabilities, "a");
+    await second.next("query");
+    rig.clock.advance(600);
+    expect(await asked).toMatchObject([{ answered: { ok: false, problem: "no answer within 600 ms" } }]);
+    const again = rig.fleet.ask({ ...question, revision });
+    await second.next("query");
+    const third = rig.connect();
+    third.hello("n", begin, capabilities, "b");
+    expect(await again).toMatchObject([{ answered: { ok: false, problem: "its stream has ended" } }]);
+    expect(third.unreadCount("query")).toBe(0);
+  });
 });

@@ -10,6 +10,7 @@ import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { AckState } from "./ack-state.ts";
 import { AppliedWaits } from "./applied-waits.ts";
+import { type AskedStreams, askNode } from "./ask-node.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { FewPerTurn, type Queued } from "./few-per-turn.ts";
 import type {
@@ -282,8 +283,13 @@ export class StreamHub implements Fleet {
 
   ask(question: NodeQuestion): Promise<readonly NodeAnswer[]> {
     const { nodeId } = question;
-    const asked = [...this.#sessionOfNode.values()].filter((one) => nodeId === undefined || one.nodeId === nodeId);
-    return Promise.all(asked.map((session) => session.ask(question)));
+    const streams: AskedStreams = {
+      clock: this.#clock,
+      sessionOf: (id) => this.#sessionOfNode.get(id),
+      instanceOf: (id) => this.#twins.of(id)?.instance ?? "",
+    };
+    const asked = [...this.#sessionOfNode.keys()].filter((id) => nodeId === undefined || id === nodeId);
+    return Promise.all(asked.map((id) => askNode(streams, id, question)));
   }
 
   async close(): Promise<void> {
