@@ -20,7 +20,8 @@ export async function askNode(streams: AskedStreams, nodeId: string, question: N
   const instance = streams.instanceOf(nodeId);
   const endsAtMs = clock.monotonicMs() + question.timeoutMs;
   for (;;) {
-    const timeoutMs = endsAtMs - clock.monotonicMs();
+    // Whole ones: they are told to people.
+    const timeoutMs = Math.max(1, Math.round(endsAtMs - clock.monotonicMs()));
     const answer = await streams.sessionOf(nodeId)!.ask({ ...question, timeoutMs });
     // Another process knows nothing of what this one had under way.
     const isSameThere = streams.sessionOf(nodeId) !== undefined && streams.instanceOf(nodeId) === instance;

@@ -143,11 +143,11 @@ describe("Fleet.ask", () => {
     await until(rig.hub, (fleet) => fleet.nodes()[0]?.revision === revision);
     const asked = rig.fleet.ask({ ...question, revision });
     await first.next("query");
-    rig.clock.advance(400);
+    rig.clock.advance(399.9);
     const second = rig.connect();
     second.hello("n", begin, capabilities, "a");
     await second.next("query");
-    rig.clock.advance(600);
+    rig.clock.advance(600.1);
     expect(await asked).toMatchObject([{ answered: { ok: false, problem: "no answer within 600 ms" } }]);
     const again = rig.fleet.ask({ ...question, revision });
     await second.next("query");
