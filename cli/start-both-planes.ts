@@ -111,6 +111,8 @@ class DataPlaneChild {
   #child: ChildProcess;
   /** Whether the child has said that it is ready. */
   #isReady = false;
+  /** Whether one has: only the first tells by its end that none can start. */
+  #wasReady = false;
   #isEnding = false;
 
   constructor(args: readonly string[], env: NodeJS.ProcessEnv, log: Log) {
@@ -147,9 +149,10 @@ class DataPlaneChild {
     this.#isReady = false;
     child.once("message", () => {
       this.#isReady = true;
+      this.#wasReady = true;
     });
     child.once("exit", (code, signal) => {
-      if (this.#isEnding || !this.#isReady) return;
+      if (this.#isEnding || !this.#wasReady) return;
       this.#log.error({ code, signal }, "the data plane ended; starting it again");
       setTimeout(() => {
         if (!this.#isEnding) this.#child = this.#fork();

@@ -4,9 +4,9 @@ import { isRunning, runPenstock, temporaryFolder } from "../support/penstock-pro
 
 const preload = new URL("../support/hold-start-preload.mjs", import.meta.url).href;
 
-/** Both planes, of which a part never starts; resolves when that part has come to it, with its process's id. */
-async function startHeld(held: "store" | "data-plane"): Promise<{ penstock: RunningProcess; heldPid: number }> {
-  const penstock = runPenstock([], {
+/** Both planes, of which a part never starts. */
+function runHeld(held: "store" | "data-plane" | "further-data-plane"): RunningProcess {
+  return runPenstock([], {
     PENSTOCK_STATE_DIR: temporaryFolder(),
     PENSTOCK_ADMIN_LISTEN: "127.0.0.1:0",
     PENSTOCK_SYNC_LISTEN: "127.0.0.1:0",
@@ -15,7 +15,13 @@ async function startHeld(held: "store" | "data-plane"): Promise<{ penstock: Runn
     PENSTOCK_STATUS_LISTEN: "127.0.0.1:0",
     NODE_OPTIONS: `--import ${preload}`,
     PENSTOCK_TEST_HOLD: held,
+    PENSTOCK_LOG_LEVEL: "info",
   });
+}
+
+/** Resolves when that part has come to it, with its process's id. */
+async function startHeld(held: "store" | "data-plane"): Promise<{ penstock: RunningProcess; heldPid: number }> {
+  const penstock = runHeld(held);
   const { pid } = await penstock.jsonLine((line) => line["msg"] === "held");
   return { penstock, heldPid: pid as number };
 }
@@ -41,6 +47,19 @@ describe("penstock, interrupted while it starts", () => {
     const { penstock } = await startHeld("data-plane");
     penstock.child.kill("SIGINT");
     expect(await penstock.stop("SIGINT")).toBe(130);
+  });
+
+  it("starts its data plane again also where that ends before it is ready", async () => {
+    const penstock = runHeld("further-data-plane");
+    const { pids } = await penstock.jsonLine((line) => line["msg"] === "penstock is ready");
+    const killed = [(pids as number[])[1]!];
+    for (let i = 0; i < 2; i++) {
+      process.kill(killed.at(-1)!, "SIGKILL");
+      const next = await penstock.jsonLine((line) => line["msg"] === "held" && !killed.includes(line["pid"] as number));
+      killed.push(next["pid"] as number);
+    }
+    await penstock.stop("SIGTERM");
+    expect(killed.map(isRunning)).toEqual([false, false, false]);
   });
 
   it("says what ended its data plane", async () => {
