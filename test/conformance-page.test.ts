@@ -6,7 +6,7 @@ import { responseCorpus } from "./conformance/response-corpus.ts";
 import { repositoryRoot } from "./support/penstock-processes.ts";
 
 const page = readFileSync(join(repositoryRoot, "docs/conformance.md"), "utf8");
-const files = ["data-plane", "test", "proof"].flatMap((folder) =>
+const files = ["control-plane", "data-plane", "test", "proof"].flatMap((folder) =>
   readdirSync(join(repositoryRoot, folder), { recursive: true, encoding: "utf8" }).map((file) => join(folder, file)),
 );
 
