@@ -79,7 +79,8 @@ describe("a data plane's first start from a seed", () => {
     const stateDir = temporaryFolder();
     const options = { stateDir, env: { PENSTOCK_SEED: file } };
     const first = await startDataPlane(controlPlane.syncAddress, options);
-    await first.jsonLine(applied);
+    // Of the seed it has applied before; a write waits for nodes that are connected.
+    await first.jsonLine(({ msg }) => msg === "connected to the control plane");
     const targets = [`127.0.0.1:${target.port}`];
     await createBalancedRoute(controlPlane.adminUrl, { name: "later", path: "/later", targets });
     expect((await getFresh(first.proxyPort, "/later/x")).status).toBe(200);
