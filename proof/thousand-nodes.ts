@@ -159,11 +159,12 @@ async function changeRates(rig: Rig): Promise<Figure[]> {
   const many = await manyChanges(rig, 1_000);
   const cpu = "control plane's CPU, all threads but the store's";
   return [
+    // With fewer, what they cost says nothing: a machine that has no time for them shows a small ratio.
     {
-      name: "changes that were asked 1,000/s and done",
-      value: whole(many.changesPerSecond),
+      name: "changes short of 1,000/s",
+      value: Math.max(0, whole(1_000 - many.changesPerSecond)),
       unit: "1/s",
-      atMost: null,
+      atMost: 50,
     },
     {
       name: "1,000 changes/s: most pushes to a node in any second",
