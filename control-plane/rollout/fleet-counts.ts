@@ -11,6 +11,9 @@ interface Counted {
 interface Watched {
   last: Counted | null;
   total: Counted;
+  /** How often it has told something. */
+  toldCount: number;
+  figures: NodeStatus["figures"];
 }
 
 /** The counts of the fleet at one moment. */
@@ -27,7 +30,9 @@ export class FleetCounts {
       if (figures === null) continue;
       const { requestCount: requests, failureCount: errors, lostWorkerCount: lostWorkers } = figures;
       const told = { requests, errors, lostWorkers };
-      const watched = this.#watched.get(id) ?? { last: null, total: nothing };
+      const watched = this.#watched.get(id) ?? { last: null, total: nothing, toldCount: 0, figures: null };
+      if (figures !== watched.figures) watched.toldCount++;
+      watched.figures = figures;
       // A node that counts less than before counts from 0 again.
       const isAnew = watched.last !== null && told.requests < watched.last.requests;
       const since = isAnew ? nothing : (watched.last ?? told);
@@ -46,6 +51,11 @@ export class FleetCounts {
 
   of(nodeId: string): Counted {
     return this.#watched.get(nodeId)?.total ?? nothing;
+  }
+
+  /** What a node has told changes with each time that it tells something, also the same as before. */
+  toldCount(nodeId: string): number {
+    return this.#watched.get(nodeId)?.toldCount ?? 0;
   }
 
   /** Requests of the nodes since the mark. A node that is not in it counts from when it was first seen. */

@@ -39,6 +39,8 @@ async function startRig() {
         const point = candidate !== null && rollouts.isReached(each.id) ? candidate : baseline;
         each.upToPublication = point?.publication ?? store.image.publication;
       }
+      // All tell how they do, also where that is as before.
+      for (const each of nodes) if (each.isConnected) each.figures = { ...each.figures! };
       clock.advance(500);
       for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     }

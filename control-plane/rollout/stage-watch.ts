@@ -1,6 +1,7 @@
 import type { NodeStatus } from "../sync/fleet.ts";
 import { FleetCounts, type FleetMark } from "./fleet-counts.ts";
 import { type ReachedNode, type StageView, type TrafficShare, unready } from "./judge-stage.ts";
+import { LaterTraffic } from "./later-traffic.ts";
 
 /** The rollout as it is watched. */
 export interface WatchedStage {
@@ -47,7 +48,7 @@ export class StageWatch {
   #reached = new Map<string, ReachedSince>();
   #rollout = 0;
   #stageName = "";
-  #soakMark: { readonly mark: FleetMark; readonly atMs: number } | null = null;
+  #soak: { readonly traffic: LaterTraffic; readonly atMs: number } | null = null;
   #missingSinceMs: number | null = null;
 
   /** Takes note of how the fleet stands. @param beforeMs how far back the time before a rollout goes, at least */
@@ -69,7 +70,7 @@ export class StageWatch {
     }
     if (stage.name !== this.#stageName) {
       this.#stageName = stage.name;
-      this.#soakMark = null;
+      this.#soak = null;
       this.#missingSinceMs = null;
     }
     const reached = this.#reachedNodes(stage, nodes);
@@ -78,17 +79,18 @@ export class StageWatch {
     const missingMs = this.#missingSinceMs === null ? 0 : nowMs - this.#missingSinceMs;
     // Of a whole fleet some node is always slow, and one that refuses says so.
     const isWatchable = !isMissing || (stage.isWholeFleet && missingMs >= stage.applyTimeoutMs);
-    if (!isWatchable || reached.length === 0) this.#soakMark = null;
-    else this.#soakMark ??= { mark: this.#counts.mark(), atMs: nowMs };
+    if (!isWatchable || reached.length === 0) this.#soak = null;
+    else this.#soak ??= { traffic: new LaterTraffic(this.#counts), atMs: nowMs };
+    this.#soak?.traffic.look(nodes.map(({ id }) => id));
     const ids = reached.map(({ id }) => id);
     const others = nodes.filter(({ id }) => !stage.isReached(id)).map(({ id }) => id);
-    const soak = this.#soakMark;
+    const soak = this.#soak;
     return {
       isWholeFleet: stage.isWholeFleet,
       reached,
-      now: soak === null ? noTraffic : this.#counts.since(soak.mark, ids),
+      now: soak?.traffic.of(ids) ?? noTraffic,
       before: ids.map((id) => this.#reached.get(id)!.before).reduce(sum, noTraffic),
-      rest: soak === null ? noTraffic : this.#counts.since(soak.mark, others),
+      rest: soak?.traffic.of(others) ?? noTraffic,
       missingMs,
       soakedMs: soak === null ? null : nowMs - soak.atMs,
     };
