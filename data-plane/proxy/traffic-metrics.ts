@@ -58,7 +58,10 @@ export interface FinishedRequest {
   readonly answerLatencyMs: number;
 }
 
-/** Where a worker keeps what it knows of a route, for one lookup per request: each touches memory that is in no cache (bench W1r). */
+/**
+ * Where a worker keeps what it knows of a route, for one lookup per request: each touches memory that is in no cache
+ * (bench W1r).
+ */
 export interface RoutePlace {
   /** That the route led to. */
   readonly service: ServiceConfig | null;
