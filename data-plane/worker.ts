@@ -6,9 +6,9 @@ import type { EndpointSet } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
 import { explainRequest } from "./proxy/explain-request.ts";
+import { inSlices } from "./steps/in-slices.ts";
 import { EndpointCounts } from "./telemetry/endpoint-counts.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
-import { inSlices } from "./upstream/in-slices.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./worker-message.ts";
 
 /** Entry of a traffic worker: waits until it is let in, serves what the main thread sends it, and reports back. */

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { untilDone } from "../steps/until-done.ts";
 import { defaultBalancing } from "./balancing-config.ts";
 import { encodeConfig } from "./encoded-config.test-encode.ts";
 import { ConfigDecoder } from "./encoded-config.ts";
@@ -157,10 +158,3 @@ describe("PagedSlots", () => {
     );
   });
 });
-
-function untilDone<T>(steps: Generator<void, T>): T {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
-}

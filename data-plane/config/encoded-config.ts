@@ -1,3 +1,4 @@
+import { untilDone } from "../steps/until-done.ts";
 import { type EncodedTls, TlsDecoder } from "./encoded-tls.ts";
 import type { PassiveCheckConfig } from "./health-check-config.ts";
 import type { TlsConfig } from "./tls-config.ts";
@@ -108,11 +109,7 @@ export function sharedPage(page: ConfigPage): SharedArrayBuffer {
 
 /** `packSteps` in one go: some 8 ms for 10,000 routes. */
 export function packPages(pages: readonly SharedArrayBuffer[]): SharedPages {
-  const steps = packSteps(pages);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
+  return untilDone(packSteps(pages));
 }
 
 /** A copy of pages as one piece, in steps of one page. */

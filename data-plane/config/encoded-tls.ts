@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { untilDone } from "../steps/until-done.ts";
 import type { CertificateConfig, ClientAuthenticationConfig, KeyPairConfig, TlsConfig } from "./tls-config.ts";
 
 /**
@@ -74,11 +75,7 @@ export class TlsDecoder {
 
   /** What was encoded; certificates are read when they are asked for. Errors: throws when an index is none. */
   decode(encoded: EncodedTls): TlsConfig {
-    const steps = this.decodeSteps(encoded);
-    for (;;) {
-      const step = steps.next();
-      if (step.done) return step.value;
-    }
+    return untilDone(this.decodeSteps(encoded));
   }
 
   /** The same in steps of one page. */

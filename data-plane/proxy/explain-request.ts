@@ -6,7 +6,7 @@ import { explainRoutes, type RoutesExplanation } from "../route/explain-routes.t
 import { isPathProblem } from "../route/normalize-path.ts";
 import { matchRoute } from "../route/route-table.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
-import { inSlices } from "../upstream/in-slices.ts";
+import { inSlices } from "../steps/in-slices.ts";
 import { secureLocation } from "./answer.ts";
 import { hostFor, nobodyError } from "./attempt.ts";
 import type { ClientConnection } from "./client-connection.ts";

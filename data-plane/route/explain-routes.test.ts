@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { untilDone } from "../steps/until-done.ts";
 import { explainRoutes, type RoutesExplanation } from "./explain-routes.ts";
 import {
   configOf,
@@ -12,11 +13,7 @@ import {
 import { buildRouteTable, matchRoute } from "./route-table.ts";
 
 function explain(rules: readonly Rules[], request: Partial<Request>, listMax = 100): RoutesExplanation {
-  const steps = explainRoutes(buildRouteTable(configOf(rules)), inputOf(request), listMax);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
+  return untilDone(explainRoutes(buildRouteTable(configOf(rules)), inputOf(request), listMax));
 }
 
 describe("explainRoutes", () => {

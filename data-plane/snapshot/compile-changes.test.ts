@@ -7,6 +7,7 @@ import { FakeEndpointState } from "../balance/endpoint-state.test-fake.ts";
 import { ConfigDecoder, type EncodedConfig } from "../config/encoded-config.ts";
 import { testEndpoint, testSet } from "../config/worker-config.test-entities.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
+import { untilDone } from "../steps/until-done.ts";
 import type { SnapshotEntity } from "./apply-snapshot.ts";
 import {
   caCertificate,
@@ -23,7 +24,7 @@ import {
 } from "./compile-snapshot.test-entities.ts";
 import { SnapshotCompiler, type SnapshotPlan } from "./compile-snapshot.ts";
 import { ConfigBook } from "./config-book.ts";
-import { SnapshotHolder, untilDone } from "./snapshot-holder.ts";
+import { SnapshotHolder } from "./snapshot-holder.ts";
 
 const authorities = await Promise.all([makeAuthority("One"), makeAuthority("Two")]);
 const made = await Promise.all([makeCertificate({ names: ["a.test"] }), makeCertificate({ names: ["b.test"] })]);

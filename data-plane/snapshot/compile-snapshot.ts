@@ -1,5 +1,6 @@
 import type { HardLimits } from "../../proto/hard-limits.ts";
 import type { TlsConfig } from "../config/tls-config.ts";
+import { untilDone } from "../steps/until-done.ts";
 import type { PoolPlan } from "../upstream/pool-plan.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
 import { type IsOwnPort, type PlacedPool, PoolCompilation } from "./compile-pools.ts";
@@ -313,9 +314,5 @@ export function compileSnapshot(
   trial: CertificateTrial,
   isOwnPort: IsOwnPort = () => false,
 ): CompileOutcome {
-  const steps = new SnapshotCompiler(limits, trial, isOwnPort).steps(snapshot);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
+  return untilDone(new SnapshotCompiler(limits, trial, isOwnPort).steps(snapshot));
 }

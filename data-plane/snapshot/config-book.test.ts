@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 import { ConfigDecoder, type EncodedConfig } from "../config/encoded-config.ts";
 import { testEndpoint, testSet } from "../config/worker-config.test-entities.ts";
+import { untilDone } from "../steps/until-done.ts";
 import { limits, service, trial } from "./compile-snapshot.test-entities.ts";
 import { SnapshotCompiler, type SnapshotPlan } from "./compile-snapshot.ts";
 import { ConfigBook } from "./config-book.ts";
-import { untilDone } from "./snapshot-holder.ts";
 
 function rig() {
   const addresses = new Map<string, string>();

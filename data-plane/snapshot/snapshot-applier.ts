@@ -1,7 +1,7 @@
 import type { ConfigUpdate } from "../config/encoded-config.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
+import { inSlices } from "../steps/in-slices.ts";
 import type { EndpointResolver } from "../upstream/endpoint-resolver.ts";
-import { inSlices } from "../upstream/in-slices.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
 import { type IsOwnPort, SnapshotCompiler, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
 import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";

@@ -6,6 +6,7 @@ import type { EndpointSet, PoolConfig, ServiceConfig, WorkerConfig } from "../co
 import { KeptWaits } from "../health/kept-waits.ts";
 import { PoolHistory } from "../health/pool-history.ts";
 import type { RouteTable } from "../route/route-table.ts";
+import { untilDone } from "../steps/until-done.ts";
 import { ServerNames } from "../tls/server-names.ts";
 import { SnapshotEdit } from "./snapshot-edit.ts";
 
@@ -153,13 +154,5 @@ export class SnapshotHolder {
       hasOneTls: former?.hasOneTls ?? true,
       history: former?.history ?? new PoolHistory(config.resilience, this.#share, this.#kept),
     };
-  }
-}
-
-/** Takes all steps at once. */
-export function untilDone<T>(steps: Generator<void, T>): T {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
   }
 }

@@ -1,9 +1,9 @@
 import { isIP } from "node:net";
 import type { OutlierConfig } from "../config/resilience-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
+import { inSlices } from "../steps/in-slices.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
 import { hostHeaderFor } from "./host-header.ts";
-import { inSlices } from "./in-slices.ts";
 import type { NamedEndpoint } from "./name-entry.ts";
 import type { NameUse } from "./name-resolver-options.ts";
 import type { PoolMember, PoolPlan } from "./pool-plan.ts";

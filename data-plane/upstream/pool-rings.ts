@@ -1,5 +1,6 @@
 import { hashRingSteps } from "../balance/hash-ring.ts";
 import type { EndpointConfig, HashRing } from "../config/worker-config.ts";
+import { untilDone } from "../steps/until-done.ts";
 import type { PoolPlan } from "./pool-plan.ts";
 
 interface Made {
@@ -9,19 +10,15 @@ interface Made {
 }
 
 /**
- * The rings of the pools that hash. One takes 7 to 60 milliseconds to make, so it is made when a place in it changes, and not with
- * every snapshot, name or limit.
+ * The rings of the pools that hash. One takes 7 to 60 milliseconds to make, so it is made when a place in it changes, and
+ * not with every snapshot, name or limit.
  */
 export class PoolRings {
   readonly #made = new Map<string, Made>();
 
   /** Null for a pool that does not hash. */
   ringsOf(pool: PoolPlan, endpoints: readonly EndpointConfig[]): readonly HashRing[] | null {
-    const steps = this.ringSteps(pool, endpoints);
-    for (;;) {
-      const step = steps.next();
-      if (step.done) return step.value;
-    }
+    return untilDone(this.ringSteps(pool, endpoints));
   }
 
   /** The same in steps, see `hashRingSteps`; none where they are there already. */

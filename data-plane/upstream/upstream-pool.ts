@@ -1,6 +1,7 @@
 import type { UpstreamTlsConfig } from "../config/tls-config.ts";
 import type { EndpointConfig, EndpointSet } from "../config/worker-config.ts";
 import type { ReadBuffers } from "../socket/read-buffer.ts";
+import { untilDone } from "../steps/until-done.ts";
 import { otherSeries, type SeriesCounts } from "../telemetry/series-table.ts";
 import type { SecureLink, UpstreamPlace } from "./connect.ts";
 import type { DeadlineWheel } from "./deadline-wheel.ts";
@@ -127,8 +128,7 @@ export class UpstreamPool {
 
   /** The same at once. */
   retainOnly(sets: Iterable<EndpointSet>, tlsKeys: ReadonlySet<string>): void {
-    const steps = this.retainSteps(sets, tlsKeys);
-    while (!steps.next().done);
+    untilDone(this.retainSteps(sets, tlsKeys));
   }
 
   /** Connections by address, each with what is open and what of it is idle; above so many addresses, the rest together. */

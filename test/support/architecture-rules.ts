@@ -52,6 +52,7 @@ const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
     [""],
   ],
   "data-plane": [
+    ["steps"],
     ["config"],
     ["http1", "health", "telemetry", "socket", "tls"],
     ["route", "balance", "upstream", "observation"],
