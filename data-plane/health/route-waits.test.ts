@@ -101,6 +101,32 @@ describe("RouteWaits", () => {
     expect([again.first, kept.count]).toEqual([null, 0]);
   });
 
+  it("asks anew about an endpoint whose requests all went elsewhere, when the next one waits", () => {
+    const waits = new RouteWaits(new KeptWaits()).at(1);
+    const moved = request();
+    waits.begin(moved, 0);
+    waits.ping = "dead";
+    waits.end(moved);
+    waits.begin(moved, 10);
+    expect(waits.ping).toBe("unasked");
+  });
+
+  it.each([1, 2, 3, 4, 9])("knows each of %i endpoints, and forgets each alone", (count) => {
+    const rows = Array.from({ length: count }, (_, i) => 7 * i);
+    for (const gone of rows) {
+      const kept = new KeptWaits();
+      const route = new RouteWaits(kept);
+      const all = rows.map((row) => route.at(row));
+      expect(rows.map((row) => route.at(row) === all[rows.indexOf(row)])).toEqual(rows.map(() => true));
+      expect([route.find(-1), route.find(8), kept.count]).toEqual([null, null, count]);
+      route.retainOnly(new Set(rows.filter((row) => row !== gone)));
+      expect(rows.filter((row) => route.find(row) === null)).toEqual([gone]);
+      expect(route.at(gone)).not.toBe(all[rows.indexOf(gone)]);
+      route.close();
+      expect([rows.filter((row) => route.find(row) !== null), kept.count]).toEqual([[], 0]);
+    }
+  });
+
   it("forgets endpoints that are gone, unless somebody waits for them", () => {
     const route = new RouteWaits(new KeptWaits());
     const waiting = request();

@@ -8,6 +8,7 @@ const samplesMin = 20;
 const ownSamplesMin = 5;
 /** A silence in which nobody waited for longer than this is two. */
 const gapMaxMs = 1_000;
+const noRow = -1;
 /** Long before any time that there is. */
 export const neverMs = -(2 ** 30);
 
@@ -27,26 +28,25 @@ export type PingState = "unasked" | "asked" | "alive" | "dead";
  * are whole milliseconds, rounded up, for what longest-wait.ts says.
  */
 export class EndpointWaits implements Kept {
-  readonly row: number;
-  readonly route: RouteWaits;
+  // What every request touches stands together: with many routes it is in no cache (bench W1r).
   first: Waiting | null = null;
   #last: Waiting | null = null;
+  wasUsed = false;
   /** When it last began to answer a request of the route. */
   lastAnswerMs = neverMs;
-  /** The server's word during this silence: asked whether it is there at all. */
-  ping: PingState = "unasked";
-  pingedAtMs = 0;
   #answerCount = 0;
-  /** Requests that gave up waiting in this silence, since when the first of them waited, and when the last gave up. */
-  #gaveUpCount = 0;
-  #firstGaveUpSinceMs = 0;
-  #gaveUpAtMs = neverMs;
   /** Answers that the route had had from all its endpoints when this one answered last. */
   #routeCountBefore = 0;
-  /** Is on the list of those to be looked at. */
-  isListed = false;
+  /** The server's word during this silence: asked whether it is there at all. */
+  ping: PingState = "unasked";
+  /** Requests that gave up waiting in this silence, since when the first of them waited, and when the last gave up. */
+  #gaveUpCount = 0;
+  readonly route: RouteWaits;
+  #gaveUpAtMs = neverMs;
+  #firstGaveUpSinceMs = 0;
+  pingedAtMs = 0;
+  readonly row: number;
   keptAt = -1;
-  wasUsed = false;
 
   constructor(row: number, route: RouteWaits) {
     this.row = row;
@@ -59,7 +59,7 @@ export class EndpointWaits implements Kept {
 
   begin(request: Waiting, nowMs: number): void {
     this.wasUsed = true;
-    if (this.first === null && nowMs - this.#gaveUpAtMs > gapMaxMs) this.#silenceEnds();
+    if (this.first === null && this.#isSilence && nowMs - this.#gaveUpAtMs > gapMaxMs) this.#silenceEnds();
     request.waits = this;
     request.waitingSinceMs = nowMs;
     request.nextWaiting = null;
@@ -103,6 +103,10 @@ export class EndpointWaits implements Kept {
     this.#routeCountBefore = this.route.count;
   }
 
+  get #isSilence(): boolean {
+    return this.#gaveUpCount > 0 || this.ping !== "unasked";
+  }
+
   #silenceEnds(): void {
     this.ping = "unasked";
     this.#gaveUpCount = 0;
@@ -140,7 +144,12 @@ export class RouteWaits extends LongestWait {
   readonly kept: KeptWaits;
   /** The configuration has it no more: requests that go on leave nothing behind. */
   #isClosed = false;
-  readonly #byRow = new Map<number, EndpointWaits>();
+  /** Of the first two endpoints, which for most routes are all: a Map of two takes memory in three places more (bench W1r). */
+  #oneRow = noRow;
+  #one: EndpointWaits | null = null;
+  #otherRow = noRow;
+  #other: EndpointWaits | null = null;
+  #more: Map<number, EndpointWaits> | null = null;
 
   /** @param kept of all routes of the worker */
   constructor(kept: KeptWaits) {
@@ -150,23 +159,32 @@ export class RouteWaits extends LongestWait {
 
   /** For a request that is about to wait. */
   at(row: number): EndpointWaits {
-    let waits = this.#byRow.get(row);
-    if (waits === undefined) {
-      waits = new EndpointWaits(row, this);
-      if (this.#isClosed) return waits;
-      this.kept.add(waits);
-      this.#byRow.set(row, waits);
-    }
-    return waits;
+    return this.find(row) ?? this.#add(new EndpointWaits(row, this));
   }
 
   /** What is known of an endpoint; null for nothing. */
   find(row: number): EndpointWaits | null {
-    return this.#byRow.get(row) ?? null;
+    if (row === this.#oneRow) return this.#one;
+    if (row === this.#otherRow) return this.#other;
+    return this.#more?.get(row) ?? null;
+  }
+
+  #add(waits: EndpointWaits): EndpointWaits {
+    if (this.#isClosed) return waits;
+    this.kept.add(waits);
+    if (this.#one === null) [this.#oneRow, this.#one] = [waits.row, waits];
+    else if (this.#other === null) [this.#otherRow, this.#other] = [waits.row, waits];
+    else {
+      this.#more ??= new Map();
+      this.#more.set(waits.row, waits);
+    }
+    return waits;
   }
 
   forget({ row }: EndpointWaits): void {
-    this.#byRow.delete(row);
+    if (row === this.#oneRow) [this.#oneRow, this.#one] = [noRow, null];
+    else if (row === this.#otherRow) [this.#otherRow, this.#other] = [noRow, null];
+    else this.#more?.delete(row);
   }
 
   /** How long an answer may take that nobody has reason to wait longer for; null while too little is known. */
@@ -177,18 +195,22 @@ export class RouteWaits extends LongestWait {
 
   /** Endpoints that nobody waits for and that are not among these are forgotten. */
   retainOnly(rows: ReadonlySet<number>): void {
-    for (const [row, waits] of this.#byRow) {
-      if (!rows.has(row) && !waits.isInUse) this.#drop(waits);
+    for (const waits of this.#all()) {
+      if (!rows.has(waits.row) && !waits.isInUse) this.#drop(waits);
     }
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const waits of this.#byRow.values()) this.#drop(waits);
+    for (const waits of this.#all()) this.#drop(waits);
+  }
+
+  #all(): EndpointWaits[] {
+    return [this.#one, this.#other, ...(this.#more?.values() ?? [])].filter((waits) => waits !== null);
   }
 
   #drop(waits: EndpointWaits): void {
     this.kept.remove(waits);
-    this.#byRow.delete(waits.row);
+    this.forget(waits);
   }
 }

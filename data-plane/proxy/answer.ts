@@ -40,7 +40,7 @@ export function answerOverloaded(exchange: Exchange): void {
 
 /** What is counted of such a request: one after the other. */
 const shedRequest = {
-  ...{ route: null, service: null, place: null },
+  ...{ route: null, routeSlot: -1, service: null, place: null },
   ...{ status: 503, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 },
 };
 

@@ -17,8 +17,8 @@ import { endTrial, takeTrial } from "./trial.ts";
 
 /** The first attempt: an endpoint is picked and the request goes out on an idle connection, or on a new one. */
 export function startAttempts(exchange: Exchange): void {
-  const { engine, route, service } = exchange;
-  exchange.place = engine.traffic.placeOf(route, service, engine.snapshots.current);
+  const { engine } = exchange;
+  exchange.place = engine.traffic.placeOf(exchange, engine.snapshots.current);
   const { config, history, picker, isLimited } = exchange.pool!;
   history.budget.request(exchange.startedAtMs);
   if (isLimited) {

@@ -85,6 +85,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   // Where it goes, and the attempts to get it there.
   pool: ServedPool | null = null;
   route: RouteConfig | null = null;
+  /** Where the route stands among those of its snapshot. */
+  routeSlot = -1;
   service: ServiceConfig | null = null;
   place: RoutePlace | null = null;
   /** When it is sent again. */
@@ -107,6 +109,8 @@ export class Exchange implements ResponseReceiver, ForwardFacts, AnswerFacts, Wa
   /** How long a trial's first byte may take; null for what is none. */
   trialLimitMs: number | null = null;
   waits: EndpointWaits | null = null;
+  /** Is on the list of those that may wait; only StallWatch changes it. */
+  isWatched = false;
   waitingSinceMs = 0;
   previousWaiting: Waiting | null = null;
   nextWaiting: Waiting | null = null;

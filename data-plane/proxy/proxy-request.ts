@@ -113,6 +113,7 @@ export function planRequest(exchange: Exchange, head: RequestHead, bytes: Buffer
   const { route } = match;
   const service = snapshot.services[route.serviceIndex] ?? null;
   exchange.route = route;
+  exchange.routeSlot = match.slot;
   exchange.service = service;
   if (exchange.scheme === "http" && !match.takesPlainHttp) {
     return refused("https_required", "", false, path + query);

@@ -18,11 +18,12 @@ const pingAgainMs = 5_000;
  *
  * A long poll waits no longer than long polls of its route have waited before, an endpoint that is always slow has shown
  * so, one request alone proves nothing, and where every endpoint is silent the fault is not one endpoint's.
- * Cost: nothing but a list entry for each endpoint that somebody waits for, looked at with every tick.
+ * Cost: nothing but a list entry for each client's connection that waits, looked at with every tick. Endpoints would be as
+ * many as requests, where these go to many routes, and what is looked at of those is in no cache (bench W1r).
  */
 export class StallWatch {
   readonly #ping: HttpPing;
-  #listed: EndpointWaits[] = [];
+  readonly #listed: Exchange[] = [];
 
   constructor(ping: HttpPing) {
     this.#ping = ping;
@@ -34,23 +35,25 @@ export class StallWatch {
     if (config.resilience.stall === null || set.endpoints.length < 2) return;
     const place = exchange.place!;
     place.waits ??= history.waitsOf(exchange.route!.id);
-    const waits = place.waits.at(exchange.endpoint!.row);
-    waits.begin(exchange, nowMs);
-    if (waits.isListed) return;
-    waits.isListed = true;
-    this.#listed.push(waits);
+    place.waits.at(exchange.endpoint!.row).begin(exchange, nowMs);
+    if (exchange.isWatched) return;
+    exchange.isWatched = true;
+    this.#listed.push(exchange);
   }
 
   look(nowMs: number): void {
     const listed = this.#listed;
     let keptCount = 0;
     for (let i = 0; i < listed.length; i++) {
-      const waits = listed[i]!;
-      if (waits.first === null) waits.isListed = false;
-      else {
-        this.#judge(waits, waits.first as Exchange, nowMs);
-        listed[keptCount++] = waits;
+      const exchange = listed[i]!;
+      const { waits } = exchange;
+      if (waits === null) {
+        exchange.isWatched = false;
+        continue;
       }
+      // One of those that wait for the same speaks for all.
+      if (waits.first === exchange) this.#judge(waits, exchange, nowMs);
+      listed[keptCount++] = exchange;
     }
     listed.length = keptCount;
   }

@@ -36,17 +36,18 @@ it("counts by service, also where another config has the same route to another o
   const one = holder.current!;
   holder.apply(of(2, "search"), []);
   const two = holder.current!;
-  const request = { place: null, status: 200, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
+  const request = { routeSlot: 0, place: null, status: 200, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
   // Begun before, ended after the swap; then three of the new config.
   metrics.countRequest({ ...request, route: one.routes.routes[0]!, service: one.services[0]! }, 1, two);
   for (let i = 0; i < 3; i++)
     metrics.countRequest({ ...request, route: two.routes.routes[0]!, service: two.services[0]! }, 1, two);
   // Where the first one stood when its attempts began says nothing of where it is counted now.
   const other = new TrafficMetrics(10);
-  const place = other.placeOf(one.routes.routes[0]!, one.services[0]!, one);
+  const routed = (of: ServedSnapshot) => ({ route: of.routes.routes[0]!, routeSlot: 0, service: of.services[0]! });
+  const place = other.placeOf(routed(one), one);
   other.countRequest({ ...request, route: one.routes.routes[0]!, service: one.services[0]!, place }, 1, two);
   expect([place.offset > 0, other.read().routes.labels.slice(2)]).toEqual([true, ["billing", "r"]]);
-  expect(other.placeOf(two.routes.routes[0]!, two.services[0]!, two)).not.toBe(place);
+  expect(other.placeOf(routed(two), two)).not.toBe(place);
   const { labels, cells } = metrics.read().routes;
   const width = cells.length / (labels.length / 2);
   const counts = Object.fromEntries(
@@ -60,9 +61,9 @@ it("counts a request that ends after its series had to make room in other, and n
   const [gone, next] = [{ id: "gone" }, { id: "next" }] as RouteConfig[];
   const service = { id: "s" } as ServiceConfig;
   const [before, after] = [{}, {}] as ServedSnapshot[];
-  const place = metrics.placeOf(gone!, service, before!);
-  expect(metrics.placeOf(next!, service, after!).offset).toBe(place.offset);
-  const request = { status: 200, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
+  const place = metrics.placeOf({ route: gone!, routeSlot: 0, service }, before!);
+  expect(metrics.placeOf({ route: next!, routeSlot: 0, service }, after!).offset).toBe(place.offset);
+  const request = { routeSlot: 0, status: 200, bytesIn: 0, bytesOut: 0, answerLatencyMs: -1 };
   metrics.countRequest({ ...request, route: gone!, service, place }, 1, after!);
   const { labels, cells } = metrics.read().routes;
   expect(labels).toEqual(["other", "other", "s", "next"]);

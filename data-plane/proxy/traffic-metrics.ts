@@ -44,10 +44,16 @@ export interface TrafficCounts {
   readonly targets: SeriesCounts;
 }
 
-/** What is counted of a request at its end. */
-export interface FinishedRequest {
+/** Where a request went, under the snapshot that it began under. */
+export interface RoutedRequest {
   readonly route: RouteConfig | null;
+  /** Of the route, if there is one, among those of that snapshot. */
+  readonly routeSlot: number;
   readonly service: ServiceConfig | null;
+}
+
+/** What is counted of a request at its end. */
+export interface FinishedRequest extends RoutedRequest {
   /** As `placeOf` gave it when attempts began; null when there was none. */
   readonly place: RoutePlace | null;
   /** 0 when the client left before it was answered. */
@@ -59,10 +65,11 @@ export interface FinishedRequest {
 }
 
 /**
- * Where a worker keeps what it knows of a route, for one lookup per request: each touches memory that is in no cache
- * (bench W1r).
+ * Where a worker keeps what it knows of a route, for one lookup per request, by a number: a Map would touch memory in two
+ * places more that with many routes are in no cache (bench W1r).
  */
 export interface RoutePlace {
+  readonly route: RouteConfig | null;
   /** That the route led to. */
   readonly service: ServiceConfig | null;
   /** Of its series, valid in this generation. */
@@ -76,13 +83,15 @@ export interface RoutePlace {
  * What a worker counts by service and route, and by upstream and target. Series are found by the identity of the
  * config's objects, which live as long as a snapshot, so that a request builds no string.
  *
- * Cost: two map lookups and some twenty additions per request.
+ * Cost: a map lookup and some twenty additions per request.
  */
 export class TrafficMetrics {
   readonly #routes: SeriesTable;
   readonly #targets: SeriesTable;
   readonly #endpoints: EndpointCounts;
-  readonly #placeByRoute = new Map<RouteConfig | null, RoutePlace>();
+  /** By the slots of the snapshot's routes; null until somebody asks for it. */
+  #places: (RoutePlace | null)[] = [];
+  #placeOfNone: RoutePlace | null = null;
   readonly #offsetByEndpoint = new Map<EndpointConfig, number>();
   readonly #handshakes = new SeriesTable(histogramCells, 1, 2);
   readonly #handshakeFailures = new SeriesTable(1, 1, handshakeFailures.length);
@@ -101,11 +110,11 @@ export class TrafficMetrics {
 
   /** @param snapshot what is served now; the request may have begun under another */
   countRequest(request: FinishedRequest, durationMs: number, snapshot: ServedSnapshot | null): void {
-    const { route, service, place } = request;
+    const { place } = request;
     if (snapshot !== this.#snapshot) this.#follow(snapshot);
     // A request that began under the snapshot before has a place of then.
     const isValid = place !== null && place.generation === this.#generation;
-    const at = (isValid ? place : this.placeOf(route, service, snapshot)).offset;
+    const at = (isValid ? place : this.placeOf(request, snapshot)).offset;
     const { cells } = this.#routes;
     // A client that left without an answer counts as its own fault, as 499 elsewhere.
     const answerClass = request.status === 0 ? 4 : Math.trunc(request.status / 100) - 1;
@@ -117,11 +126,12 @@ export class TrafficMetrics {
   }
 
   /** @param snapshot what is served now */
-  placeOf(route: RouteConfig | null, service: ServiceConfig | null, snapshot: ServedSnapshot | null): RoutePlace {
+  placeOf(request: RoutedRequest, snapshot: ServedSnapshot | null): RoutePlace {
     if (snapshot !== this.#snapshot) this.#follow(snapshot);
-    const place = this.#placeByRoute.get(route);
-    // A request that began under the snapshot before may have come by the same route to another service.
-    return place !== undefined && place.service === service ? place : this.#newPlace(route, service);
+    const { route, routeSlot } = request;
+    const place = route === null ? this.#placeOfNone : this.#places[routeSlot];
+    // A request that began under the snapshot before may have come by another route, or by the same to another service.
+    return place?.route === route && place.service === request.service ? place : this.#newPlace(request);
   }
 
   countAttempt(pool: PoolConfig, endpoint: EndpointConfig): void {
@@ -171,18 +181,23 @@ export class TrafficMetrics {
   #follow(snapshot: ServedSnapshot | null): void {
     this.#snapshot = snapshot;
     this.#generation++;
-    this.#placeByRoute.clear();
+    this.#places = [];
+    this.#placeOfNone = null;
     this.#offsetByEndpoint.clear();
   }
 
-  #newPlace(route: RouteConfig | null, service: ServiceConfig | null): RoutePlace {
+  #newPlace({ route, routeSlot, service }: RoutedRequest): RoutePlace {
     const labels = [
       service === null ? "" : (service.name ?? service.id),
       route === null ? "" : (route.name ?? route.id),
     ];
     const offset = this.#routes.offsetOf(`${service?.id ?? ""} ${route?.id ?? ""}`, labels, this.#generation);
-    const place = { service, offset, generation: this.#generation, waits: null };
-    this.#placeByRoute.set(route, place);
+    const place = { route, service, offset, generation: this.#generation, waits: null };
+    if (route === null) this.#placeOfNone = place;
+    else {
+      while (this.#places.length <= routeSlot) this.#places.push(null);
+      this.#places[routeSlot] = place;
+    }
     return place;
   }
 

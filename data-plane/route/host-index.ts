@@ -1,5 +1,5 @@
 import { LayeredMap, type LayeredMapEdit } from "./layered-map.ts";
-import { PathIndex, type PathIndexEdit, type RankedMatch } from "./path-index.ts";
+import { type Candidate, PathIndex, type PathIndexEdit } from "./path-index.ts";
 import type { RouteInput } from "./route-input.ts";
 
 const DOT = 0x2e;
@@ -53,15 +53,15 @@ export class HostIndex {
     return new HostIndex(hosts, this.#anyHost, this.#hasPorts);
   }
 
-  search(input: RouteInput): RankedMatch | null {
+  search(input: RouteInput): Candidate | null {
     const { exact, ending, beginning } = this.#hosts;
-    let best: RankedMatch | null = null;
+    let best: Candidate | null = null;
     if (exact.size > 0) best = this.#searchKey(exact, input.host, input, best);
     if (ending.size > 0 || beginning.size > 0) best = this.#searchWildcards(input, best);
     return this.#anyHost.search(input, best);
   }
 
-  #searchWildcards(input: RouteInput, best: RankedMatch | null): RankedMatch | null {
+  #searchWildcards(input: RouteInput, best: Candidate | null): Candidate | null {
     const host = input.host;
     const { ending, beginning } = this.#hosts;
     let found = best;
@@ -74,12 +74,7 @@ export class HostIndex {
   }
 
   /** Under the key alone, and with the request's port where rules have one. */
-  #searchKey(
-    hosts: LayeredMap<PathIndex>,
-    key: string,
-    input: RouteInput,
-    best: RankedMatch | null,
-  ): RankedMatch | null {
+  #searchKey(hosts: LayeredMap<PathIndex>, key: string, input: RouteInput, best: Candidate | null): Candidate | null {
     let found = best;
     const paths = hosts.get(key);
     if (paths !== undefined) found = paths.search(input, found);

@@ -1,30 +1,27 @@
 import type { RouteConfig } from "../config/worker-config.ts";
-import type { PathPattern } from "./path-pattern.ts";
 import { meetsConditions, type RouteConditions } from "./route-conditions.ts";
 import type { RouteInput, RouteMatch } from "./route-input.ts";
 
-/** A match and its place in the order of all that could match. */
-export interface RankedMatch {
-  /** The smaller one wins; what equal ones are told by, `isBefore` says. */
+/** One path of a route, as it stands in the index: what a request that takes it has for a match. */
+export interface Candidate extends RouteMatch {
+  /** Its place in the order of all that could match. The smaller one wins; what equal ones are told by, `isBefore` says. */
   readonly rank: number;
-  readonly match: RouteMatch;
   /** Of the path among those of its route. */
   readonly pathIndex: number;
-}
-
-/** One path of a route, as it stands in the index. */
-export interface Candidate extends RankedMatch {
   readonly conditions: RouteConditions;
-  /** null: the prefix under which it is indexed is all it asks of the path. */
-  readonly pattern: PathPattern | null;
 }
 
-/** A node of the radix tree: stands for the first `end` characters of `text`. */
+/**
+ * A node of the radix tree: stands for the first `end` characters of `text`. Its best candidate stands beside the list of
+ * the others, since few have any: a list of one is two objects more, which with many routes are in no cache (bench W1r).
+ */
 interface TreeNode {
   readonly text: string;
   readonly end: number;
-  /** Best first, never empty; null without any. Never changed. */
-  entry: readonly Candidate[] | null;
+  /** null without any. */
+  best: Candidate | null;
+  /** Those behind it, best first. Never changed. */
+  others: readonly Candidate[];
   /** By the character that follows, from `firstCode` on. */
   children: (TreeNode | null)[];
   firstCode: number;
@@ -34,14 +31,15 @@ interface TreeNode {
 
 /** Shared by all that have none: never changed. */
 const noChildren: (TreeNode | null)[] = [];
+const noOthers: readonly Candidate[] = [];
 /** What a search met on its way down, and the best candidate up to there; used by one search at a time. */
-const metEntries: (readonly Candidate[])[] = [];
+const metNodes: TreeNode[] = [];
 const metBest: Candidate[] = [];
 
 /** Whether the first goes before the second. Equals of one rank: the oldest route, then the smallest id. */
-function isBefore(a: RankedMatch, b: RankedMatch): boolean {
+function isBefore(a: Candidate, b: Candidate): boolean {
   if (a.rank !== b.rank) return a.rank < b.rank;
-  const [one, other] = [a.match.route, b.match.route];
+  const [one, other] = [a.route, b.route];
   if (one === other) return a.pathIndex < b.pathIndex;
   if (one.createdAtMs !== other.createdAtMs) return one.createdAtMs < other.createdAtMs;
   return one.id < other.id;
@@ -64,19 +62,19 @@ export class PathIndex {
   }
 
   /** The best match here that is better than `best`, or `best`. */
-  search(input: RouteInput, best: RankedMatch | null): RankedMatch | null {
+  search(input: RouteInput, best: Candidate | null): Candidate | null {
     let found = best;
     for (let i = this.#walkDown(input.path) - 1; i >= 0; i--) {
       if (found !== null && !isBefore(metBest[i]!, found)) return found;
-      found = searchEntry(metEntries[i]!, input, found);
+      found = searchNode(metNodes[i]!, input, found);
     }
     return found;
   }
 
-  /** Notes the entries of all prefixes of a path. @returns how many there are */
+  /** Notes the nodes with candidates of all prefixes of a path. @returns how many there are */
   #walkDown(path: string): number {
     let node = this.#root;
-    let count = node.entry === null ? 0 : note(node.entry, 0);
+    let count = node.best === null ? 0 : note(node, node.best, 0);
     let at = 0;
     while (at < path.length) {
       const slot = path.charCodeAt(at) - node.firstCode;
@@ -86,7 +84,7 @@ export class PathIndex {
       const { text, end } = child;
       for (at++; at < end; at++) if (path.charCodeAt(at) !== text.charCodeAt(at)) return count;
       node = child;
-      if (node.entry !== null) count = note(node.entry, count);
+      if (node.best !== null) count = note(node, node.best, count);
     }
     return count;
   }
@@ -96,25 +94,24 @@ export class PathIndex {
   }
 }
 
-function note(entry: readonly Candidate[], count: number): number {
-  const first = entry[0]!;
-  metEntries[count] = entry;
-  metBest[count] = count > 0 && isBefore(metBest[count - 1]!, first) ? metBest[count - 1]! : first;
+function note(node: TreeNode, best: Candidate, count: number): number {
+  metNodes[count] = node;
+  metBest[count] = count > 0 && isBefore(metBest[count - 1]!, best) ? metBest[count - 1]! : best;
   return count + 1;
 }
 
-function searchEntry(entry: readonly Candidate[], input: RouteInput, best: RankedMatch | null): RankedMatch | null {
-  for (let i = 0; i < entry.length; i++) {
-    const candidate = entry[i]!;
+function searchNode(node: TreeNode, input: RouteInput, best: Candidate | null): Candidate | null {
+  const { others } = node;
+  let candidate: Candidate = node.best!;
+  for (let i = 0; ; candidate = others[i++]!) {
     if (best !== null && isBefore(best, candidate)) return best;
-    if (!meetsConditions(candidate.conditions, input)) continue;
-    if (candidate.pattern === null) return candidate;
-    const matchedChars = candidate.pattern.matchedChars(input.path);
-    if (matchedChars === -1) continue;
-    const { rank, pathIndex } = candidate;
-    return { rank, pathIndex, match: { ...candidate.match, matchedChars } };
+    if (meetsConditions(candidate.conditions, input)) {
+      if (candidate.pattern === null) return candidate;
+      const matchedChars = candidate.pattern.matchedChars(input.path);
+      if (matchedChars !== -1) return { ...candidate, matchedChars };
+    }
+    if (i === others.length) return best;
   }
-  return best;
 }
 
 /** What becomes another index. The one that it began from stays as it is. */
@@ -126,13 +123,13 @@ export class PathIndexEdit {
   }
 
   get isEmpty(): boolean {
-    return this.#root.entry === null && this.#root.children.length === 0;
+    return this.#root.best === null && this.#root.children.length === 0;
   }
 
   /** @param prefix what the path must begin with; "" = any path */
   add(prefix: string, candidate: Candidate): void {
     const node = this.#nodeFor(prefix);
-    node.entry = node.entry === null ? [candidate] : withCandidate(node.entry, candidate);
+    setCandidates(node, node.best === null ? [candidate] : withCandidate([node.best, ...node.others], candidate));
   }
 
   /** Takes out all of a route's candidates under a prefix. */
@@ -146,8 +143,11 @@ export class PathIndexEdit {
       way.push(node);
     }
     const last = way.at(-1)!;
-    const left = (last.entry ?? []).filter(({ match }) => match.route !== route);
-    last.entry = left.length === 0 ? null : left;
+    if (last.best !== null)
+      setCandidates(
+        last,
+        [last.best, ...last.others].filter((one) => one.route !== route),
+      );
     this.#tidyUp(way);
   }
 
@@ -158,8 +158,9 @@ export class PathIndexEdit {
 
   #own(node: TreeNode): TreeNode {
     if (node.edit === this) return node;
-    const { text, end, entry, children, firstCode } = node;
-    return { text, end, entry, children: children.length === 0 ? noChildren : [...children], firstCode, edit: this };
+    const { text, end, best, others, firstCode } = node;
+    const children = node.children.length === 0 ? noChildren : [...node.children];
+    return { text, end, best, others, children, firstCode, edit: this };
   }
 
   /** The node that stands for the prefix, made where it is missing. */
@@ -188,7 +189,7 @@ export class PathIndexEdit {
   #tidyUp(way: readonly TreeNode[]): void {
     for (let i = way.length - 1; i > 0; i--) {
       const [node, parent] = [way[i]!, way[i - 1]!];
-      if (node.entry !== null) return;
+      if (node.best !== null) return;
       const children = node.children.filter((child) => child !== null);
       if (children.length > 1) return;
       if (children.length === 1) setChild(parent, children[0]!);
@@ -198,10 +199,15 @@ export class PathIndexEdit {
 }
 
 /** Behind its equals: those were there before. */
-function withCandidate(entry: readonly Candidate[], candidate: Candidate): readonly Candidate[] {
-  let at = entry.length;
-  while (at > 0 && isBefore(candidate, entry[at - 1]!)) at--;
-  return entry.toSpliced(at, 0, candidate);
+function withCandidate(all: readonly Candidate[], candidate: Candidate): readonly Candidate[] {
+  let at = all.length;
+  while (at > 0 && isBefore(candidate, all[at - 1]!)) at--;
+  return all.toSpliced(at, 0, candidate);
+}
+
+function setCandidates(node: TreeNode, all: readonly Candidate[]): void {
+  node.best = all[0] ?? null;
+  node.others = all.length > 1 ? all.slice(1) : noOthers;
 }
 
 function isPrefixOf({ text, end }: TreeNode, prefix: string): boolean {
@@ -209,7 +215,7 @@ function isPrefixOf({ text, end }: TreeNode, prefix: string): boolean {
 }
 
 function newNode(text: string, end: number, children: (TreeNode | null)[], edit: object = noChildren): TreeNode {
-  return { text, end, entry: null, children, firstCode: 0, edit };
+  return { text, end, best: null, others: noOthers, children, firstCode: 0, edit };
 }
 
 function childOf(node: TreeNode, code: number): TreeNode | null {

@@ -25,6 +25,8 @@ export interface RouteInput {
 /** The route of a request. Shared by all requests that match the same way: never written to. */
 export interface RouteMatch {
   readonly route: RouteConfig;
+  /** Where the route stands among those of its table. */
+  readonly slot: number;
   /** Else a plain request is told to come over TLS. */
   readonly takesPlainHttp: boolean;
   /** false: the route has no paths. */

@@ -66,7 +66,7 @@ export class RouteTableEdit {
       this.#count(former, -1);
     }
     if (route !== null) {
-      this.#index(route);
+      this.#index(route, slot);
       this.#count(route, 1);
     }
     while (this.#routes.length < slot) this.#routes.push(null);
@@ -94,7 +94,7 @@ export class RouteTableEdit {
     if (allowsEncodedSlashes) this.#encodedSlashCount += sign;
   }
 
-  #index(route: RouteConfig): void {
+  #index(route: RouteConfig, slot: number): void {
     const ranked = pathsToRank(route);
     if (ranked.length === 0) return;
     const conditions = compileConditions(route);
@@ -103,8 +103,8 @@ export class RouteTableEdit {
     const candidates = ranked.map((one, pathIndex): Candidate => {
       const { path, plainChars } = one;
       const pattern = path !== null && isPathPattern(path) ? compilePathPattern(path) : null;
-      const match = { route, takesPlainHttp, hasPath: path !== null, matchedChars: plainChars, pattern };
-      return { rank: rankOf(one), pathIndex, match, conditions, pattern };
+      const match = { route, slot, takesPlainHttp, hasPath: path !== null, matchedChars: plainChars, pattern };
+      return { ...match, conditions, rank: rankOf(one), pathIndex };
     });
     forEachPlace(this.#hosts, route, ranked, (paths, prefix, pathIndex) => paths.add(prefix, candidates[pathIndex]!));
   }
@@ -137,6 +137,5 @@ const anyHost: readonly null[] = [null];
  * wildcards or ports.
  */
 export function matchRoute(table: RouteTable, input: RouteInput): RouteMatch | null {
-  const best = table.hosts.search(input);
-  return best === null ? null : best.match;
+  return table.hosts.search(input);
 }

@@ -51,6 +51,7 @@ const snapshot = {} as ServedSnapshot;
 function request(more: object = {}) {
   return {
     route: route("r"),
+    routeSlot: 0,
     service,
     place: null,
     status: 200,
@@ -125,9 +126,9 @@ describe("trafficFamilies", () => {
 
   it("gives what has no route, and what is over the limit, a series each", () => {
     const worker = new TrafficMetrics(2);
-    worker.countRequest(request({ route: null, service: null, status: 404 }), 1, snapshot);
+    worker.countRequest(request({ route: null, routeSlot: -1, service: null, status: 404 }), 1, snapshot);
     for (const name of ["a", "b", "c"]) worker.countRequest(request({ route: route(name) }), 1, snapshot);
-    worker.countRequest(request({ route: null, service: null, status: 0 }), 1, snapshot);
+    worker.countRequest(request({ route: null, routeSlot: -1, service: null, status: 0 }), 1, snapshot);
     expect(Object.fromEntries(expositionOf(worker).get("penstock_http_requests_total")!.samples)).toEqual({
       '{service="",route="",class="4xx"}': 1,
       '{service="",route="",class="5xx"}': 1,
