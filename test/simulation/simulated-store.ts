@@ -147,7 +147,7 @@ export class SimulatedStore {
     return reached === "all" || reached?.has(nodeId) === true;
   }
 
-  /** The store as one control plane sees it, a while after each commit. */
+  /** The store as one control plane sees it, a while after each commit: none is left out, and they come in order. */
   replica(clock: SimulatedClock, lagMs: () => number) {
     const { epoch } = this;
     let current = this.newest;
@@ -156,10 +156,9 @@ export class SimulatedStore {
     const follow = (commit: SimulatedCommit) => {
       if (this.epoch !== epoch) return;
       arrivesAtMs = Math.max(arrivesAtMs, clock.monotonicMs() + lagMs());
-      clock.after(arrivesAtMs - clock.monotonicMs(), () => {
+      clock.at(arrivesAtMs, () => {
         const { publication, changes } = commit;
-        // Two that arrive at one moment may change places by a rounding of it, which no store's replica does.
-        if (publication <= current.publication) return;
+        if (publication !== current.publication + 1) throw new Error(`${publication} after ${current.publication}`);
         current = commit;
         for (const listener of listeners) listener({ revision: publication, publication, changes });
       });
@@ -194,8 +193,8 @@ export class SimulatedStore {
         clock.after(lagMs(), () => {
           const outcome =
             this.epoch === epoch ? this.#transact(writes) : ({ ok: false, conflict: unavailable } as const);
-          // After it has come, to the moment: the two are rounded differently.
-          clock.after(Math.max(0, arrivesAtMs - clock.monotonicMs()) + 0.01, () => resolve(outcome));
+          // After it has come, which was planned first.
+          clock.at(arrivesAtMs, () => resolve(outcome));
         });
       });
     const readChanges = async (after: number) => this.#changesAfter(after);

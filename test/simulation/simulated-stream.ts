@@ -50,7 +50,7 @@ class Direction {
     if (this.#isCut) return;
     const delayMs = 1 + (this.#random() < 0.1 ? 400 : 20) * this.#random();
     this.#lastAtMs = Math.max(this.#lastAtMs, this.#time.nowMs + delayMs);
-    this.#time.after(this.#lastAtMs - this.#time.nowMs, () => (this.#isCut ? undefined : arrive()));
+    this.#time.at(this.#lastAtMs, () => (this.#isCut ? undefined : arrive()));
   }
 }
 

@@ -25,6 +25,7 @@ export interface SimulatedClock {
   monotonicMs(): number;
   unixMs(): number;
   after(delayMs: number, run: () => void): () => void;
+  at(atMs: number, run: () => void): () => void;
 }
 
 /** A process: when it is killed, none of its timers runs any more. */
@@ -44,7 +45,15 @@ export class SimulatedTime {
   readonly #heap: SimulatedEvent[] = [];
 
   after(delayMs: number, run: () => void): () => void {
-    const event = { atMs: this.nowMs + Math.max(0, delayMs), order: this.#eventCount++, run, isCancelled: false };
+    return this.at(this.nowMs + Math.max(0, delayMs), run);
+  }
+
+  /**
+   * At a moment of `monotonicMs`, or now if that is past. What has to stay in order is planned with this one: the same
+   * moment as delays from two others comes out as two, by a rounding, and those in either order.
+   */
+  at(atMs: number, run: () => void): () => void {
+    const event = { atMs: Math.max(this.nowMs, atMs), order: this.#eventCount++, run, isCancelled: false };
     this.#push(event);
     return () => {
       event.isCancelled = true;
@@ -53,10 +62,12 @@ export class SimulatedTime {
 
   startProcess(): SimulatedProcess {
     let isAlive = true;
+    const whileAlive = (run: () => void) => () => (isAlive ? run() : undefined);
     const clock: SimulatedClock = {
       monotonicMs: () => this.nowMs,
       unixMs: () => 1_700_000_000_000 + Math.floor(this.nowMs + this.wallOffsetMs),
-      after: (delayMs, run) => this.after(delayMs, () => (isAlive ? run() : undefined)),
+      after: (delayMs, run) => this.after(delayMs, whileAlive(run)),
+      at: (atMs, run) => this.at(atMs, whileAlive(run)),
     };
     return {
       clock,
