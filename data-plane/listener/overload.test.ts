@@ -48,7 +48,7 @@ describe("row 25: a worker that has too much to do", () => {
     expect(counted).toEqual([1, 1, 1, 0]);
     const { labels, cells } = proxy.server.engine.traffic.read().routes;
     // The first series is that of all who have none.
-    expect([labels.slice(2), cells[routeCells + 4]]).toEqual([["", ""], 1]);
+    expect([labels.slice(2), cells[routeCells + RouteCell.answers[4]]]).toEqual([["", ""], 1]);
     const bytes = [cells[routeCells + RouteCell.bytesIn], cells[routeCells + RouteCell.bytesOut]];
     expect(bytes).toEqual([request.indexOf("\r\n\r\n") + 4, client.socket.bytesRead]);
   });

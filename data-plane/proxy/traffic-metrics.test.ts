@@ -4,7 +4,7 @@ import { noTls } from "../config/tls-config.ts";
 import { testPool } from "../config/worker-config.test-entities.ts";
 import type { RouteConfig, ServiceConfig } from "../config/worker-config.ts";
 import { type ServedSnapshot, SnapshotHolder } from "../snapshot/snapshot-holder.ts";
-import { TrafficMetrics } from "./traffic-metrics.ts";
+import { RouteCell, TrafficMetrics } from "./traffic-metrics.ts";
 
 it("counts by service, also where another config has the same route to another one", () => {
   const state = { generation: () => 0, cursor: () => 0 } as unknown as EndpointState;
@@ -51,7 +51,7 @@ it("counts by service, also where another config has the same route to another o
   const { labels, cells } = metrics.read().routes;
   const width = cells.length / (labels.length / 2);
   const counts = Object.fromEntries(
-    Array.from({ length: labels.length / 2 }, (_, i) => [labels[2 * i], cells[i * width + 1]]),
+    Array.from({ length: labels.length / 2 }, (_, i) => [labels[2 * i], cells[i * width + RouteCell.answers[1]]]),
   );
   expect([one.routes.routes[0] === two.routes.routes[0], counts]).toEqual([true, { other: 0, billing: 1, search: 3 }]);
 });
@@ -67,5 +67,5 @@ it("counts a request that ends after its series had to make room in other, and n
   metrics.countRequest({ ...request, route: gone!, service, place }, 1, after!);
   const { labels, cells } = metrics.read().routes;
   expect(labels).toEqual(["other", "other", "s", "next"]);
-  expect([cells[1], cells[place.offset + 1]]).toEqual([1, 0]);
+  expect([cells[RouteCell.answers[1]], cells[place.offset + RouteCell.answers[1]]]).toEqual([1, 0]);
 });

@@ -1,6 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { RouteConfig } from "../config/worker-config.ts";
+import { PathIndexEdit } from "./path-index.ts";
 import {
   configOf,
   type Headers,
@@ -222,6 +223,18 @@ describe("matchRoute", () => {
 });
 
 describe("buildRouteTable", () => {
+  it("has no place for paths that no request can have", () => {
+    const { routes } = configOf([{ paths: ["/a", "/\uff21", "~/\uff22$", "/ü", "/ b"] }, { paths: ["/\uff21"] }]);
+    const add = vi.spyOn(PathIndexEdit.prototype, "add");
+    onTestFinished(() => void vi.restoreAllMocks());
+    const table = buildRouteTable({ routes });
+    expect(add.mock.calls.map(([prefix]) => prefix)).toEqual(["/a", "/"]);
+    const edit = new RouteTableEdit(table);
+    edit.set(0, null);
+    expect(matchRoute(table, inputOf({ path: "/a" }))?.route.id).toBe("0");
+    expect(matchRoute(edit.finish(), inputOf({ path: "/a" }))).toBeNull();
+  });
+
   it("throws on a regular expression that does not compile", () => {
     expect(() => buildRouteTable(configOf([{ paths: ["~/("] }]))).toThrow();
   });

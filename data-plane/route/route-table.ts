@@ -122,12 +122,18 @@ function forEachPlace(
     const paths = hosts.pathsOf(host);
     for (let i = 0; i < ranked.length; i++) {
       const { path, isPattern } = ranked[i]!;
-      visit(paths, isPattern ? literalPrefix(path!) : (path ?? ""), i);
+      const prefix = isPattern ? literalPrefix(path!) : (path ?? "");
+      if (mayBegin.test(prefix)) visit(paths, prefix, i);
     }
   }
 }
 
 const anyHost: readonly null[] = [null];
+/**
+ * What a path that normalizePath has passed can begin with. A node has a place for each character between two that it has
+ * children for: for others than these that would be thousands, most of them empty.
+ */
+const mayBegin = /^[\x21-\x7e]*$/;
 
 /**
  * The route of a request: of all routes that match, the one that Kong's `traditional_compatible` router would

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { EndpointConfig, PoolConfig, RouteConfig, ServiceConfig } from "../config/worker-config.ts";
-import { TrafficMetrics } from "../proxy/traffic-metrics.ts";
+import { RouteCell, TrafficMetrics } from "../proxy/traffic-metrics.ts";
 import type { ServedSnapshot } from "../snapshot/snapshot-holder.ts";
 import { metricsText, ourMetric } from "./metrics-text.ts";
 import { trafficFamilies } from "./traffic-families.ts";
@@ -155,6 +155,6 @@ describe("TrafficTotals", () => {
       upstreamConnections: { labels: [], cells: new Float64Array(0) },
     };
     const [series] = [...totals.sum([report]).routes.entries()];
-    expect([series!.labels, series!.cells[1]]).toEqual([["shop", "r"], 3]);
+    expect([series!.labels, series!.cells[RouteCell.answers[1]]]).toEqual([["shop", "r"], 3]);
   });
 });

@@ -19,11 +19,11 @@ function routeFamilies({ routes }: TrafficSum): Metric[] {
       ["route", values[1]!],
     ];
     for (let answerClass = 0; answerClass < 5; answerClass++) {
-      const value = cells[answerClass]!;
+      const value = cells[RouteCell.answers[answerClass]!]!;
       if (value > 0) requests.push({ labels: [...labels, ["class", `${answerClass + 1}xx`]], value });
     }
-    durations.push(...histogram(labels, cells, RouteCell.duration));
-    latencies.push(...histogram(labels, cells, RouteCell.upstreamLatency));
+    durations.push(...histogram(labels, cells, RouteCell.duration, RouteCell.histogramStep));
+    latencies.push(...histogram(labels, cells, RouteCell.upstreamLatency, RouteCell.histogramStep));
     bytes.push({ labels: [...labels, ["direction", "in"]], value: cells[RouteCell.bytesIn]! });
     bytes.push({ labels: [...labels, ["direction", "out"]], value: cells[RouteCell.bytesOut]! });
   }
@@ -55,12 +55,12 @@ function routeFamilies({ routes }: TrafficSum): Metric[] {
   ];
 }
 
-/** The cells hold each bucket by itself; the text format wants each with all below it. */
-function histogram(labels: Labels, cells: Float64Array, at: number): Sample[] {
+/** The cells hold each bucket by itself; the text format wants each with all below it. @param step from cell to cell */
+function histogram(labels: Labels, cells: Float64Array, at: number, step = 1): Sample[] {
   const samples: Sample[] = [];
   let count = 0;
   for (let bucket = 0; bucket <= bucketBoundsMs.length; bucket++) {
-    count += cells[at + 1 + bucket]!;
+    count += cells[at + step * (1 + bucket)]!;
     const bound = bucketBoundsMs[bucket];
     const text = bound === undefined ? "+Inf" : String(bound / 1_000);
     samples.push({ suffix: "_bucket", labels: [...labels, ["le", text]], value: count });

@@ -9,10 +9,13 @@ export const bucketBoundsMs: readonly number[] = [
  */
 export const histogramCells = bucketBoundsMs.length + 2;
 
-/** Counts one observation in the histogram that begins at `at`. Cost: about 5 ns for what is fast. */
-export function observeMs(cells: Float64Array, at: number, ms: number): void {
+/**
+ * Counts one observation in the histogram that begins at `at`. Cost: about 5 ns for what is fast.
+ * @param step from one of its cells to the next
+ */
+export function observeMs(cells: Float64Array, at: number, ms: number, step = 1): void {
   let bucket = 0;
   while (bucket < bucketBoundsMs.length && ms > bucketBoundsMs[bucket]!) bucket++;
   cells[at]! += ms;
-  cells[at + 1 + bucket]!++;
+  cells[at + step * (1 + bucket)]!++;
 }

@@ -95,5 +95,8 @@ describe("observeMs", () => {
     expect(cells.indexOf(1, 3)).toBe(3 + bucket);
     expect(cells[2]).toBe(ms);
     expect(cells.reduce((sum, cell) => sum + cell, 0)).toBeCloseTo(1 + ms);
+    const apart = new Float64Array(2 * histogramCells);
+    observeMs(apart, 1, ms, 2);
+    expect(Array.from(apart).filter((_, i) => i % 2 === 1)).toEqual(Array.from(cells.subarray(2)));
   });
 });
