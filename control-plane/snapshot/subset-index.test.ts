@@ -178,6 +178,22 @@ describe("SubsetIndex", () => {
     expect(names(contentOf(view))).toEqual(names(lone));
   });
 
+  it("leaves everything where it is when the last of very many selectors go together", () => {
+    const common = resourceOf("upstream", { id: "common", name: "common" });
+    const source = new EditedSource(common);
+    const index = new SubsetIndex(source);
+    const view = new SubsetView(epoch, index, {});
+    index.update();
+    const routes = Array.from({ length: 5_000 }, (_, i) =>
+      resourceOf("route", { id: `r${i}`, nodeSelector: [`r=${i}`] }),
+    );
+    for (const route of routes) source.put(route);
+    index.update();
+    for (const route of routes) source.remove(route);
+    index.update();
+    expect(names(contentOf(view))).toEqual(names([common]));
+  });
+
   it("forgets selectors that nobody has any more, and goes on", () => {
     const source = new EditedSource(resourceOf("route", { id: "eu", nodeSelector: ["zone=eu"] }));
     const index = new SubsetIndex(source);

@@ -117,7 +117,7 @@ export class SubsetIndex {
     const { gone, changed } = this.#compare();
     const isNewCount = this.#publication === -1 || this.#hasTooManyConditions();
     if (isNewCount) this.#countAgain();
-    this.#place(gone, changed);
+    this.#place(gone, changed, isNewCount);
     this.#publication = publication;
     this.#revision = revision;
     if (isNewCount) this.#forgetJournal();
@@ -163,14 +163,15 @@ export class SubsetIndex {
   }
 
   /** Works out which nodes get what. */
-  #place(gone: readonly SubsetEntry[], changed: readonly SubsetEntry[]): void {
+  #place(gone: readonly SubsetEntry[], changed: readonly SubsetEntry[], isNewCount: boolean): void {
     if (this.#selectorUses.size > 0) {
       if (this.#graph === null) {
         this.#graph = new SubsetGraph(this.#tables, this.#conditions, (entry) => this.#touch(entry));
       } else this.#graph.update(gone, changed);
       return;
     }
-    if (this.#graph === null) this.#placeEverywhere(changed);
+    // What was numbered anew is nowhere so far.
+    if (this.#graph === null && !isNewCount) this.#placeEverywhere(changed);
     else for (const table of this.#tables.values()) this.#placeEverywhere(table.values());
     this.#graph = null;
   }
