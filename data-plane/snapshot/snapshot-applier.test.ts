@@ -85,7 +85,7 @@ function rig(bad: readonly number[] = []) {
     onWithdrawn: (withdrawn, again) => events.push(`withdrawn ${withdrawn.publication}, again ${again.publication}`),
     onRollbackFailed: (message) => events.push(`rollback failed: ${message}`),
   });
-  return { applier, timers, delivered, events, much };
+  return { applier, timers, delivered, events, much, endpoints };
 }
 
 const good = { id: "s1", host: "10.0.0.1" };
@@ -131,6 +131,21 @@ describe("SnapshotApplier", () => {
     expect(applier.served?.publication).toBe(1);
     expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });
     expect(events).toEqual(["applied 1", "refused 2 worker_failed", "applied 3"]);
+  });
+
+  it("makes nothing anew in the turn in which it gives the workers back what they served", async () => {
+    const { applier, endpoints, delivered } = rig([2]);
+    const madeAtUse: (readonly string[])[] = [];
+    const use = endpoints.use.bind(endpoints);
+    endpoints.use = (pools) => {
+      const resolved = use(pools);
+      madeAtUse.push(resolved!.late.map(({ poolKey }) => poolKey));
+      return resolved;
+    };
+    await applier.apply(snapshot(1, good));
+    await applier.apply(snapshot(2, { id: "s1", host: "10.0.0.2" }));
+    expect(delivered[2]!.sets[0]!.endpoints[0]!.address).toBe("10.0.0.1");
+    expect(madeAtUse).toEqual([[], [], []]);
   });
 
   it("tells when workers that serve get all of a config, and when they have it", async () => {

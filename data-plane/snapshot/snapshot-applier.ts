@@ -2,6 +2,7 @@ import type { ConfigUpdate } from "../config/encoded-config.ts";
 import type { EndpointSet } from "../config/worker-config.ts";
 import { inSlices } from "../steps/in-slices.ts";
 import type { EndpointResolver } from "../upstream/endpoint-resolver.ts";
+import type { PoolPlan } from "../upstream/pool-plan.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal, SnapshotEntity } from "./apply-snapshot.ts";
 import { type IsOwnPort, SnapshotCompiler, type SnapshotLimits, type SnapshotPlan } from "./compile-snapshot.ts";
 import type { CertificateExpiry, CertificateTrial } from "./compile-tls.ts";
@@ -58,6 +59,8 @@ export class SnapshotApplier {
   readonly #compiler: SnapshotCompiler;
   readonly #book: ConfigBook;
   #served: AppliedSnapshot | null = null;
+  /** Its pools. */
+  #servedPools: readonly PoolPlan[] = [];
   /** What was served before that. */
   #before: Former | null = null;
   #expiries: readonly CertificateExpiry[] = [];
@@ -176,6 +179,7 @@ export class SnapshotApplier {
     this.#book.commit();
     this.#expiries = plan.expiries;
     this.#served = { epoch, publication, revision, stateHash };
+    this.#servedPools = plan.pools.map((pool) => pool.plan);
   }
 
   /** What was compiled last has never been. */
@@ -187,6 +191,8 @@ export class SnapshotApplier {
   /** The workers get back what they served; some may have taken what they could not all take. */
   async #rollBack(): Promise<void> {
     const { endpoints, workers, onRollbackFailed } = this.#options;
+    // While all is as it was sent: names may have come to stand for others, and rings are made anew.
+    await endpoints.prepare(this.#servedPools);
     this.#forget();
     const resolved = endpoints.use(this.#compiler.pools.map(({ plan }) => plan));
     if (this.#served === null) return workers.withdraw();
