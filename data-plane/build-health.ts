@@ -37,6 +37,8 @@ export interface NodeHealth {
   readonly observations: ObservationSource;
   /** null for a kind of question that the node does not know. */
   readonly answerQuery: (kind: string, body: Uint8Array, signal: AbortSignal) => Promise<Uint8Array> | null;
+  /** This pool will be in use with the next update; see HealthKeeper.adopt. */
+  adopt(pool: PoolPlan, set: EndpointSet): void;
   /** These pools and endpoints are in use from now on: before workers are told. */
   update(pools: readonly PoolPlan[], sets: ReadonlyMap<string, EndpointSet>): void;
   /** What a worker found out of an endpoint. */
@@ -64,6 +66,7 @@ export function buildHealth(input: HealthInput): NodeHealth {
       if (kind !== "drained") return null;
       return answerDrained({ table, rows, timers }, body, signal).then((answer) => Buffer.from(JSON.stringify(answer)));
     },
+    adopt: (pool, set) => health.adopt(pool, set),
     update(pools, sets) {
       health.update(pools, sets);
       ramps.update(pools, sets);

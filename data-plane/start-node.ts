@@ -258,8 +258,8 @@ async function buildTraffic(input: TrafficInput) {
     rows,
     timers,
     firstAnswersWaitMs: FIRST_ANSWERS_WAIT_MS,
-    endpointsMax: options.endpointsMax,
-    zone: options.zone,
+    ...{ endpointsMax: options.endpointsMax, zone: options.zone },
+    onPrepared: (pool, set) => node.adopt(pool, set),
     onUse: (pools, sets) => node.update(pools, sets),
     onSets(endpointSets) {
       applier.endpointsChanged(endpointSets);

@@ -111,6 +111,18 @@ export function rig() {
     keeper.update([pool], new Map([[pool.key, set]]));
     return endpoints.map(({ row }) => row);
   };
+  /** A pool that is to be used next. */
+  const prepared = (address: string, plan: Plan = {}) => {
+    const [targetId, host, port] = ["t-a", "a", 80] as const;
+    const pool: PoolPlan = { ...plain, members: [{ ...member, targetId, host }], ...plan };
+    const row = rows.endpointRow({ targetId, poolKey: pool.key, host, name: null, address, port })!;
+    const set = testSet([testEndpoint({ row, address, port, weight: 100, hostHeader: host })]);
+    const useIt = () => {
+      rows.sent(++sequence, new Set([pool.key]), new Set([row]), timers.nowMs());
+      keeper.update([pool], new Map([[pool.key, set]]));
+    };
+    return { pool, set, row, use: useIt };
+  };
   const flip = (row: number, isOut: boolean) => {
     table.setFlag(poolRow, row, "unhealthy", isOut);
     keeper.flippedByTraffic(row, isOut ? "unhealthy" : "healthy", "503");
@@ -127,6 +139,7 @@ export function rig() {
     forgiven,
     keeper,
     use,
+    prepared,
     flip,
     view,
     probesAtMs,

@@ -34,6 +34,59 @@ describe("HealthKeeper", () => {
     ]);
   });
 
+  it("has nothing left to do with a pool in the turn in which it comes into use, where that was told before", () => {
+    const { rows, keeper, prepared, view } = rig();
+    const { pool, set, row, use } = prepared("10.0.0.1");
+    let lookCount = 0;
+    const endpointAt = rows.endpointAt.bind(rows);
+    rows.endpointAt = (asked) => {
+      lookCount++;
+      return endpointAt(asked);
+    };
+    keeper.adopt(pool, set);
+    expect(lookCount).toBe(1);
+    use();
+    expect(lookCount).toBe(1);
+    expect(view(row)).toMatchObject({ target: "a:80", address: "10.0.0.1:80", isHealthy: true });
+    expect(keeper.endpoints.takeChanged(false).map((one) => [one.row, one.isGone])).toEqual([[row, false]]);
+  });
+
+  it("tells of a pool as gone that was to come into use, and did not", () => {
+    const { keeper, prepared } = rig();
+    const { pool, set, row } = prepared("10.0.0.1");
+    keeper.adopt(pool, set);
+    keeper.endpoints.takeChanged(false);
+    keeper.update([], new Map());
+    expect(keeper.pools).toEqual([]);
+    expect(keeper.endpoints.takeChanged(false).map((one) => [one.row, one.isGone])).toEqual([[row, true]]);
+  });
+
+  it.each([
+    { name: "what a check starts out", plan: { activeCheck: active({ startsOut: true }) } },
+    { name: "what a person took out", plan: { overrides: [override()] } },
+  ])("judges $name when it comes into use, and not before", ({ plan }) => {
+    const { table, keeper, prepared, probesAtMs } = rig();
+    const { pool, set, row, use } = prepared("10.0.0.1", plan);
+    keeper.adopt(pool, set);
+    expect([keeper.pools, table.isOut(row), probesAtMs]).toEqual([[], false, []]);
+    use();
+    expect(table.isOut(row)).toBe(true);
+  });
+
+  it("judges an endpoint that comes back when it comes into use, and not before", () => {
+    const { keeper, rows, timers, prepared, use, flip, table } = rig();
+    const [row] = use({ a: ["10.0.0.1"] }, { passive });
+    flip(row!, true);
+    rows.sent(1_000, new Set(), new Set(), timers.nowMs());
+    keeper.update([], new Map());
+    const { pool, set, use: useAgain } = prepared("10.0.0.1");
+    keeper.adopt(pool, set);
+    expect(table.isOut(row!)).toBe(true);
+    useAgain();
+    // No check is configured any more that could bring it back.
+    expect(table.isOut(row!)).toBe(false);
+  });
+
   it("says what keeps an endpoint out when one of several reasons is over", () => {
     const { table, rows, poolRow, keeper, use, flip, view } = rig();
     const [row] = use({ a: ["10.0.0.1"] }, { passive });

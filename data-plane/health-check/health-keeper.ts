@@ -93,6 +93,20 @@ export class HealthKeeper {
   }
 
   /**
+   * A pool that will be in use with the next update, where there is nothing to judge of it yet: is told of from now on, so
+   * that the update, which is one turn of the event loop, has nothing to do with it. One that the update does not name is
+   * gone.
+   */
+  adopt(plan: PoolPlan, set: EndpointSet): void {
+    if (this.#pools.has(plan.key) || plan.activeCheck !== null || plan.overrides.length > 0) return;
+    const pool = this.#served(plan, set, this.#round);
+    // One that comes back may be out, and has no row of its own before it is in use.
+    if (pool.endpoints.length < set.endpoints.length || pool.endpoints.some((one) => this.endpoints.has(one))) return;
+    this.#pools.set(plan.key, pool);
+    this.endpoints.change([], pool.seen);
+  }
+
+  /**
    * These pools and endpoints are in use from now on: before workers are told, so that none is served unjudged. One whose
    * plan and set are the same objects as before stays as it is.
    */

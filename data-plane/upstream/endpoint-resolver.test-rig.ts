@@ -41,12 +41,16 @@ export function resolverRig(given: { endpointsMax?: number; endpointRowsMax?: nu
   const rows = new EndpointRows(table, 300_000);
   const sent: (readonly EndpointSet[])[] = [];
   const overflows: string[] = [];
+  /** What was told to be used next, and what came into use; each set with its pool's key. */
+  const [prepared, used]: [EndpointSet[], EndpointSet[][]] = [[], []];
   const rigged = {
     timers,
     table,
     rows,
     sent,
     overflows,
+    prepared,
+    used,
     hostsText: "",
     catchUp: [] as (() => void)[],
     answers: {} as Record<string, LookupAnswer>,
@@ -67,6 +71,8 @@ export function resolverRig(given: { endpointsMax?: number; endpointRowsMax?: nu
     firstAnswersWaitMs: 500,
     endpointsMax: given.endpointsMax ?? 100,
     zone: given.zone ?? null,
+    onPrepared: (_, set) => prepared.push(set),
+    onUse: (_, sets) => used.push([...sets.values()]),
     onSets: (sets) => sent.push(sets),
     onOverflow: (name) => overflows.push(name),
     caughtUp: () => new Promise((resolve) => rigged.catchUp.push(resolve)),

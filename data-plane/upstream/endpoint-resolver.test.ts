@@ -107,6 +107,22 @@ describe("EndpointResolver", () => {
     expect(slotsOf(sets[1])).toEqual(hashRings(sets[1]!.endpoints, 65_536).map(({ slots }) => new Uint16Array(slots)));
   });
 
+  it("tells of pools that are new before they come into use, by the very sets, and what is in use where they do not", async () => {
+    const { endpoints, prepared, used } = resolverRig({ endpointsMax: 2 });
+    const [p, q] = [pool("p", member("10.0.0.1")), pool("q", member("10.0.0.2"))];
+    await endpoints.prepare([p]);
+    expect([prepared.map(({ poolKey }) => poolKey), used]).toEqual([["p"], []]);
+    endpoints.use([p]);
+    expect(used[0]![0]).toBe(prepared[0]);
+    // One that is in use is not new, whatever becomes of it.
+    const other = pool("p", member("10.0.0.3"));
+    await endpoints.prepare([other, q]);
+    expect(prepared.map(({ poolKey }) => poolKey)).toEqual(["p", "q"]);
+    await endpoints.prepare([p, q, pool("r", member("10.0.0.4"))]);
+    expect(endpoints.use([p, q, pool("r", member("10.0.0.4"))])).toBeNull();
+    expect(used.map((sets) => sets.map(({ poolKey }) => poolKey))).toEqual([["p"], ["p"]]);
+  });
+
   it("makes rings over several turns of the event loop, for a snapshot and when a name changes", async () => {
     const { endpoints, write, sent } = resolverRig();
     await write("10.0.0.1 a\n10.0.0.2 b");

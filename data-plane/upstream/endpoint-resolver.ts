@@ -23,6 +23,8 @@ export interface EndpointResolverOptions {
   readonly firstAnswersWaitMs: number;
   /** Endpoints of all pools together. */
   readonly endpointsMax: number;
+  /** This pool, which is not in use, will be with the next `onUse`, unless its names change or what is prepared is not used. */
+  readonly onPrepared?: (pool: PoolPlan, set: EndpointSet) => void;
   /** These are in use from now on; called before workers are told. */
   readonly onUse?: (pools: readonly PoolPlan[], sets: ReadonlyMap<string, EndpointSet>) => void;
   /** Names resolve differently: what the workers are to be sent. */
@@ -89,7 +91,9 @@ export class EndpointResolver {
       const rings = yield* this.#rings.ringSteps(pool, set.endpoints);
       // A name that changed while they were made may have been told already, and would not be looked at again by `use`.
       if (rings === null || isSameSet(set, this.#resolve(pool))) {
-        this.#prepared.set(pool.key, { pool, set: { ...set, rings } });
+        const prepared = { pool, set: { ...set, rings } };
+        this.#prepared.set(pool.key, prepared);
+        if (!this.#plans.has(pool.key)) this.#options.onPrepared?.(pool, prepared.set);
       }
       yield;
     }
@@ -132,6 +136,7 @@ export class EndpointResolver {
         this.#options.names.keep(hostsOf(this.#pools));
         // Nothing new was sent, but the rows just taken are named by no message: they go the way of the others.
         this.#noteSent();
+        this.#options.onUse?.(this.#pools, this.#sets);
         return null;
       }
       const set = known ?? { ...made, rings: this.#rings.ringsOf(pool, made.endpoints) };

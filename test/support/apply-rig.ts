@@ -59,6 +59,7 @@ export async function openApplyRig() {
   });
   const endpoints: EndpointResolver = new EndpointResolver({
     ...{ names, rows, timers, firstAnswersWaitMs: 0, endpointsMax, zone: null },
+    onPrepared: (pool, set) => health.adopt(pool, set),
     onUse: (pools, sets) => health.update(pools, sets),
     onSets: () => {},
     onOverflow: () => {},
