@@ -103,7 +103,7 @@ class ProofNode {
 
   /** Resolves when it is served; with the CPU time in milliseconds. */
   async take({ messages }: EncodedPush): Promise<number> {
-    const copies = messages.map((message) => new Uint8Array(message));
+    const copies = Array.from(messages, (message) => new Uint8Array(message));
     const answered = new Promise<void>((resolve) => {
       this.#answered = resolve;
     });
@@ -123,7 +123,7 @@ function median(values: readonly number[]): number {
   return values.toSorted((left, right) => left - right)[values.length >> 1]!;
 }
 
-const bytesOf = ({ messages }: EncodedPush) => messages.reduce((sum, { length }) => sum + length, 0);
+const bytesOf = ({ messages }: EncodedPush) => [...messages].reduce((sum, { length }) => sum + length, 0);
 const hundredths = (value: number) => Math.round(value * 100) / 100;
 
 export async function prove(progress: (line: string) => void): Promise<readonly Figure[]> {
@@ -145,6 +145,8 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
     const delta = cache.deltaFrom(held);
     times.push(cpuMs());
     const whole = cache.whole();
+    // It is encoded where it is gone through.
+    const wholeBytes = bytesOf(whole);
     times.push(cpuMs());
     if (delta === null) throw new Error("the change was not worth a delta");
     cpu.publish.push(times[1]! - times[0]!);
@@ -154,7 +156,7 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
     node.whole.push(await byWhole.take(whole));
     if (Buffer.compare(byDelta.served[0]!.stateHash, byWhole.served[0]!.stateHash) !== 0)
       throw new Error("they differ");
-    bytes = { delta: bytesOf(delta), whole: bytesOf(whole) };
+    bytes = { delta: bytesOf(delta), whole: wholeBytes };
   }
   const control = {
     delta: median(cpu.publish) + median(cpu.encodeDelta),

@@ -1,10 +1,5 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import {
-  ConnectResponseSchema,
-  type Entity,
-  EntityKeySchema,
-  EntitySchema,
-} from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { ConnectResponseSchema, EntityKeySchema, EntitySchema } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { HashedEntity } from "../../proto/state-hash.ts";
 import type { StoreEpoch } from "../store/store.ts";
 import { withFrame } from "./message-frame.ts";
@@ -26,8 +21,11 @@ export interface EncodedPush {
   readonly stateHash: Uint8Array;
   /** The publication that a node must hold to take it; null for a whole snapshot. */
   readonly basePublication: number | null;
-  /** Encoded ConnectResponse messages in sending order: begin, chunks, end; or one delta. */
-  readonly messages: readonly Buffer[];
+  /**
+   * Encoded ConnectResponse messages in sending order: begin, chunks, end; or one delta. A chunk is encoded when it is
+   * first come to, so that nobody waits for all of them.
+   */
+  readonly messages: Iterable<Buffer> & { readonly length: number };
 }
 
 /** What turns one publication into a later one of the same epoch. */
@@ -47,15 +45,15 @@ const CHUNK_FRAME_BYTES = 64;
 const ENTITY_FRAME_BYTES = 24;
 
 /**
- * Encodes a whole state as the messages that carry it.
+ * A whole state as the messages that carry it.
  *
- * Cost: 70 ms for 20,000 resources.
+ * Cost: 70 ms for 20,000 resources, nearly all of it where the messages are gone through: some 7 ms for each chunk.
  * @param chunkMaxBytes of one encoded message; a single larger entity travels alone
  */
 export function encodeSnapshot(content: SnapshotContent, chunkMaxBytes = CHUNK_MAX_BYTES): EncodedPush {
   const { publication, revision, stateHash, entities } = content;
   const byteCount = entities.reduce((sum, { body }) => sum + body.length, 0);
-  const messages = [
+  const begin = () =>
     encodeShared({
       case: "snapshotBegin",
       value: {
@@ -66,19 +64,43 @@ export function encodeSnapshot(content: SnapshotContent, chunkMaxBytes = CHUNK_M
         entityCount: BigInt(entities.length),
         byteCount: BigInt(byteCount),
       },
-    }),
-  ];
-  for (const chunk of chunksOf(entities, chunkMaxBytes)) {
-    messages.push(
-      encodeShared({ case: "snapshotChunk", value: { publication: BigInt(publication), entities: chunk } }),
-    );
-  }
-  messages.push(encodeShared({ case: "snapshotEnd", value: { publication: BigInt(publication) } }));
+    });
+  const chunks = [...chunksOf(entities, chunkMaxBytes)].map((chunk) => () => {
+    const value = {
+      publication: BigInt(publication),
+      entities: chunk.map(({ kind, id, body }) => create(EntitySchema, { kind, id, body })),
+    };
+    return encodeShared({ case: "snapshotChunk", value });
+  });
+  const end = () => encodeShared({ case: "snapshotEnd", value: { publication: BigInt(publication) } });
+  const messages = new MessagesMadeOnce([begin, ...chunks, end]);
   return { publication, revision, stateHash, basePublication: null, messages };
 }
 
+/** Each made when it is first come to, and kept: many streams send the same. */
+class MessagesMadeOnce implements Iterable<Buffer> {
+  readonly #made: (Buffer | (() => Buffer))[];
+
+  constructor(makers: readonly (() => Buffer)[]) {
+    this.#made = [...makers];
+  }
+
+  get length(): number {
+    return this.#made.length;
+  }
+
+  *[Symbol.iterator](): Iterator<Buffer> {
+    for (let i = 0; i < this.#made.length; i++) {
+      const made = this.#made[i]!;
+      const message = typeof made === "function" ? made() : made;
+      this.#made[i] = message;
+      yield message;
+    }
+  }
+}
+
 /** Encodes a change of the state as the one message that carries it. */
-export function encodeDelta(content: DeltaContent): EncodedPush {
+export function encodeDelta(content: DeltaContent): EncodedPush & { readonly messages: readonly Buffer[] } {
   const { epoch, basePublication, publication, revision, stateHash, upserts, deletes } = content;
   const message = encodeShared({
     case: "delta",
@@ -113,8 +135,8 @@ function encodeShared(message: StreamMessage): Buffer {
   return withFrame(encodeMessage(message));
 }
 
-function* chunksOf(entities: readonly HashedEntity[], chunkMaxBytes: number): Generator<Entity[]> {
-  let chunk: Entity[] = [];
+function* chunksOf(entities: readonly HashedEntity[], chunkMaxBytes: number): Generator<HashedEntity[]> {
+  let chunk: HashedEntity[] = [];
   let chunkBytes = CHUNK_FRAME_BYTES;
   for (const entity of entities) {
     const bytes = entityBytes(entity);
@@ -123,8 +145,7 @@ function* chunksOf(entities: readonly HashedEntity[], chunkMaxBytes: number): Ge
       chunk = [];
       chunkBytes = CHUNK_FRAME_BYTES;
     }
-    const { kind, id, body } = entity;
-    chunk.push(create(EntitySchema, { kind, id, body }));
+    chunk.push(entity);
     chunkBytes += bytes;
   }
   if (chunk.length > 0) yield chunk;

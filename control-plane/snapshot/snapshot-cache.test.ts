@@ -103,7 +103,7 @@ function cacheOf(upstreamCount: number, ringLimits = limits) {
 }
 
 function deltaIn(push: EncodedPush | null) {
-  const { message } = fromBinary(ConnectResponseSchema, new Uint8Array(push!.messages[0]!));
+  const { message } = fromBinary(ConnectResponseSchema, new Uint8Array([...push!.messages][0]!));
   if (message.case !== "delta") throw new Error("no delta");
   const { upserts, deletes } = message.value;
   return { ...message.value, upserts: upserts.map(({ id }) => id), deletes: deletes.map(({ id }) => id) };
@@ -196,7 +196,7 @@ describe("SnapshotCache", () => {
     expect(cache.deltaFrom(beforeLarge)).toBeNull();
     store.putUpstream("u1", { tags: ["x".repeat(200_000)] });
     const oneMore = publish();
-    expect(cache.deltaFrom(large)!.messages[0]!.length).toBeGreaterThan(200_000);
+    expect([...cache.deltaFrom(large)!.messages][0]!.length).toBeGreaterThan(200_000);
     store.putUpstream("u2", { tags: ["x".repeat(100_000)] });
     publish();
     expect(cache.deltaFrom(large)).toBeNull();
@@ -251,7 +251,7 @@ function contentOf({ messages }: EncodedPush): Map<string, string> {
 }
 
 function patched(content: ReadonlyMap<string, string>, delta: EncodedPush): Map<string, string> {
-  const { message } = fromBinary(ConnectResponseSchema, delta.messages[0]!);
+  const { message } = fromBinary(ConnectResponseSchema, [...delta.messages][0]!);
   if (message.case !== "delta") throw new Error("no delta");
   const result = new Map(content);
   for (const { kind, id, body } of message.value.upserts)

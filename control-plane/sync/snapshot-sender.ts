@@ -50,8 +50,9 @@ export class SnapshotSender {
   async send(choose: () => EncodedPush | null, isWanted: (push: EncodedPush) => boolean): Promise<void> {
     const now = this.#isClosed ? null : choose();
     if (now === null) return;
-    if (isSmallDelta(now)) {
-      this.#options.call.write(now.messages[0]!);
+    const smallDelta = smallDeltaOf(now);
+    if (smallDelta !== null) {
+      this.#options.call.write(smallDelta);
       return;
     }
     const { slots } = this.#options;
@@ -73,10 +74,11 @@ export class SnapshotSender {
 
   async #sendMessages(push: EncodedPush, isWanted: (push: EncodedPush) => boolean, lane: SenderSlots): Promise<void> {
     let unreadBytes = 0;
-    for (const [index, message] of push.messages.entries()) {
+    let count = 0;
+    for (const message of push.messages) {
       if (this.#isClosed || !isWanted(push)) return;
       unreadBytes += message.length;
-      const isLast = index === push.messages.length - 1;
+      const isLast = ++count === push.messages.length;
       if (isLast || unreadBytes >= UNREAD_MAX_BYTES) {
         await this.#writeAndWait(message, lane);
         unreadBytes = 0;
@@ -110,6 +112,8 @@ export class SnapshotSender {
   }
 }
 
-function isSmallDelta({ basePublication, messages }: EncodedPush): boolean {
-  return basePublication !== null && messages[0]!.length <= UNQUEUED_DELTA_MAX_BYTES;
+function smallDeltaOf({ basePublication, messages }: EncodedPush): Buffer | null {
+  if (basePublication === null) return null;
+  const [message] = messages;
+  return message!.length <= UNQUEUED_DELTA_MAX_BYTES ? message! : null;
 }
