@@ -2,8 +2,13 @@ import { describe, expect, it } from "vitest";
 import { judgeStage, type ReachedNode, type StageView } from "./judge-stage.ts";
 
 const limits = { soakMs: 60_000, applyTimeoutMs: 120_000, errorShareTolerance: 0.01, requestMinCount: 50 };
-const fine: ReachedNode = { id: "n1", isConnected: true, servesCandidate: true, nack: null, lostWorkerCount: 0 };
+const fine: ReachedNode = {
+  ...{ id: "n1", isConnected: true, servesCandidate: true, hasTold: true, hasEverTold: true },
+  ...{ nack: null, lostWorkerCount: 0 },
+};
 const late: ReachedNode = { ...fine, servesCandidate: false };
+const hushed: ReachedNode = { ...fine, hasTold: false };
+const mute: ReachedNode = { ...hushed, hasEverTold: false };
 const away: ReachedNode = { ...late, isConnected: false };
 const share = (errors: number, requests = 100) => ({ errors, requests });
 
@@ -27,6 +32,31 @@ describe("judgeStage", () => {
     },
     { name: "waits until it was watched for long enough", view: {}, want: "wait: 30 s more to be watched" },
     { name: "passes then", view: { soakedMs: 60_000 }, want: "passed" },
+    {
+      name: "waits for what the nodes tell, however short it is watched",
+      view: { reached: [fine, hushed, mute], soakedMs: 119_999 },
+      want: "wait: 2 of 3 reached nodes to tell of requests since they serve it",
+    },
+    {
+      name: "halts when a node falls silent",
+      view: { reached: [fine, hushed], soakedMs: 120_000 },
+      want: "halt no_stats",
+    },
+    {
+      name: "gives up on a node that never told anything",
+      view: { reached: [mute], soakedMs: 120_000 },
+      want: "passed",
+    },
+    {
+      name: "gives up on a silent node of the whole fleet",
+      view: { isWholeFleet: true, reached: [fine, hushed], soakedMs: 120_000 },
+      want: "passed",
+    },
+    {
+      name: "waits for what a node tells of the whole fleet, and for none that is away or slow",
+      view: { isWholeFleet: true, reached: [hushed, { ...away, hasTold: false }, late], soakedMs: 60_000 },
+      want: "wait: 1 of 3 reached nodes to tell of requests since they serve it",
+    },
     {
       name: "passes without traffic to judge by",
       view: { soakedMs: 60_000, now: share(49, 49) },
@@ -96,6 +126,13 @@ describe("judgeStage", () => {
       halt: () => `halt ${"halt" in verdict ? verdict.halt.by : ""}`,
     }[verdict.type]();
     expect(text).toBe(want);
+  });
+
+  it("gives nodes the time to tell where they have little to serve it", () => {
+    const short = { ...limits, soakMs: 100, applyTimeoutMs: 100 };
+    const view = { ...quiet, reached: [hushed], soakedMs: 29_999 };
+    expect(judgeStage(view, short).type).toBe("wait");
+    expect(judgeStage({ ...view, soakedMs: 30_000 }, short).type).toBe("halt");
   });
 
   it("names the nodes that it halts for", () => {

@@ -12,6 +12,10 @@ export interface ReachedNode {
   readonly id: string;
   readonly isConnected: boolean;
   readonly servesCandidate: boolean;
+  /** Whether it has told of its requests since all of them serve the candidate, be it that there were none ... */
+  readonly hasTold: boolean;
+  /** ... or else, whether it ever told of any. */
+  readonly hasEverTold: boolean;
   /** What it says against the candidate; null where it says nothing. */
   readonly nack: string | null;
   /** Workers that it lost since it was reached. */
@@ -46,6 +50,9 @@ export type StageVerdict =
   | { readonly type: "passed" }
   | { readonly type: "halt"; readonly halt: HaltReason };
 
+/** Who told every 5 s has missed six times. */
+const silenceMinMs = 30_000;
+
 /** With nothing to compare with, as in the first minute of a control plane, this much failing is never as it should be. */
 const aloneShareMax = 0.5;
 
@@ -57,8 +64,15 @@ export function judgeStage(view: StageView, limits: StageLimits): StageVerdict {
   if (reached.length === 0) return { type: "wait", for: "a node to connect" };
   if (soakedMs === null)
     return { type: "wait", for: `${unready(view).length} of ${reached.length} reached nodes to serve it` };
-  if (soakedMs >= limits.soakMs) return { type: "passed" };
-  return { type: "wait", for: `${Math.ceil((limits.soakMs - soakedMs) / 1_000)} s more to be watched` };
+  if (soakedMs < limits.soakMs)
+    return { type: "wait", for: `${Math.ceil((limits.soakMs - soakedMs) / 1_000)} s more to be watched` };
+  const silentCount = silent(view).length;
+  if (silentCount > 0 && soakedMs < silenceMaxMs(limits))
+    return {
+      type: "wait",
+      for: `${silentCount} of ${reached.length} reached nodes to tell of requests since they serve it`,
+    };
+  return { type: "passed" };
 }
 
 /** The reached nodes that do not serve the candidate. In a whole fleet those count that are there. */
@@ -69,6 +83,16 @@ export function unready({
   return reached.filter(({ servesCandidate, isConnected }) => !servesCandidate && (isConnected || !isWholeFleet));
 }
 
+/** The reached nodes that serve the candidate, and of which it is not known how that goes. */
+export function silent({ reached }: Pick<StageView, "reached">): readonly ReachedNode[] {
+  return reached.filter(({ servesCandidate, hasTold }) => servesCandidate && !hasTold);
+}
+
+/** How long a stage waits for what nodes tell of their requests, from when they serve the candidate. */
+function silenceMaxMs({ applyTimeoutMs }: StageLimits): number {
+  return Math.max(applyTimeoutMs, silenceMinMs);
+}
+
 function judgeNodes(view: StageView, limits: StageLimits): HaltReason | null {
   const refusing = view.reached.filter(({ nack }) => nack !== null);
   if (refusing.length > 0) return { by: "nack", reason: `refused: ${refusing[0]!.nack}`, nodeIds: idsOf(refusing) };
@@ -77,8 +101,15 @@ function judgeNodes(view: StageView, limits: StageLimits): HaltReason | null {
     const lost = losing.reduce((sum, { lostWorkerCount }) => sum + lostWorkerCount, 0);
     return { by: "worker_lost", reason: `workers were lost: ${lost}`, nodeIds: idsOf(losing) };
   }
+  if (view.isWholeFleet) return null;
+  // One that never told anything, such as of an earlier version, says nothing by it.
+  const hushed = silent(view).filter(({ hasEverTold }) => hasEverTold);
+  if (hushed.length > 0 && view.soakedMs !== null && view.soakedMs >= silenceMaxMs(limits)) {
+    const reason = `${hushed.length} of ${view.reached.length} nodes tell nothing of their requests since they serve it`;
+    return { by: "no_stats", reason, nodeIds: idsOf(hushed) };
+  }
   const missing = unready(view);
-  if (view.isWholeFleet || missing.length === 0 || view.missingMs < limits.applyTimeoutMs) return null;
+  if (missing.length === 0 || view.missingMs < limits.applyTimeoutMs) return null;
   const away = missing.filter(({ isConnected }) => !isConnected).length;
   const reason = `not served in time by ${missing.length} of ${view.reached.length} nodes, ${away} of them away`;
   return { by: "not_applied", reason, nodeIds: idsOf(missing) };

@@ -23,8 +23,8 @@ function rig() {
     look();
   };
   const begin = () => {
-    later = new LaterTraffic(counts);
-    look();
+    counts.look([...told].map(([id, figures]) => nodeStatus({ id, figures })));
+    later = new LaterTraffic(counts, [...told.keys()]);
     return later;
   };
   return { tell, look, begin };
@@ -37,9 +37,9 @@ describe("LaterTraffic", () => {
     const later = begin();
     tell("a", 200, 90);
     look();
-    expect(later.of(["a"])).toEqual({ requests: 0, errors: 0 });
+    expect([later.of(["a"]), later.hasTold("a")]).toEqual([{ requests: 0, errors: 0 }, false]);
     tell("a", 250, 91);
-    expect(later.of(["a"])).toEqual({ requests: 50, errors: 1 });
+    expect([later.of(["a"]), later.hasTold("a")]).toEqual([{ requests: 50, errors: 1 }, true]);
   });
 
   it("counts from when a node has told something, also the same as before", () => {
@@ -47,6 +47,9 @@ describe("LaterTraffic", () => {
     tell("a", 100, 0);
     const later = begin();
     tell("a", 100, 0);
+    expect(later.hasTold("a")).toBe(false);
+    tell("a", 100, 0);
+    expect(later.hasTold("a")).toBe(true);
     tell("a", 130, 30);
     expect(later.of(["a"])).toEqual({ requests: 30, errors: 30 });
   });

@@ -8,22 +8,29 @@ import type { TrafficShare } from "./judge-stage.ts";
 export class LaterTraffic {
   readonly #counts: FleetCounts;
   readonly #toldBefore = new Map<string, number>();
-  readonly #from = new Map<string, TrafficShare>();
+  readonly #from = new Map<string, { readonly counted: TrafficShare; readonly toldCount: number }>();
 
-  /** From now on. */
-  constructor(counts: FleetCounts) {
+  /** From now on, of nodes that are there now or come later. */
+  constructor(counts: FleetCounts, nodeIds: readonly string[]) {
     this.#counts = counts;
+    this.look(nodeIds);
   }
 
-  /** To be called for each look at the fleet, the first at the moment itself. */
+  /** To be called for each look at the fleet. */
   look(nodeIds: readonly string[]): void {
     for (const id of nodeIds) {
       if (this.#from.has(id)) continue;
       const toldCount = this.#counts.toldCount(id);
       const before = this.#toldBefore.get(id);
       if (before === undefined) this.#toldBefore.set(id, toldCount);
-      else if (toldCount > before) this.#from.set(id, this.#counts.of(id));
+      else if (toldCount > before) this.#from.set(id, { counted: this.#counts.of(id), toldCount });
     }
+  }
+
+  /** Whether a node has told of requests after the moment, be it that there were none. */
+  hasTold(nodeId: string): boolean {
+    const from = this.#from.get(nodeId);
+    return from !== undefined && this.#counts.toldCount(nodeId) > from.toldCount;
   }
 
   /** Of some nodes; nothing of one that has told less than twice since. */
@@ -33,8 +40,8 @@ export class LaterTraffic {
       const from = this.#from.get(id);
       if (from === undefined) continue;
       const counted = this.#counts.of(id);
-      requests += counted.requests - from.requests;
-      errors += counted.errors - from.errors;
+      requests += counted.requests - from.counted.requests;
+      errors += counted.errors - from.counted.errors;
     }
     return { requests, errors };
   }

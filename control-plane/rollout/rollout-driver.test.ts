@@ -19,16 +19,20 @@ const figures: NodeFigures = {
 
 const nack = { entityKind: "route", entityName: "r", message: "no", reason: "invalid_entity" };
 
-/** A fleet of ten that goes by a policy with times of a minute; nodes serve what they are meant to at once. */
-async function startRig() {
+/**
+ * A fleet of ten that goes by a policy with times of a minute; nodes serve what they are meant to at once, and tell at
+ * each look how they do, or where `telling` has them not, when they serve something.
+ */
+async function startRig(soakMs = 60_000) {
   const store = new MemoryStore();
   const nodes = Array.from({ length: 10 }, (_, i) => nodeStatus({ id: `n${i}`, upToPublication: 0, figures }) as Node);
   const obeying = new Set(nodes.map(({ id }) => id));
+  const telling = new Set(obeying);
   const fleet = { nodes: () => nodes } as unknown as Fleet;
   const { rollouts, clock, admin } = plainRollouts(store, fleet, openLog("fatal"));
   const minute = durationFromMs(60_000);
   const stages = [{ nodeCount: 1 }, { percent: 30 }];
-  const policy = { mode: RolloutMode.STAGED, stages, soak: minute, applyTimeout: minute };
+  const policy = { mode: RolloutMode.STAGED, stages, soak: durationFromMs(soakMs), applyTimeout: minute };
   await rollouts.setPolicy(create(RolloutPolicySchema, policy));
   /** Lets time pass; decisions are written in between. */
   const pass = async (ms: number) => {
@@ -39,8 +43,8 @@ async function startRig() {
         const point = candidate !== null && rollouts.isReached(each.id) ? candidate : baseline;
         each.upToPublication = point?.publication ?? store.image.publication;
       }
-      // All tell how they do, also where that is as before.
-      for (const each of nodes) if (each.isConnected) each.figures = { ...each.figures! };
+      // They tell it also where it is as before.
+      for (const each of nodes) if (each.isConnected && telling.has(each.id)) each.figures = { ...each.figures! };
       clock.advance(500);
       for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     }
@@ -62,7 +66,7 @@ async function startRig() {
       each.figures = { ...each.figures!, ...counts };
     }
   };
-  return { store, nodes, obeying, rollouts, admin, pass, put, serve, phase: () => admin.status().phase };
+  return { store, nodes, obeying, telling, rollouts, admin, pass, put, serve, phase: () => admin.status().phase };
 }
 
 describe("RolloutDriver", () => {
@@ -154,6 +158,49 @@ describe("RolloutDriver", () => {
     expect(baseline!.publication).toBeGreaterThan(before + 1);
     await pass(600_000);
     expect(rig.phase()).toBe(RolloutPhase.HALTED);
+  });
+
+  it("does not pass a stage before its nodes have told of requests since they serve it", async () => {
+    const { nodes, telling, serve, pass, put, admin } = await startRig(100);
+    await pass(1_000);
+    for (let i = 0; i < 4; i++) {
+      serve(nodes, 100, 1);
+      await pass(5_000);
+    }
+    telling.clear();
+    put();
+    await pass(4_000);
+    const waiting = { stage: "1 of 3", waitsFor: "1 of 1 reached nodes to tell of requests since they serve it" };
+    expect(admin.status()).toMatchObject(waiting);
+    // Of before and after.
+    serve(nodes, 100, 1);
+    await pass(4_000);
+    expect(admin.status()).toMatchObject(waiting);
+    serve(nodes, 100, 1);
+    await pass(1_000);
+    expect(admin.status()).toMatchObject({ stage: "2 of 3" });
+    serve(nodes, 100, 1);
+    await pass(1_000);
+    serve(nodes.slice(0, 2), 100, 20);
+    await pass(1_000);
+    serve(nodes.slice(2), 100, 20);
+    await pass(1_000);
+    expect(admin.status()).toMatchObject({ phase: RolloutPhase.HALTED, haltedBy: "error_share" });
+  });
+
+  it("waits neither for ever for a node that falls silent, which it halts for, nor for those that never tell", async () => {
+    const { nodes, telling, pass, put, admin } = await startRig(100);
+    for (const each of nodes) each.figures = null;
+    telling.clear();
+    put();
+    await pass(30_000);
+    expect(admin.status()).toMatchObject({ stage: "1 of 3" });
+    await pass(150_000 + 10_000);
+    expect(admin.status()).toMatchObject({ phase: RolloutPhase.DONE });
+    nodes[0]!.figures = figures;
+    put();
+    await pass(70_000);
+    expect(admin.status()).toMatchObject({ haltedBy: "no_stats", blamedNodeIds: ["n0"] });
   });
 
   it("does not halt for errors that were there before, nor for a delta that did not fit", async () => {

@@ -3,7 +3,7 @@ import { type Rollout, RolloutPhase } from "../../proto/gen/penstock/config/v1/r
 import type { Clock } from "../sync/clock.ts";
 import type { Fleet, NodeStatus } from "../sync/fleet.ts";
 import type { Log } from "../telemetry/log.ts";
-import { judgeStage, type StageLimits, type StageVerdict } from "./judge-stage.ts";
+import { judgeStage, type StageLimits, type StageVerdict, silent } from "./judge-stage.ts";
 import { finishRollout, haltRollout, isUnderWay, isWholeFleet, nextStage, reach } from "./rollout-steps.ts";
 import type { Rollouts } from "./rollouts.ts";
 import { StageWatch, type WatchedStage } from "./stage-watch.ts";
@@ -19,6 +19,8 @@ export interface RolloutDriverOptions {
 const lookMs = 500;
 /** Without one, so often: for how it was before the next. */
 const idleLookMs = 5_000;
+/** How it was before goes back so far, at least: nodes tell what they count every 5 s. */
+const beforeMinMs = 10_000;
 /** What is written together goes together: a rollout begins when nothing has followed for so long ... */
 const gatherMs = 1_000;
 /** ... but not later than this after the first that waits. */
@@ -124,7 +126,8 @@ export class RolloutDriver {
     const nodes = fleet.nodes();
     const nowMs = clock.monotonicMs();
     const { rollout, candidate } = rollouts.ledger;
-    this.#watch.look(nodes, nowMs, durationMs((rollout?.policy ?? rollouts.policy).soak!));
+    const soakMs = durationMs((rollout?.policy ?? rollouts.policy).soak!);
+    this.#watch.look(nodes, nowMs, Math.max(soakMs, beforeMinMs));
     if (rollout !== null && candidate !== null) {
       this.#endedAtMs = null;
       await this.#watchStage(rollout, candidate.publication, nodes);
@@ -139,7 +142,7 @@ export class RolloutDriver {
   }
 
   async #watchStage(rollout: Rollout, candidatePublication: number, nodes: readonly NodeStatus[]): Promise<void> {
-    const { rollouts, clock } = this.#options;
+    const { rollouts, clock, log } = this.#options;
     const connected = idsOfConnected(nodes);
     if (rollout.phase === RolloutPhase.RUNNING && reach(rollout, connected) !== rollout) {
       await rollouts.step((current) => changed(current, reach(current, connected)));
@@ -156,6 +159,8 @@ export class RolloutDriver {
     if (verdict.type === "halt")
       await rollouts.step((current, nowMs) => (isSame(current) ? haltRollout(current, verdict.halt, nowMs) : null));
     if (verdict.type !== "passed" || rollout.phase !== RolloutPhase.RUNNING) return;
+    const unheard = silent(view).map(({ id }) => id);
+    if (unheard.length > 0) log.warn({ nodes: unheard.slice(0, 20) }, "a stage passes without the stats of some nodes");
     await rollouts.step((current, nowMs) => {
       if (!isSame(current)) return null;
       const revision = Number(current.candidateRevision);

@@ -16,7 +16,7 @@ export const rolloutId = "00000000-0000-4000-8000-000000000002";
 const blamedMax = 20;
 
 /** Why a rollout was called off. */
-export type HaltCause = "nack" | "worker_lost" | "error_share" | "not_applied" | "person";
+export type HaltCause = "nack" | "worker_lost" | "error_share" | "not_applied" | "no_stats" | "person";
 
 export interface HaltReason {
   readonly by: HaltCause;

@@ -73,6 +73,8 @@ export class StageWatch {
       this.#soak = null;
       this.#missingSinceMs = null;
     }
+    const knownIds = nodes.map(({ id }) => id);
+    this.#soak?.traffic.look(knownIds);
     const reached = this.#reachedNodes(stage, nodes);
     const isMissing = unready({ reached, isWholeFleet: stage.isWholeFleet }).length > 0;
     this.#missingSinceMs = isMissing ? (this.#missingSinceMs ?? nowMs) : null;
@@ -80,8 +82,7 @@ export class StageWatch {
     // Of a whole fleet some node is always slow, and one that refuses says so.
     const isWatchable = !isMissing || (stage.isWholeFleet && missingMs >= stage.applyTimeoutMs);
     if (!isWatchable || reached.length === 0) this.#soak = null;
-    else this.#soak ??= { traffic: new LaterTraffic(this.#counts), atMs: nowMs };
-    this.#soak?.traffic.look(nodes.map(({ id }) => id));
+    else this.#soak ??= { traffic: new LaterTraffic(this.#counts, knownIds), atMs: nowMs };
     const ids = reached.map(({ id }) => id);
     const others = nodes.filter(({ id }) => !stage.isReached(id)).map(({ id }) => id);
     const soak = this.#soak;
@@ -105,7 +106,10 @@ export class StageWatch {
     for (const id of unknown) this.#reach(id, stage);
     return [
       ...known.map((node) => this.#reachedNode(node)),
-      ...unknown.map((id) => ({ id, isConnected: false, servesCandidate: false, nack: null, lostWorkerCount: 0 })),
+      ...unknown.map((id) => ({
+        ...{ id, isConnected: false, servesCandidate: false, hasTold: false, hasEverTold: false },
+        ...{ nack: null, lostWorkerCount: 0 },
+      })),
     ];
   }
 
@@ -125,6 +129,8 @@ export class StageWatch {
       id,
       isConnected,
       servesCandidate: isConnected && node.upToPublication >= since.publication,
+      hasTold: this.#soak?.traffic.hasTold(id) ?? false,
+      hasEverTold: this.#counts.toldCount(id) > 0,
       nack: isAgainst ? [lastNack.entityKind, lastNack.entityName, lastNack.message].filter(Boolean).join(" ") : null,
       lostWorkerCount: this.#counts.of(id).lostWorkers - since.lostWorkers,
     };

@@ -22,7 +22,7 @@ class FakeStream {
 function start(source?: StatsSource) {
   let requestCount = 0n;
   const clock = new ManualClock();
-  const reports = new StatsReports(source ?? (async () => ({ requestCount: ++requestCount })), clock);
+  const reports = new StatsReports(source ?? (async () => ({ requestCount: ++requestCount })), clock, 5_000);
   return { clock, reports };
 }
 

@@ -7,20 +7,20 @@ type StatsMessage = Extract<NodeMessage, { case: "stats" }>["value"];
 /** How the node does, as the control plane is told; reading it may take a moment. */
 export type StatsSource = () => Promise<Omit<StatsMessage, "$typeName" | "$unknown" | "interval">>;
 
-const intervalMs = 5_000;
-
-/** Tells a control plane how the node does: at once on a new stream, then every 5 s. */
+/** Tells a control plane how the node does: at once on a new stream, then again and again. */
 export class StatsReports {
   readonly #source: StatsSource;
   readonly #clock: Clock;
+  readonly #intervalMs: number;
   #stopTimer = () => {};
   /** The stream that is told; another one, or none, by the time that the stats are read: they are not for it. */
   #stream: ReportStream | null = null;
   #toldAtMs: number | null = null;
 
-  constructor(source: StatsSource, clock: Clock) {
+  constructor(source: StatsSource, clock: Clock, intervalMs: number) {
     this.#source = source;
     this.#clock = clock;
+    this.#intervalMs = intervalMs;
   }
 
   start(stream: ReportStream): void {
@@ -45,7 +45,7 @@ export class StatsReports {
       this.#toldAtMs = nowMs;
       stream.send({ case: "stats", value: { ...stats, ...interval } });
     }
-    this.#stopTimer = this.#clock.after(intervalMs, () => void this.#tell(stream));
+    this.#stopTimer = this.#clock.after(this.#intervalMs, () => void this.#tell(stream));
   }
 }
 

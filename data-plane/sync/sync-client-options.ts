@@ -68,6 +68,8 @@ export interface SyncClientSettings extends SearchSettings {
   readonly keepaliveTimeoutMs: number;
   /** Jittered by a fifth both ways. */
   readonly heartbeatMs: number;
+  /** From one message of how the node does to the next. */
+  readonly statsMs: number;
   readonly entityMaxCount: number;
   /** Of all bodies of a snapshot together. */
   readonly bodyBytesMax: number;
@@ -80,6 +82,7 @@ export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
   keepaliveMs: 9_000,
   keepaliveTimeoutMs: 5_000,
   heartbeatMs: 10_000,
+  statsMs: 5_000,
   entityMaxCount: 1_000_000,
   bodyBytesMax: HARD_LIMITS.bodyBytesMax,
 };

@@ -72,7 +72,7 @@ class ReconnectingClient implements SyncClient {
     this.#reports = [
       ...(options.observations === undefined ? [] : [new ObservationReports(options.observations, this.#clock)]),
       ...(options.traffic === undefined ? [] : [new TrafficReports(options.traffic, this.#clock)]),
-      ...(options.stats === undefined ? [] : [new StatsReports(options.stats, this.#clock)]),
+      ...(options.stats === undefined ? [] : [new StatsReports(options.stats, this.#clock, this.#settings.statsMs)]),
     ];
     this.#answers = new QueryAnswers(options.answerQuery ?? (() => null));
     this.#state = {

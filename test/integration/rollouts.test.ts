@@ -53,7 +53,7 @@ function rolloutIs(adminUrl: string, isSo: (rollout: Record<string, unknown>) =>
       if (!isSo(body)) throw new Error(`the rollout never came to it: ${JSON.stringify(body)}`);
       return body as Record<string, unknown>;
     },
-    { timeout: 25_000 },
+    { timeout: 40_000 },
   );
 }
 
@@ -110,6 +110,26 @@ describe("a staged rollout", () => {
     expect(done).toMatchObject({ number: 2, halted_by: null, baseline_revision: null });
     await nodesAre(adminUrl, ({ lag }) => lag === 0);
     expect(await statuses(dataPlanes)).toEqual([204, 204, 204]);
+  });
+
+  it("judges a stage by what its data plane tells of the change, however short the stage is to be watched", {
+    timeout: 120_000,
+  }, async () => {
+    const { adminUrl, dataPlanes } = await startFleet("100ms");
+    const loads = dataPlanes.map(({ proxyPort }) =>
+      startRequestLoad({ port: proxyPort, path: "/shop/x", requestsPerSecond: 50, connectionCount: 4 }),
+    );
+    await Promise.all(loads.map((load) => load.finished(50)));
+    const badPort = await startTarget(500);
+    await adminOk(adminUrl, "PATCH", "/services/shop-service", { host: "127.0.0.1", port: badPort });
+    const waiting = await rolloutIs(adminUrl, ({ waits_for }) => String(waits_for).includes("to tell of requests"));
+    expect(waiting).toMatchObject({ number: 1, phase: "running", stage: "1 of 2", serving_count: 1 });
+    const ended = await rolloutIs(adminUrl, ({ phase }) => phase !== "running");
+    expect(ended).toMatchObject({ number: 1, halted_by: "error_share", blamed_node_ids: [nodeIds[0]] });
+    await nodesAre(adminUrl, ({ lag }) => lag === 0);
+    expect(await statuses(dataPlanes)).toEqual([200, 200, 200]);
+    const outcomes = await Promise.all(loads.map((load) => load.stop()));
+    expect(outcomes.map(({ failures }) => failures.length > 0)).toEqual([true, false, false]);
   });
 
   it("A16: takes back what the first data plane refuses, and the others never hear of it", async () => {

@@ -196,7 +196,7 @@ export type Rollout = Message<"penstock.config.v1.Rollout"> & {
   endedAt?: Timestamp | undefined;
 
   /**
-   * What called it off: "nack", "worker_lost", "error_share", "not_applied", "person"; empty where nothing did.
+   * What called it off: "nack", "worker_lost", "error_share", "not_applied", "no_stats", "person"; empty where nothing did.
    *
    * @generated from field: string halted_by = 13;
    */
