@@ -288,6 +288,22 @@ describe("startAdminListener", () => {
     await left;
   });
 
+  it("answers a client that sends nothing more after its request, and ends the HTTP/2 session of one", async () => {
+    const rest = async (request: IncomingMessage, response: AnyResponse) => {
+      const length = (await text(request)).length;
+      if (!request.socket.readableEnded) await once(request.socket, "end");
+      await new Promise(setImmediate);
+      answer(response, 200, { length });
+    };
+    const { port } = await start({ rest });
+    const client = dial(port);
+    client.end("POST /up HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\nab");
+    expect(await text(client)).toMatch(/^HTTP\/1.1 200 OK.*"length":2}/s);
+    const session = dial(port);
+    session.end(Buffer.concat([Buffer.from(preface), emptySettings]));
+    await once(session.resume(), "close");
+  });
+
   it("opens the same port on the twin address, and says so", async () => {
     const { addresses } = await start({ listens: [{ host: "127.0.0.1", port: 0, twinHost: "127.0.0.2" }] });
     const ports = addresses.map((address) => address.split(":").at(-1));

@@ -92,6 +92,51 @@ describe("http1Connections", () => {
     expect(statuses(await text(socket))).toEqual([400]);
   });
 
+  it.each([
+    { name: "one request", sent: post("/1", "x"), want: [200] },
+    { name: "pipelined ones", sent: post("/1", "x") + get("/2") + post("/3", "y"), want: [200, 200, 200] },
+    { name: "half a request behind one", sent: post("/1", "x") + post("/2", "yy").slice(0, -1), want: [200, 400] },
+  ])("answers a client that has sent $name and nothing more, then closes", async ({ sent, want }) => {
+    const { socket, seen, paths } = await open((request) => request.resume());
+    socket.end(sent);
+    const answers = text(socket);
+    await expect.poll(paths).toEqual(["/1"]);
+    const { socket: served } = seen[0]!.response.req;
+    if (!served.readableEnded) await once(served, "end");
+    for (let i = 0; i < want.length; i++) {
+      await expect.poll(() => seen.length > i || socket.readableEnded).toBe(true);
+      seen[i]?.response.end();
+    }
+    expect(statuses(await answers)).toEqual(want);
+  });
+
+  it("asks a client that has sent all and waits for long whether it is there, and answers it", async () => {
+    const { socket, seen, paths } = await open();
+    socket.end(post("/1", "x"));
+    await expect.poll(paths).toEqual(["/1"]);
+    const asked = await until(socket, "\r\n\r\n");
+    seen[0]!.response.writeHead(201).end();
+    expect(statuses(asked + (await text(socket)))).toEqual([102, 201]);
+  });
+
+  it.each(["destroy", "resetAndDestroy"] as const)("notices that a client that waits has gone (%s)", async (leave) => {
+    const { socket, seen, paths } = await open();
+    socket.write(post("/1", "x"));
+    await expect.poll(paths).toEqual(["/1"]);
+    const closed = once(seen[0]!.response, "close");
+    socket[leave]();
+    await closed;
+    expect(seen[0]!.response.writableFinished).toBe(false);
+  });
+
+  it("ends an answer without an end when its client sends nothing more", async () => {
+    const { socket, seen, paths } = await open();
+    socket.end(post("/1", "x"));
+    await expect.poll(paths).toEqual(["/1"]);
+    seen[0]!.response.write("a part");
+    await once(seen[0]!.response, "close");
+  });
+
   it("answers what was pipelined before it closes", async () => {
     const { connections, socket, seen, paths } = await open();
     socket.write(get("/1") + get("/2"));

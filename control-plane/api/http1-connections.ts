@@ -26,6 +26,11 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
+/** Who has said that nothing more comes is asked whether it is still there when it is not answered by then ... */
+const farewellMs = 1_000;
+/** ... and again after twice as long each time, up to this. */
+const farewellMaxMs = 32_000;
+
 /** Requests of a connection that run or wait; with one more, the client is taken for a hostile one. */
 const pipelinedMaxCount = 100;
 
@@ -47,6 +52,12 @@ export function http1Connections(
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     connectionsCheckingInterval: Math.min(5000, limits.headTimeoutMs),
   });
+  // A client that has sent all that it will gets its answers all the same. node:http, which would end the connection and
+  // with it what waits for its answer, does not promise this property: a test fails when it is gone.
+  Reflect.set(server, "httpAllowHalfOpen", true);
+  server.on("connection", (socket) => {
+    socket.allowHalfOpen = true;
+  });
   // Timeouts are only watched once a server listens, and this one never does.
   server.emit("listening");
   server.on("request", (request, response) => {
@@ -64,6 +75,7 @@ export function http1Connections(
       connections.set(socket, exchanges);
       // The answers that wait for their turn on it are not told that it is gone.
       socket.once("close", () => connections.delete(socket));
+      socket.once("end", () => halfClosed(socket, exchanges));
     }
     exchanges.push({ request, response });
     response.shouldKeepAlive &&= !isClosing;
@@ -105,6 +117,30 @@ export function http1Connections(
       }
     },
   };
+}
+
+/**
+ * The client sends nothing more. It may have sent all that it wants and wait for the answers, or be gone: TCP says the
+ * same of both. Who is gone answers whatever is written with a reset, which the next write meets; what may be written
+ * before the answer is known are interim answers (RFC 9110 section 15.2). Clients of HTTP/1.0 know none: one that is gone
+ * is noticed by its answer.
+ */
+function halfClosed(socket: Socket, exchanges: readonly Exchange[]): void {
+  let timer: NodeJS.Timeout;
+  const askAfter = (delayMs: number) => {
+    timer = setTimeout(() => {
+      const [current] = exchanges;
+      // node:http has ended it where no answer is to come, and does so after the last one.
+      if (current === undefined) return;
+      const { request, response } = current;
+      // A watch, or its like: it ends with its client, and may say nothing by which to find that out.
+      if (response.headersSent && !response.writableEnded) socket.destroy();
+      else if (!response.headersSent && request.httpVersion !== "1.0") response.writeProcessing();
+      askAfter(Math.min(2 * delayMs, farewellMaxMs));
+    }, delayMs);
+  };
+  askAfter(farewellMs);
+  socket.once("close", () => clearTimeout(timer));
 }
 
 const clientErrors: Readonly<Record<string, readonly [string, string]>> = {

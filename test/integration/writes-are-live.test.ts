@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { admin, adminOk, createBalancedRoute } from "../support/admin-client.ts";
 import { startControlPlane, startDataPlane, startEchoTargetProcess } from "../support/penstock-processes.ts";
@@ -58,6 +61,24 @@ describe("a write that has returned", () => {
     expect(caughtUp.headers.get("penstock-applied")).toBe("2/2");
     const kept = await adminOk(controlPlane.adminUrl, "PATCH", "/upstreams/stopped", { slots: 201 });
     expect(kept.headers.get("penstock-applied")).toBe("2/2");
+  });
+
+  it("is answered to a client that sends nothing more after it, however long it waits for the nodes", async () => {
+    const { adminUrl, syncAddress } = await startControlPlane();
+    const node = await startDataPlane(syncAddress, { workers: 1 });
+    const first = await adminOk(adminUrl, "POST", "/upstreams?wait=applied&timeout=30s", { name: "whole" });
+    expect(first.headers.get("penstock-applied")).toBe("1/1");
+    node.child.kill("SIGSTOP");
+    const socket = connect(Number(new URL(adminUrl).port), "127.0.0.1");
+    const body = JSON.stringify({ name: "half" });
+    const head = `POST /upstreams?wait=applied&timeout=60s HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}`;
+    socket.end(`${head}\r\ncontent-type: application/json\r\n\r\n${body}`);
+    // It is asked whether it is there, and could have been answered only by a node that does not run.
+    const [asked] = await once(socket, "data");
+    node.child.kill("SIGCONT");
+    const answers = String(asked) + (await text(socket));
+    expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 102", "HTTP/1.1 201"]);
+    expect(answers).toMatch(/penstock-applied: 1\/1/i);
   });
 
   it("says 0/0 at once when there is no node, and nothing with ?wait=none", async () => {
