@@ -1,4 +1,5 @@
 import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { limitControlFrames } from "../sync/limit-control-frames.ts";
 import type { AnyRequest, AnyResponse } from "./answer.ts";
 
 export interface Http2Limits {
@@ -22,7 +23,8 @@ export interface Http2Sessions {
 
 /**
  * HTTP/2 without TLS, with limits that node:http2 lacks: a session whose streams keep being reset is cut off
- * (rapid reset, and its like in which we are made to reset), as is one that is idle.
+ * (rapid reset, and its like in which we are made to reset), as is one that sends pings or settings all the time, and one
+ * that is idle.
  */
 export function http2Sessions(
   handle: (request: AnyRequest, response: AnyResponse) => void,
@@ -40,6 +42,7 @@ export function http2Sessions(
   server.on("session", (session) => {
     open.add(session);
     session.once("close", () => open.delete(session));
+    limitControlFrames(session);
     guardSession(session, limits);
     if (isClosing) session.close();
   });

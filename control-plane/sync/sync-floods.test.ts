@@ -1,85 +1,20 @@
-import { connect } from "node:net";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
+import { framesMax, framesUntilCutOff, http2Floods } from "../../test/support/http2-floods.ts";
 import { all, startHub, turnsOfTheLoop } from "../../test/support/sync-hub-rig.ts";
 
-/** Who may send so many is not cut off. */
-const framesMax = 100_000;
-const framesPerTurn = 50;
-
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const uint32 = (value: number) => [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
-
-/** A frame of HTTP/2 (RFC 9113 section 4.1). */
-function frame(type: number, flags: number, stream: number, payload: readonly number[]): Buffer {
-  const { length } = payload;
-  return Buffer.from([length >> 16, (length >> 8) & 255, length & 255, type, flags, ...uint32(stream), ...payload]);
-}
-
-const text = (value: string) => [value.length, ...Buffer.from(value)];
-const field = (name: string, value: string) => [0, ...text(name), ...text(value)];
-/** POST http, path, authority and what gRPC wants beside them, in HPACK's literals. */
-const callHead = [
-  ...[0x83, 0x86, 0x04, ...text("/penstock.sync.v1.SyncAPI/Connect"), 0x01, ...text("localhost")],
-  ...[...field("content-type", "application/grpc"), ...field("te", "trailers")],
-];
-const [data, headers, priority, reset, settings, ping, windowUpdate, continuation] = [0, 1, 2, 3, 4, 6, 8, 9];
-const endHeaders = 4;
-
-/** What comes once, and then over and over; `n` counts from 0. */
-interface Flood {
-  readonly name: string;
-  readonly first?: Buffer;
-  readonly nth: (n: number) => Buffer;
-}
-
-const open = (n: number) => frame(headers, endHeaders, 2 * n + 1, callHead);
-const floods: readonly Flood[] = [
-  { name: "calls that it resets", nth: (n) => Buffer.concat([open(n), frame(reset, 0, 2 * n + 1, uint32(8))]) },
-  {
-    name: "calls that it makes us reset",
-    nth: (n) => Buffer.concat([open(n), frame(windowUpdate, 0, 2 * n + 1, uint32(0x7fff_ffff))]),
-  },
-  {
-    name: "a head that does not end",
-    first: frame(headers, 0, 1, callHead),
-    nth: () => frame(continuation, 0, 1, field("a", "b".repeat(100))),
-  },
-  { name: "pings", nth: () => frame(ping, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]) },
-  { name: "settings", nth: () => frame(settings, 0, 0, []) },
-  { name: "data of no bytes", first: open(0), nth: () => frame(data, 0, 1, []) },
-  { name: "priorities", nth: () => frame(priority, 0, 1, [...uint32(0), 16]) },
-];
-
-/** Sends one flood. Resolves with how many frames it took until the connection was closed; `framesMax` when it was not. */
-async function framesUntilCutOff(port: number, { first, nth }: Flood): Promise<number> {
-  const socket = connect(port, "127.0.0.1");
-  onTestFinished(() => void socket.destroy());
-  socket.on("error", () => {});
-  socket.resume();
-  const isClosed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
-  socket.write(Buffer.concat([preface, frame(settings, 0, 0, []), first ?? Buffer.alloc(0)]));
-  for (let sent = 0; sent < framesMax; sent += framesPerTurn) {
-    if (socket.destroyed) return sent;
-    const some = Array.from({ length: framesPerTurn }, (_, i) => nth(sent + i));
-    const isRead = socket.write(Buffer.concat(some));
-    const drained = new Promise<void>(
-      (resolve) => void (isRead ? setImmediate(resolve) : socket.once("drain", resolve)),
-    );
-    await Promise.race([drained, isClosed]);
-  }
-  return framesMax;
-}
-
 describe("S7: the sync port", () => {
-  it.each(floods)("cuts off who floods it with $name, and goes on with its nodes", async (flood) => {
-    const { hub, fleet, store, clock, connectServing } = await startHub();
-    const node = await connectServing("n1");
-    expect(await framesUntilCutOff(hub.addresses[0]!.port, flood)).toBeLessThan(framesMax);
-    await turnsOfTheLoop();
-    clock.advance(1_000);
-    const applied = fleet.waitForRevision(store.putUpstream("u1"), all);
-    await node.ackNextSnapshot();
-    expect(await applied).toEqual({ appliedCount: 1, nodeCount: 1 });
-    await connectServing("n2");
-  });
+  it.each(http2Floods("/penstock.sync.v1.SyncAPI/Connect"))(
+    "cuts off who floods it with $name, and goes on with its nodes",
+    async (flood) => {
+      const { hub, fleet, store, clock, connectServing } = await startHub();
+      const node = await connectServing("n1");
+      expect(await framesUntilCutOff(hub.addresses[0]!.port, flood)).toBeLessThan(framesMax);
+      await turnsOfTheLoop();
+      clock.advance(1_000);
+      const applied = fleet.waitForRevision(store.putUpstream("u1"), all);
+      await node.ackNextSnapshot();
+      expect(await applied).toEqual({ appliedCount: 1, nodeCount: 1 });
+      await connectServing("n2");
+    },
+  );
 });

@@ -1,0 +1,61 @@
+import { once } from "node:events";
+import { type ClientHttp2Session, connect } from "node:http2";
+import { text } from "node:stream/consumers";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { framesMax, framesUntilCutOff, http2Floods } from "../../test/support/http2-floods.ts";
+import { openLog } from "../telemetry/log.ts";
+import { startAdminListener } from "./admin-listener.ts";
+
+const path = "/a.B/C";
+
+/** A port whose calls are answered when they end. */
+async function startPort(): Promise<number> {
+  const listener = await startAdminListener({
+    listens: [{ host: "127.0.0.1", port: 0 }],
+    adminHosts: [],
+    rpc: {
+      serves: () => true,
+      handle: (request, response) =>
+        void text(request).then(
+          () => response.end(),
+          () => {},
+        ),
+    },
+    rest: (_request, response) => void response.end(),
+    log: openLog("silent"),
+  });
+  onTestFinished(() => listener.close());
+  return Number(listener.addresses[0]!.split(":").at(-1));
+}
+
+function clientOf(port: number): ClientHttp2Session {
+  const session = connect(`http://127.0.0.1:${port}`);
+  onTestFinished(() => session.destroy());
+  return session;
+}
+
+/** One call; resolves with its status. */
+async function call(session: ClientHttp2Session): Promise<number> {
+  const stream = session.request({ ":method": "POST", ":path": path });
+  stream.end();
+  const [head] = await once(stream, "response");
+  return Number(head[":status"]);
+}
+
+describe("the admin port", () => {
+  it.each(http2Floods(path))("cuts off who floods it with $name, and goes on with the others", async (flood) => {
+    const port = await startPort();
+    expect(await call(clientOf(port))).toBe(200);
+    expect(await framesUntilCutOff(port, flood)).toBeLessThan(framesMax);
+    expect(await call(clientOf(port))).toBe(200);
+  });
+
+  it("does not take for a flood that a client pings after each answer, as those in Go do", async () => {
+    const session = clientOf(await startPort());
+    for (let i = 0; i < 500; i++) {
+      expect(await call(session)).toBe(200);
+      await new Promise((resolve) => session.ping(resolve));
+    }
+    expect(session.destroyed).toBe(false);
+  });
+});
