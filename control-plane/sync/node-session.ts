@@ -183,7 +183,7 @@ export class NodeSession implements Queued {
       return;
     }
     this.#stopHelloTimer();
-    this.#context.onHello(this, read.facts);
+    this.#context.onHello(this, read.facts, this.#call);
     this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
     this.#record.epoch = read.have?.epoch ?? null;
     for (const each of [views, traffic]) each.connected(read.facts.id, read.facts.hostname);

@@ -35,7 +35,7 @@ export interface SessionContext {
   /** Whether what a stream says who it is may be so; null lets it in. @param end as of StreamGate.hello */
   judgeHello(call: NodeCall, facts: NodeFacts, end: (refusal: GateRefusal) => void): GateRefusal | null;
   /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
-  onHello(session: NodeSession, facts: NodeFacts): void;
+  onHello(session: NodeSession, facts: NodeFacts, call: NodeCall): void;
   /** What the node serves, or whether it is worth waiting for, may have changed. */
   onChange(): void;
   /** The node refused a publication of a channel. */

@@ -34,6 +34,7 @@ import { SenderSlots } from "./sender-slots.ts";
 import type { SessionContext } from "./session-context.ts";
 import { SkewWatch } from "./skew-watch.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
+import { StreamChallenges } from "./stream-challenges.ts";
 import { type GateRefusal, refuseStream, type StreamGate } from "./stream-gate.ts";
 import type { StreamHubSettings } from "./stream-hub-settings.ts";
 import { TwinNodes } from "./twin-nodes.ts";
@@ -87,6 +88,7 @@ export class StreamHub implements Fleet {
   readonly #clock: Clock;
   readonly #skew: SkewWatch;
   readonly #twins = new TwinNodes();
+  readonly #challenges: StreamChallenges;
   readonly #times = new PublicationTimes();
   readonly #registry: NodeRegistry;
   readonly views: NodeViews;
@@ -111,6 +113,7 @@ export class StreamHub implements Fleet {
     this.#settings = settings;
     this.#clock = clock;
     this.#skew = new SkewWatch(store.image, log);
+    this.#challenges = new StreamChallenges(clock);
     const ringLimits = { publicationMaxCount: settings.recentMaxCount, changeMaxCount: settings.recentChangeMaxCount };
     const subsetsOf = (source: PublishedSource) =>
       new SubsetChannels({
@@ -163,7 +166,7 @@ export class StreamHub implements Fleet {
       admitHello: () => admission.admit(),
       judgeHello: (call, facts, end) =>
         this.#judgeTwin(call, facts) ?? options.gate?.hello(call, facts.id, end) ?? null,
-      onHello: (session, facts) => this.#admit(session, facts),
+      onHello: (session, facts, call) => this.#admit(session, facts, call),
       onChange: () => this.#waits.check(),
       onNack: (session, nack, channel) => this.#refused(session, nack, channel),
       onClose: (session) => this.#forget(session),
@@ -261,7 +264,7 @@ export class StreamHub implements Fleet {
     }
   }
 
-  #admit(session: NodeSession, facts: NodeFacts): void {
+  #admit(session: NodeSession, facts: NodeFacts, call: NodeCall): void {
     const { id: nodeId } = facts;
     const older = this.#sessionOfNode.get(nodeId);
     const olderProcess = this.#twins.of(nodeId);
@@ -273,12 +276,14 @@ export class StreamHub implements Fleet {
     if (this.#sessionOfNode.size === 0 || !this.#schedule.isWaiting) this.#channels.refresh();
     this.#sessionOfNode.set(nodeId, session);
     this.#twins.connected(facts, olderProcess);
+    this.#challenges.connected(nodeId, session, call);
     this.#skew.connected(facts);
   }
 
   #judgeTwin(call: NodeCall, facts: NodeFacts): GateRefusal | null {
     const refusal = this.#twins.judge(facts);
     if (refusal === null) return null;
+    this.#challenges.challenge(facts.id);
     const { gate, log } = this.#options;
     // The gate lists it, and logs the same only now and then.
     if (gate === undefined) log.warn({ node: facts.id, address: call.getPeer() }, refusal.cause);
@@ -314,6 +319,7 @@ export class StreamHub implements Fleet {
     if (this.#sessionOfNode.get(session.nodeId) === session) {
       this.#sessionOfNode.delete(session.nodeId);
       this.#twins.left(session.nodeId);
+      this.#challenges.left(session.nodeId);
       this.#skew.disconnected(session.nodeId);
       this.#channels.left(session);
     }

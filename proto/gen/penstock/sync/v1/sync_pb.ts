@@ -748,6 +748,9 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
  * penstock.admin.v1.ExplainRequest in proto3 JSON, its defaults filled in; its node is empty. The answer is a penstock.admin.v1.ExplainResponse in proto3 JSON,
  * without its node, of at most 768 KiB. Fields that the control plane does not know it passes over.
  *
+ * Kind "alive": is the node still there? Asked of any node whose place another process wants. Whatever the node says within 2 s
+ * is a sign of life, also that it knows no such kind; without any its stream is ended.
+ *
  * @generated from message penstock.sync.v1.Query
  */
 export type Query = Message<"penstock.sync.v1.Query"> & {

@@ -1,0 +1,56 @@
+import { status } from "@grpc/grpc-js";
+import { encodeMessage } from "../snapshot/encode-snapshot.ts";
+import type { Clock } from "./clock.ts";
+import type { NodeSession } from "./node-session.ts";
+import type { NodeCall } from "./snapshot-sender.ts";
+
+interface Challenged {
+  readonly session: Pick<NodeSession, "end">;
+  readonly call: Pick<NodeCall, "on" | "off" | "write">;
+  isOpen: boolean;
+}
+
+/** A node answers at once; its main thread is never held up for so long. */
+const answerMs = 2_000;
+
+/**
+ * Asks who has a node's stream whether it is still there, when another process of that node was refused for its sake. A
+ * machine that lost its power says nothing of that, and TCP's keepalive takes 14 s to notice.
+ */
+export class StreamChallenges {
+  readonly #clock: Clock;
+  readonly #streams = new Map<string, Challenged>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  connected(nodeId: string, session: Challenged["session"], call: Challenged["call"]): void {
+    this.#streams.set(nodeId, { session, call, isOpen: false });
+  }
+
+  /** The node's stream has ended. */
+  left(nodeId: string): void {
+    this.#streams.delete(nodeId);
+  }
+
+  /** Ends the node's stream unless something comes on it soon. */
+  challenge(nodeId: string): void {
+    const stream = this.#streams.get(nodeId);
+    if (stream === undefined || stream.isOpen) return;
+    stream.isOpen = true;
+    const { session, call } = stream;
+    const close = () => {
+      stopTimer();
+      call.off("data", close);
+      stream.isOpen = false;
+    };
+    const stopTimer = this.#clock.after(answerMs, () => {
+      close();
+      session.end(status.UNAVAILABLE, "no answer while another process of the same node wants its place");
+    });
+    // Whatever comes is a sign of life. That it knows no such question every node says at once (sync.proto).
+    call.on("data", close);
+    call.write(encodeMessage({ case: "query", value: { id: 0n, kind: "alive", body: new Uint8Array() } }));
+  }
+}
