@@ -64,6 +64,7 @@ it.each([
   { flag: "--minor-gc-task-trigger", usual: "80" },
   { flag: "--separate-gc-phases", usual: "--separate-gc-phases" },
   { flag: "--gc-experiment-less-compaction", usual: "--no-gc-experiment-less-compaction" },
+  { flag: "--heap-growing-percent", usual: "0" },
 ])("what $flag goes back to is V8's own default", ({ flag, usual }) => {
   const [, described] = known.split(`  ${flag} (`);
   expect(/default: (?:--[a-z-]+=)?(\S+)/.exec(described!)![1]).toBe(usual);
