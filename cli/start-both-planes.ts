@@ -101,6 +101,12 @@ class RunningPlanes {
   }
 }
 
+/**
+ * Node lets V8 have four threads of its own on any machine; with this, one less than there are cores. On few cores more keep
+ * the workers from theirs (proof apply). What the user says comes later, and goes before it.
+ */
+const fewThreadsOption = "--v8-pool-size=0";
+
 /** The data plane as a child process, started again when it crashes. */
 class DataPlaneChild {
   /** Resolves when the first one is ready; rejects with a StartError when it cannot start. */
@@ -145,7 +151,8 @@ class DataPlaneChild {
     const command = fileURLToPath(
       new URL(import.meta.url.endsWith(".ts") ? "../bin/penstock.js" : "../../bin/penstock.js", import.meta.url),
     );
-    const child = fork(command, [...this.#args], { env: this.#env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const env = { ...this.#env, NODE_OPTIONS: `${fewThreadsOption} ${this.#env["NODE_OPTIONS"] ?? ""}` };
+    const child = fork(command, [...this.#args], { env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
     this.#isReady = false;
     child.once("message", () => {
       this.#isReady = true;

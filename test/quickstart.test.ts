@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { pageCommands, type Walkthrough } from "./support/page-walkthrough.ts";
@@ -32,6 +33,8 @@ describe("the getting-started page", () => {
 
   it("runs as two processes, a control plane and a data plane", () => {
     expect(seen.processCount).toBe(2);
+    if (seen.v8ThreadCount === null) console.log("skipped: how many threads V8 has is told by Linux alone");
+    else expect(seen.v8ThreadCount).toBe(Math.max(1, availableParallelism() - 1));
   });
 
   it("creates the service and the route", () => {

@@ -30,7 +30,7 @@ describe("deploy/", () => {
       expect(more).toEqual([]);
       const [program, ...args] = command!.split(" ");
       expect([existsSync(program!), existsSync(args[0]!)]).toEqual([true, true]);
-      const unitEnv = Object.fromEntries(valuesOf("Environment").map((line) => line.split("=", 2)));
+      const unitEnv = Object.fromEntries(valuesOf("Environment").map((line) => line.split(/=(.*)/, 2)));
       // StateDirectory= makes this folder, and gives it to the unit's own user alone.
       expect(unitEnv["PENSTOCK_STATE_DIR"]).toBe(`/var/lib/${valuesOf("StateDirectory")[0]}`);
       const started = runProcess(program!, args, {

@@ -6,7 +6,7 @@
  * As `node page-walkthrough.ts ports` it runs the same commands with free ports and names put in their place.
  */
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,6 +33,8 @@ export interface Walkthrough {
   readonly statusesAfterKill: readonly string[];
   /** Pids of the processes that `penstock` runs as. */
   readonly processCount: number;
+  /** Threads of V8's own in the data plane; null where the system does not tell. */
+  readonly v8ThreadCount: number | null;
 }
 
 function shell(command: string): Promise<string> {
@@ -101,6 +103,12 @@ async function startEcho(name: string, port: number, host: string): Promise<Runn
   return echo;
 }
 
+function threadNames(pid: number): string[] | null {
+  const folder = `/proc/${pid}/task`;
+  if (!existsSync(folder)) return null;
+  return readdirSync(folder).map((thread) => readFileSync(join(folder, thread, "comm"), "utf8").trim());
+}
+
 async function walkThrough(stage: Stage, stateDir: string): Promise<Walkthrough> {
   const echoes = await Promise.all(
     [0, 1].map((i) => startEcho(`t${i + 1}`, stage.targetPorts[i]!, stage.targetHosts[i]!)),
@@ -110,6 +118,8 @@ async function walkThrough(stage: Stage, stateDir: string): Promise<Walkthrough>
     env: { ...stage.env, PENSTOCK_STATE_DIR: stateDir, PENSTOCK_LOG_LEVEL: "info" },
   });
   const seen = await penstock.jsonLine((line) => line["msg"] === "penstock is ready");
+  const pids = seen["pids"] as number[];
+  const v8ThreadCount = threadNames(pids.at(-1)!)?.filter((name) => name === "V8Worker").length ?? null;
   const outputs: string[] = [];
   for (const command of pageCommands) outputs.push(await shell(stage.adapt(command)));
   const last = stage.adapt(pageCommands.at(-1)!);
@@ -121,7 +131,7 @@ async function walkThrough(stage: Stage, stateDir: string): Promise<Walkthrough>
   for (let i = 0; i < 20; i++) statusesAfterKill.push(await shell(status));
   await penstock.stop();
   await echoes[1]!.stop("SIGKILL");
-  return { outputs, hosts: alternating, statusesAfterKill, processCount: (seen["pids"] as number[]).length };
+  return { outputs, hosts: alternating, statusesAfterKill, processCount: pids.length, v8ThreadCount };
 }
 
 if (process.argv[1] === import.meta.filename) {
