@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { routeCells, targetCells } from "../proxy/traffic-metrics.ts";
+import { RouteCell, routeCells, targetCells } from "../proxy/traffic-metrics.ts";
 import { SeriesTotals } from "../telemetry/series-table.ts";
 import {
   answerText,
@@ -216,7 +216,10 @@ describe("the traffic counts", () => {
     const counts = proxy.server.engine.traffic.read();
     const routes = new SeriesTotals(routeCells, 2, 10);
     routes.add(counts.routes);
-    const classes = [...routes.entries()].map(({ labels, cells }) => [...labels, ...cells.slice(0, 5)]);
+    const classes = [...routes.entries()].map(({ labels, cells }) => [
+      ...labels,
+      ...RouteCell.answers.map((at) => cells[at]),
+    ]);
     expect(classes).toEqual([
       ["s", "r", 0, 3, 0, 0, 0],
       ["", "", 0, 0, 0, 1, 0],
