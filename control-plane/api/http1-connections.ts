@@ -127,6 +127,7 @@ export function http1Connections(
  */
 function halfClosed(socket: Socket, exchanges: readonly Exchange[]): void {
   let timer: NodeJS.Timeout;
+  let writtenCount = socket.bytesWritten;
   const askAfter = (delayMs: number) => {
     timer = setTimeout(() => {
       const [current] = exchanges;
@@ -134,7 +135,9 @@ function halfClosed(socket: Socket, exchanges: readonly Exchange[]): void {
       if (current === undefined) return;
       const { request, response } = current;
       // A watch, or its like: it ends with its client, and may say nothing by which to find that out.
-      if (response.headersSent && !response.writableEnded) socket.destroy();
+      const isStill = socket.bytesWritten === writtenCount;
+      writtenCount = socket.bytesWritten;
+      if (response.headersSent && !response.writableEnded && isStill) socket.destroy();
       else if (!response.headersSent && request.httpVersion !== "1.0") response.writeProcessing();
       askAfter(Math.min(2 * delayMs, farewellMaxMs));
     }, delayMs);

@@ -63,16 +63,6 @@ export class RolloutChannels implements Channels {
     this.#candidate?.channels.refresh();
   }
 
-  refreshAtOnce(): void {
-    if (this.isSuspended) return;
-    this.#main.channels.refreshAtOnce();
-    this.#candidate?.channels.refreshAtOnce();
-  }
-
-  get isUnderWay(): boolean {
-    return this.#main.channels.isUnderWay || this.#candidate?.channels.isUnderWay === true;
-  }
-
   /** Whether the end of the last rollout still has publications of its own. */
   get isSplit(): boolean {
     return this.#candidate !== null;

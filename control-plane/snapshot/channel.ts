@@ -53,14 +53,11 @@ export class Channel {
     return this.#newest;
   }
 
-  /**
-   * Makes the source's state of this moment the published one, with the last step; what cannot be published is logged,
-   * and changes nothing. The steps do not throw; the source must not change between them.
-   */
-  *refreshSteps(): Generator<void, void> {
+  /** Makes the source's state of this moment the published one; what cannot be published is logged, and changes nothing. */
+  refresh(): void {
     if (this.#newest?.publication === this.#source.image.publication) return;
     try {
-      const newest = yield* this.cache.newestSteps();
+      const newest = this.cache.newest();
       if (newest.ok) this.#newest = newest.published;
       else {
         const { danglingReferences } = newest;

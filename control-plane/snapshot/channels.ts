@@ -3,8 +3,7 @@ import type { Channel } from "./channel.ts";
 /** Says which channel a node gets its publications from. */
 export interface Channels {
   /**
-   * The same object for as long as the answer is the same. One where nothing is published, as long as the node's is not
-   * made yet.
+   * The same object for as long as the answer is the same.
    * @param before what a node with the labels of this one got its publications from so far, asked where a new channel is
    *   made for it: that begins there. Default: not known
    */
@@ -13,11 +12,7 @@ export interface Channels {
   sourcePublicationFor(node: { readonly nodeId: string }): number;
   /** The node's stream has ended. */
   left(node: { readonly nodeId: string }): void;
-  /** Publishes the state of this moment on every channel that has readers; some of it later, where there is much to do. */
+  /** Publishes the state of this moment on every channel that has readers. */
   refresh(): void;
-  /** The same, all of it now. */
-  refreshAtOnce(): void;
-  /** Whether something is published later. */
-  readonly isUnderWay: boolean;
   close(): void;
 }

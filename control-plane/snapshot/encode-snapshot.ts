@@ -47,7 +47,7 @@ const ENTITY_FRAME_BYTES = 24;
 /**
  * A whole state as the messages that carry it.
  *
- * Cost: 70 ms for 20,000 resources, nearly all of it where the messages are gone through: some 7 ms for each chunk.
+ * Cost: 70 ms for 20,000 resources, most of it where the messages are gone through: some 7 ms for each chunk.
  * @param chunkMaxBytes of one encoded message; a single larger entity travels alone
  */
 export function encodeSnapshot(content: SnapshotContent, chunkMaxBytes = CHUNK_MAX_BYTES): EncodedPush {

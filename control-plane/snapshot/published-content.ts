@@ -5,12 +5,6 @@ import { type DanglingReference, findDanglingReferences, inSnapshotOrder, SNAPSH
 import type { PublishedImage } from "./channel.ts";
 import { entityBytes } from "./encode-snapshot.ts";
 
-/** Resources that are compared in one step, and that are changed in one: some 0.1 ms each. */
-const COMPARED_PER_STEP = 256;
-const CHANGED_PER_STEP = 16;
-/** Of the 256 parts that the state hash is made of. */
-const HASHED_PER_STEP = 8;
-
 /** What became of one resource between two publications. */
 export interface ContentChange {
   readonly kind: StoredKind;
@@ -67,22 +61,17 @@ export class PublishedContent {
   }
 
   /**
-   * What has to change for this to be the content of the image, which must not change between the steps.
+   * What has to change for this to be the content of the image.
    * @param since the publication of the image that this is the content of; null when it is of none
    */
-  changesTo(image: PublishedImage, since: number | null): Generator<void, ContentChange[]> {
+  changesTo(image: PublishedImage, since: number | null): ContentChange[] {
     const changed = since === null ? null : (image.changesSince?.(since) ?? null);
     return changed === null ? this.#compare(image) : this.#compareSome(changed, image);
   }
 
-  *#compareSome(
-    changed: Iterable<Pick<ContentChange, "kind" | "id">>,
-    image: PublishedImage,
-  ): Generator<void, ContentChange[]> {
+  #compareSome(changed: Iterable<Pick<ContentChange, "kind" | "id">>, image: PublishedImage): ContentChange[] {
     const changes = new Map<string, ContentChange>();
-    let count = 0;
     for (const { kind, id } of changed) {
-      if (++count % COMPARED_PER_STEP === 0) yield;
       const before = this.get(kind, id);
       const after = image.get(kind, id);
       if (before?.body !== after?.body) changes.set(`${kind}/${id}`, { kind, id, before, after });
@@ -90,32 +79,26 @@ export class PublishedContent {
     return [...changes.values()];
   }
 
-  *#compare(image: PublishedImage): Generator<void, ContentChange[]> {
+  #compare(image: PublishedImage): ContentChange[] {
     const changes: ContentChange[] = [];
-    let count = 0;
     for (const kind of SNAPSHOT_KINDS) {
       const known = this.#byKind.get(kind)!;
       let knownCount = 0;
       for (const after of image.all(kind)) {
-        if (++count % COMPARED_PER_STEP === 0) yield;
         const before = known.get(after.id);
         if (before !== undefined) knownCount++;
         if (before?.body !== after.body) changes.push({ kind, id: after.id, before, after });
       }
       if (knownCount === known.size) continue;
       for (const [id, before] of known) {
-        if (++count % COMPARED_PER_STEP === 0) yield;
         if (image.get(kind, id) === undefined) changes.push({ kind, id, before, after: undefined });
       }
     }
     return changes;
   }
 
-  /** Between the steps it is neither as it was nor as it is to be: what others read of has to be a fork. */
-  *applySteps(changes: readonly ContentChange[]): Generator<void, void> {
-    let count = 0;
+  apply(changes: readonly ContentChange[]): void {
     for (const { kind, id, before, after } of changes) {
-      if (++count % CHANGED_PER_STEP === 0) yield;
       if (before !== undefined) this.#encodedBytes -= entityBytes(before);
       if (after === undefined) {
         this.#byKind.get(kind)!.delete(id);
@@ -126,15 +109,14 @@ export class PublishedContent {
         this.#encodedBytes += entityBytes(after);
       }
     }
-    while (this.#stateHash.settle(HASHED_PER_STEP)) yield;
   }
 }
 
 /** References that the changes leave pointing to nothing, given that there were none before. */
-export function* findNewDanglingReferences(
+export function findNewDanglingReferences(
   changes: readonly ContentChange[],
   image: PublishedImage,
-): Generator<void, DanglingReference[]> {
+): DanglingReference[] {
   const changed: StoredResource[] = [];
   for (const { kind, id, after } of changes) {
     if (after !== undefined) {
@@ -143,27 +125,10 @@ export function* findNewDanglingReferences(
     }
     // Only what is gone can leave others without what they refer to.
     const referrers = image.referrersOf?.(kind, id) ?? null;
-    if (referrers === null) return yield* findDangling(allOf(image), image);
+    if (referrers === null) return findDanglingReferences(allOf(image), image);
     changed.push(...referrers);
   }
-  return yield* findDangling(changed, image);
-}
-
-function* findDangling(
-  resources: Iterable<StoredResource>,
-  image: PublishedImage,
-): Generator<void, DanglingReference[]> {
-  const found: DanglingReference[] = [];
-  let some: StoredResource[] = [];
-  for (const resource of resources) {
-    some.push(resource);
-    if (some.length < COMPARED_PER_STEP) continue;
-    found.push(...findDanglingReferences(some, image));
-    some = [];
-    yield;
-  }
-  found.push(...findDanglingReferences(some, image));
-  return found;
+  return findDanglingReferences(changed, image);
 }
 
 function* allOf(image: PublishedImage): Generator<StoredResource> {

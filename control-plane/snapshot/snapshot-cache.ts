@@ -1,5 +1,4 @@
 import { isSameHash } from "../../proto/state-hash.ts";
-import { untilDone } from "../steps/until-done.ts";
 import type { StoredResource } from "../store/resource-image.ts";
 import type { DanglingReference } from "./build-snapshot.ts";
 import type { PublishedSource } from "./channel.ts";
@@ -18,7 +17,7 @@ import {
   type PublishedState,
   type RingLimits,
 } from "./publication-ring.ts";
-import { type ContentChange, findNewDanglingReferences, PublishedContent } from "./published-content.ts";
+import { findNewDanglingReferences, PublishedContent } from "./published-content.ts";
 
 /** The newest publication, or why it must not be sent. */
 export type NewestPublication =
@@ -27,9 +26,6 @@ export type NewestPublication =
 
 /** A delta that is larger than this share of the whole is not worth a second way to the same state. */
 const DELTA_MAX_SHARE = 0.3;
-
-/** So many changes are made in one go: 1 ms. More are made to a fork, which takes the place of the content at the end. */
-const CHANGED_AT_ONCE = 100;
 
 /** One message, no larger than a chunk of a whole snapshot. */
 const DELTA_MAX_BYTES = CHUNK_MAX_BYTES;
@@ -84,17 +80,9 @@ export class SnapshotCache {
 
   /** Publishes the store's state of this moment; one with a dangling reference leaves all as it was. */
   newest(): NewestPublication {
-    return untilDone(this.newestSteps());
-  }
-
-  /**
-   * The same in steps, between which all is as it was before the first, and the store's state must not change. To be
-   * taken to their end before others are begun.
-   */
-  *newestSteps(): Generator<void, NewestPublication> {
     const { publication, revision } = this.#store.image;
     if (this.#newest?.imagePublication === publication) return this.#newest.outcome;
-    const outcome = yield* this.#publish(publication, revision);
+    const outcome = this.#publish(publication, revision);
     this.#newest = { imagePublication: publication, outcome };
     return outcome;
   }
@@ -132,13 +120,13 @@ export class SnapshotCache {
     return push;
   }
 
-  *#publish(publication: number, revision: number): Generator<void, NewestPublication> {
+  #publish(publication: number, revision: number): NewestPublication {
     const { image } = this.#store;
     const since = this.#isOfSource ? (this.#published?.publication ?? null) : null;
-    const changes = yield* this.#content.changesTo(image, since);
-    const danglingReferences = yield* findNewDanglingReferences(changes, image);
+    const changes = this.#content.changesTo(image, since);
+    const danglingReferences = findNewDanglingReferences(changes, image);
     if (danglingReferences.length > 0) return { ok: false, danglingReferences };
-    this.#content = yield* this.#changed(changes);
+    this.#content.apply(changes);
     const isUnchanged = changes.length === 0 && this.#published !== null;
     const stateHash = isUnchanged ? this.#published!.stateHash : this.#content.stateHash();
     const published = { publication, revision, stateHash };
@@ -147,18 +135,6 @@ export class SnapshotCache {
     this.#whole = null;
     this.#deltas.clear();
     return { ok: true, published: this.#ring.add(published, changes) };
-  }
-
-  /** The content with the changes; as it was until then. */
-  *#changed(changes: readonly ContentChange[]): Generator<void, PublishedContent> {
-    if (changes.length <= CHANGED_AT_ONCE) {
-      untilDone(this.#content.applySteps(changes));
-      return this.#content;
-    }
-    const changed = this.#content.fork();
-    yield;
-    yield* changed.applySteps(changes);
-    return changed;
   }
 
   #encodeDelta(basePublication: number, changed: ReadonlyMap<string, ChangedResource>): EncodedPush | null {

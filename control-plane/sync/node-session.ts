@@ -1,9 +1,13 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
+import type { NodeViews } from "../observation/node-views.ts";
+import type { TrafficViews } from "../observation/traffic-views.ts";
 import type { Channel } from "../snapshot/channel.ts";
 import { type EncodedPush, encodeMessage } from "../snapshot/encode-snapshot.ts";
-import type { NewestState, PublishedState } from "../snapshot/publication-ring.ts";
+import type { PublishedState } from "../snapshot/publication-ring.ts";
+import type { StoreEpoch } from "../store/store.ts";
+import type { Log } from "../telemetry/log.ts";
 import {
   type AckState,
   deltaBase,
@@ -19,15 +23,58 @@ import {
   takeHeartbeat,
   takeNack,
 } from "./ack-state.ts";
+import type { Clock } from "./clock.ts";
 import type { Queued } from "./few-per-turn.ts";
-import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
+import type { NodeAnswer, NodeNackStatus, NodeQuestion } from "./fleet.ts";
+import type { Admission } from "./hello-admission.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { readNodeStats } from "./node-figures.ts";
 import { type Answered, NodeQuestions, sendingQuery } from "./node-questions.ts";
-import type { NodeRecord } from "./node-registry.ts";
-import { readHello } from "./read-hello.ts";
-import type { SessionContext } from "./session-context.ts";
-import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
+import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
+import { type NodeFacts, readHello } from "./read-hello.ts";
+import { type NodeCall, type PushSlots, SnapshotSender } from "./snapshot-sender.ts";
+import type { GateRefusal, StreamGate } from "./stream-gate.ts";
+
+/** What a session needs of the hub that it belongs to. */
+export interface SessionContext {
+  readonly epoch: StoreEpoch;
+  readonly registry: NodeRegistry;
+  readonly slots: PushSlots;
+  /** Gets what the node sees of its endpoints. */
+  readonly views: NodeViews;
+  /** Gets what requests meet there. */
+  readonly traffic: TrafficViews;
+  readonly clock: Clock;
+  /** 0 <= random() < 1. */
+  readonly random: () => number;
+  readonly log: Log;
+  readonly timing: SessionTiming;
+  /** Says whether the node is who it says; null where nobody is asked. */
+  readonly gate: StreamGate | null;
+  /** Where the node's publications come from, at this moment. */
+  channelFor(node: { readonly nodeId: string }): Channel;
+  /** Asked once for each hello: whether there is room for the node now, or when it is to come again. */
+  admitHello(): Admission;
+  /** Whether what a stream says who it is may be so; null lets it in. @param end as of StreamGate.hello */
+  judgeHello(call: NodeCall, facts: NodeFacts, end: (refusal: GateRefusal) => void): GateRefusal | null;
+  /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
+  onHello(session: NodeSession, facts: NodeFacts, call: NodeCall): void;
+  /** What the node serves, or whether it is worth waiting for, may have changed. */
+  onChange(): void;
+  /** The node refused a publication of a channel. */
+  onNack(session: NodeSession, nack: NodeNackStatus, channel: Channel): void;
+  onClose(session: NodeSession): void;
+}
+
+export interface SessionTiming {
+  /** A stream without a hello is ended after this. */
+  readonly helloTimeoutMs: number;
+  readonly heartbeatMs: number;
+  /** A node that acks within this keeps up. */
+  readonly keepUpMs: number;
+  /** A reader that takes nothing for this long lets others send. */
+  readonly stallMs: number;
+}
 
 /** What a node says in its hello that takes deltas. */
 const DELTA_CAPABILITY = "delta.v1";
@@ -48,8 +95,6 @@ export class NodeSession implements Queued {
   #record: NodeRecord | null = null;
   #state: AckState | null = null;
   #isSending = false;
-  /** Whether it was answered after its hello what there is for it. */
-  #isToldNewest = false;
   #isClosed = false;
   #stopHelloTimer: () => void;
   #stopHeartbeat: () => void = () => {};
@@ -98,10 +143,6 @@ export class NodeSession implements Queued {
     if (this.#state === null || this.#isClosed || this.#isSending) return;
     const { newest } = this.channel;
     if (newest === null) return;
-    if (!this.#isToldNewest) {
-      this.#tellNewest(this.#state, newest);
-      return;
-    }
     const step = nextStep(this.#state, newest);
     if (step === "push") this.#push(newest).catch((error) => this.#fail(error));
     else if (step === "serves-newest") this.#setState(markServing(this.#state, newest));
@@ -190,14 +231,13 @@ export class NodeSession implements Queued {
     const { cache } = this.channel;
     this.#setState(greet(epoch, read.have, read.have === null ? undefined : cache.recent(read.have.publication)));
     log.info({ node: this.nodeId, address: this.#record.address, have: read.have?.publication ?? 0 }, "node connected");
-    this.#scheduleHeartbeat();
-    const { newest } = this.channel;
-    // Else it may have to be made first; then it is told when it is pushed.
-    if (newest !== null) this.#tellNewest(this.#state!, newest);
+    this.#answerHello(this.#state!);
   }
 
-  #tellNewest(state: AckState, newest: NewestState): void {
-    this.#isToldNewest = true;
+  #answerHello(state: AckState): void {
+    const { newest } = this.channel;
+    this.#scheduleHeartbeat();
+    if (newest === null) return;
     if (nextStep(state, newest) === "serves-newest") {
       // By the number that the node knows the content by.
       const { publication, stateHash } = state.served!;
@@ -245,9 +285,7 @@ export class NodeSession implements Queued {
 
   #takeAck(state: AckState, ack: Ack): void {
     const { clock, timing } = this.#context;
-    const { cache, newest: published } = this.channel;
-    // While that with other labels is made: the answer to what was pushed before is not to be lost.
-    const newest = published ?? state.pushed;
+    const { cache, newest } = this.channel;
     if (newest === null) return;
     const publication = Number(ack.publication);
     const applyDurationMs = durationMs(ack.applyDuration);

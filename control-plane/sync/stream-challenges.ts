@@ -7,10 +7,11 @@ import type { NodeCall } from "./snapshot-sender.ts";
 interface Challenged {
   readonly session: Pick<NodeSession, "end">;
   readonly call: Pick<NodeCall, "on" | "off" | "write">;
-  isOpen: boolean;
+  /** Ends the question that is open; null while none is. */
+  close: (() => void) | null;
 }
 
-/** A node answers at once; its main thread is never held up for so long. */
+/** A node answers at once. */
 const answerMs = 2_000;
 
 /**
@@ -26,25 +27,26 @@ export class StreamChallenges {
   }
 
   connected(nodeId: string, session: Challenged["session"], call: Challenged["call"]): void {
-    this.#streams.set(nodeId, { session, call, isOpen: false });
+    this.#streams.set(nodeId, { session, call, close: null });
   }
 
   /** The node's stream has ended. */
   left(nodeId: string): void {
+    this.#streams.get(nodeId)?.close?.();
     this.#streams.delete(nodeId);
   }
 
   /** Ends the node's stream unless something comes on it soon. */
   challenge(nodeId: string): void {
     const stream = this.#streams.get(nodeId);
-    if (stream === undefined || stream.isOpen) return;
-    stream.isOpen = true;
+    if (stream === undefined || stream.close !== null) return;
     const { session, call } = stream;
     const close = () => {
       stopTimer();
       call.off("data", close);
-      stream.isOpen = false;
+      stream.close = null;
     };
+    stream.close = close;
     const stopTimer = this.#clock.after(answerMs, () => {
       close();
       session.end(status.UNAVAILABLE, "no answer while another process of the same node wants its place");

@@ -25,18 +25,16 @@ import type {
 } from "./fleet.ts";
 import { HelloAdmission } from "./hello-admission.ts";
 import { NodeRegistry } from "./node-registry.ts";
-import { NodeSession } from "./node-session.ts";
+import { NodeSession, type SessionContext } from "./node-session.ts";
 import { PublicationTimes } from "./publication-times.ts";
 import { PushSchedule } from "./push-schedule.ts";
 import type { QuarantineKeeper } from "./quarantine-keeper.ts";
 import type { NodeFacts } from "./read-hello.ts";
 import { SenderSlots } from "./sender-slots.ts";
-import type { SessionContext } from "./session-context.ts";
 import { SkewWatch } from "./skew-watch.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
 import { StreamChallenges } from "./stream-challenges.ts";
 import { type GateRefusal, refuseStream, type StreamGate } from "./stream-gate.ts";
-import type { StreamHubSettings } from "./stream-hub-settings.ts";
 import { TwinNodes } from "./twin-nodes.ts";
 
 /** What the hub has to know of rollouts. */
@@ -69,13 +67,70 @@ export interface StreamHubOptions {
   readonly random?: () => number;
 }
 
+/** Every limit and time of the hub, each with its default below. */
+export interface StreamHubSettings {
+  /** Changes that follow a push wait until none came for this long ... */
+  readonly coalesceMs: number;
+  /** ... but no longer than this. */
+  readonly coalesceMaxMs: number;
+  /** A node that acks within this keeps up. */
+  readonly keepUpMs: number;
+  readonly helloTimeoutMs: number;
+  /** Jittered by a fifth both ways. */
+  readonly heartbeatMs: number;
+  /** A reader that takes nothing for this long lets others send. */
+  readonly stallMs: number;
+  /** Whole snapshots being sent at a time, and as many large deltas. */
+  readonly senderMaxCount: number;
+  /** Nodes remembered, connected or not. */
+  readonly nodeMaxCount: number;
+  /** A node that has been behind, or away, for longer is stale. */
+  readonly staleAfterMs: number;
+  /** A node that has been away for longer is forgotten. */
+  readonly forgetAfterMs: number;
+  /** Past publications that deltas begin from, and whose hash and revision stay known. */
+  readonly recentMaxCount: number;
+  /** Resources that changed in them, all together; some 150 bytes each. */
+  readonly recentChangeMaxCount: number;
+  /** How long the past of a subset without nodes is kept. */
+  readonly subsetGraceMs: number;
+  /** Nodes let in per second, and as many at once; the others are told when to come again. */
+  readonly helloMaxPerSecond: number;
+  /** How long what a node sees counts after its stream has closed. */
+  readonly viewGraceMs: number;
+  /** Endpoints seen, of all nodes together; some 400 bytes each. */
+  readonly viewMaxCount: number;
+  /** Endpoints whose traffic is told of, of all nodes together; some 850 bytes each. */
+  readonly trafficMaxCount: number;
+  /** Writes that wait for nodes at a time. */
+  readonly waitMaxCount: number;
+}
+
+export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
+  coalesceMs: 50,
+  coalesceMaxMs: 250,
+  keepUpMs: 1_000,
+  helloTimeoutMs: 10_000,
+  heartbeatMs: 10_000,
+  stallMs: 1_000,
+  senderMaxCount: 16,
+  nodeMaxCount: 10_000,
+  staleAfterMs: 30_000,
+  // As Kong does.
+  forgetAfterMs: 14 * 24 * 60 * 60 * 1_000,
+  recentMaxCount: 1_000,
+  recentChangeMaxCount: 100_000,
+  subsetGraceMs: 300_000,
+  helloMaxPerSecond: 200,
+  viewGraceMs: 30_000,
+  viewMaxCount: 200_000,
+  trafficMaxCount: 100_000,
+  waitMaxCount: 10_000,
+};
+
 /** A stream that begins costs 1 ms with its first message, one that is sent a small delta 0.1 ms: 8 ms a turn. */
 const BEGINNINGS_PER_TURN = 8;
 const PUSHES_PER_TURN = 64;
-
-/** So often, and so many times at most, it is looked whether long work is done. */
-const LOOK_MS = 20;
-const LOOKS_MAX_COUNT = 250;
 
 /**
  * The streams of all nodes, whatever carries them: who is connected, what each is sent and when, and who waits for
@@ -118,9 +173,8 @@ export class StreamHub implements Fleet {
     const subsetsOf = (source: PublishedSource) =>
       new SubsetChannels({
         ...{ source: new QuarantineView(source, store.image), ringLimits, log, clock },
-        ...{ graceMs: settings.subsetGraceMs, sliceMs: settings.sliceMs },
+        graceMs: settings.subsetGraceMs,
         labelsOf: (nodeId) => options.gate?.labelsOf(nodeId) ?? noLabels,
-        onLate: () => this.#advanceAll(),
       });
     this.#channels = options.rollouts?.channels(subsetsOf) ?? subsetsOf(store);
     this.#registry = new NodeRegistry(settings.nodeMaxCount);
@@ -302,16 +356,7 @@ export class StreamHub implements Fleet {
         return served === null || served.isOfEarlierEpoch ? [] : [served.publication];
       });
     const facts = { nodeId, nack: { ...nack, keptPublication }, channel, servedByOthers };
-    void this.#options.quarantine?.refused({ ...facts, refresh: () => this.#refreshAll() });
-  }
-
-  /** Resolves in a turn in which all is published as the store is by then. */
-  async #refreshAll(): Promise<void> {
-    this.#channels.refresh();
-    for (let i = 0; i < LOOKS_MAX_COUNT && this.#channels.isUnderWay; i++)
-      await new Promise<void>((resolve) => this.#clock.after(LOOK_MS, resolve));
-    // Where writes never end, something always is; what is left now is little.
-    this.#channels.refreshAtOnce();
+    void this.#options.quarantine?.refused({ ...facts, refresh: () => this.#channels.refresh() });
   }
 
   #forget(session: NodeSession): void {
@@ -329,10 +374,6 @@ export class StreamHub implements Fleet {
   #publish(): void {
     // For nobody as well: all of it when the first node comes would hold up the thread for 60 us a resource.
     this.#channels.refresh();
-    this.#advanceAll();
-  }
-
-  #advanceAll(): void {
     for (const session of this.#sessionOfNode.values()) this.#pushes.add(session);
     this.#waits.check();
   }

@@ -2,8 +2,7 @@ import type { NodeViews } from "../observation/node-views.ts";
 import type { TrafficViews } from "../observation/traffic-views.ts";
 import type { Fleet } from "./fleet.ts";
 import type { StreamGate } from "./stream-gate.ts";
-import { StreamHub, type StreamHubOptions } from "./stream-hub.ts";
-import { STREAM_HUB_DEFAULTS, type StreamHubSettings } from "./stream-hub-settings.ts";
+import { STREAM_HUB_DEFAULTS, StreamHub, type StreamHubOptions, type StreamHubSettings } from "./stream-hub.ts";
 import { type ListenAddress, openSyncListener, type SyncListenerOptions } from "./sync-listener.ts";
 
 export interface SyncHubOptions extends Partial<SyncHubSettings>, Omit<StreamHubOptions, "gate"> {

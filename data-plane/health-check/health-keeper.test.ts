@@ -61,6 +61,17 @@ describe("HealthKeeper", () => {
     expect(keeper.endpoints.takeChanged(false).map((one) => [one.row, one.isGone])).toEqual([[row, true]]);
   });
 
+  it("tells of the name that a service goes to, where neither it nor the one before has an address", () => {
+    const { keeper } = rig();
+    const poolOf = (host: string) => ({ ...plain, key: `host:${host}`, name: host, members: [{ ...member, host }] });
+    const [before, after] = [poolOf("x"), poolOf("y")];
+    const none = testSet([]);
+    keeper.update([before], new Map([[before.key, none]]));
+    keeper.adopt(after, none);
+    keeper.update([after], new Map([[after.key, none]]));
+    expect(keeper.endpoints.all().map(({ target }) => target)).toEqual(["y:80"]);
+  });
+
   it.each([
     { name: "what a check starts out", plan: { activeCheck: active({ startsOut: true }) } },
     { name: "what a person took out", plan: { overrides: [override()] } },

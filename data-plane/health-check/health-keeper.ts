@@ -100,7 +100,9 @@ export class HealthKeeper {
   adopt(plan: PoolPlan, set: EndpointSet): void {
     if (this.#pools.has(plan.key) || plan.activeCheck !== null || plan.overrides.length > 0) return;
     const pool = this.#served(plan, set, this.#round);
-    // One that comes back may be out, and has no row of its own before it is in use.
+    // One that comes back may be out, and has no row of its own before it is in use. Names without an address go by the
+    // service alone, which may have another one in use.
+    if (pool.seen.some(({ endpoint }) => endpoint === null)) return;
     if (pool.endpoints.length < set.endpoints.length || pool.endpoints.some((one) => this.endpoints.has(one))) return;
     this.#pools.set(plan.key, pool);
     this.endpoints.change([], pool.seen);

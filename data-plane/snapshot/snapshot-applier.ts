@@ -192,7 +192,7 @@ export class SnapshotApplier {
   async #rollBack(): Promise<void> {
     const { endpoints, workers, onRollbackFailed } = this.#options;
     // While all is as it was sent: names may have come to stand for others, and rings are made anew.
-    await endpoints.prepare(this.#servedPools);
+    await endpoints.prepare(this.#servedPools).catch(() => {});
     this.#forget();
     const resolved = endpoints.use(this.#compiler.pools.map(({ plan }) => plan));
     if (this.#served === null) return workers.withdraw();

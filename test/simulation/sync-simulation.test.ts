@@ -2,13 +2,10 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import type * as publicationLedger from "../../control-plane/rollout/publication-ledger.ts";
 import type * as rebuildRollout from "../../control-plane/rollout/rebuild-rollout.ts";
 import type * as rolloutSteps from "../../control-plane/rollout/rollout-steps.ts";
-import type { Channel } from "../../control-plane/snapshot/channel.ts";
 import type * as heldVersions from "../../control-plane/snapshot/held-versions.ts";
 import type * as judgeRefusal from "../../control-plane/snapshot/judge-refusal.ts";
 import type * as nodeConditions from "../../control-plane/snapshot/node-conditions.ts";
 import type * as publicationRing from "../../control-plane/snapshot/publication-ring.ts";
-import type * as subsetChannels from "../../control-plane/snapshot/subset-channels.ts";
-import type * as subsetIndex from "../../control-plane/snapshot/subset-index.ts";
 import type * as ackState from "../../control-plane/sync/ack-state.ts";
 import type * as judgeOffer from "../../data-plane/sync/judge-offer.ts";
 import type * as readDelta from "../../data-plane/sync/read-delta.ts";
@@ -27,8 +24,6 @@ afterEach(() => {
   vi.doUnmock("../../control-plane/rollout/rollout-steps.ts");
   vi.doUnmock("../../control-plane/snapshot/node-conditions.ts");
   vi.doUnmock("../../control-plane/snapshot/publication-ring.ts");
-  vi.doUnmock("../../control-plane/snapshot/subset-channels.ts");
-  vi.doUnmock("../../control-plane/snapshot/subset-index.ts");
   vi.doUnmock("../../control-plane/sync/ack-state.ts");
   vi.doUnmock("../../control-plane/snapshot/held-versions.ts");
   vi.doUnmock("../../control-plane/snapshot/judge-refusal.ts");
@@ -135,44 +130,6 @@ describe("simulateSync, of planted faults", () => {
         }
       }
       return { ...real, LabelMatcher: Careless };
-    });
-    expect(await firstFailure()).toMatch(/what was never published/);
-  });
-
-  it("finds a control plane that makes a publication of one state under the number of a later one", async () => {
-    vi.doMock("../../control-plane/snapshot/subset-index.ts", async (importReal) => {
-      const real = await importReal<typeof subsetIndex>();
-      class Careless extends real.SubsetIndex {
-        readonly #source: ConstructorParameters<typeof subsetIndex.SubsetIndex>[0];
-
-        constructor(source: ConstructorParameters<typeof subsetIndex.SubsetIndex>[0]) {
-          super(source);
-          this.#source = source;
-        }
-
-        override get publication() {
-          return this.#source.image.publication;
-        }
-      }
-      return { ...real, SubsetIndex: Careless };
-    });
-    expect(await firstFailure()).toMatch(/what was never published/);
-  });
-
-  it("finds a control plane that goes on with what a node's former labels select while the new is made", async () => {
-    vi.doMock("../../control-plane/snapshot/subset-channels.ts", async (importReal) => {
-      const real = await importReal<typeof subsetChannels>();
-      class Careless extends real.SubsetChannels {
-        readonly #last = new Map<string, Channel>();
-
-        override channelFor(node: { readonly nodeId: string }, before?: () => Channel) {
-          const channel = super.channelFor(node, before);
-          if (channel.newest === null) return this.#last.get(node.nodeId) ?? channel;
-          this.#last.set(node.nodeId, channel);
-          return channel;
-        }
-      }
-      return { ...real, SubsetChannels: Careless };
     });
     expect(await firstFailure()).toMatch(/what was never published/);
   });
