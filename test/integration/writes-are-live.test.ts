@@ -77,7 +77,8 @@ describe("a write that has returned", () => {
     const [asked] = await once(socket, "data");
     node.child.kill("SIGCONT");
     const answers = String(asked) + (await text(socket));
-    expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(["HTTP/1.1 102", "HTTP/1.1 201"]);
+    // Asked again where the node takes its time to go on.
+    expect(answers.match(/HTTP\/1.1 \d+/g)!.join()).toMatch(/^(HTTP\/1.1 102,)+HTTP\/1.1 201$/);
     expect(answers).toMatch(/penstock-applied: 1\/1/i);
   });
 
