@@ -19,8 +19,8 @@ const usualFlags =
 
 /**
  * Who else works at a collection. A thread that has others help it waits for those that have begun, and for their queue,
- * also while these have no core to run on: the longest holds of a worker, of 5 to 13 ms on two cores, were such waits and
- * less than 2 ms of work. What is moved at a time is too little for help to gain anything.
+ * also while these have no core to run on: the longest holds of a worker, of 9 to 14 ms on two cores, were such waits and
+ * 2 ms of work at most. What is moved at a time is too little for help to gain anything.
  * One thread that marks beside a worker is enough for its heap; three together keep it from the cores that it works on.
  */
 const helperFlags = [

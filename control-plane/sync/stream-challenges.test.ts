@@ -1,6 +1,9 @@
+import { EventEmitter } from "node:events";
 import { status } from "@grpc/grpc-js";
 import { describe, expect, it } from "vitest";
+import { ManualClock } from "../../test/support/manual-clock.ts";
 import { isSettled, startHub, turnsOfTheLoop, until } from "../../test/support/sync-hub-rig.ts";
+import { StreamChallenges } from "./stream-challenges.ts";
 
 /** A node that runs twice: the first process was replaced by a second one, and wants its place back. */
 async function startTwins() {
@@ -53,5 +56,22 @@ describe("StreamChallenges", () => {
     expect(await isSettled(second.ended)).toBe(false);
     expect((await (await comes("a")).ended).code).toBe(status.ALREADY_EXISTS);
     expect((await second.next("query")).value.kind).toBe("alive");
+  });
+
+  it.each(["left", "connected"] as const)("asks a stream nothing more after the node has %s", (how) => {
+    const clock = new ManualClock();
+    const challenges = new StreamChallenges(clock);
+    const ended: string[] = [];
+    const connect = (name: string) => {
+      const call = Object.assign(new EventEmitter(), { write: () => true });
+      challenges.connected("n1", { end: () => void ended.push(name) }, call as never);
+      return call;
+    };
+    const former = connect("former");
+    challenges.challenge("n1");
+    if (how === "left") challenges.left("n1");
+    else connect("later");
+    clock.advance(10_000);
+    expect([ended, former.listenerCount("data")]).toEqual([[], 0]);
   });
 });

@@ -27,6 +27,8 @@ export class StreamChallenges {
   }
 
   connected(nodeId: string, session: Challenged["session"], call: Challenged["call"]): void {
+    // The question to the stream before is answered by this one.
+    this.left(nodeId);
     this.#streams.set(nodeId, { session, call, close: null });
   }
 
