@@ -3,8 +3,21 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { admin, adminOk, createBalancedRoute } from "../support/admin-client.ts";
-import { startControlPlane, startDataPlane, startEchoTargetProcess } from "../support/penstock-processes.ts";
+import {
+  appliedRevision,
+  type DataPlaneProcess,
+  startControlPlane,
+  startDataPlane,
+  startEchoTargetProcess,
+} from "../support/penstock-processes.ts";
 import { getFresh } from "../support/raw-http.ts";
+
+/** A node that listens may not have reached the control plane yet, and would not be waited for. */
+async function startSyncedNode(syncAddress: string): Promise<DataPlaneProcess> {
+  const node = await startDataPlane(syncAddress, { workers: 1 });
+  await appliedRevision(node, 0);
+  return node;
+}
 
 describe("a write that has returned", () => {
   it("is served by every worker of every node: 1,000 writes, 8 fresh connections to each of two nodes", async () => {
@@ -34,7 +47,7 @@ describe("a write that has returned", () => {
 
   it("says 1/2 within 2 s when a node is stopped, and the next ones do not wait for it", async () => {
     const controlPlane = await startControlPlane();
-    const nodes = await Promise.all([1, 2].map(() => startDataPlane(controlPlane.syncAddress, { workers: 1 })));
+    const nodes = await Promise.all([1, 2].map(() => startSyncedNode(controlPlane.syncAddress)));
     const first = await adminOk(controlPlane.adminUrl, "POST", "/upstreams?wait=applied&timeout=30s", {
       name: "stopped",
     });
@@ -65,7 +78,7 @@ describe("a write that has returned", () => {
 
   it("is answered to a client that sends nothing more after it, however long it waits for the nodes", async () => {
     const { adminUrl, syncAddress } = await startControlPlane();
-    const node = await startDataPlane(syncAddress, { workers: 1 });
+    const node = await startSyncedNode(syncAddress);
     const first = await adminOk(adminUrl, "POST", "/upstreams?wait=applied&timeout=30s", { name: "whole" });
     expect(first.headers.get("penstock-applied")).toBe("1/1");
     node.child.kill("SIGSTOP");
