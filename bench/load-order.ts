@@ -8,6 +8,8 @@ export interface LoadOrder {
   readonly answerBytes: number;
   readonly connectionCount: number;
   readonly requestCount: number;
+  /** Where the load waits for answers to send more: begins no request later than this; null = however long it takes. */
+  readonly maxMs: number | null;
   readonly shape: LoadShape;
   /** null = plain. */
   readonly tls: { readonly serverName: string; readonly caPem: string; readonly group: string } | null;

@@ -12,6 +12,7 @@ import { type LoadOrder, type LoadResult, silenceTimeoutMs } from "./load-order.
 class ClosedLoop {
   readonly order: LoadOrder;
   readonly requests: readonly Buffer[];
+  readonly startMs = performance.now();
   started = 0;
   completed = 0;
   failed = 0;
@@ -25,8 +26,10 @@ class ClosedLoop {
   }
 
   get isDone(): boolean {
+    const { requestCount, maxMs } = this.order;
     // A proxy that fails that often is not worth the time.
-    return this.started >= this.order.requestCount || this.failed > this.order.requestCount / 100;
+    if (this.started >= requestCount || this.failed > requestCount / 100) return true;
+    return maxMs !== null && performance.now() - this.startMs > maxMs;
   }
 
   /** The next requests for one write, at most `count`. */
@@ -102,10 +105,9 @@ async function runConnections(loop: ClosedLoop): Promise<void> {
 
 async function runClosedLoop(order: LoadOrder): Promise<LoadResult> {
   const loop = new ClosedLoop(order);
-  const startMs = performance.now();
   await Promise.all(Array.from({ length: order.connectionCount }, () => runConnections(loop)));
   const { completed, failed, resumed } = loop;
-  return { completed, failed, resumed, elapsedMs: performance.now() - startMs, latencyMs: null };
+  return { completed, failed, resumed, elapsedMs: performance.now() - loop.startMs, latencyMs: null };
 }
 
 process.on("message", async (order: LoadOrder) => {

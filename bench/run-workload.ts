@@ -103,6 +103,7 @@ async function startEntrant(contestant: Contestant, stage: Stage): Promise<Entra
     answerBytes: workload.answerBytes,
     connectionCount: workload.connectionCount,
     requestCount: options.requestCount ?? workload.requestCount,
+    maxMs: null,
     shape: workload.shape,
     tls: certificate && { serverName: benchServerName, caPem: certificate.certPem, group: benchKeyGroup },
   };
