@@ -116,7 +116,7 @@ async function runRounds(entrants: readonly Entrant[], rig: Rig, { roundCount }:
     for (const { contestant, running, order, measurements } of round % 2 === 0 ? entrants : entrants.toReversed()) {
       const isKept = order.shape.kind !== "new-connections";
       const firstCount = Math.min(isKept ? firstWarmUpCount : firstConnectionCount, 5 * order.requestCount);
-      const warmUpCount = round === 0 ? firstCount : Math.ceil(order.requestCount / 20);
+      const warmUpCount = round === 0 ? firstCount : Math.ceil(order.requestCount / 4);
       const measurement = await rig.measure(running, order, warmUpCount);
       measurements.push(measurement);
       const us = measurement.cpuUsPerRequest.toFixed(1);
