@@ -32,7 +32,7 @@ export interface StageView {
   readonly before: TrafficShare;
   /** The other nodes, at the same time as `now`. */
   readonly rest: TrafficShare;
-  /** Since some reached nodes do not serve the candidate that should; 0 while all do. */
+  /** How long some reached nodes did not serve the candidate that should, all times of the stage together. */
   readonly missingMs: number;
   /** Since all reached nodes serve the candidate, or those that do not are not waited for; null before. */
   readonly soakedMs: number | null;

@@ -203,6 +203,22 @@ describe("RolloutDriver", () => {
     expect(admin.status()).toMatchObject({ haltedBy: "no_stats", blamedNodeIds: ["n0"] });
   });
 
+  it("halts for a node that comes and goes, when it was away for so long all together", async () => {
+    const { nodes, pass, put, rollouts } = await startRig();
+    put();
+    await pass(3_000);
+    for (let flaps = 0; flaps < 19; flaps++) {
+      nodes[0]!.isConnected = false;
+      await pass(3_000);
+      nodes[0]!.isConnected = true;
+      await pass(5_000);
+    }
+    expect(rollouts.ledger.rollout).toMatchObject({ phase: RolloutPhase.RUNNING, stage: 0 });
+    nodes[0]!.isConnected = false;
+    await pass(5_000);
+    expect(rollouts.ledger.rollout).toMatchObject({ phase: RolloutPhase.HALTED, haltedBy: "not_applied" });
+  });
+
   it("does not halt for errors that were there before, nor for a delta that did not fit", async () => {
     const { nodes, serve, pass, put, admin, rollouts } = await startRig();
     await pass(1_000);

@@ -49,7 +49,7 @@ export class StageWatch {
   #rollout = 0;
   #stageName = "";
   #soak: { readonly traffic: LaterTraffic; readonly atMs: number } | null = null;
-  #missingSinceMs: number | null = null;
+  #missing: MissingTime | null = null;
 
   /** Takes note of how the fleet stands. @param beforeMs how far back the time before a rollout goes, at least */
   look(nodes: readonly NodeStatus[], nowMs: number, beforeMs: number): void {
@@ -71,14 +71,14 @@ export class StageWatch {
     if (stage.name !== this.#stageName) {
       this.#stageName = stage.name;
       this.#soak = null;
-      this.#missingSinceMs = null;
+      this.#missing = null;
     }
     const knownIds = nodes.map(({ id }) => id);
     this.#soak?.traffic.look(knownIds);
     const reached = this.#reachedNodes(stage, nodes);
     const isMissing = unready({ reached, isWholeFleet: stage.isWholeFleet }).length > 0;
-    this.#missingSinceMs = isMissing ? (this.#missingSinceMs ?? nowMs) : null;
-    const missingMs = this.#missingSinceMs === null ? 0 : nowMs - this.#missingSinceMs;
+    this.#missing = addMissing(this.#missing, isMissing, nowMs);
+    const { missingMs } = this.#missing;
     // Of a whole fleet some node is always slow, and one that refuses says so.
     const isWatchable = !isMissing || (stage.isWholeFleet && missingMs >= stage.applyTimeoutMs);
     if (!isWatchable || reached.length === 0) this.#soak = null;
@@ -135,6 +135,22 @@ export class StageWatch {
       lostWorkerCount: this.#counts.of(id).lostWorkers - since.lostWorkers,
     };
   }
+}
+
+/** How long some node was missing in a stage, all times together: one that comes and goes would be waited for for ever. */
+interface MissingTime {
+  readonly missingMs: number;
+  readonly isMissing: boolean;
+  readonly atMs: number;
+}
+
+/** What one counts that was there at the last look, however long that is ago: it may have gone right before this one. */
+const goneMaxMs = 1_000;
+
+function addMissing(before: MissingTime | null, isMissing: boolean, atMs: number): MissingTime {
+  const sinceMs = before === null ? 0 : atMs - before.atMs;
+  const addedMs = before?.isMissing === true ? sinceMs : Math.min(sinceMs, goneMaxMs);
+  return { missingMs: (before?.missingMs ?? 0) + (isMissing ? addedMs : 0), isMissing, atMs };
 }
 
 const noTraffic: TrafficShare = { requests: 0, errors: 0 };
