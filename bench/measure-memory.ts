@@ -12,10 +12,13 @@ export interface MemoryResult extends Pick<WorkloadResult, "commit" | "date" | "
 
 const workerCount = 2;
 /**
- * By then what applying took has been given back: the node collects a second after the last snapshot, and V8 keeps
- * free pages for 8 s in case that it needs them again.
+ * What applying took is given back when nothing has changed for so long: the node collects a second after the last
+ * snapshot, and V8 keeps free pages for 8 s in case that it needs them again. How long the node takes to get there is up
+ * to the machine.
  */
-const settleMs = 15_000;
+const settledSeconds = 15;
+const settledWithinMb = 2;
+const settleMaxSeconds = 120;
 
 /** What a data plane holds while nothing happens: PSS, which counts shared pages once. */
 export async function measureMemory(): Promise<MemoryResult["figures"]> {
@@ -44,10 +47,20 @@ async function idleMb(routing: Routing): Promise<number> {
     workerCount,
   });
   try {
-    await new Promise((resolve) => setTimeout(resolve, settleMs));
-    return proportionalMb(planes.dataPlane.pid);
+    return await settledMb(planes.dataPlane.pid);
   } finally {
     await planes.stop();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function settledMb(pid: number): Promise<number> {
+  const samples: number[] = [];
+  while (samples.length < settleMaxSeconds) {
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    samples.push(proportionalMb(pid));
+    const last = samples.slice(-settledSeconds);
+    if (last.length === settledSeconds && Math.max(...last) - Math.min(...last) <= settledWithinMb) break;
+  }
+  return samples.at(-1)!;
 }
