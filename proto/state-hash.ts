@@ -91,6 +91,16 @@ export class StateHash {
     return plainBytes(Buffer.from(this.#refreshedBucketHashes()));
   }
 
+  /** Does some of what the next digest has to do; says whether any of that is left. @param bucketMaxCount 60 us each */
+  settle(bucketMaxCount: number): boolean {
+    let count = 0;
+    for (const index of this.#changedBuckets) {
+      if (count++ === bucketMaxCount) return true;
+      this.#hashBucket(index);
+    }
+    return false;
+  }
+
   #ownBucket(index: number): Map<string, string> {
     if (!this.#ownBuckets.has(index)) {
       this.#buckets[index] = new Map(this.#buckets[index]);
@@ -100,19 +110,21 @@ export class StateHash {
   }
 
   #refreshedBucketHashes(): Buffer {
-    for (const index of this.#changedBuckets) {
-      const bucket = this.#buckets[index]!;
-      const pairs = Buffer.alloc(bucket.size * PAIR_BYTES);
-      let offset = 0;
-      for (const key of [...bucket.keys()].sort()) {
-        pairs.write(key, offset, "latin1");
-        pairs.write(bucket.get(key)!, offset + HASH_BYTES, "latin1");
-        offset += PAIR_BYTES;
-      }
-      sha256(pairs).copy(this.#bucketHashes, index * HASH_BYTES);
-    }
-    this.#changedBuckets.clear();
+    for (const index of this.#changedBuckets) this.#hashBucket(index);
     return this.#bucketHashes;
+  }
+
+  #hashBucket(index: number): void {
+    const bucket = this.#buckets[index]!;
+    const pairs = Buffer.alloc(bucket.size * PAIR_BYTES);
+    let offset = 0;
+    for (const key of [...bucket.keys()].sort()) {
+      pairs.write(key, offset, "latin1");
+      pairs.write(bucket.get(key)!, offset + HASH_BYTES, "latin1");
+      offset += PAIR_BYTES;
+    }
+    sha256(pairs).copy(this.#bucketHashes, index * HASH_BYTES);
+    this.#changedBuckets.delete(index);
   }
 }
 

@@ -1,11 +1,22 @@
-import { Channel, type PublishedSource } from "../snapshot/channel.ts";
-import type { Channels } from "../snapshot/channels.ts";
+import { Channel, type ChannelSteps, type PublishedSource } from "../snapshot/channel.ts";
+import type { Arrival, Channels } from "../snapshot/channels.ts";
+import { together } from "../steps/together.ts";
 import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
 import { RolloutView, type ShownContent } from "./rollout-view.ts";
 
+export type BetweenSteps = (change: () => void) => void;
+
 /** Makes the channels of what a source shows. */
 export type MakeChannels = (source: PublishedSource) => Channels;
+
+export interface RolloutChannelsOptions {
+  readonly store: Pick<Store, "epoch" | "image">;
+  readonly make: MakeChannels;
+  /** Runs what must not fall between two steps of the channels: at once, or when they are taken, before others are. */
+  readonly betweenSteps: BetweenSteps;
+  readonly log: Log;
+}
 
 interface Side {
   readonly view: RolloutView;
@@ -18,38 +29,49 @@ interface Side {
  * them is enough, and no node has noticed.
  */
 export class RolloutChannels implements Channels {
-  readonly #store: Pick<Store, "epoch" | "image">;
-  readonly #make: MakeChannels;
+  readonly #options: RolloutChannelsOptions;
   /** Never refreshed: there is nothing in it. */
   readonly #silent: Channel;
+  /** Every node is there, if it is not suspended, wherever it gets its publications from. */
   readonly #main: Side;
+  readonly #nodeIds = new Set<string>();
   #candidate: Side | null = null;
   #isOnCandidate: (nodeId: string) => boolean = () => false;
-  /** Nothing new is published, as what would be is not known. */
-  isSuspended = false;
+  #isSuspended = false;
+  /** Changes that wait until steps are taken. */
+  #waitingCount = 0;
 
-  constructor(store: Pick<Store, "epoch" | "image">, make: MakeChannels, log: Log) {
-    this.#store = store;
-    this.#make = make;
-    this.#silent = new Channel(store, { publicationMaxCount: 1, changeMaxCount: 1 }, log);
+  constructor(options: RolloutChannelsOptions) {
+    this.#options = options;
+    this.#silent = new Channel(options.store, { publicationMaxCount: 1, changeMaxCount: 1 }, options.log);
     this.#main = this.#newSide();
   }
 
-  channelFor(node: { readonly nodeId: string }): Channel {
-    if (this.isSuspended) return this.#silent;
-    const { channels } = this.#sideOf(node.nodeId);
-    if (channels === this.#main.channels) return channels.channelFor(node);
-    // It begins with what the nodes have, so that what they get is a delta from there.
-    return channels.channelFor(node, () => this.#main.channels.channelFor(node));
+  channelOf(nodeId: string): Channel | null {
+    if (!this.#nodeIds.has(nodeId)) return null;
+    if (this.#isSuspended) return this.#silent;
+    // One that was reached stays where it is until the candidate's channel has what is meant for it; one that came while
+    // nothing was published gets nothing until then, either.
+    const given = this.#sideOf(nodeId).channels.channelOf(nodeId) ?? this.#main.channels.channelOf(nodeId);
+    return given ?? this.#silent;
   }
 
-  sourcePublicationFor({ nodeId }: { readonly nodeId: string }): number {
+  sourcePublicationFor(nodeId: string): number {
     return this.#sideOf(nodeId).view.image.publication;
   }
 
-  left(node: { readonly nodeId: string }): void {
-    this.#main.channels.left(node);
-    this.#candidate?.channels.left(node);
+  *arriveSteps(arrivals: readonly Arrival[]): ChannelSteps {
+    const publish = this.#isSuspended ? null : yield* this.#steps(this.#arriveAtMain(arrivals), arrivals);
+    return () => {
+      publish?.();
+      for (const { nodeId } of arrivals) this.#nodeIds.add(nodeId);
+    };
+  }
+
+  left(nodeId: string): void {
+    this.#nodeIds.delete(nodeId);
+    this.#main.channels.left(nodeId);
+    this.#candidate?.channels.left(nodeId);
   }
 
   close(): void {
@@ -57,10 +79,21 @@ export class RolloutChannels implements Channels {
     this.#candidate?.channels.close();
   }
 
-  refresh(): void {
-    if (this.isSuspended) return;
-    this.#main.channels.refresh();
-    this.#candidate?.channels.refresh();
+  *refreshSteps(): ChannelSteps {
+    if (this.#isSuspended) return () => {};
+    const main = this.#main.channels;
+    // Those who came while it was suspended.
+    const late = [...this.#nodeIds].filter((nodeId) => main.channelOf(nodeId) === null);
+    return yield* this.#steps(main.refreshSteps(late.map((nodeId) => ({ nodeId }))));
+  }
+
+  /** With what is published on the side of the candidate: who is reached must not see what the others get from now on. */
+  *#steps(ofMain: ChannelSteps, arriving: readonly Arrival[] = []): ChannelSteps {
+    const candidate = this.#candidate?.channels.refreshSteps(this.#arrivalsAtCandidate(arriving));
+    const publish = yield* together(candidate === undefined ? [ofMain] : [ofMain, candidate]);
+    return () => {
+      for (const one of publish) one();
+    };
   }
 
   /** Whether the end of the last rollout still has publications of its own. */
@@ -68,33 +101,74 @@ export class RolloutChannels implements Channels {
     return this.#candidate !== null;
   }
 
-  /** A rollout is under way. @param isReached may change its answers */
+  /** Whether something else is shown, or somebody goes elsewhere, as soon as the steps under way are taken. */
+  get isChanging(): boolean {
+    return this.#waitingCount > 0;
+  }
+
+  /** Nothing new is published, as what would be is not known. */
+  suspend(isSuspended: boolean): void {
+    this.#change(() => {
+      this.#isSuspended = isSuspended;
+    });
+  }
+
+  /** A rollout is under way. @param isReached always gives the same answer for a node */
   showCandidate(candidate: ShownContent, baseline: ShownContent | null, isReached: (nodeId: string) => boolean): void {
-    this.#main.view.show(baseline);
-    this.#candidate ??= this.#newSide();
-    this.#candidate.view.show(candidate);
-    this.#isOnCandidate = isReached;
+    this.#change(() => {
+      this.#main.view.show(baseline);
+      this.#candidate ??= this.#newSide();
+      this.#candidate.view.show(candidate);
+      this.#isOnCandidate = isReached;
+    });
   }
 
   /** All nodes get the same, the reached ones as a change of what they had. @param shown null: all of the store */
   showToAll(shown: ShownContent | null): void {
-    this.#main.view.show(shown);
-    this.#candidate?.view.show(shown);
+    this.#change(() => {
+      this.#main.view.show(shown);
+      this.#candidate?.view.show(shown);
+    });
   }
 
   /** Every node has what is shown to all, or does not come to it. */
   join(): void {
-    this.#candidate?.channels.close();
-    this.#candidate = null;
-    this.#isOnCandidate = () => false;
+    this.#change(() => {
+      this.#candidate?.channels.close();
+      this.#candidate = null;
+      this.#isOnCandidate = () => false;
+    });
+  }
+
+  #change(change: () => void): void {
+    this.#waitingCount++;
+    this.#options.betweenSteps(() => {
+      this.#waitingCount--;
+      change();
+    });
   }
 
   #sideOf(nodeId: string): Side {
     return this.#candidate !== null && this.#isOnCandidate(nodeId) ? this.#candidate : this.#main;
   }
 
+  /** The candidate publishes all then: nobody who is there may find less when the sides join. */
+  #arriveAtMain(arrivals: readonly Arrival[]): ChannelSteps {
+    const { channels } = this.#main;
+    return this.#candidate === null ? channels.arriveSteps(arrivals) : channels.refreshSteps(arrivals);
+  }
+
+  /** Of those who are to be there and are not. */
+  #arrivalsAtCandidate(arriving: readonly Arrival[]): Arrival[] {
+    const { channels } = this.#candidate!;
+    const all = new Set([...this.#nodeIds, ...arriving.map(({ nodeId }) => nodeId)]);
+    const absent = [...all].filter((id) => this.#isOnCandidate(id) && channels.channelOf(id) === null);
+    // A channel begins with what the node has, so that what that gets is a delta from there.
+    return absent.map((nodeId) => ({ nodeId, before: () => this.#main.channels.channelOf(nodeId) }));
+  }
+
   #newSide(): Side {
-    const view = new RolloutView(this.#store);
-    return { view, channels: this.#make(view) };
+    const view = new RolloutView(this.#options.store);
+    return { view, channels: this.#options.make(view) };
   }
 }

@@ -2,6 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { NodeIdentitySchema } from "../../proto/gen/penstock/config/v1/node_identity_pb.ts";
 import { RolloutMode, RolloutPolicySchema } from "../../proto/gen/penstock/config/v1/rollout_pb.ts";
+import { channelFor, refresh } from "../../test/support/channels-at-once.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { MemoryStore } from "../../test/support/memory-store.ts";
 import { resourceOf } from "../../test/support/subset-edits.ts";
@@ -34,6 +35,7 @@ class Fleet {
           ...{ source, ringLimits: limits, log, clock: this.clock, graceMs: 1_000 },
           labelsOf: (nodeId) => this.store.image.get("node_identity", nodeId)?.message.labels ?? noLabels,
         }),
+      (change) => change(),
     );
   }
 
@@ -41,7 +43,7 @@ class Fleet {
     const operation = this.store.image.get(write.kind, write.id) === undefined ? "create" : "update";
     const facts = { expectedRevision: null, uniqueKeys: [], references: [] };
     expect(await this.store.transact([{ ...write, ...facts, operation }], "test")).toMatchObject({ ok: true });
-    this.channels.refresh();
+    refresh(this.channels);
   }
 
   async put(id: string, text: string, ...nodeSelector: string[]): Promise<void> {
@@ -55,12 +57,12 @@ class Fleet {
 
   async advance(): Promise<void> {
     expect(await this.rollouts.step((rollout, nowMs) => nextStage(rollout, nodeIds, nowMs))).toBe(true);
-    this.channels.refresh();
+    refresh(this.channels);
   }
 
   /** What a node is given. */
   given(nodeId: string) {
-    const { cache, newest } = this.channels.channelFor({ nodeId });
+    const { cache, newest } = channelFor(this.channels, nodeId);
     const { publication, stateHash } = newest!;
     return { publication, stateHash, hash: Buffer.from(stateHash).toString("hex"), cache };
   }
@@ -77,7 +79,7 @@ async function twoZones(): Promise<Fleet> {
   const stages = [{ nodeCount: 1 }, { nodeCount: 2 }];
   const policy = create(RolloutPolicySchema, { mode: RolloutMode.STAGED, stages });
   expect(await fleet.rollouts.setPolicy(policy)).toMatchObject({ ok: true });
-  fleet.channels.refresh();
+  refresh(fleet.channels);
   for (const nodeId of nodeIds) fleet.given(nodeId);
   return fleet;
 }
@@ -87,7 +89,7 @@ describe("nodes with labels during a rollout", () => {
     const fleet = await twoZones();
     await fleet.put("common0", "second");
     await fleet.rollouts.begin(nodeIds);
-    fleet.channels.refresh();
+    refresh(fleet.channels);
     for (const nodeId of ["a", "c"]) {
       const [before, others] = [fleet.given(nodeId), fleet.given("d")];
       await fleet.label(nodeId, { zone: nodeId === "a" ? "us" : "eu" });
@@ -109,7 +111,7 @@ describe("nodes with labels during a rollout", () => {
     await fleet.put("common0", "second");
     await fleet.rollouts.begin(nodeIds);
     await fleet.rollouts.abort("");
-    fleet.channels.refresh();
+    refresh(fleet.channels);
     const before = fleet.given("b");
     await fleet.label("b", { zone: "us" });
     expect(fleet.given("b")).toMatchObject({ hash: fleet.given("d").hash });

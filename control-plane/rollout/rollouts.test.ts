@@ -6,6 +6,7 @@ import { TicketKeySchema } from "../../proto/gen/penstock/config/v1/certificate_
 import { HealthOverrideSchema } from "../../proto/gen/penstock/config/v1/health_override_pb.ts";
 import { RolloutMode, RolloutPhase, RolloutPolicySchema } from "../../proto/gen/penstock/config/v1/rollout_pb.ts";
 import { StateHash } from "../../proto/state-hash.ts";
+import { channelFor, refresh } from "../../test/support/channels-at-once.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { MemoryStore } from "../../test/support/memory-store.ts";
 import { deleteWrite, targetWrite, upstreamWrite } from "../../test/support/resource-write.ts";
@@ -55,14 +56,14 @@ class Fleet {
   async start(): Promise<void> {
     this.rollouts?.close();
     this.rollouts = await openRollouts({ store: this.memory, clock: this.clock, log });
-    this.#channels = this.rollouts.channels(subsetsOf);
+    this.#channels = this.rollouts.channels(subsetsOf, (change) => change());
     this.store = orderedStore(this.memory, this.rollouts);
   }
 
   /** What a node gets now. Fails where it would not take it, or where it is another content under the same number. */
   given(nodeId: string): Held {
-    this.#channels.refresh();
-    const { publication, stateHash } = this.#channels.channelFor({ nodeId }).newest!;
+    refresh(this.#channels);
+    const { publication, stateHash } = channelFor(this.#channels, nodeId).newest!;
     const given = { publication, hash: Buffer.from(stateHash).toString("hex") };
     const held = this.#held.get(nodeId) ?? given;
     if (given.hash === held.hash) expect(given.publication).toBeGreaterThanOrEqual(held.publication);
@@ -292,10 +293,10 @@ describe("Rollouts", () => {
       onCommit: memory.onCommit.bind(memory),
     };
     const rollouts = await openRollouts({ store, clock, log });
-    const channels = rollouts.channels(subsetsOf);
+    const channels = rollouts.channels(subsetsOf, (change) => change());
     const newest = () => {
-      channels.refresh();
-      return channels.channelFor({ nodeId: "a" }).newest;
+      refresh(channels);
+      return channelFor(channels, "a").newest;
     };
     expect([rollouts.isLost, newest()]).toEqual([true, null]);
     await fleet.put("u1", "third");

@@ -17,7 +17,7 @@ import { FrozenContent } from "./frozen-content.ts";
 import { ledgerCommit } from "./ledger-commits.ts";
 import { enterCommit, type Ledger, type ServedPoint } from "./publication-ledger.ts";
 import { type RebuiltRollout, rebuildRollout } from "./rebuild-rollout.ts";
-import { type MakeChannels, RolloutChannels } from "./rollout-channels.ts";
+import { type BetweenSteps, type MakeChannels, RolloutChannels } from "./rollout-channels.ts";
 import { checkPolicy, completePolicy, rolloutPolicyId } from "./rollout-policy.ts";
 import {
   beginRollout,
@@ -123,8 +123,9 @@ export class Rollouts {
     return this.#channels?.isSplit ?? false;
   }
 
-  channels(make: MakeChannels): Channels {
-    const channels = new RolloutChannels(this.#options.store, make, this.#options.log);
+  channels(make: MakeChannels, betweenSteps: BetweenSteps): Channels {
+    const { store, log } = this.#options;
+    const channels = new RolloutChannels({ store, make, betweenSteps, log });
     this.#channels = channels;
     this.#show();
     return channels;
@@ -132,7 +133,8 @@ export class Rollouts {
 
   /** Every node has come to the end of the last rollout, or is not waited for. */
   join(): void {
-    if (this.#ledger.candidate === null) this.#channels?.join();
+    // Who has come to the end is known by what is shown, and that is not yet what was decided.
+    if (this.#ledger.candidate === null && this.#channels?.isChanging === false) this.#channels.join();
   }
 
   isReached(nodeId: string): boolean {
@@ -347,11 +349,14 @@ export class Rollouts {
     this.#reachedIds = new Set(rollout?.reachedNodeIds ?? []);
     const channels = this.#channels;
     if (channels === null) return;
-    channels.isSuspended = this.#isLost;
+    channels.suspend(this.#isLost);
     const below = shown(this.#baseline, baseline);
     const above = shown(this.#candidate, candidate);
     if (above === null) channels.showToAll(below);
-    else channels.showCandidate(above, below, (nodeId) => this.isReached(nodeId));
+    else {
+      const reachedIds = this.#reachedIds;
+      channels.showCandidate(above, below, (nodeId) => rollout !== null && isReached(rollout, reachedIds, nodeId));
+    }
   }
 }
 

@@ -3,6 +3,9 @@ import type { ConjunctionId } from "./node-conditions.ts";
 import { ReferenceDemand } from "./reference-demand.ts";
 import { canBeSameName, isPattern, lowerCase, serverNamesOf } from "./server-name-patterns.ts";
 
+/** Each is compared with all certificates' names that are patterns. */
+const NAMES_PER_STEP = 16;
+
 /** Where certificates are needed for the names that clients may ask for: where a route is that serves one of theirs. */
 export class CertificateDemand {
   /** Where routes are, by the names that they serve. */
@@ -61,12 +64,15 @@ export class CertificateDemand {
     }
   }
 
-  /** Ids of the certificates whose names routes serve elsewhere than when this was asked before. */
-  takeChanged(): ReadonlySet<string> {
+  /** Ids of the certificates whose names routes serve elsewhere than when this was asked before; a step for some names. */
+  *takeChanged(): Generator<void, ReadonlySet<string>> {
+    let count = 0;
     const ids = new Set<string>();
     const named = { names: () => this.#certificates.keys(), isWanted: (name: string) => this.#certificates.has(name) };
-    for (const changed of this.#changedNames)
+    for (const changed of this.#changedNames) {
+      if (++count % NAMES_PER_STEP === 0) yield;
       for (const name of matching(changed, named, this.#certificatePatterns)) ids.add(this.#certificates.get(name)!);
+    }
     this.#changedNames.clear();
     return ids;
   }

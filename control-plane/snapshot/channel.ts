@@ -3,7 +3,7 @@ import type { ResourceImage, StoredResource } from "../store/resource-image.ts";
 import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { NewestState, RingLimits } from "./publication-ring.ts";
-import { SnapshotCache } from "./snapshot-cache.ts";
+import { type LateChanges, type NewestPublication, SnapshotCache } from "./snapshot-cache.ts";
 
 /** The state of a source at this moment. */
 export interface PublishedImage extends Pick<ResourceImage, "publication" | "revision" | "all" | "get"> {
@@ -22,6 +22,9 @@ export type PublishedSource = Pick<Store, "epoch"> & {
   /** Whether something is held back, so that a write may have to be held back as well before it can be published. */
   readonly isHolding?: boolean;
 };
+
+/** Steps that change nothing that can be read; what they come to is to be called to have it so. */
+export type ChannelSteps = Generator<void, () => void>;
 
 /** What a channel begins with. */
 export interface Likeness {
@@ -53,21 +56,37 @@ export class Channel {
     return this.#newest;
   }
 
-  /** Makes the source's state of this moment the published one; what cannot be published is logged, and changes nothing. */
-  refresh(): void {
-    if (this.#newest?.publication === this.#source.image.publication) return;
+  /**
+   * Steps that change nothing; what they come to is to be called to make the source's state of before them the published
+   * one. What cannot be published is logged then, and changes nothing. Neither throws.
+   * @param late as of SnapshotCache.prepareSteps
+   */
+  *prepareSteps(late: LateChanges): ChannelSteps {
+    const { publication } = this.#source.image;
+    if (this.#newest?.publication === publication) return () => {};
+    const failed = (error: unknown) => this.#log.error({ err: error, publication }, "a publication could not be made");
     try {
-      const newest = this.cache.newest();
-      if (newest.ok) this.#newest = newest.published;
-      else {
-        const { danglingReferences } = newest;
-        if (this.#source.isHolding === true)
-          this.#log.info({ danglingReferences }, "a publication waits for what depends on a quarantine");
-        else this.#log.error({ danglingReferences }, "a publication is held back: not consistent");
-      }
+      const publish = yield* this.cache.prepareSteps(late);
+      return () => {
+        try {
+          this.#take(publish());
+        } catch (error) {
+          failed(error);
+        }
+      };
     } catch (error) {
-      const { publication } = this.#source.image;
-      this.#log.error({ err: error, publication }, "a publication could not be made");
+      failed(error);
+      return () => {};
+    }
+  }
+
+  #take(newest: NewestPublication): void {
+    if (newest.ok) this.#newest = newest.published;
+    else {
+      const { danglingReferences } = newest;
+      if (this.#source.isHolding === true)
+        this.#log.info({ danglingReferences }, "a publication waits for what depends on a quarantine");
+      else this.#log.error({ danglingReferences }, "a publication is held back: not consistent");
     }
   }
 }

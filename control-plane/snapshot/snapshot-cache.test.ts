@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { ConnectResponseSchema } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { stateHashOf } from "../../proto/state-hash.ts";
 import { FakeSyncStore } from "../../test/support/fake-sync-store.ts";
@@ -8,7 +8,8 @@ import type { StoredKind } from "../resource/checked.ts";
 import { findDanglingReferences, inSnapshotOrder } from "./build-snapshot.ts";
 import type { EncodedPush } from "./encode-snapshot.ts";
 import type { PublishedState } from "./publication-ring.ts";
-import { SnapshotCache } from "./snapshot-cache.ts";
+import { PublishedContent } from "./published-content.ts";
+import { lateChanges, SnapshotCache } from "./snapshot-cache.ts";
 
 const resource = (kind: StoredKind, id: string, message: object = {}) => ({
   kind,
@@ -129,6 +130,32 @@ describe("SnapshotCache", () => {
     store.remove("upstream", "u3");
     store.putUpstream("u3");
     expect(publish().stateHash).toEqual(stateHashOf(everything(store)));
+  });
+
+  it.each([1, 100])("publishes in steps what one go would have, at once or by a fork: %i at once", (changedAtOnce) => {
+    const { store, cache } = cacheOf(40);
+    const [before, wholeBefore] = [cache.newest(), contentOf(cache.whole())];
+    for (let i = 0; i < 40; i++) store.putUpstream(`u${i}`, { tags: ["changed"] });
+    store.remove("upstream", "u1");
+    const steps = cache.prepareSteps(lateChanges(changedAtOnce));
+    let stepCount = 0;
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) stepCount++;
+    expect(stepCount).toBeGreaterThan(2);
+    expect(contentOf(cache.whole())).toEqual(wholeBefore);
+    const published = step.value();
+    expect(published).not.toEqual(before);
+    expect(published).toMatchObject({ ok: true, published: { stateHash: stateHashOf(everything(store)) } });
+    expect(contentOf(cache.whole()).size).toBe(everything(store).length);
+  });
+
+  it("copies nothing of what it has for some changes", () => {
+    const { store, cache } = cacheOf(200);
+    const fork = vi.spyOn(PublishedContent.prototype, "fork");
+    for (let i = 0; i < 101; i++) store.putUpstream(`u${i}`, { tags: ["changed"] });
+    expect(cache.newest().ok).toBe(true);
+    expect(fork).not.toHaveBeenCalled();
+    fork.mockRestore();
   });
 
   it("leaves all as it was while a reference points to nothing, wherever it comes from", () => {

@@ -1,9 +1,11 @@
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
+import { channelFor, refresh } from "../../test/support/channels-at-once.ts";
 import { FakeSyncStore } from "../../test/support/fake-sync-store.ts";
 import { ManualClock } from "../../test/support/manual-clock.ts";
 import { resourceOf } from "../../test/support/subset-edits.ts";
 import type { NodeLabels } from "../resource/node-selector.ts";
+import type { Channel } from "./channel.ts";
 import { SubsetChannels } from "./subset-channels.ts";
 
 /** A fleet that is told what is published whenever something was. */
@@ -15,14 +17,14 @@ function fleetOf(labels: Record<string, NodeLabels>) {
     ringLimits: { publicationMaxCount: 10, changeMaxCount: 100 },
     labelsOf: (nodeId) => labels[nodeId]!,
   });
-  const of = (nodeId: string) => channels.channelFor({ nodeId });
+  const of = (nodeId: string) => channelFor(channels, nodeId);
   const route = (id: string, ...nodeSelector: string[]) => {
     store.put(resourceOf("route", { id, nodeSelector, paths: [`/${id}/${"x".repeat(200)}`] }));
-    channels.refresh();
+    refresh(channels);
   };
   const remove = (id: string) => {
     store.remove("route", id);
-    channels.refresh();
+    refresh(channels);
   };
   const begin = () => {
     for (let i = 0; i < 20; i++) route(`common${i}`);
@@ -31,7 +33,7 @@ function fleetOf(labels: Record<string, NodeLabels>) {
   return { store, clock, channels, of, route, remove, begin, labels };
 }
 
-const heldBy = (channel: ReturnType<SubsetChannels["channelFor"]>) => channel.newest!;
+const heldBy = (channel: Channel) => channel.newest!;
 
 describe("SubsetChannels", () => {
   it("shares one channel among all nodes that the same selectors match", () => {
@@ -92,8 +94,8 @@ describe("SubsetChannels", () => {
     fleet.route("us", "zone=us");
     const held = heldBy(fleet.of("a"));
     fleet.labels["a"] = { zone: "us" };
-    // The publication that comes with other labels; nobody has published it yet.
-    fleet.store.remove("route", "nothing");
+    // The publication that comes with other labels.
+    fleet.remove("nothing");
     expect(fleet.of("a")).toBe(fleet.of("b"));
     expect(heldBy(fleet.of("a")).publication).toBeGreaterThan(held.publication);
     expect(fleet.of("a").cache.deltaFrom(held)).toBeNull();
@@ -104,15 +106,15 @@ describe("SubsetChannels", () => {
     fleet.begin();
     fleet.route("eu", "zone=eu");
     const [channel, held] = [fleet.of("a"), heldBy(fleet.of("a"))];
-    fleet.channels.left({ nodeId: "a" });
+    fleet.channels.left("a");
     fleet.route("eu2", "zone=eu");
     expect(heldBy(channel)).toBe(held);
     fleet.clock.advance(999);
     expect(fleet.of("a")).toBe(channel);
     expect(heldBy(channel).publication).toBe(fleet.store.image.publication);
     expect(channel.cache.deltaFrom(held)).not.toBeNull();
-    fleet.channels.left({ nodeId: "a" });
-    fleet.channels.left({ nodeId: "b" });
+    fleet.channels.left("a");
+    fleet.channels.left("b");
     fleet.clock.advance(1_000);
     expect(fleet.channels.count).toBe(1);
     expect(fleet.of("a")).not.toBe(channel);
@@ -122,7 +124,7 @@ describe("SubsetChannels", () => {
     const fleet = fleetOf({ a: { zone: "eu" }, b: { zone: "us" }, c: {} });
     fleet.route("eu", "zone=eu");
     for (const nodeId of ["a", "b"]) fleet.of(nodeId);
-    fleet.channels.left({ nodeId: "b" });
+    fleet.channels.left("b");
     fleet.clock.advance(1_000);
     expect(fleet.channels.count).toBe(1);
     const channel = fleet.of("c");

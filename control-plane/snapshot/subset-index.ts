@@ -1,5 +1,6 @@
 import type { StoredKind } from "../resource/checked.ts";
 import type { NodeLabels } from "../resource/node-selector.ts";
+import { untilDone } from "../steps/until-done.ts";
 import type { StoredResource } from "../store/resource-image.ts";
 import { isOfKind, SNAPSHOT_KINDS } from "./build-snapshot.ts";
 import type { PublishedSource } from "./channel.ts";
@@ -14,11 +15,18 @@ export interface SubsetChange {
   readonly after: ConditionId;
 }
 
+interface Compared {
+  readonly gone: SubsetEntry[];
+  readonly changed: SubsetEntry[];
+}
+
 interface JournalEntry {
   readonly publication: number;
   readonly changes: readonly SubsetChange[];
 }
 
+/** Resources that are compared in one step; some 0.1 ms. */
+const COMPARED_PER_STEP = 256;
 /** Changes remembered for those who are behind; some 100 bytes each. */
 const JOURNAL_MAX_COUNT = 100_000;
 /** Publications that they are of. */
@@ -30,7 +38,8 @@ const CONDITIONS_SPARE_COUNT = 10_000;
  * Which nodes get which resources of a source, by their labels; brought up to date by comparing with the source.
  * Without any selector every node gets everything.
  *
- * Cost: 2 ms to compare 20,000 resources, and some microseconds for each that changed, however many subsets there are.
+ * Cost: 2 ms to compare 20,000 resources, and some microseconds for each that changed, however many subsets there are;
+ * some 20 us for each of all when the first selector comes, and when conditions are numbered anew.
  */
 export class SubsetIndex {
   readonly #source: PublishedSource;
@@ -111,13 +120,27 @@ export class SubsetIndex {
 
   /** Takes over the source's state of this moment. */
   update(): void {
+    untilDone(this.updateSteps());
+  }
+
+  /**
+   * The same in steps, of which the first reads the source and does nothing else: what comes there later is for the next
+   * update. Nothing is to be asked between two of them, and all are to be taken before others are begun. After one that
+   * throws, the next update begins from scratch.
+   */
+  *updateSteps(): Generator<void, void> {
     const { publication, revision } = this.#source.image;
-    if (publication === this.#publication) return;
+    const isSame = publication === this.#publication;
+    const listed = isSame ? [] : SNAPSHOT_KINDS.map((kind) => [...this.#source.image.all(kind)]);
+    yield;
+    if (isSame) return;
     this.#touched.clear();
-    const { gone, changed } = this.#compare();
-    const isNewCount = this.#publication === -1 || this.#hasTooManyConditions();
-    if (isNewCount) this.#countAgain();
-    this.#place(gone, changed, isNewCount);
+    const isFirst = this.#publication === -1;
+    this.#publication = -1;
+    const { gone, changed } = yield* this.#compare(listed);
+    const isNewCount = isFirst || this.#hasTooManyConditions();
+    if (isNewCount) yield* this.#countAgain();
+    yield* this.#place(gone, changed, isNewCount);
     this.#publication = publication;
     this.#revision = revision;
     if (isNewCount) this.#forgetJournal();
@@ -129,15 +152,17 @@ export class SubsetIndex {
       yield* this.#journal[i]!.changes;
   }
 
-  #compare(): { readonly gone: SubsetEntry[]; readonly changed: SubsetEntry[] } {
-    const { image } = this.#source;
+  /** @param listed all resources of each kind */
+  *#compare(listed: readonly (readonly StoredResource[])[]): Generator<void, Compared> {
     const gone: SubsetEntry[] = [];
     const changed: SubsetEntry[] = [];
-    for (const kind of SNAPSHOT_KINDS) {
+    let count = 0;
+    for (const [i, kind] of SNAPSHOT_KINDS.entries()) {
       const table = this.#tables.get(kind)!;
       let knownCount = 0;
       const knownBefore = table.size;
-      for (const stored of image.all(kind)) {
+      for (const stored of listed[i]!) {
+        if (++count % COMPARED_PER_STEP === 0) yield;
         let entry = table.get(stored.id);
         if (entry !== undefined) knownCount++;
         if (entry?.stored.body === stored.body) continue;
@@ -151,8 +176,10 @@ export class SubsetIndex {
         changed.push(entry);
       }
       if (knownCount === knownBefore) continue;
+      const there = new Set(listed[i]!.map(({ id }) => id));
       for (const [id, entry] of table) {
-        if (image.get(kind, id) !== undefined) continue;
+        if (++count % COMPARED_PER_STEP === 0) yield;
+        if (there.has(id)) continue;
         this.#touch(entry);
         table.delete(id);
         this.#count(entry.stored, -1);
@@ -163,21 +190,24 @@ export class SubsetIndex {
   }
 
   /** Works out which nodes get what. */
-  #place(gone: readonly SubsetEntry[], changed: readonly SubsetEntry[], isNewCount: boolean): void {
+  *#place(gone: readonly SubsetEntry[], changed: readonly SubsetEntry[], isNewCount: boolean): Generator<void, void> {
     if (this.#selectorUses.size > 0) {
       if (this.#graph === null) {
         this.#graph = new SubsetGraph(this.#tables, this.#conditions, (entry) => this.#touch(entry));
-      } else this.#graph.update(gone, changed);
+        yield* this.#graph.buildSteps();
+      } else yield* this.#graph.updateSteps(gone, changed);
       return;
     }
     // What was numbered anew is nowhere so far.
-    if (this.#graph === null && !isNewCount) this.#placeEverywhere(changed);
-    else for (const table of this.#tables.values()) this.#placeEverywhere(table.values());
+    if (this.#graph === null && !isNewCount) yield* this.#placeEverywhere(changed);
+    else for (const table of this.#tables.values()) yield* this.#placeEverywhere(table.values());
     this.#graph = null;
   }
 
-  #placeEverywhere(entries: Iterable<SubsetEntry>): void {
+  *#placeEverywhere(entries: Iterable<SubsetEntry>): Generator<void, void> {
+    let count = 0;
     for (const entry of entries) {
+      if (++count % COMPARED_PER_STEP === 0) yield;
       if (entry.condition === EVERYWHERE) continue;
       this.#touch(entry);
       entry.condition = EVERYWHERE;
@@ -218,13 +248,15 @@ export class SubsetIndex {
   }
 
   /** Numbers all conditions anew: without those that nobody has any more. */
-  #countAgain(): void {
+  *#countAgain(): Generator<void, void> {
     this.#conditions = new NodeConditions();
     this.#selectorUses.clear();
     this.#selectorsVersion++;
     this.#graph = null;
+    let count = 0;
     for (const table of this.#tables.values()) {
       for (const entry of table.values()) {
+        if (++count % COMPARED_PER_STEP === 0) yield;
         entry.condition = NOWHERE;
         this.#count(entry.stored, 1);
       }

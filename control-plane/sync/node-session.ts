@@ -1,13 +1,9 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
-import type { NodeViews } from "../observation/node-views.ts";
-import type { TrafficViews } from "../observation/traffic-views.ts";
 import type { Channel } from "../snapshot/channel.ts";
 import { type EncodedPush, encodeMessage } from "../snapshot/encode-snapshot.ts";
 import type { PublishedState } from "../snapshot/publication-ring.ts";
-import type { StoreEpoch } from "../store/store.ts";
-import type { Log } from "../telemetry/log.ts";
 import {
   type AckState,
   deltaBase,
@@ -23,58 +19,15 @@ import {
   takeHeartbeat,
   takeNack,
 } from "./ack-state.ts";
-import type { Clock } from "./clock.ts";
 import type { Queued } from "./few-per-turn.ts";
-import type { NodeAnswer, NodeNackStatus, NodeQuestion } from "./fleet.ts";
-import type { Admission } from "./hello-admission.ts";
+import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
 import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { readNodeStats } from "./node-figures.ts";
 import { type Answered, NodeQuestions, sendingQuery } from "./node-questions.ts";
-import type { NodeRecord, NodeRegistry } from "./node-registry.ts";
-import { type NodeFacts, readHello } from "./read-hello.ts";
-import { type NodeCall, type PushSlots, SnapshotSender } from "./snapshot-sender.ts";
-import type { GateRefusal, StreamGate } from "./stream-gate.ts";
-
-/** What a session needs of the hub that it belongs to. */
-export interface SessionContext {
-  readonly epoch: StoreEpoch;
-  readonly registry: NodeRegistry;
-  readonly slots: PushSlots;
-  /** Gets what the node sees of its endpoints. */
-  readonly views: NodeViews;
-  /** Gets what requests meet there. */
-  readonly traffic: TrafficViews;
-  readonly clock: Clock;
-  /** 0 <= random() < 1. */
-  readonly random: () => number;
-  readonly log: Log;
-  readonly timing: SessionTiming;
-  /** Says whether the node is who it says; null where nobody is asked. */
-  readonly gate: StreamGate | null;
-  /** Where the node's publications come from, at this moment. */
-  channelFor(node: { readonly nodeId: string }): Channel;
-  /** Asked once for each hello: whether there is room for the node now, or when it is to come again. */
-  admitHello(): Admission;
-  /** Whether what a stream says who it is may be so; null lets it in. @param end as of StreamGate.hello */
-  judgeHello(call: NodeCall, facts: NodeFacts, end: (refusal: GateRefusal) => void): GateRefusal | null;
-  /** A hello is accepted; the hub first ends an older session of the same node, so that one alone writes its record. */
-  onHello(session: NodeSession, facts: NodeFacts, call: NodeCall): void;
-  /** What the node serves, or whether it is worth waiting for, may have changed. */
-  onChange(): void;
-  /** The node refused a publication of a channel. */
-  onNack(session: NodeSession, nack: NodeNackStatus, channel: Channel): void;
-  onClose(session: NodeSession): void;
-}
-
-export interface SessionTiming {
-  /** A stream without a hello is ended after this. */
-  readonly helloTimeoutMs: number;
-  readonly heartbeatMs: number;
-  /** A node that acks within this keeps up. */
-  readonly keepUpMs: number;
-  /** A reader that takes nothing for this long lets others send. */
-  readonly stallMs: number;
-}
+import type { NodeRecord } from "./node-registry.ts";
+import { type NodeFacts, type NodeSelf, readHello } from "./read-hello.ts";
+import type { SessionContext } from "./session-context.ts";
+import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
 
 /** What a node says in its hello that takes deltas. */
 const DELTA_CAPABILITY = "delta.v1";
@@ -84,6 +37,9 @@ const DELTA_CAPABILITY = "delta.v1";
  * for a stream that the client opens again by itself.
  */
 const RETRY_AFTER_TRAILER = "grpc-retry-pushback-ms";
+
+/** For a node whose turn has not come, to which nothing can be said yet: it gives up a stream that is silent for 15 s. */
+const SIGN_OF_LIFE = encodeMessage({ case: undefined });
 
 /** One stream of one node: reads what it says, tells it what it lacks. */
 export class NodeSession implements Queued {
@@ -123,9 +79,13 @@ export class NodeSession implements Queued {
     return this.#record?.facts.id ?? "";
   }
 
-  /** Only for a node that has said its hello. */
+  /** Only for a node that was welcomed. */
   get channel(): Channel {
-    return this.#context.channelFor({ nodeId: this.nodeId });
+    return this.#context.channelOf(this.nodeId)!;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** null before the hello. */
@@ -205,7 +165,6 @@ export class NodeSession implements Queued {
   }
 
   #greet(hello: Hello): void {
-    const { clock, epoch, log, registry, views, traffic } = this.#context;
     const read = readHello(hello);
     if (!read.ok) {
       this.end(status.INVALID_ARGUMENT, `hello: ${read.problem}`);
@@ -218,20 +177,40 @@ export class NodeSession implements Queued {
       this.end(status.RESOURCE_EXHAUSTED, "too many nodes come at once", metadata);
       return;
     }
-    const refusal = this.#context.judgeHello(this.#call, read.facts, ({ code, cause }) => this.end(code, cause));
-    if (refusal !== null) {
-      this.end(refusal.code, refusal.cause);
-      return;
-    }
     this.#stopHelloTimer();
-    this.#context.onHello(this, read.facts, this.#call);
-    this.#record = registry.connect(read.facts, this.#call.getPeer(), clock.unixMs());
-    this.#record.epoch = read.have?.epoch ?? null;
-    for (const each of [views, traffic]) each.connected(read.facts.id, read.facts.hostname);
+    let hadTurn = false;
+    this.#context.onHello(this, read.facts.id, () => {
+      hadTurn = true;
+      try {
+        if (this.#judge(read.facts)) this.#welcome(read);
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+    // What follows the hello is not read before.
+    if (hadTurn || this.#isClosed) return;
+    this.#call.pause();
+    this.#scheduleHeartbeat();
+  }
+
+  /** Ends the stream where the node may not come. */
+  #judge(facts: NodeFacts): boolean {
+    const refusal = this.#context.judgeHello(this.#call, facts, ({ code, cause }) => this.end(code, cause));
+    if (refusal !== null) this.end(refusal.code, refusal.cause);
+    return refusal === null;
+  }
+
+  #welcome({ facts, have }: NodeSelf): void {
+    const { clock, epoch, log, registry, views, traffic } = this.#context;
+    this.#context.onArrival(this, facts, this.#call);
+    this.#record = registry.connect(facts, this.#call.getPeer(), clock.unixMs());
+    this.#record.epoch = have?.epoch ?? null;
+    for (const each of [views, traffic]) each.connected(facts.id, facts.hostname);
     const { cache } = this.channel;
-    this.#setState(greet(epoch, read.have, read.have === null ? undefined : cache.recent(read.have.publication)));
-    log.info({ node: this.nodeId, address: this.#record.address, have: read.have?.publication ?? 0 }, "node connected");
+    this.#setState(greet(epoch, have, have === null ? undefined : cache.recent(have.publication)));
+    log.info({ node: this.nodeId, address: this.#record.address, have: have?.publication ?? 0 }, "node connected");
     this.#answerHello(this.#state!);
+    this.#call.resume();
   }
 
   #answerHello(state: AckState): void {
@@ -358,10 +337,11 @@ export class NodeSession implements Queued {
 
   #scheduleHeartbeat(): void {
     const { clock, random, timing } = this.#context;
+    this.#stopHeartbeat();
     // Between 0.8 and 1.2 of the interval, so that a fleet that connected at once does not beat at once.
     this.#stopHeartbeat = clock.after(timing.heartbeatMs * (0.8 + 0.4 * random()), () => {
-      const { newest } = this.channel;
-      if (newest !== null) this.#sendHeartbeat(newest);
+      if (this.#state === null) this.#call.write(SIGN_OF_LIFE);
+      else if (this.channel.newest !== null) this.#sendHeartbeat(this.channel.newest);
       this.#scheduleHeartbeat();
     });
   }

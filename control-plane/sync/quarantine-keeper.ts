@@ -22,8 +22,8 @@ export interface NodeRefusal {
   readonly nack: NodeNackStatus;
   /** Where the node's publications come from. */
   readonly channel: Channel;
-  /** Publishes the state of this moment. */
-  readonly refresh: () => void;
+  /** Publishes the state of this moment; resolves in a turn of the event loop in which that is the state still. */
+  readonly refresh: () => Promise<void>;
   /** Publications of that channel that other connected nodes serve, one for each. */
   readonly servedByOthers: () => readonly number[];
 }
@@ -91,7 +91,7 @@ export class QuarantineKeeper {
     const isKeptKnown = keptPublication === 0 || channel.cache.recent(keptPublication) !== undefined;
     const logged = isKeptKnown ? null : await loggedChangesSince(store, keptPublication);
     const storedBefore = kind === undefined ? null : await versionStoredBefore(store, kind, entityId);
-    refusal.refresh();
+    await refusal.refresh();
     const held = heldVersions(store.image);
     const name = nameOfResource({ kind: entityKind, id: entityId });
     const revision = kind === undefined ? 0 : (store.image.get(kind, entityId)?.revision ?? 0);

@@ -19,9 +19,13 @@ export interface NodeHolding {
   readonly stateHash: Uint8Array;
 }
 
-export type ReadHello =
-  | { readonly ok: true; readonly facts: NodeFacts; readonly have: NodeHolding | null }
-  | { readonly ok: false; readonly problem: string };
+/** What a node says of itself. */
+export interface NodeSelf {
+  readonly facts: NodeFacts;
+  readonly have: NodeHolding | null;
+}
+
+export type ReadHello = ({ readonly ok: true } & NodeSelf) | { readonly ok: false; readonly problem: string };
 
 const ID_MAX_LENGTH = 128;
 const TEXT_MAX_LENGTH = 256;

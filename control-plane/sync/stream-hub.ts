@@ -6,6 +6,7 @@ import type { Channel, PublishedSource } from "../snapshot/channel.ts";
 import type { Channels } from "../snapshot/channels.ts";
 import { QuarantineView } from "../snapshot/quarantine-view.ts";
 import { SubsetChannels } from "../snapshot/subset-channels.ts";
+import { StepQueue } from "../steps/step-queue.ts";
 import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { AckState } from "./ack-state.ts";
@@ -25,22 +26,29 @@ import type {
 } from "./fleet.ts";
 import { HelloAdmission } from "./hello-admission.ts";
 import { NodeRegistry } from "./node-registry.ts";
-import { NodeSession, type SessionContext } from "./node-session.ts";
+import { NodeSession } from "./node-session.ts";
 import { PublicationTimes } from "./publication-times.ts";
+import { publishAll } from "./publish-all.ts";
 import { PushSchedule } from "./push-schedule.ts";
 import type { QuarantineKeeper } from "./quarantine-keeper.ts";
 import type { NodeFacts } from "./read-hello.ts";
 import { SenderSlots } from "./sender-slots.ts";
+import type { SessionContext } from "./session-context.ts";
 import { SkewWatch } from "./skew-watch.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
 import { StreamChallenges } from "./stream-challenges.ts";
 import { type GateRefusal, refuseStream, type StreamGate } from "./stream-gate.ts";
+import type { StreamHubSettings } from "./stream-hub-settings.ts";
 import { TwinNodes } from "./twin-nodes.ts";
 
 /** What the hub has to know of rollouts. */
 export interface RolloutsOfHub {
-  /** The channels of the fleet. Called once. @param make those of what a source shows */
-  channels(make: (source: PublishedSource) => Channels): Channels;
+  /**
+   * The channels of the fleet. Called once.
+   * @param make those of what a source shows
+   * @param betweenSteps runs what must not fall between two of their steps
+   */
+  channels(make: (source: PublishedSource) => Channels, betweenSteps: (change: () => void) => void): Channels;
   /** Why nodes do not get a revision now; null where they do. */
   heldBack(revision: number): HeldBack | null;
   /** Whether something that is stored is not for all nodes: a rollout is under way, about to begin, or halted. */
@@ -67,70 +75,16 @@ export interface StreamHubOptions {
   readonly random?: () => number;
 }
 
-/** Every limit and time of the hub, each with its default below. */
-export interface StreamHubSettings {
-  /** Changes that follow a push wait until none came for this long ... */
-  readonly coalesceMs: number;
-  /** ... but no longer than this. */
-  readonly coalesceMaxMs: number;
-  /** A node that acks within this keeps up. */
-  readonly keepUpMs: number;
-  readonly helloTimeoutMs: number;
-  /** Jittered by a fifth both ways. */
-  readonly heartbeatMs: number;
-  /** A reader that takes nothing for this long lets others send. */
-  readonly stallMs: number;
-  /** Whole snapshots being sent at a time, and as many large deltas. */
-  readonly senderMaxCount: number;
-  /** Nodes remembered, connected or not. */
-  readonly nodeMaxCount: number;
-  /** A node that has been behind, or away, for longer is stale. */
-  readonly staleAfterMs: number;
-  /** A node that has been away for longer is forgotten. */
-  readonly forgetAfterMs: number;
-  /** Past publications that deltas begin from, and whose hash and revision stay known. */
-  readonly recentMaxCount: number;
-  /** Resources that changed in them, all together; some 150 bytes each. */
-  readonly recentChangeMaxCount: number;
-  /** How long the past of a subset without nodes is kept. */
-  readonly subsetGraceMs: number;
-  /** Nodes let in per second, and as many at once; the others are told when to come again. */
-  readonly helloMaxPerSecond: number;
-  /** How long what a node sees counts after its stream has closed. */
-  readonly viewGraceMs: number;
-  /** Endpoints seen, of all nodes together; some 400 bytes each. */
-  readonly viewMaxCount: number;
-  /** Endpoints whose traffic is told of, of all nodes together; some 850 bytes each. */
-  readonly trafficMaxCount: number;
-  /** Writes that wait for nodes at a time. */
-  readonly waitMaxCount: number;
-}
-
-export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
-  coalesceMs: 50,
-  coalesceMaxMs: 250,
-  keepUpMs: 1_000,
-  helloTimeoutMs: 10_000,
-  heartbeatMs: 10_000,
-  stallMs: 1_000,
-  senderMaxCount: 16,
-  nodeMaxCount: 10_000,
-  staleAfterMs: 30_000,
-  // As Kong does.
-  forgetAfterMs: 14 * 24 * 60 * 60 * 1_000,
-  recentMaxCount: 1_000,
-  recentChangeMaxCount: 100_000,
-  subsetGraceMs: 300_000,
-  helloMaxPerSecond: 200,
-  viewGraceMs: 30_000,
-  viewMaxCount: 200_000,
-  trafficMaxCount: 100_000,
-  waitMaxCount: 10_000,
-};
-
 /** A stream that begins costs 1 ms with its first message, one that is sent a small delta 0.1 ms: 8 ms a turn. */
 const BEGINNINGS_PER_TURN = 8;
 const PUSHES_PER_TURN = 64;
+
+/** A stream that waits for its turn. */
+interface WaitingHello {
+  readonly session: NodeSession;
+  readonly nodeId: string;
+  readonly turn: () => void;
+}
 
 /**
  * The streams of all nodes, whatever carries them: who is connected, what each is sent and when, and who waits for
@@ -139,6 +93,8 @@ const PUSHES_PER_TURN = 64;
 export class StreamHub implements Fleet {
   readonly #options: StreamHubOptions;
   readonly #channels: Channels;
+  /** Whatever changes the channels. */
+  readonly #steps: StepQueue;
   readonly #settings: StreamHubSettings;
   readonly #clock: Clock;
   readonly #skew: SkewWatch;
@@ -159,7 +115,9 @@ export class StreamHub implements Fleet {
     this.#begin(call),
   );
   readonly #pushes = new FewPerTurn<NodeSession>(PUSHES_PER_TURN, (session) => session.advance());
+  readonly #hellos: WaitingHello[] = [];
   #stopListening: () => void = () => {};
+  #isPublishDue = false;
   #isClosed = false;
 
   constructor(options: StreamHubOptions, settings: StreamHubSettings) {
@@ -170,13 +128,20 @@ export class StreamHub implements Fleet {
     this.#skew = new SkewWatch(store.image, log);
     this.#challenges = new StreamChallenges(clock);
     const ringLimits = { publicationMaxCount: settings.recentMaxCount, changeMaxCount: settings.recentChangeMaxCount };
+    const steps = new StepQueue({
+      clock,
+      sliceMs: settings.sliceMs,
+      onError: (error) => log.error({ err: error }, "publications could not be made"),
+    });
+    this.#steps = steps;
+    const betweenSteps = (change: () => void) => steps.between(change);
     const subsetsOf = (source: PublishedSource) =>
       new SubsetChannels({
-        ...{ source: new QuarantineView(source, store.image), ringLimits, log, clock },
-        graceMs: settings.subsetGraceMs,
+        ...{ source: new QuarantineView(source, store.image), ringLimits, log, graceMs: settings.subsetGraceMs },
+        clock: { after: (delayMs, run) => clock.after(delayMs, () => betweenSteps(run)) },
         labelsOf: (nodeId) => options.gate?.labelsOf(nodeId) ?? noLabels,
       });
-    this.#channels = options.rollouts?.channels(subsetsOf) ?? subsetsOf(store);
+    this.#channels = options.rollouts?.channels(subsetsOf, betweenSteps) ?? subsetsOf(store);
     this.#registry = new NodeRegistry(settings.nodeMaxCount);
     this.views = new NodeViews({
       clock,
@@ -198,7 +163,7 @@ export class StreamHub implements Fleet {
       clock,
       coalesceMs: settings.coalesceMs,
       coalesceMaxMs: settings.coalesceMaxMs,
-      isQuiet: () => !this.#isAnyAnswerAwaited(),
+      isQuiet: () => steps.isIdle && !this.#isAnyAnswerAwaited(),
       push: () => this.#publish(),
     });
     const admission = new HelloAdmission(clock, settings.helloMaxPerSecond);
@@ -216,11 +181,12 @@ export class StreamHub implements Fleet {
       log,
       timing: settings,
       gate: options.gate ?? null,
-      channelFor: (node) => this.#channels.channelFor(node),
+      channelOf: (nodeId) => this.#channels.channelOf(nodeId),
       admitHello: () => admission.admit(),
       judgeHello: (call, facts, end) =>
         this.#judgeTwin(call, facts) ?? options.gate?.hello(call, facts.id, end) ?? null,
-      onHello: (session, facts, call) => this.#admit(session, facts, call),
+      onHello: (session, nodeId, turn) => this.#receive({ session, nodeId, turn }),
+      onArrival: (session, facts, call) => this.#admit(session, facts, call),
       onChange: () => this.#waits.check(),
       onNack: (session, nack, channel) => this.#refused(session, nack, channel),
       onClose: (session) => this.#forget(session),
@@ -228,7 +194,7 @@ export class StreamHub implements Fleet {
   }
 
   start(): void {
-    this.#channels.refresh();
+    this.#publish();
     const { store, rollouts } = this.#options;
     this.#times.note(store.image.publication, this.#clock.unixMs());
     this.#stopListening = store.onCommit((commit) => {
@@ -264,7 +230,7 @@ export class StreamHub implements Fleet {
   nodes(): readonly NodeStatus[] {
     const { staleAfterMs, forgetAfterMs } = this.#settings;
     return this.#registry.statuses({
-      newestFor: (nodeId) => this.#channels.sourcePublicationFor({ nodeId }),
+      newestFor: (nodeId) => this.#channels.sourcePublicationFor(nodeId),
       nowUnixMs: this.#clock.unixMs(),
       ...{ staleAfterMs, forgetAfterMs },
       behindSinceUnixMs: (publication) => this.#behindSinceUnixMs(publication),
@@ -299,9 +265,9 @@ export class StreamHub implements Fleet {
     this.#isClosed = true;
     this.#stopListening();
     this.#schedule.close();
+    this.#steps.close();
     this.#waits.close();
     for (const session of [...this.#sessions]) session.end(status.UNAVAILABLE, "the control plane is closing");
-    // After the last node has left, which begins the time for which its subset is kept.
     this.#channels.close();
     this.views.close();
   }
@@ -318,6 +284,25 @@ export class StreamHub implements Fleet {
     }
   }
 
+  #receive(hello: WaitingHello): void {
+    // Together with those who wait already: what is written meanwhile is looked at once for all of them.
+    if (this.#hellos.push(hello) % BEGINNINGS_PER_TURN !== 1) return;
+    let taken: readonly WaitingHello[] = [];
+    const steps = () => {
+      taken = this.#hellos.splice(0, BEGINNINGS_PER_TURN).filter(({ session }) => !session.isClosed);
+      return this.#channels.arriveSteps(taken);
+    };
+    this.#steps.add(steps, (publish) => {
+      publish?.();
+      for (const { session, nodeId, turn } of taken) {
+        if (this.#channels.channelOf(nodeId) === null)
+          session.end(status.UNAVAILABLE, "the control plane could not make the node's configuration");
+        else if (!session.isClosed) turn();
+      }
+      for (const { nodeId } of taken) this.#leave(nodeId);
+    });
+  }
+
   #admit(session: NodeSession, facts: NodeFacts, call: NodeCall): void {
     const { id: nodeId } = facts;
     const older = this.#sessionOfNode.get(nodeId);
@@ -326,8 +311,6 @@ export class StreamHub implements Fleet {
       this.#options.log.warn({ node: nodeId }, "a node connected twice: the newer stream replaces the older");
       older.end(status.ABORTED, "replaced by a newer stream of the same node");
     }
-    // For nobody nothing was published; for somebody the schedule comes soon while changes coalesce.
-    if (this.#sessionOfNode.size === 0 || !this.#schedule.isWaiting) this.#channels.refresh();
     this.#sessionOfNode.set(nodeId, session);
     this.#twins.connected(facts, olderProcess);
     this.#challenges.connected(nodeId, session, call);
@@ -356,7 +339,8 @@ export class StreamHub implements Fleet {
         return served === null || served.isOfEarlierEpoch ? [] : [served.publication];
       });
     const facts = { nodeId, nack: { ...nack, keptPublication }, channel, servedByOthers };
-    void this.#options.quarantine?.refused({ ...facts, refresh: () => this.#channels.refresh() });
+    const refresh = () => publishAll(this.#steps, this.#channels, this.#options.store.image);
+    void this.#options.quarantine?.refused({ ...facts, refresh });
   }
 
   #forget(session: NodeSession): void {
@@ -366,16 +350,29 @@ export class StreamHub implements Fleet {
       this.#twins.left(session.nodeId);
       this.#challenges.left(session.nodeId);
       this.#skew.disconnected(session.nodeId);
-      this.#channels.left(session);
+      this.#steps.between(() => this.#leave(session.nodeId));
     }
     this.#waits.check();
   }
 
+  /** It may be there again, or still. */
+  #leave(nodeId: string): void {
+    if (!this.#sessionOfNode.has(nodeId)) this.#channels.left(nodeId);
+  }
+
   #publish(): void {
-    // For nobody as well: all of it when the first node comes would hold up the thread for 60 us a resource.
-    this.#channels.refresh();
-    for (const session of this.#sessionOfNode.values()) this.#pushes.add(session);
-    this.#waits.check();
+    if (this.#isPublishDue) return;
+    this.#isPublishDue = true;
+    const steps = () => {
+      this.#isPublishDue = false;
+      // For nobody as well: all of it when the first node comes would take 60 us a resource.
+      return this.#channels.refreshSteps();
+    };
+    this.#steps.add(steps, (publish) => {
+      publish?.();
+      for (const session of this.#sessionOfNode.values()) this.#pushes.add(session);
+      this.#waits.check();
+    });
   }
 
   /** Not before the last decision of a rollout: until then what is missing may have been meant for others only. */

@@ -2,7 +2,8 @@ import type { NodeViews } from "../observation/node-views.ts";
 import type { TrafficViews } from "../observation/traffic-views.ts";
 import type { Fleet } from "./fleet.ts";
 import type { StreamGate } from "./stream-gate.ts";
-import { STREAM_HUB_DEFAULTS, StreamHub, type StreamHubOptions, type StreamHubSettings } from "./stream-hub.ts";
+import { StreamHub, type StreamHubOptions } from "./stream-hub.ts";
+import { STREAM_HUB_DEFAULTS, type StreamHubSettings } from "./stream-hub-settings.ts";
 import { type ListenAddress, openSyncListener, type SyncListenerOptions } from "./sync-listener.ts";
 
 export interface SyncHubOptions extends Partial<SyncHubSettings>, Omit<StreamHubOptions, "gate"> {
@@ -16,7 +17,7 @@ export interface HubSecurity extends Required<Pick<SyncListenerOptions, "tls" | 
   readonly gate: StreamGate;
 }
 
-/** Every limit and time of the hub, each with its default below or in stream-hub.ts. */
+/** Every limit and time of the hub, each with its default below or in stream-hub-settings.ts. */
 export interface SyncHubSettings extends StreamHubSettings {
   /** Connections at a time and address. */
   readonly connectionMaxCount: number;

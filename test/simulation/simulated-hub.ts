@@ -3,7 +3,8 @@ import { RolloutDriver } from "../../control-plane/rollout/rollout-driver.ts";
 import { openRollouts, type Rollouts } from "../../control-plane/rollout/rollouts.ts";
 import type { Clock } from "../../control-plane/sync/clock.ts";
 import { QuarantineKeeper } from "../../control-plane/sync/quarantine-keeper.ts";
-import { STREAM_HUB_DEFAULTS, StreamHub } from "../../control-plane/sync/stream-hub.ts";
+import { StreamHub } from "../../control-plane/sync/stream-hub.ts";
+import { STREAM_HUB_DEFAULTS } from "../../control-plane/sync/stream-hub-settings.ts";
 import type { Log } from "../../control-plane/telemetry/log.ts";
 import type { SimulatedStore } from "./simulated-store.ts";
 import type { SimulatedAddressee } from "./simulated-stream.ts";
@@ -19,6 +20,9 @@ export interface SimulatedHubParts {
   readonly hasRollouts: boolean;
   readonly log: { error(facts: { err: Error }, message: string): void };
 }
+
+/** Of a publication. */
+const STEP_MAX_MS = 60;
 
 type ReplicaStore = ReturnType<SimulatedStore["replica"]>["store"];
 
@@ -52,9 +56,17 @@ export class SimulatedHub implements SimulatedAddressee {
     const gate = { connect: () => null, hello: () => null, refused() {}, closed() {}, labelsOf };
     const quarantine = new QuarantineKeeper(parts);
     const ofRollouts = rollouts === null ? {} : { rollouts };
+    // Every step of a publication takes its time, in which anything else may happen.
+    const isSlow = random() < 0.5;
+    const { clock } = parts;
+    const slowClock: Clock = {
+      ...clock,
+      // The next turn of the event loop.
+      after: (delayMs, run) => clock.after(delayMs === 0 ? STEP_MAX_MS * random() : delayMs, run),
+    };
     const hub = new StreamHub(
-      { ...parts, gate, random, quarantine, ...ofRollouts },
-      { ...STREAM_HUB_DEFAULTS, recentMaxCount, helloMaxPerSecond },
+      { ...parts, gate, random, quarantine, ...ofRollouts, clock: isSlow ? slowClock : clock },
+      { ...STREAM_HUB_DEFAULTS, recentMaxCount, helloMaxPerSecond, sliceMs: isSlow ? 0 : STREAM_HUB_DEFAULTS.sliceMs },
     );
     hub.start();
     this.#hub = hub;

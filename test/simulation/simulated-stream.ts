@@ -189,6 +189,8 @@ class SimulatedCall extends EventEmitter {
   readonly #toNode: Direction;
   readonly #nodeEnd: NodeEnd;
   readonly writableLength = 0;
+  /** While it is paused. */
+  #unread: unknown[] | null = null;
 
   constructor(addressee: SimulatedAddressee, options: SimulatedStreamOptions, toNode: Direction, nodeEnd: NodeEnd) {
     super();
@@ -203,7 +205,18 @@ class SimulatedCall extends EventEmitter {
   }
 
   receive(request: unknown): void {
-    if (this.addressee.process.isAlive) this.emit("data", request);
+    if (this.#unread !== null) this.#unread.push(request);
+    else if (this.addressee.process.isAlive) this.emit("data", request);
+  }
+
+  pause(): void {
+    this.#unread ??= [];
+  }
+
+  resume(): void {
+    const unread = this.#unread ?? [];
+    this.#unread = null;
+    for (const request of unread) this.receive(request);
   }
 
   getPeer(): string {

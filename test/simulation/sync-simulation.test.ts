@@ -6,6 +6,8 @@ import type * as heldVersions from "../../control-plane/snapshot/held-versions.t
 import type * as judgeRefusal from "../../control-plane/snapshot/judge-refusal.ts";
 import type * as nodeConditions from "../../control-plane/snapshot/node-conditions.ts";
 import type * as publicationRing from "../../control-plane/snapshot/publication-ring.ts";
+import type * as subsetIndex from "../../control-plane/snapshot/subset-index.ts";
+import type * as stepQueue from "../../control-plane/steps/step-queue.ts";
 import type * as ackState from "../../control-plane/sync/ack-state.ts";
 import type * as judgeOffer from "../../data-plane/sync/judge-offer.ts";
 import type * as readDelta from "../../data-plane/sync/read-delta.ts";
@@ -24,6 +26,8 @@ afterEach(() => {
   vi.doUnmock("../../control-plane/rollout/rollout-steps.ts");
   vi.doUnmock("../../control-plane/snapshot/node-conditions.ts");
   vi.doUnmock("../../control-plane/snapshot/publication-ring.ts");
+  vi.doUnmock("../../control-plane/steps/step-queue.ts");
+  vi.doUnmock("../../control-plane/snapshot/subset-index.ts");
   vi.doUnmock("../../control-plane/sync/ack-state.ts");
   vi.doUnmock("../../control-plane/snapshot/held-versions.ts");
   vi.doUnmock("../../control-plane/snapshot/judge-refusal.ts");
@@ -132,6 +136,41 @@ describe("simulateSync, of planted faults", () => {
       return { ...real, LabelMatcher: Careless };
     });
     expect(await firstFailure()).toMatch(/what was never published/);
+  });
+
+  it("finds a control plane that makes a publication of one state under the number of a later one", async () => {
+    vi.doMock("../../control-plane/snapshot/subset-index.ts", async (importReal) => {
+      const real = await importReal<typeof subsetIndex>();
+      class Careless extends real.SubsetIndex {
+        readonly #source: ConstructorParameters<typeof subsetIndex.SubsetIndex>[0];
+
+        constructor(source: ConstructorParameters<typeof subsetIndex.SubsetIndex>[0]) {
+          super(source);
+          this.#source = source;
+        }
+
+        override get publication() {
+          return this.#source.image.publication;
+        }
+      }
+      return { ...real, SubsetIndex: Careless };
+    });
+    expect(await firstFailure()).toMatch(/what was never published/);
+  });
+
+  it("finds a control plane that changes who gets what between two steps of a publication", async () => {
+    vi.doMock("../../control-plane/steps/step-queue.ts", async (importReal) => {
+      const real = await importReal<typeof stepQueue>();
+      class Careless extends real.StepQueue {
+        override between(change: () => void) {
+          change();
+        }
+      }
+      return { ...real, StepQueue: Careless };
+    });
+    expect(await firstFailure()).toMatch(
+      /what was never published|publications could not be made|a node's stream failed/,
+    );
   });
 
   it("finds a control plane that knows a publication by its number alone, whatever subset it was of", async () => {

@@ -45,6 +45,7 @@ const isTest = (file: string): boolean => /\.(test|fuzz|bench)\.ts$/.test(file) 
  */
 const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "control-plane": [
+    ["steps"],
     ["store", "resource", "observation", "telemetry"],
     ["snapshot"],
     ["admin", "sync", "identity", "rollout"],

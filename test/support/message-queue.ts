@@ -30,7 +30,7 @@ export class MessageQueue<T extends { readonly case?: string | undefined }> {
   }
 
   /** How many of a kind have come and were not taken. */
-  unreadCount(kind: T["case"] & string): number {
+  unreadCount(kind: T["case"]): number {
     return this.#unread.filter((message) => message.case === kind).length;
   }
 }

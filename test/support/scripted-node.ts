@@ -103,8 +103,8 @@ export class ScriptedNode {
     return this.#queue.next(kind);
   }
 
-  /** Messages of a kind that came and were not taken yet. */
-  unreadCount(kind: NonNullable<ControlMessage["case"]>): number {
+  /** Messages of a kind that came and were not taken yet; undefined: those that say nothing. */
+  unreadCount(kind: ControlMessage["case"]): number {
     return this.#queue.unreadCount(kind);
   }
 
