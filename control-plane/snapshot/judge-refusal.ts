@@ -6,6 +6,10 @@ import type { ChangedResource, ResourceVersion } from "./publication-ring.ts";
 /** What became of resources since some publication, by `kind/id`. */
 export type ChangesSince = ReadonlyMap<string, ChangedResource>;
 
+export interface Names {
+  has(name: string): boolean;
+}
+
 /** A resource to be held back, and what nodes get in its place; null: nothing. */
 export interface HeldBack {
   readonly kind: StoredKind;
@@ -26,8 +30,8 @@ export interface RefusalFacts {
   readonly sinceKept: ChangesSince | null;
   /** `sinceKept` is of the store, not of what this node gets: that may have come to be more with its labels. */
   readonly isKeptOfStore: boolean;
-  /** Since the refused publication; null where that is not known any more. */
-  readonly sinceRefused: ChangesSince | null;
+  /** Names of what has changed since the refused publication; null where that is not known any more. */
+  readonly sinceRefused: Names | null;
   /** Since what each other connected node serves, the newest first. */
   readonly sinceOthers: readonly ChangesSince[];
   /** Nodes that have refused this version of the entity, this one included. */
@@ -35,7 +39,7 @@ export interface RefusalFacts {
   /** Whether nodes are meant to have the entity at all. */
   readonly isThere: boolean;
   /** What is held back by now. */
-  readonly held: { has(name: string): boolean };
+  readonly held: Names;
   /** The version that was stored before the present one, for what no node is known to have served; null: none. */
   readonly storedBefore: ResourceVersion | null;
 }
@@ -69,7 +73,7 @@ export function judgeRefusal(facts: RefusalFacts): Judgement {
   return report(`"${nack.reason}" says nothing against the content`);
 }
 
-function judgeEntity(facts: RefusalFacts, sinceRefused: ChangesSince): Judgement {
+function judgeEntity(facts: RefusalFacts, sinceRefused: Names): Judgement {
   const { nack, sinceKept, sinceOthers, refuserCount, held, storedBefore } = facts;
   const { entityKind, entityId: id } = nack;
   const kind = SNAPSHOT_KINDS.find((known) => known === entityKind);
@@ -89,7 +93,7 @@ function judgeEntity(facts: RefusalFacts, sinceRefused: ChangesSince): Judgement
   return hold([{ kind, id, good: served === undefined ? storedBefore : served.before }]);
 }
 
-function judgeContent(facts: RefusalFacts, sinceRefused: ChangesSince): Judgement {
+function judgeContent(facts: RefusalFacts, sinceRefused: Names): Judgement {
   if (facts.sinceKept === null) return report("what the node serves is not known here");
   const changed = changedSinceKept(facts, sinceRefused);
   if (changed.length === 0) return report("nothing that changed since what the node serves is still there");
@@ -97,7 +101,7 @@ function judgeContent(facts: RefusalFacts, sinceRefused: ChangesSince): Judgemen
 }
 
 /** What changed between what was kept and what was refused, and is still so; what is held back already is good. */
-function changedSinceKept({ sinceKept, held }: RefusalFacts, sinceRefused: ChangesSince): HeldBack[] {
+function changedSinceKept({ sinceKept, held }: RefusalFacts, sinceRefused: Names): HeldBack[] {
   const changed = [...(sinceKept ?? [])].filter(([name]) => !sinceRefused.has(name) && !held.has(name));
   changed.sort(([left], [right]) => (left < right ? -1 : 1));
   return changed.map(([, { kind, id, before }]) => ({ kind, id, good: before }));

@@ -1,5 +1,12 @@
+import { pino } from "pino";
 import { describe, expect, it } from "vitest";
+import { MemoryStore } from "../../test/support/memory-store.ts";
 import { putOf, refusing, startQuarantineRig } from "../../test/support/quarantine-rig.ts";
+import { Channel } from "../snapshot/channel.ts";
+import { quarantinesInForce } from "../snapshot/held-versions.ts";
+import { lateChanges } from "../snapshot/snapshot-cache.ts";
+import { untilDone } from "../steps/until-done.ts";
+import { QuarantineKeeper } from "./quarantine-keeper.ts";
 
 const heldIn = (quarantine: {
   entities: readonly { kind: string; id: string; depends: boolean; goodBody?: Uint8Array }[];
@@ -71,6 +78,38 @@ describe("QuarantineKeeper", () => {
     await settle();
     expect(node.content).toEqual(["service/s1 better"]);
     expect(inForce()).toHaveLength(1);
+  });
+
+  it("holds back nothing that was written after what the refusing node's channel knows, where the node is on another by now", async () => {
+    const store = new MemoryStore();
+    const log = pino({ level: "silent" });
+    const channel = new Channel(store, { publicationMaxCount: 10, changeMaxCount: 10 }, log);
+    const put = (...tags: string[]) => store.transactNow([putOf(store, "upstream", "u1", { tags })]);
+    const publish = () => untilDone(channel.prepareSteps(lateChanges()))();
+    const keeper = new QuarantineKeeper({ store, log, clock: { unixMs: () => 1_000 } });
+    const refuse = () =>
+      keeper.refused({
+        ...{ nodeId: "n", channel, refresh: async () => {}, servedByOthers: () => [] },
+        nack: {
+          ...{
+            publication: channel.newest!.publication,
+            keptPublication: 1,
+            reason: "invalid_entity",
+            receivedAtUnixMs: 0,
+          },
+          ...{ entityKind: "upstream", entityId: "u1", entityName: "u1", field: "tags", message: "no" },
+        },
+      });
+    put();
+    publish();
+    put("bad");
+    publish();
+    put("mended");
+    await refuse();
+    expect(quarantinesInForce(store.image)).toEqual([]);
+    publish();
+    await refuse();
+    expect(quarantinesInForce(store.image)).toHaveLength(1);
   });
 
   it("holds back one entity after the other, up to its limit, and then stops", async () => {

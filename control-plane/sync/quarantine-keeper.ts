@@ -8,7 +8,13 @@ import { SNAPSHOT_KINDS } from "../snapshot/build-snapshot.ts";
 import type { Channel } from "../snapshot/channel.ts";
 import { dependantsOf } from "../snapshot/complete-hold.ts";
 import { type HeldVersion, heldVersions, nameOfResource, quarantinesInForce } from "../snapshot/held-versions.ts";
-import { type ChangesSince, type HeldBack, type Judgement, judgeRefusal } from "../snapshot/judge-refusal.ts";
+import {
+  type ChangesSince,
+  type HeldBack,
+  type Judgement,
+  judgeRefusal,
+  type RefusalFacts,
+} from "../snapshot/judge-refusal.ts";
 import { loggedChangesSince, versionStoredBefore } from "../snapshot/logged-versions.ts";
 import { heldEntity, quarantineWrite } from "../snapshot/quarantine-write.ts";
 import type { Store } from "../store/store.ts";
@@ -99,7 +105,7 @@ export class QuarantineKeeper {
     const sinceKept = sincePublished ?? logged;
     const judgement = judgeRefusal({
       ...{ nack, sinceKept, storedBefore, held, isKeptOfStore: sincePublished === null },
-      sinceRefused: channel.cache.changesSince(nack.publication),
+      sinceRefused: changedSince(channel, nack.publication, store.image),
       sinceOthers: changesSinceEach(channel, refusal.servedByOthers()),
       refuserCount: this.#countRefusers(`${name} ${revision} ${held.has(name)}`, node),
       isThere: held.has(name) ? held.get(name)!.good !== null : revision !== 0,
@@ -164,6 +170,24 @@ export class QuarantineKeeper {
     if (this.#refusers.size > refusersMaxCount) this.#refusers.delete(this.#refusers.keys().next().value!);
     return refusers.size;
   }
+}
+
+/**
+ * What is other now than in a publication of a channel; null where that is not known any more. A channel that the node has
+ * left may publish nothing any more: what it does not know counts as changed.
+ */
+function changedSince(
+  { cache, newest }: Channel,
+  publication: number,
+  image: Pick<Store["image"], "all">,
+): RefusalFacts["sinceRefused"] {
+  const changes = cache.changesSince(publication);
+  if (changes === null) return null;
+  const knownRevision = newest?.revision ?? 0;
+  const later = new Set<string>();
+  for (const kind of SNAPSHOT_KINDS)
+    for (const one of image.all(kind)) if (one.revision > knownRevision) later.add(nameOfResource(one));
+  return { has: (name) => changes.has(name) || later.has(name) };
 }
 
 /** For each of the publications, as far as they are known; the newest first. */
