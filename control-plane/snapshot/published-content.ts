@@ -5,7 +5,7 @@ import { type DanglingReference, findDanglingReferences, inSnapshotOrder, SNAPSH
 import type { PublishedImage } from "./channel.ts";
 import { entityBytes } from "./encode-snapshot.ts";
 
-/** Resources that are compared, changed and hashed in one step: some 0.1 ms each. */
+/** Resources that are compared, changed and hashed in one step, which takes some 1 ms at most. */
 const COMPARED_PER_STEP = 256;
 const CHANGED_PER_STEP = 256;
 const HASHED_CHANGES_PER_STEP = 16;
