@@ -60,7 +60,7 @@ async function settledMb(pid: number): Promise<number> {
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     samples.push(proportionalMb(pid));
     const last = samples.slice(-settledSeconds);
-    if (last.length === settledSeconds && Math.max(...last) - Math.min(...last) <= settledWithinMb) break;
+    if (last.length === settledSeconds && Math.max(...last) - Math.min(...last) <= settledWithinMb) return last.at(-1)!;
   }
-  return samples.at(-1)!;
+  throw new Error(`the data plane's memory still changes after ${settleMaxSeconds} s`);
 }

@@ -1,4 +1,3 @@
-import type { ChannelSteps } from "../snapshot/channel.ts";
 import type { Channels } from "../snapshot/channels.ts";
 import type { StepQueue } from "../steps/step-queue.ts";
 import { untilDone } from "../steps/until-done.ts";
@@ -12,12 +11,12 @@ const SLICED_TRIES_MAX = 3;
 
 /** Resolves in a turn of the event loop in which all is published as it is stored then. */
 export async function publishAll(queue: StepQueue, channels: Channels, image: Store["image"]): Promise<void> {
-  for (let triesLeft = SLICED_TRIES_MAX; ; triesLeft--) {
+  for (let tries = 0; tries < SLICED_TRIES_MAX; tries++) {
     const publication = await new Promise<number>((resolve) => {
       let begunAt = -1;
       const steps = () => {
         begunAt = image.publication;
-        return triesLeft > 0 ? channels.refreshSteps() : inOneStep(channels);
+        return channels.refreshSteps();
       };
       queue.add(steps, (publish) => {
         publish?.();
@@ -26,9 +25,11 @@ export async function publishAll(queue: StepQueue, channels: Channels, image: St
     });
     if (publication === image.publication) return;
   }
-}
-
-// biome-ignore lint/correctness/useYield: that is the point of it
-function* inOneStep(channels: Channels): ChannelSteps {
-  return untilDone(channels.refreshSteps());
+  await new Promise<void>((resolve) =>
+    queue.between(() => {
+      // Also where that fails, as above: who waits judges by what there is.
+      resolve();
+      untilDone(channels.refreshSteps())();
+    }),
+  );
 }
