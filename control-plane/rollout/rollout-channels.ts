@@ -60,12 +60,12 @@ export class RolloutChannels implements Channels {
     return this.#sideOf(nodeId).view.image.publication;
   }
 
-  *arriveSteps(arrivals: readonly Arrival[]): ChannelSteps {
-    const publish = this.#isSuspended ? null : yield* this.#steps(this.#arriveAtMain(arrivals), arrivals);
-    return () => {
-      publish?.();
-      for (const { nodeId } of arrivals) this.#nodeIds.add(nodeId);
-    };
+  arriveSteps(arrivals: readonly Arrival[]): ChannelSteps {
+    return this.#steps(arrivals, false);
+  }
+
+  refreshSteps(arrivals: readonly Arrival[] = []): ChannelSteps {
+    return this.#steps(arrivals, true);
   }
 
   left(nodeId: string): void {
@@ -79,21 +79,23 @@ export class RolloutChannels implements Channels {
     this.#candidate?.channels.close();
   }
 
-  *refreshSteps(): ChannelSteps {
-    if (this.#isSuspended) return () => {};
-    const main = this.#main.channels;
-    // Those who came while it was suspended.
-    const late = [...this.#nodeIds].filter((nodeId) => main.channelOf(nodeId) === null);
-    return yield* this.#steps(main.refreshSteps(late.map((nodeId) => ({ nodeId }))));
-  }
-
-  /** With what is published on the side of the candidate: who is reached must not see what the others get from now on. */
-  *#steps(ofMain: ChannelSteps, arriving: readonly Arrival[] = []): ChannelSteps {
-    const candidate = this.#candidate?.channels.refreshSteps(this.#arrivalsAtCandidate(arriving));
-    const publish = yield* together(candidate === undefined ? [ofMain] : [ofMain, candidate]);
+  *#steps(arrivals: readonly Arrival[], isRefresh: boolean): ChannelSteps {
+    const publish = this.#isSuspended ? [] : yield* together(this.#stepsOfSides(arrivals, isRefresh));
     return () => {
       for (const one of publish) one();
+      for (const { nodeId } of arrivals) this.#nodeIds.add(nodeId);
     };
+  }
+
+  /** Both sides or none: who is reached must not see what the others get from now on, nor anybody less when they join. */
+  #stepsOfSides(arrivals: readonly Arrival[], isRefresh: boolean): ChannelSteps[] {
+    const main = this.#main.channels;
+    if (this.#candidate === null && !isRefresh) return [main.arriveSteps(arrivals)];
+    // Those who came while it was suspended.
+    const late = [...this.#nodeIds].filter((nodeId) => main.channelOf(nodeId) === null);
+    const ofMain = main.refreshSteps([...arrivals, ...late.map((nodeId) => ({ nodeId }))]);
+    if (this.#candidate === null) return [ofMain];
+    return [ofMain, this.#candidate.channels.refreshSteps(this.#arrivalsAtCandidate(arrivals))];
   }
 
   /** Whether the end of the last rollout still has publications of its own. */
@@ -150,12 +152,6 @@ export class RolloutChannels implements Channels {
 
   #sideOf(nodeId: string): Side {
     return this.#candidate !== null && this.#isOnCandidate(nodeId) ? this.#candidate : this.#main;
-  }
-
-  /** The candidate publishes all then: nobody who is there may find less when the sides join. */
-  #arriveAtMain(arrivals: readonly Arrival[]): ChannelSteps {
-    const { channels } = this.#main;
-    return this.#candidate === null ? channels.arriveSteps(arrivals) : channels.refreshSteps(arrivals);
   }
 
   /** Of those who are to be there and are not. */
