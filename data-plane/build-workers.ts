@@ -4,7 +4,7 @@ import { isShortage, restAfterShortage } from "./listener/accept-shortage.ts";
 import type { NodeLoad } from "./listener/node-load.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { canSharePort } from "./probe-port.ts";
-import { limitHelpers } from "./short-collections.ts";
+import { letThreadsCollect, limitHelpers } from "./short-collections.ts";
 import type { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import type { NodeCounters } from "./telemetry/counters.ts";
 import type { EndpointTotals } from "./telemetry/endpoint-totals.ts";
@@ -46,6 +46,7 @@ export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
   const { options, log, counters, accessLog, proxyHosts, workerCount, table, load, version, endpointTotals } = input;
   keepAllocationsYoung();
   limitHelpers();
+  letThreadsCollect();
   const reusePort = await canSharePort();
   if (!reusePort && options.accept === "worker") {
     log.info("this system does not let threads share a port: the main thread accepts connections for the workers");

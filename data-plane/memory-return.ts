@@ -1,6 +1,6 @@
-import { getHeapStatistics, setFlagsFromString } from "node:v8";
+import { getHeapStatistics } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { ShortCollections } from "./short-collections.ts";
+import { letThreadsCollect, ShortCollections } from "./short-collections.ts";
 import type { Timers } from "./upstream/timers.ts";
 
 export interface MemoryReturnOptions {
@@ -58,10 +58,9 @@ export function spareHeapBytes(): number {
  * of what applying them took: for the main thread, never for one that carries traffic.
  */
 export function collectGarbage(): void {
-  // Only contexts that are made while the flag is set have the function.
-  setFlagsFromString("--expose-gc");
+  // Only contexts that are made from now on have the function.
+  letThreadsCollect();
   const collect = runInNewContext("gc") as () => void;
-  setFlagsFromString("--no-expose-gc");
   collect();
 }
 

@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
-import { collectorFlags, ShortCollections } from "./short-collections.ts";
+import { collectorFlags, collectYoungObjects, letThreadsCollect, ShortCollections } from "./short-collections.ts";
 import { FakeTimers } from "./upstream/timers.test-fake.ts";
 
 function rig() {
@@ -51,6 +53,43 @@ describe("ShortCollections", () => {
     collections.close();
     await timers.pass(10_000);
     expect(told).toEqual([true, false]);
+  });
+});
+
+describe("collectYoungObjects", () => {
+  const module = JSON.stringify(new URL("./short-collections.ts", import.meta.url).href);
+
+  it.each([
+    { garbageCount: 100_000, isMany: true },
+    { garbageCount: 1_000, isMany: false },
+  ])("frees $garbageCount objects that nothing refers to: $isMany", ({ garbageCount, isMany }) => {
+    const script = `
+      import { getHeapSpaceStatistics } from "node:v8";
+      import { collectYoungObjects } from ${module};
+      const youngBytes = () => getHeapSpaceStatistics().find((space) => space.space_name === "new_space").space_used_size;
+      gc({ type: "minor" });
+      for (let i = 0; i < ${garbageCount}; i++) ({ some: [i] }).toString();
+      const beforeBytes = youngBytes();
+      collectYoungObjects();
+      console.log(youngBytes() < beforeBytes / 2);
+    `;
+    // So much room that V8 collects nothing by itself.
+    const options = ["--expose-gc", "--min-semi-space-size=64", "--max-semi-space-size=64", "--input-type=module"];
+    expect(execFileSync(process.execPath, [...options, "-e", script], { encoding: "utf8" })).toBe(`${isMany}\n`);
+  });
+
+  it("does nothing in a thread that may not", () => {
+    expect(globalThis).not.toHaveProperty("gc");
+    expect(collectYoungObjects).not.toThrow();
+  });
+});
+
+describe("letThreadsCollect", () => {
+  it("lets those that are started from then on", async () => {
+    letThreadsCollect();
+    const worker = new Worker('require("node:worker_threads").parentPort.postMessage(typeof gc)', { eval: true });
+    expect(await once(worker, "message")).toEqual(["function"]);
+    await worker.terminate();
   });
 });
 

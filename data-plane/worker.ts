@@ -1,11 +1,12 @@
 import type { Socket } from "node:net";
 import { getHeapStatistics } from "node:v8";
 import { parentPort, receiveMessageOnPort, type Transferable, workerData } from "node:worker_threads";
-import { ConfigDecoder, type EncodedConfig } from "./config/encoded-config.ts";
+import { ConfigDecoder, type EncodedConfig, pagesByteCount } from "./config/encoded-config.ts";
 import type { EndpointSet } from "./config/worker-config.ts";
 import { NodeLoad } from "./listener/node-load.ts";
 import { type ListenPlace, ProxyServer } from "./listener/proxy-server.ts";
 import { explainRequest } from "./proxy/explain-request.ts";
+import { collectYoungObjects } from "./short-collections.ts";
 import { inSlices } from "./steps/in-slices.ts";
 import { EndpointCounts } from "./telemetry/endpoint-counts.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
@@ -134,6 +135,8 @@ function leave(server: ProxyServer): void {
 
 /** So long at most, and a step, requests wait for what is applied; a collection of garbage may come on top. */
 const applySliceMs = 1;
+/** Of a configuration, from which on what is made of it takes more than one short collection. */
+const muchBytes = 256 * 1024;
 let sliceCount = 0;
 /** What is applied of configs and endpoints: one after the other, as they came. */
 let lastApplied = Promise.resolve();
@@ -157,10 +160,12 @@ async function apply(server: ProxyServer, config: EncodedConfig): Promise<void> 
   try {
     // Before its first config a worker answers nobody, and whoever lets it in counts on its having one.
     const isFirst = server.engine.snapshots.current === null;
+    if (!isFirst && pagesByteCount(config) >= muchBytes) collectYoungObjects();
     await inSlices(steps(), isFirst ? Number.POSITIVE_INFINITY : applySliceMs, (sliceMs) => {
       sliceCount++;
       sliceMaxMs = Math.max(sliceMaxMs, sliceMs);
     });
+    if (isFirst) collectYoungObjects(2);
   } catch (error) {
     if (durationMs >= 0) throw error;
     isBehind = true;

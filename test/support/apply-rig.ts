@@ -6,7 +6,7 @@ import { YOUNG_GENERATION_MB } from "../../data-plane/build-workers.ts";
 import { type ConfigUpdate, pagesByteCount } from "../../data-plane/config/encoded-config.ts";
 import { NodeLoad } from "../../data-plane/listener/node-load.ts";
 import { defaultClientLimits } from "../../data-plane/proxy/client-limits.ts";
-import { limitHelpers, ShortCollections } from "../../data-plane/short-collections.ts";
+import { letThreadsCollect, limitHelpers, ShortCollections } from "../../data-plane/short-collections.ts";
 import type { SnapshotEntity } from "../../data-plane/snapshot/apply-snapshot.ts";
 import { SnapshotApplier } from "../../data-plane/snapshot/snapshot-applier.ts";
 import { nodeCounters } from "../../data-plane/telemetry/counters.ts";
@@ -40,6 +40,7 @@ const endpointsMax = 65_536;
 export async function openApplyRig() {
   keepAllocationsYoung();
   limitHelpers();
+  letThreadsCollect();
   const collections = new ShortCollections({ timers });
   const columnsMax = workerNumbers(workerCount);
   const table = EndpointTable.create({ endpointRowsMax: 2 * endpointsMax, poolRowsMax: 2 * endpointsMax, columnsMax });
