@@ -1,0 +1,42 @@
+import { once } from "node:events";
+import net from "node:net";
+import { expect, it, onTestFinished } from "vitest";
+import { openSyncListener } from "./sync-listener.ts";
+
+const limits = { connectionMaxCount: 100, messageMaxBytes: 1_000, keepaliveMs: 10_000, keepaliveTimeoutMs: 10_000 };
+
+/** How many connections the listener took in each turn of the event loop, until it has taken so many that come at once. */
+async function takenByTurn(count: number): Promise<readonly number[]> {
+  let turn = 0;
+  let isOver = false;
+  const countTurns = () => {
+    turn++;
+    if (!isOver) setImmediate(countTurns);
+  };
+  setImmediate(countTurns);
+  const counts: number[] = [];
+  const taken = Promise.withResolvers<void>();
+  let takenCount = 0;
+  const accept = (connection: net.Socket) => {
+    connection.destroy();
+    counts[turn] = (counts[turn] ?? 0) + 1;
+    if (++takenCount === count) taken.resolve();
+  };
+  const listener = await openSyncListener({
+    ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => {} },
+    tls: { serve: () => ({ accept }) },
+  });
+  onTestFinished(() => listener.close());
+  const { port } = listener.addresses[0]!;
+  const clients = Array.from({ length: count }, () => net.connect(port, "127.0.0.1").on("error", () => {}));
+  await Promise.all([taken.promise, ...clients.map((client) => once(client, "close"))]);
+  isOver = true;
+  return Object.values(counts);
+}
+
+it("takes few of many connections in a turn of the event loop", async () => {
+  const counts = await takenByTurn(60);
+  expect(counts.reduce((sum, one) => sum + one)).toBe(60);
+  // As they come, and again when those that wait have their turn.
+  expect(Math.max(...counts)).toBeLessThanOrEqual(16);
+});
