@@ -1,3 +1,4 @@
+import { nodeCapabilities } from "../../data-plane/capabilities.ts";
 import { ControlPlaneSearch } from "../../data-plane/sync/control-plane-search.ts";
 import { SYNC_CLIENT_DEFAULTS } from "../../data-plane/sync/sync-client-options.ts";
 import { type ControlMessage, type StreamEnd, SyncStream } from "../../data-plane/sync/sync-stream.ts";
@@ -71,7 +72,7 @@ export class FleetNode {
       nodeId: this.#id,
       hostname: "simulated",
       build: "simulated",
-      capabilities: ["delta.v1"],
+      capabilities: [...nodeCapabilities],
       workerCount: 1,
     };
     this.#stream.send({ case: "hello", value: { ...value, ...(this.held === null ? {} : { have: this.held }) } });

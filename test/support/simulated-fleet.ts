@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { pino } from "pino";
+import { nodeCapabilities } from "../../data-plane/capabilities.ts";
 import type { ReceivedSnapshot } from "../../data-plane/snapshot/apply-snapshot.ts";
 import { startSyncClient } from "../../data-plane/sync/sync-client.ts";
 import { FleetNode } from "./fleet-node.ts";
@@ -91,7 +92,14 @@ class CheckingNode {
   constructor(id: string, address: string, onChange: () => void) {
     const client = startSyncClient({
       controlPlanes: [address],
-      hello: { nodeId: id, hostname: "checking", build: "b", capabilities: ["delta.v1"], labels: {}, workerCount: 1 },
+      hello: {
+        nodeId: id,
+        hostname: "checking",
+        build: "b",
+        capabilities: nodeCapabilities,
+        labels: {},
+        workerCount: 1,
+      },
       holding: () => this.served,
       apply: async (snapshot) => {
         this.served = snapshot;
