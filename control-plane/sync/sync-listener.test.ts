@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import net from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { openSyncListener } from "./sync-listener.ts";
@@ -29,7 +28,8 @@ async function takenByTurn(count: number): Promise<readonly number[]> {
   onTestFinished(() => listener.close());
   const { port } = listener.addresses[0]!;
   const clients = Array.from({ length: count }, () => net.connect(port, "127.0.0.1").on("error", () => {}));
-  await Promise.all([taken.promise, ...clients.map((client) => once(client, "close"))]);
+  await taken.promise;
+  for (const client of clients) client.destroy();
   isOver = true;
   return Object.values(counts);
 }
@@ -39,4 +39,21 @@ it("takes few of many connections in a turn of the event loop", async () => {
   expect(counts.reduce((sum, one) => sum + one)).toBe(60);
   // As they come, and again when those that wait have their turn.
   expect(Math.max(...counts)).toBeLessThanOrEqual(16);
+});
+
+it.each([
+  { connectionCount: 1, what: "that gRPC has" },
+  { connectionCount: 60, what: "that wait for their turn" },
+])("closes with connections $what and whose other side does nothing", async ({ connectionCount }) => {
+  const listener = await openSyncListener({
+    ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => {} },
+  });
+  const { port } = listener.addresses[0]!;
+  const clients = Array.from({ length: connectionCount }, () => net.connect(port, "127.0.0.1").on("error", () => {}));
+  const closed = clients.map((client) => new Promise((resolve) => client.once("close", resolve)));
+  await Promise.all(clients.map((client) => new Promise((resolve) => client.once("connect", resolve))));
+  if (connectionCount === 1) await new Promise((resolve) => setImmediate(resolve));
+  await listener.close();
+  for (const client of clients) client.resume();
+  await Promise.all(closed);
 });

@@ -88,16 +88,21 @@ export async function openSyncListener(options: SyncListenerOptions): Promise<Sy
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   guardSessions(server);
   const accept = acceptor(options.tls, injector);
+  const connections = new Set<net.Socket>();
   const sockets: net.Server[] = [];
   try {
-    await bindAll(options, accept, sockets);
+    await bindAll(options, sockets, (connection) => {
+      connections.add(connection);
+      connection.once("close", () => connections.delete(connection));
+      accept(connection);
+    });
   } catch (error) {
-    await closeListener(server, sockets, 0);
+    await closeListener(server, { sockets, connections }, 0);
     throw error;
   }
   return {
     addresses: sockets.map(boundAddress),
-    close: () => closeListener(server, sockets, options.closeGraceMs),
+    close: () => closeListener(server, { sockets, connections }, options.closeGraceMs),
   };
 }
 
@@ -119,7 +124,7 @@ function acceptor(tls: ConnectionTls | undefined, injector: ConnectionInjector):
   return (connection) => waiting.add({ connection, isQueued: false });
 }
 
-async function bindAll(options: SyncListenerOptions, accept: Accept, sockets: net.Server[]) {
+async function bindAll(options: SyncListenerOptions, sockets: net.Server[], accept: Accept) {
   for (const { host, port } of options.listen) {
     // Nothing is read of a connection before its turn: whoever takes it would not get that.
     const socket = net.createServer({ noDelay: true, pauseOnConnect: true }, accept);
@@ -154,7 +159,12 @@ function boundAddress(socket: net.Server): ListenAddress {
   return { host: address.address, port: address.port };
 }
 
-async function closeListener(server: Server, sockets: readonly net.Server[], graceMs: number): Promise<void> {
+interface OpenSockets {
+  readonly sockets: readonly net.Server[];
+  readonly connections: ReadonlySet<net.Socket>;
+}
+
+async function closeListener(server: Server, { sockets, connections }: OpenSockets, graceMs: number): Promise<void> {
   const closed = sockets.map((socket) => promisify(socket.close.bind(socket))());
   if (graceMs > 0) {
     let timer: NodeJS.Timeout | undefined;
@@ -165,5 +175,7 @@ async function closeListener(server: Server, sockets: readonly net.Server[], gra
     clearTimeout(timer);
   }
   server.forceShutdown();
+  // HTTP/2 waits for the other side to close as well, and gRPC knows nothing of those that wait for their turn.
+  for (const connection of connections) connection.destroy();
   await Promise.all(closed);
 }
