@@ -120,6 +120,11 @@ export function markPushed(
   return { ...state, pushed: { ...publishedState(snapshot), dueAtMs, isDelta }, isAhead: false };
 }
 
+/** A push that has not begun will not. */
+export function withoutPush(state: AckState): AckState {
+  return { ...state, pushed: null };
+}
+
 /** The node serves the content of the newest, so its revision is known. */
 export function markServing(state: AckState, { publication, revision, stateHash }: PublishedState): AckState {
   const held = state.served?.publication ?? publication;

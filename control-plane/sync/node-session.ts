@@ -18,6 +18,7 @@ import {
   takeAck,
   takeHeartbeat,
   takeNack,
+  withoutPush,
 } from "./ack-state.ts";
 import type { Queued } from "./few-per-turn.ts";
 import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
@@ -242,8 +243,7 @@ export class NodeSession implements Queued {
     });
     await this.#sender.send(
       () => {
-        // Answered while it waited for its turn: the node knew the publication from an earlier stream.
-        if (this.#state?.pushed === null) return null;
+        if (!this.#isStillToPush()) return null;
         const push = this.#encodedPush();
         this.#setState(markPushed(this.#state!, push, { dueAtMs, isDelta: push.basePublication !== null }));
         return push;
@@ -252,6 +252,19 @@ export class NodeSession implements Queued {
     );
     this.#isSending = false;
     this.advance();
+  }
+
+  /**
+   * Asked when the push has its turn. It may have been answered meanwhile, by a node that knew the publication from an
+   * earlier stream; or the node goes to another channel, which has nothing to push, or what it serves.
+   */
+  #isStillToPush(): boolean {
+    if (this.#state!.pushed === null) return false;
+    const { newest } = this.channel;
+    const idle = withoutPush(this.#state!);
+    if (newest !== null && nextStep(idle, newest) === "push") return true;
+    this.#setState(idle);
+    return false;
   }
 
   /** The way to the newest publication from what the node serves now. */

@@ -16,7 +16,7 @@ import type { SimulationOptions } from "./sync-simulation.ts";
 
 const seedCount = 1_000;
 /** Of the 100,000 of the proof, those that have failed once. */
-const failedOnce = [21_171, 51_986, 55_795];
+const failedOnce = [21_171, 39_852, 40_188, 51_986, 55_795];
 /** A planted fault has to be found by then. */
 const seedsToFind = 100;
 
