@@ -67,6 +67,30 @@ describe("NodeSession", () => {
     expect((await second.nextSnapshot()).entities).toHaveLength(60);
   });
 
+  it("sends nothing to a node that serves the newest by the time that its turn comes", async () => {
+    const { hub, store, clock, connect, connectServing } = await startHub({ senderMaxCount: 1, stallMs: 1e9 });
+    const node = await connectServing("n1");
+    for (let i = 0; i < 60; i++) store.putUpstream(`u${i}`, { tags: ["x".repeat(200_000)] });
+    clock.advance(300);
+    await node.ackNextSnapshot();
+    // It takes the only slot and keeps it.
+    const first = connect();
+    first.pause();
+    first.hello("first");
+    await until(hub, (fleet) => fleet.nodes().length === 2);
+    await turnsOfTheLoop();
+    store.putUpstream("last");
+    clock.advance(1_000);
+    await turnsOfTheLoop();
+    store.remove("upstream", "last");
+    clock.advance(1_000);
+    await turnsOfTheLoop();
+    first.close();
+    await until(hub, (fleet) => fleet.nodes().some(({ id, state }) => id === "n1" && state === "in_sync"));
+    await turnsOfTheLoop();
+    expect(node.unreadCount("snapshotBegin")).toBe(0);
+  });
+
   it("sends again what was refused as older than what the node was applying, when it could not apply that", async () => {
     const { hub, store, clock, connect } = await startHub();
     store.putUpstream("u1");
