@@ -156,6 +156,14 @@ describe("startSyncHub", () => {
     expect(clock.nextDelayMs()).toBeNull();
   });
 
+  it("tells nodes why their streams end when it closes", async () => {
+    const { hub, connectServing } = await startHub({ closeGraceMs: 10_000 });
+    const nodes = [await connectServing("n1"), await connectServing("n2")];
+    await hub.close();
+    for (const node of nodes)
+      expect(await node.ended).toMatchObject({ code: 14, details: "the control plane is closing" });
+  });
+
   it("refuses a port that is taken", async () => {
     const { hub } = await startHub();
     const { port } = hub.addresses[0]!;

@@ -165,17 +165,20 @@ interface OpenSockets {
 }
 
 async function closeListener(server: Server, { sockets, connections }: OpenSockets, graceMs: number): Promise<void> {
-  const closed = sockets.map((socket) => promisify(socket.close.bind(socket))());
+  // Each when its last connection is gone.
+  const closed = Promise.all(sockets.map((socket) => promisify(socket.close.bind(socket))()));
   if (graceMs > 0) {
     let timer: NodeJS.Timeout | undefined;
     const graceOver = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, graceMs);
     });
-    await Promise.race([new Promise<void>((resolve) => server.tryShutdown(() => resolve())), graceOver]);
+    // It calls back before streams have ended: Node takes sessions for closed as soon as they are to be.
+    server.tryShutdown(() => {});
+    await Promise.race([closed, graceOver]);
     clearTimeout(timer);
   }
   server.forceShutdown();
   // HTTP/2 waits for the other side to close as well, and gRPC knows nothing of those that wait for their turn.
   for (const connection of connections) connection.destroy();
-  await Promise.all(closed);
+  await closed;
 }
