@@ -11,6 +11,7 @@ import type { ApplyOutcome, ReceivedSnapshot } from "./snapshot/apply-snapshot.t
 import { HeldContent } from "./snapshot/held-content.ts";
 import type { AppliedSnapshot } from "./snapshot/snapshot-applier.ts";
 import { encodeSnapshotBytes } from "./snapshot/snapshot-bytes.ts";
+import type { LoadedSnapshot } from "./snapshot/snapshot-file.ts";
 
 /** A snapshot of one entity, which says its publication. */
 function snapshotOf(publication: number, epochCounter = 1): ReceivedSnapshot {
@@ -34,9 +35,11 @@ class FakeApplier {
   served: AppliedSnapshot | null = null;
   readonly applied: number[] = [];
   readonly #refused: ReadonlySet<number>;
+  readonly #deadly: ReadonlySet<number>;
 
-  constructor(refused: readonly number[] = []) {
+  constructor(refused: readonly number[] = [], deadly: readonly number[] = []) {
     this.#refused = new Set(refused);
+    this.#deadly = new Set(deadly);
   }
 
   readonly apply = async (snapshot: ReceivedSnapshot): Promise<ApplyOutcome> => {
@@ -58,7 +61,12 @@ class FakeApplier {
 
   begin(snapshot: ReceivedSnapshot) {
     const outcome = this.apply(snapshot);
-    return { isUnderWay: outcome.then(() => {}), outcome };
+    if (!this.#deadly.has(snapshot.revision)) return { isUnderWay: outcome.then(() => {}), outcome };
+    const late = outcome.then(async (result) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return result;
+    });
+    return { isUnderWay: Promise.resolve(), outcome: late };
   }
 }
 
@@ -70,21 +78,31 @@ function seedFile(bytes: Uint8Array): SeedPlace {
   return { type: "file", path };
 }
 
-async function start(given: { kept?: ReceivedSnapshot | null; seed?: SeedPlace | null; refused?: readonly number[] }) {
-  const applier = new FakeApplier(given.refused);
+interface Given {
+  readonly kept?: ReceivedSnapshot | null;
+  /** The generation before. */
+  readonly before?: ReceivedSnapshot | null;
+  readonly seed?: SeedPlace | null;
+  readonly refused?: readonly number[];
+  /** Refused when they are with the workers already. */
+  readonly deadly?: readonly number[];
+}
+
+function loaded(snapshot: ReceivedSnapshot | null): LoadedSnapshot {
+  return { snapshot, content: snapshot === null ? null : contentOf(snapshot), skipped: [] };
+}
+
+async function start(given: Given) {
+  const applier = new FakeApplier([...(given.refused ?? []), ...(given.deadly ?? [])], given.deadly);
   const kept: number[] = [];
   const logged: string[] = [];
   const waits: number[] = [];
   const write = (entry: { problem?: string }, message: string) =>
     void logged.push(`${message} ${entry.problem ?? ""}`.trim());
-  const keptSnapshot = given.kept ?? null;
   const first = await beginFirst({
     file: {
-      load: async () => ({
-        snapshot: keptSnapshot,
-        content: keptSnapshot === null ? null : contentOf(keptSnapshot),
-        skipped: [],
-      }),
+      load: async () => loaded(given.kept ?? null),
+      loadBefore: async () => loaded(given.before ?? null),
     },
     seed: given.seed ?? null,
     applier,
@@ -165,6 +183,29 @@ describe("beginFirst with a file", () => {
     expect(applier.applied).toEqual([5, 4]);
     expect(first.held?.snapshot.publication).toBe(4);
     expect(kept).toEqual([]);
+  });
+});
+
+describe("beginFirst with two generations", () => {
+  it.each([
+    { name: "this program refuses the newest", refused: [5], deadly: [] },
+    { name: "workers die of the newest", refused: [], deadly: [5] },
+  ])("serves the one before where $name", async ({ refused, deadly }) => {
+    const { applier, first } = await start({ kept: snapshotOf(5), before: snapshotOf(4), refused, deadly });
+    // What a control plane has goes on from there.
+    expect(await first.apply(snapshotOf(5))).toMatchObject({ ok: false });
+    expect(applier.applied).toEqual([5, 4, 5]);
+    expect(applier.served?.publication).toBe(4);
+  });
+
+  it("serves the newest where that can be, and nothing where none can", async () => {
+    const [kept, before] = [snapshotOf(5), snapshotOf(4)];
+    expect((await start({ kept, before })).applier.applied).toEqual([5]);
+    const none = await start({ kept, before, refused: [4, 5] });
+    expect([none.applier.served, none.logged]).toEqual([
+      null,
+      ["kept snapshot refused", "kept snapshot before it refused"],
+    ]);
   });
 });
 

@@ -2,7 +2,7 @@ import { isSameHash } from "../proto/state-hash.ts";
 import { readSeed, type SeedPlace, seedName } from "./seed.ts";
 import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot } from "./snapshot/apply-snapshot.ts";
 import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
-import type { SnapshotFile } from "./snapshot/snapshot-file.ts";
+import type { LoadedSnapshot, SnapshotFile } from "./snapshot/snapshot-file.ts";
 import type { HeldSnapshot } from "./sync/held-snapshots.ts";
 import { judgeOffer } from "./sync/judge-offer.ts";
 import { refusalOf } from "./sync/snapshot-assembler.ts";
@@ -10,7 +10,7 @@ import type { Log } from "./telemetry/log.ts";
 import type { Timers } from "./upstream/timers.ts";
 
 export interface FirstSnapshotOptions {
-  readonly file: Pick<SnapshotFile, "load">;
+  readonly file: Pick<SnapshotFile, "load" | "loadBefore">;
   readonly seed: SeedPlace | null;
   readonly applier: Pick<SnapshotApplier, "begin" | "apply" | "served">;
   /** Keeps a seed that is served, so that the next start needs it no more. */
@@ -30,8 +30,8 @@ export interface FirstSnapshot {
 
 /**
  * Serves what this node served last, or a seed file where that is newer; the workers that start after this have it from
- * their first request on. A seed that is refused is followed by what was kept. Where there is neither, a seed that has a
- * URL is fetched meanwhile.
+ * their first request on. A seed that is refused is followed by what was kept, and that by the generation before it.
+ * Where there is neither, a seed that has a URL is fetched meanwhile.
  */
 export async function beginFirst(options: FirstSnapshotOptions): Promise<FirstSnapshot> {
   const { seed, applier } = options;
@@ -48,26 +48,50 @@ interface Restored {
   readonly outcome: Promise<unknown>;
 }
 
-async function restore(options: FirstSnapshotOptions): Promise<Restored> {
-  const { file, seed, keep, log } = options;
-  const kept = await loadKept(file, log);
-  const seeded = seed?.type === "file" ? await newerSeed(seed, kept, log) : null;
-  if (seeded !== null) {
-    const begun = await begin(options, seeded, "the seed was refused");
-    if (begun !== null) {
-      void begun.outcome.then(({ ok }) => {
-        if (ok) keep(seeded.snapshot);
-      });
-      return { held: seeded, outcome: begun.outcome };
-    }
-  }
-  if (kept === null) return { held: null, outcome: Promise.resolve() };
-  const begun = await begin(options, kept, "kept snapshot refused");
-  return { held: kept, outcome: begun?.outcome ?? Promise.resolve() };
+/** Something that a node may start with. */
+interface Source {
+  /** null for nothing. */
+  readonly load: () => Promise<HeldSnapshot | null>;
+  /** What is logged when it is refused. */
+  readonly problem: string;
+  readonly onServed?: (held: HeldSnapshot) => void;
 }
 
-async function loadKept(file: Pick<SnapshotFile, "load">, log: Pick<Log, "warn">): Promise<HeldSnapshot | null> {
-  const { snapshot, content, skipped } = await file.load();
+async function restore(options: FirstSnapshotOptions): Promise<Restored> {
+  const { file, seed, keep, log } = options;
+  const kept = await loadKept(file.load(), log);
+  const seeded = seed?.type === "file" ? await newerSeed(seed, kept, log) : null;
+  return beginFirstOf(options, [
+    {
+      load: async () => seeded,
+      problem: "the seed was refused",
+      onServed: ({ snapshot }) => keep(snapshot),
+    },
+    { load: async () => kept, problem: "kept snapshot refused" },
+    {
+      load: async () => (kept === null ? null : await loadKept(file.loadBefore(kept.snapshot), log)),
+      problem: "kept snapshot before it refused",
+    },
+  ]);
+}
+
+/** What is refused, by this program or since workers die of it, is followed by the next. */
+async function beginFirstOf(options: FirstSnapshotOptions, sources: readonly Source[]): Promise<Restored> {
+  for (const [i, { load, problem, onServed }] of sources.entries()) {
+    const held = await load();
+    const begun = held === null ? null : await begin(options, held, problem);
+    if (held === null || begun === null) continue;
+    const outcome = begun.outcome.then(async ({ ok }) => {
+      if (ok) onServed?.(held);
+      else await (await beginFirstOf(options, sources.slice(i + 1))).outcome;
+    });
+    return { held, outcome };
+  }
+  return { held: null, outcome: Promise.resolve() };
+}
+
+async function loadKept(loading: Promise<LoadedSnapshot>, log: Pick<Log, "warn">): Promise<HeldSnapshot | null> {
+  const { snapshot, content, skipped } = await loading;
   for (const { file: path, reason } of skipped) log.warn({ file: path, reason }, "kept snapshot not usable");
   return snapshot === null || content === null ? null : { snapshot, content };
 }

@@ -38,6 +38,7 @@ import { EndpointTotals } from "./telemetry/endpoint-totals.ts";
 import type { Log } from "./telemetry/log.ts";
 import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
 import { CertificateCheck } from "./tls/certificate-check.ts";
+import { unfitSnapshots } from "./unfit-snapshots.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
 import { EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
@@ -88,18 +89,16 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const accessLog = await openAccessLog(options, log, counters);
   const file = openSnapshotFile({ folder: join(folder.path, "snapshot") });
   const ownPorts = new OwnPorts([options.proxyListen, options.proxyTlsListen, options.statusListen]);
+  let sync: SyncClient | null = null;
   const traffic = await buildTraffic({
     ...{ options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file },
+    onWentBack: () => sync?.tellServed(),
   });
-  let sync: SyncClient | null = null;
   let isDraining = false;
   const status = nodeStatus({
     nodeId: folder.nodeId,
-    version,
-    workerCount,
     startedAtUnixMs: Date.now(),
-    ...traffic,
-    counters,
+    ...{ ...traffic, version, workerCount, counters },
     certificatesSeriesMax: options.metricsSeriesMax,
     endpointsSeriesMax: options.metricsSeriesMax,
     sync: () => sync,
@@ -241,6 +240,8 @@ interface TrafficInput {
   readonly workerCount: number;
   readonly version: string;
   readonly file: SnapshotFile;
+  /** Workers died of what they served, and serve what was before it. */
+  readonly onWentBack: () => void;
 }
 
 const tooManyEndpoints = "too many endpoints: the former ones stay";
@@ -288,7 +289,7 @@ async function buildTraffic(input: TrafficInput) {
     load,
     accessLog,
     onEndpoint: (found) => node.found(found),
-    unfit: (publication, cause) => void applier.goBack(publication, cause),
+    unfit: (publication, cause) => void applier.goBack(publication, cause).then(input.onWentBack),
   });
   const { collections, memory } = heapKeeping(timers);
   const applier: SnapshotApplier = new SnapshotApplier({
@@ -297,22 +298,13 @@ async function buildTraffic(input: TrafficInput) {
     workers,
     certificates: new CertificateCheck(2 * options.certificatesMax),
     ...{ isOwnPort: ownPorts.has, collections },
+    ...unfitSnapshots({ file, counters, log }),
     onApplied({ publication, revision }, notes) {
       counters.snapshots_applied++;
       expiryWatch.look();
       memory.applied();
       log.info({ publication, revision, ...(notes.length === 0 ? {} : { ignored: notes }) }, "applied");
     },
-    onRefused({ publication }, refusal) {
-      counters.snapshots_refused++;
-      log.debug({ publication, refusal }, "refused");
-    },
-    onWithdrawn({ publication }, servedAgain, refusal) {
-      counters.snapshots_withdrawn++;
-      log.error({ publication, servedAgain: servedAgain.publication, refusal }, "publication given up");
-      void file.giveUp(publication);
-    },
-    onRollbackFailed: (message) => log.error({ message }, "the workers do not take back what they served before"),
   });
   const ownExpiry = tls === null ? [] : [{ id: "default", expiresAtMs: tls.defaultExpiresAtMs }];
   const expiries = () => [...ownExpiry, ...applier.expiries];

@@ -36,7 +36,8 @@ interface Delivered {
 }
 
 /** An applier over workers that accept every publication but those in `bad`. */
-function rig(bad: readonly number[] = []) {
+/** @param former what an earlier process served */
+function rig(bad: readonly number[] = [], former: ReceivedSnapshot | null = null) {
   const timers = new FakeTimers();
   const delivered: Delivered[] = [];
   const events: string[] = [];
@@ -67,6 +68,7 @@ function rig(bad: readonly number[] = []) {
     // A turn in between, on a machine that is slow, would be one more than the manual timers wait for.
     sliceMs: Number.POSITIVE_INFINITY,
     endpoints,
+    former: async () => former,
     collections: { begin: () => much.push("begins"), end: () => much.push("ends") },
     workers: {
       async deliver({ change, whole }) {
@@ -184,6 +186,18 @@ describe("SnapshotApplier", () => {
     await applier.goBack(1, "out of memory");
     expect(applier.served?.publication).toBe(3);
     const told = ["applied 1", "applied 2", "withdrawn 2, again 1", "refused 2 workers_lost", "applied 3"];
+    expect(events).toEqual(told);
+  });
+
+  it("goes back to what an earlier process served when workers die of the first that this one serves", async () => {
+    const { applier, delivered, events } = rig([], snapshot(1, good));
+    await applier.apply(snapshot(2, { id: "s1", host: "10.0.0.2" }));
+    await applier.goBack(2, "out of memory");
+    expect(applier.served?.publication).toBe(1);
+    expect(delivered.map(({ config }) => config.publication)).toEqual([2, 1]);
+    expect(await applier.apply(snapshot(2, { id: "s1", host: "10.0.0.2" }))).toMatchObject({ ok: false });
+    expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });
+    const told = ["applied 2", "withdrawn 2, again 1", "refused 2 workers_lost", "applied 3"];
     expect(events).toEqual(told);
   });
 

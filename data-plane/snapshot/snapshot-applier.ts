@@ -23,6 +23,8 @@ export interface SnapshotApplierOptions {
   readonly workers: ConfigDelivery;
   /** Whether this node itself listens there: no target may point at it. Default: nowhere. */
   readonly isOwnPort?: IsOwnPort;
+  /** What was served before this process served something, to go back to. Default: nothing. */
+  readonly former?: (served: AppliedSnapshot) => Promise<ReceivedSnapshot | null>;
   /** To be told when much is applied beside requests, and when that is over. Default: nobody is. */
   readonly collections?: { begin(): void; end(): void };
   /** So long at most, and a step, a snapshot is compiled in one go. Default: 2. */
@@ -112,8 +114,10 @@ export class SnapshotApplier {
    */
   goBack(publication: number, cause: string): Promise<void> {
     const done = this.#last.then(async () => {
-      const [bad, before] = [this.#served, this.#before];
-      if (bad?.publication !== publication || before === null) return;
+      const bad = this.#served;
+      if (bad?.publication !== publication) return;
+      const before = this.#before ?? (await this.#formerOf(bad));
+      if (before === null) return;
       const refusal = wholeRefusal("workers_lost", `worker after worker was lost while serving it; the last: ${cause}`);
       this.#withdrawn = { snapshot: bad, refusal };
       this.#options.onWithdrawn(bad, before.snapshot, refusal);
@@ -123,6 +127,11 @@ export class SnapshotApplier {
       .catch((error: Error) => this.#options.onRollbackFailed(error.message))
       .finally(() => this.#muchIsOver());
     return done;
+  }
+
+  async #formerOf(bad: AppliedSnapshot): Promise<Former | null> {
+    const snapshot = (await this.#options.former?.(bad)) ?? null;
+    return snapshot === null ? null : { snapshot, entities: snapshot.entities };
   }
 
   /** Tells workers that begin of endpoints that names have come to stand for; those that serve are told by others. */

@@ -45,6 +45,17 @@ describe("row 16 and S26: openSnapshotFile", () => {
     expect(await openSnapshotFile({ folder }).load()).toEqual({ snapshot: null, content: null, skipped: [] });
   });
 
+  it("gives the generation before, where there is another one", async () => {
+    const file = openSnapshotFile({ folder, restMs: () => 0 });
+    await file.save(snapshotOf(1));
+    const nothing = { snapshot: null, content: null, skipped: [] };
+    expect(await file.loadBefore(snapshotOf(1))).toEqual(nothing);
+    await file.save(snapshotOf(2));
+    expect((await file.loadBefore(snapshotOf(2))).snapshot).toEqual(snapshotOf(1));
+    // Where the newest is damaged, it is what is served.
+    expect(await file.loadBefore(snapshotOf(1))).toEqual(nothing);
+  });
+
   it("gives the newest up for the one before, unless another is newer by then", async () => {
     const file = openSnapshotFile({ folder, restMs: () => 0 });
     await file.save(snapshotOf(1));

@@ -1,5 +1,6 @@
 import { chmod, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import { isSameHash } from "../../proto/state-hash.ts";
 import type { ReceivedSnapshot } from "./apply-snapshot.ts";
 import type { HeldContent } from "./held-content.ts";
 import { decodeSnapshotBytes, encodeSnapshotBytes } from "./snapshot-bytes.ts";
@@ -17,6 +18,8 @@ export interface SnapshotFileOptions {
 export interface SnapshotFile {
   /** The newest generation whose every byte is verified, and why newer ones were passed over. Never rejects. */
   load(): Promise<LoadedSnapshot>;
+  /** The same of the previous generation alone, and nothing where that has the content of the snapshot. Never rejects. */
+  loadBefore(snapshot: Pick<ReceivedSnapshot, "stateHash">): Promise<LoadedSnapshot>;
   /**
    * Keeps a snapshot, and the one before as the previous generation. One save runs at a time, and some time lies between
    * two of them, so that writing a large state does not become most of what a node does while it is changed again and
@@ -92,6 +95,11 @@ export function openSnapshotFile(options: SnapshotFileOptions): SnapshotFile {
 
   return {
     load: () => loadNewest(folder, fileMaxBytes),
+    async loadBefore({ stateHash }) {
+      const loaded = await loadNewest(folder, fileMaxBytes, [PREVIOUS]);
+      const isSame = loaded.snapshot !== null && isSameHash(loaded.snapshot.stateHash, stateHash);
+      return isSame ? { snapshot: null, content: null, skipped: [] } : loaded;
+    },
     save(snapshot) {
       if (waiting !== null) {
         waiting.snapshot = snapshot;
@@ -121,9 +129,13 @@ export function openSnapshotFile(options: SnapshotFileOptions): SnapshotFile {
   };
 }
 
-async function loadNewest(folder: string, fileMaxBytes: number): Promise<LoadedSnapshot> {
+async function loadNewest(
+  folder: string,
+  fileMaxBytes: number,
+  generations: readonly string[] = [CURRENT, PREVIOUS],
+): Promise<LoadedSnapshot> {
   const skipped: { file: string; reason: string }[] = [];
-  for (const name of [CURRENT, PREVIOUS]) {
+  for (const name of generations) {
     const file = path.join(folder, name);
     try {
       const { size } = await stat(file);

@@ -177,6 +177,16 @@ describe("startSyncClient", () => {
     expect(await server.nextMessage("heartbeat")).toMatchObject({ publication: 3n, stateHash: stateHashOf([u1]) });
   });
 
+  it("tells what it serves at once when it is asked to", async () => {
+    const server = await startServer();
+    const { client } = startClient([server.address]);
+    await server.nextMessage("hello");
+    server.sendSnapshot([u1], { publication: 3 });
+    await server.nextMessage("ack");
+    client.tellServed();
+    expect(await server.nextMessage("heartbeat")).toMatchObject({ publication: 3n });
+  });
+
   it("leaves a control plane that fell silent, even though its connection lives", async () => {
     const server = await startServer({ heartbeatMs: 0 });
     const { clock, stateWhere } = startClient([server.address]);

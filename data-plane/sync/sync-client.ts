@@ -32,6 +32,8 @@ export interface SyncState {
 export interface SyncClient {
   readonly state: SyncState;
   readonly contact: Pick<SyncContact, "silenceMs" | "outOfSyncMs">;
+  /** Tells the control plane at once what is served, where that is other than what it has heard last. */
+  tellServed(): void;
   /** Ends the stream; what is being applied is applied, but not acked. */
   close(): void;
 }
@@ -110,6 +112,10 @@ class ReconnectingClient implements SyncClient {
 
   get state(): SyncState {
     return this.#state;
+  }
+
+  tellServed(): void {
+    this.#send({ case: "heartbeat", value: this.#holdingMessage() ?? {} });
   }
 
   close(): void {
@@ -312,8 +318,7 @@ class ReconnectingClient implements SyncClient {
   #scheduleHeartbeat(): void {
     const delayMs = this.#settings.heartbeatMs * (0.8 + 0.4 * this.#random());
     this.#stopTimer = this.#clock.after(delayMs, () => {
-      const value = this.#holdingMessage() ?? {};
-      if (this.#stream?.isBacklogged === false) this.#send({ case: "heartbeat", value });
+      if (this.#stream?.isBacklogged === false) this.tellServed();
       this.#scheduleHeartbeat();
     });
   }
