@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { adminOk } from "../support/admin-client.ts";
 import { makeCertificate } from "../support/certificates.ts";
@@ -38,13 +40,20 @@ const statuses = async (dataPlane: DataPlaneProcess, ...paths: string[]) => {
 
 const appliedCount = ({ lines }: RunningProcess) => lines.filter((line) => line.includes('"snapshot applied"')).length;
 
-describe("subsets", () => {
+/** The zones whose private keys lie in what a data plane keeps. */
+function keysIn(stateDir: string, keys: ReadonlyMap<string, string>): string[] {
+  const kept = readFileSync(join(stateDir, "data-plane", "snapshot", "snapshot.current"));
+  return [...keys].filter(([, key]) => kept.includes(key.split("\n")[1]!)).map(([zone]) => zone);
+}
+
+describe("S25: subsets", () => {
   it("bring each node the routes of its labels with what they need, and nothing of what changes elsewhere", async () => {
     const controlPlane = await startControlPlane({ env: { PENSTOCK_SYNC_TLS: "on" } });
     const { adminUrl } = controlPlane;
     const folders = { eu: temporaryFolder(), us: temporaryFolder() };
     const [eu, us] = [await startIn("eu", controlPlane, folders.eu), await startIn("us", controlPlane, folders.us)];
     const target = await startEchoTargetProcess("t");
+    const keys = new Map<string, string>();
     for (const zone of ["eu", "us"]) {
       await adminOk(adminUrl, "POST", `/upstreams${applied}`, { name: `of-${zone}` });
       await adminOk(adminUrl, "POST", `/upstreams/of-${zone}/targets${applied}`, {
@@ -57,6 +66,7 @@ describe("subsets", () => {
         node_selector: [`zone=${zone}`],
       });
       const { certPem: cert, keyPem: key } = await makeCertificate({ names: [`${zone}.test`] });
+      keys.set(zone, key);
       const pair = { cert, key, snis: [`${zone}.test`] };
       await adminOk(adminUrl, "POST", `/certificates${applied}`, pair);
     }
@@ -74,8 +84,11 @@ describe("subsets", () => {
     // The same node with other labels: what it had goes, also over its restart.
     const [node] = data.filter(({ joined_labels }: { joined_labels: { zone: string } }) => joined_labels.zone === "eu");
     await eu.stop();
+    expect(keysIn(folders.eu, keys)).toEqual(["eu"]);
     const moved = await startIn("us", controlPlane, folders.eu, "--node-id", node.id);
     await adminOk(adminUrl, "PATCH", `/upstreams/of-us${applied}`, { slots: 600 });
     expect(await statuses(moved, "/eu/x", "/us/x")).toEqual([404, 200]);
+    await moved.stop();
+    expect(keysIn(folders.eu, keys)).toEqual(["us"]);
   });
 });
