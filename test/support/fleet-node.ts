@@ -1,5 +1,6 @@
 import { nodeCapabilities } from "../../data-plane/capabilities.ts";
 import { ControlPlaneSearch } from "../../data-plane/sync/control-plane-search.ts";
+import { StatsReports } from "../../data-plane/sync/stats-reports.ts";
 import { SYNC_CLIENT_DEFAULTS } from "../../data-plane/sync/sync-client-options.ts";
 import { type ControlMessage, type StreamEnd, SyncStream } from "../../data-plane/sync/sync-stream.ts";
 import type { Delta, Holding, SnapshotBegin } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
@@ -15,9 +16,17 @@ const clock = {
 
 const pushTimeCount = 128;
 
+/** What a node with two workers tells of itself. */
+async function stats() {
+  const worker = { role: "serving", publication: 0n, requestCount: 0n, connectionCount: 0n, heapBytes: 16_000_000n };
+  const workers = [1, 2].map((number) => ({ number, ...worker }));
+  const requests = { requestCount: 0n, failureCount: 0n, connectionCount: 0n, lostWorkerCount: 0n };
+  return { ...requests, endpointCount: 1_000, healthyEndpointCount: 1_000, workers };
+}
+
 /**
  * A node with the stream and the waits of a real one, of which a thousand fit into a process: it keeps no content, but
- * what names it, and serves everything at once. A delta that does not begin from what it holds it refuses.
+ * what names it, and serves everything at once. It tells how it does as often as a real one, and of no traffic. A delta that does not begin from what it holds it refuses.
  */
 export class FleetNode {
   readonly #id: string;
@@ -28,6 +37,7 @@ export class FleetNode {
   #openedAtMs: number | null = null;
   #begun: SnapshotBegin | null = null;
   #stopHeartbeat: () => void = () => {};
+  readonly #reports = new StatsReports(stats, clock, SYNC_CLIENT_DEFAULTS.statsMs);
   /** When the last pushes came, as a ring. */
   readonly #pushedAtMs = new Float64Array(pushTimeCount).fill(Number.NEGATIVE_INFINITY);
   #next = 0;
@@ -87,6 +97,7 @@ export class FleetNode {
     this.#openedAtMs = performance.now();
     this.isConnected = true;
     this.#scheduleHeartbeat();
+    if (this.#stream !== null) this.#reports.start(this.#stream);
     this.#onChange();
   }
 
@@ -99,6 +110,7 @@ export class FleetNode {
 
   #ended({ retryAfterMs, isUnanswered = false }: StreamEnd): void {
     this.#stopHeartbeat();
+    this.#reports.stop();
     this.#stream = null;
     this.#begun = null;
     if (retryAfterMs > 0) this.turnedAwayCount++;
