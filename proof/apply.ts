@@ -3,9 +3,9 @@
  * targets. Two real workers take all of it while they serve other routes, then one target's change, then one route's.
  * The slices are what the workers measure around each piece of applying, with the collections of garbage that come in it
  * and waits for other threads, and without the time in which a worker had no core to run on, be it that another thread
- * had it or that the hypervisor had given it to another machine (test/support/clock-with-a-core.ts). The delays are what anybody
- * else would notice of it, with all that the machine does meanwhile: how much that is, a thread tells that does nothing
- * but look at the clock.
+ * had it or that the hypervisor had given it to another machine (test/support/clock-with-a-core.ts). The delays are what
+ * anybody else would notice of it, with all that the machine does meanwhile: how much that is, a thread tells that does
+ * nothing but look at the clock.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";

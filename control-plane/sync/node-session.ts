@@ -242,12 +242,7 @@ export class NodeSession implements Queued {
       this.#context.onChange();
     });
     await this.#sender.send(
-      () => {
-        if (!this.#isStillToPush()) return null;
-        const push = this.#encodedPush();
-        this.#setState(markPushed(this.#state!, push, { dueAtMs, isDelta: push.basePublication !== null }));
-        return push;
-      },
+      () => this.#choosePush(dueAtMs),
       ({ publication }) => this.#state?.pushed?.publication === publication,
     );
     this.#isSending = false;
@@ -255,16 +250,22 @@ export class NodeSession implements Queued {
   }
 
   /**
-   * Asked when the push has its turn. It may have been answered meanwhile, by a node that knew the publication from an
-   * earlier stream; or the node goes to another channel, which has nothing to push, or what it serves.
+   * When the push has its turn; null where there is none any more. It may have been answered meanwhile, by a node that
+   * knew the publication from an earlier stream; or the node goes to another channel, which has nothing to push, or what
+   * it serves.
    */
-  #isStillToPush(): boolean {
-    if (this.#state!.pushed === null) return false;
+  #choosePush(dueAtMs: number): EncodedPush | null {
+    const state = this.#state!;
+    if (state.pushed === null) return null;
     const { newest } = this.channel;
-    const idle = withoutPush(this.#state!);
-    if (newest !== null && nextStep(idle, newest) === "push") return true;
-    this.#setState(idle);
-    return false;
+    const idle = withoutPush(state);
+    if (newest === null || nextStep(idle, newest) !== "push") {
+      this.#setState(idle);
+      return null;
+    }
+    const push = this.#encodedPush();
+    this.#setState(markPushed(state, push, { dueAtMs, isDelta: push.basePublication !== null }));
+    return push;
   }
 
   /** The way to the newest publication from what the node serves now. */

@@ -26,7 +26,8 @@ async function stats() {
 
 /**
  * A node with the stream and the waits of a real one, of which a thousand fit into a process: it keeps no content, but
- * what names it, and serves everything at once. It tells how it does as often as a real one, and of no traffic. A delta that does not begin from what it holds it refuses.
+ * what names it, and serves everything at once. It tells how it does as often as a real one, and of no traffic. A delta
+ * that does not begin from what it holds it refuses.
  */
 export class FleetNode {
   readonly #id: string;
