@@ -44,6 +44,9 @@ export function letThreadsCollect(): void {
   setFlagsFromString("--expose-gc");
 }
 
+/** More than short collections let young objects come to. */
+const manyBytes = 1024 * 1024;
+
 /**
  * Collects the young objects of this thread at once, if it may (see `letThreadsCollect`) and there are many.
  *
@@ -59,9 +62,6 @@ export function collectYoungObjects(times = 1): void {
   if (young === undefined || young.space_used_size < manyBytes) return;
   for (let i = 0; i < times; i++) globalThis.gc?.({ type: "minor" });
 }
-
-/** More than short collections let young objects come to. */
-const manyBytes = 1024 * 1024;
 
 export interface ShortCollectionsOptions {
   readonly timers: Timers;

@@ -201,6 +201,14 @@ describe("SnapshotApplier", () => {
     expect(events).toEqual(told);
   });
 
+  it("says so where it cannot go back, and takes the next publication", async () => {
+    const { applier, events } = rig([], { ...snapshot(1, good), entities: null as never });
+    await applier.apply(snapshot(2, good));
+    await applier.goBack(2, "out of memory");
+    expect(events.at(-1)).toMatch(/^rollback failed: /);
+    expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });
+  });
+
   it("has workers change only what differs from what they serve, also after it has gone back", async () => {
     const { applier, delivered } = rig();
     const [one, two] = [good, { id: "s2", host: "10.0.0.2" }];

@@ -110,10 +110,10 @@ export class SnapshotApplier {
 
   /**
    * The workers die of what they serve: they get back what they served before it, which is refused from now on.
-   * Does nothing when they serve something else meanwhile, or when there was nothing before.
+   * Does nothing when they serve something else meanwhile, or when there was nothing before. Never rejects.
    */
   goBack(publication: number, cause: string): Promise<void> {
-    const done = this.#last.then(async () => {
+    const goneBack = this.#last.then(async () => {
       const bad = this.#served;
       if (bad?.publication !== publication) return;
       const before = this.#before ?? (await this.#formerOf(bad));
@@ -123,9 +123,10 @@ export class SnapshotApplier {
       this.#options.onWithdrawn(bad, before.snapshot, refusal);
       await this.#serveAgain(before);
     });
-    this.#last = done
+    const done = goneBack
       .catch((error: Error) => this.#options.onRollbackFailed(error.message))
       .finally(() => this.#muchIsOver());
+    this.#last = done;
     return done;
   }
 

@@ -50,8 +50,10 @@ describe("row 16 and S26: openSnapshotFile", () => {
     await file.save(snapshotOf(1));
     const nothing = { snapshot: null, content: null, skipped: [] };
     expect(await file.loadBefore(snapshotOf(1))).toEqual(nothing);
-    await file.save(snapshotOf(2));
+    // The generation that is being written then is the newest.
+    const saved = file.save(snapshotOf(2));
     expect((await file.loadBefore(snapshotOf(2))).snapshot).toEqual(snapshotOf(1));
+    await saved;
     // Where the newest is damaged, it is what is served.
     expect(await file.loadBefore(snapshotOf(1))).toEqual(nothing);
   });

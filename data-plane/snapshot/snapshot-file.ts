@@ -96,6 +96,8 @@ export function openSnapshotFile(options: SnapshotFileOptions): SnapshotFile {
   return {
     load: () => loadNewest(folder, fileMaxBytes),
     async loadBefore({ stateHash }) {
+      // What is being written now makes another one the previous generation.
+      await flush();
       const loaded = await loadNewest(folder, fileMaxBytes, [PREVIOUS]);
       const isSame = loaded.snapshot !== null && isSameHash(loaded.snapshot.stateHash, stateHash);
       return isSame ? { snapshot: null, content: null, skipped: [] } : loaded;
