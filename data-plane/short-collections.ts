@@ -54,7 +54,7 @@ const manyBytes = 1024 * 1024;
  *   first collection after the flags have changed would still wait for the usual four fifths of their room, and most of
  *   what it finds would be what was applied until then (4 to 10 ms in `npm run prove -- apply`, of 1 for the others).
  *   What requests have left is garbage, and that costs nothing.
- * - After the first configuration, which nobody waits for: what is still young of it would be moved while requests do;
+ * - After a large first configuration, which nobody waits for: what is still young of it would be moved while requests do;
  *   and that twice, since what outlives one collection is young until the next.
  */
 export function collectYoungObjects(times = 1): void {

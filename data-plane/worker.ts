@@ -160,12 +160,13 @@ async function apply(server: ProxyServer, config: EncodedConfig): Promise<void> 
   try {
     // Before its first config a worker answers nobody, and whoever lets it in counts on its having one.
     const isFirst = server.engine.snapshots.current === null;
-    if (!isFirst && pagesByteCount(config) >= muchBytes) collectYoungObjects();
+    const isMuch = pagesByteCount(config) >= muchBytes;
+    if (isMuch && !isFirst) collectYoungObjects();
     await inSlices(steps(), isFirst ? Number.POSITIVE_INFINITY : applySliceMs, (sliceMs) => {
       sliceCount++;
       sliceMaxMs = Math.max(sliceMaxMs, sliceMs);
     });
-    if (isFirst) collectYoungObjects(2);
+    if (isMuch && isFirst) collectYoungObjects(2);
   } catch (error) {
     if (durationMs >= 0) throw error;
     isBehind = true;
