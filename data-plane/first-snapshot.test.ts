@@ -12,6 +12,7 @@ import { HeldContent } from "./snapshot/held-content.ts";
 import type { AppliedSnapshot } from "./snapshot/snapshot-applier.ts";
 import { encodeSnapshotBytes } from "./snapshot/snapshot-bytes.ts";
 import type { LoadedSnapshot } from "./snapshot/snapshot-file.ts";
+import { refusalOf } from "./sync/snapshot-assembler.ts";
 
 /** A snapshot of one entity, which says its publication. */
 function snapshotOf(publication: number, epochCounter = 1): ReceivedSnapshot {
@@ -84,6 +85,8 @@ interface Given {
   readonly before?: ReceivedSnapshot | null;
   readonly seed?: SeedPlace | null;
   readonly refused?: readonly number[];
+  /** Processes were lost with them. */
+  readonly unfit?: readonly number[];
   /** Refused when they are with the workers already. */
   readonly deadly?: readonly number[];
 }
@@ -97,13 +100,19 @@ async function start(given: Given) {
   const kept: number[] = [];
   const logged: string[] = [];
   const waits: number[] = [];
+  const givenUp: number[] = [];
   const write = (entry: { problem?: string }, message: string) =>
     void logged.push(`${message} ${entry.problem ?? ""}`.trim());
   const first = await beginFirst({
     file: {
       load: async () => loaded(given.kept ?? null),
       loadBefore: async () => loaded(given.before ?? null),
+      giveUp: async (publication) => {
+        givenUp.push(publication);
+        return { ok: true };
+      },
     },
+    unfit: ({ publication }) => (given.unfit?.includes(publication) ? refusalOf("process_lost", "lost") : null),
     seed: given.seed ?? null,
     applier,
     keep: ({ revision }) => kept.push(revision),
@@ -118,7 +127,7 @@ async function start(given: Given) {
     log: { info: write, warn: write, error: write } as never,
   });
   onTestFinished(() => first.close());
-  return { applier, first, kept, logged, waits };
+  return { applier, first, kept, logged, waits, givenUp };
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -206,6 +215,39 @@ describe("beginFirst with two generations", () => {
       null,
       ["kept snapshot refused", "kept snapshot before it refused"],
     ]);
+  });
+});
+
+describe("beginFirst after processes were lost", () => {
+  const [kept, before] = [snapshotOf(5), snapshotOf(4)];
+
+  it("serves the one before, and makes that what the next is gone back from", async () => {
+    const { applier, first, logged, givenUp } = await start({ kept, before, unfit: [5] });
+    expect([applier.applied, first.held?.snapshot.publication]).toEqual([[4], 4]);
+    expect(logged).toEqual(["kept snapshot refused"]);
+    await until(() => givenUp.length > 0);
+    expect(givenUp).toEqual([5]);
+  });
+
+  it("keeps both generations where the newest is refused for something else", async () => {
+    const { applier, givenUp } = await start({ kept, before, refused: [5] });
+    await until(() => applier.served !== null);
+    expect([applier.served?.publication, givenUp]).toEqual([4, []]);
+  });
+
+  it.each([
+    { name: "there is nothing else", before: null, refused: [], unfit: [5], applied: [5] },
+    { name: "processes were lost with both", before, refused: [], unfit: [4, 5], applied: [5] },
+    { name: "the other one is refused", before, refused: [4], unfit: [5], applied: [4, 5] },
+  ])("serves what they were lost with where $name", async ({ name: _, applied, ...given }) => {
+    const { applier } = await start({ kept, ...given });
+    expect(applier.applied).toEqual(applied);
+    expect(applier.served?.publication).toBe(5);
+  });
+
+  it("prefers what was kept to such a seed", async () => {
+    const { applier } = await start({ kept, unfit: [0], seed: seedFile(bytesOf(snapshotOf(6))) });
+    expect(applier.applied).toEqual([5]);
   });
 });
 

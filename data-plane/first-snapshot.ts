@@ -1,7 +1,7 @@
 import { isSameHash } from "../proto/state-hash.ts";
 import { readSeed, type SeedPlace, seedName } from "./seed.ts";
-import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot } from "./snapshot/apply-snapshot.ts";
-import type { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
+import type { ApplyOutcome, ApplySnapshot, ReceivedSnapshot, Refusal } from "./snapshot/apply-snapshot.ts";
+import type { AppliedSnapshot, SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import type { LoadedSnapshot, SnapshotFile } from "./snapshot/snapshot-file.ts";
 import type { HeldSnapshot } from "./sync/held-snapshots.ts";
 import { judgeOffer } from "./sync/judge-offer.ts";
@@ -10,7 +10,9 @@ import type { Log } from "./telemetry/log.ts";
 import type { Timers } from "./upstream/timers.ts";
 
 export interface FirstSnapshotOptions {
-  readonly file: Pick<SnapshotFile, "load" | "loadBefore">;
+  readonly file: Pick<SnapshotFile, "load" | "loadBefore" | "giveUp">;
+  /** Why something is not to be served where there is something else; null when nothing is known against it. */
+  readonly unfit: (snapshot: AppliedSnapshot) => Refusal | null;
   readonly seed: SeedPlace | null;
   readonly applier: Pick<SnapshotApplier, "begin" | "apply" | "served">;
   /** Keeps a seed that is served, so that the next start needs it no more. */
@@ -55,13 +57,15 @@ interface Source {
   /** What is logged when it is refused. */
   readonly problem: string;
   readonly onServed?: (held: HeldSnapshot) => void;
+  /** For what is unfit, and nothing else. */
+  readonly isLastResort?: boolean;
 }
 
 async function restore(options: FirstSnapshotOptions): Promise<Restored> {
-  const { file, seed, keep, log } = options;
+  const { file, unfit, seed, keep, log } = options;
   const kept = await loadKept(file.load(), log);
   const seeded = seed?.type === "file" ? await newerSeed(seed, kept, log) : null;
-  return beginFirstOf(options, [
+  const sources: readonly Source[] = [
     {
       load: async () => seeded,
       problem: "the seed was refused",
@@ -71,14 +75,21 @@ async function restore(options: FirstSnapshotOptions): Promise<Restored> {
     {
       load: async () => (kept === null ? null : await loadKept(file.loadBefore(kept.snapshot), log)),
       problem: "kept snapshot before it refused",
+      // Otherwise it would be what is gone back to from the next.
+      onServed: () => {
+        if (kept !== null && unfit(kept.snapshot) !== null) void file.giveUp(kept.snapshot.publication);
+      },
     },
-  ]);
+  ];
+  // Better what is unfit than nothing.
+  return beginFirstOf(options, [...sources, ...sources.map((source) => ({ ...source, isLastResort: true }))]);
 }
 
-/** What is refused, by this program or since workers die of it, is followed by the next. */
+/** What is refused, by this program or since workers or processes die of it, is followed by the next. */
 async function beginFirstOf(options: FirstSnapshotOptions, sources: readonly Source[]): Promise<Restored> {
-  for (const [i, { load, problem, onServed }] of sources.entries()) {
-    const held = await load();
+  for (const [i, source] of sources.entries()) {
+    const held = await loadFit(options, source);
+    const { problem, onServed } = source;
     const begun = held === null ? null : await begin(options, held, problem);
     if (held === null || begun === null) continue;
     const outcome = begun.outcome.then(async ({ ok }) => {
@@ -88,6 +99,16 @@ async function beginFirstOf(options: FirstSnapshotOptions, sources: readonly Sou
     return { held, outcome };
   }
   return { held: null, outcome: Promise.resolve() };
+}
+
+/** null also for what is not to be taken from it now. */
+async function loadFit({ unfit, log }: FirstSnapshotOptions, source: Source): Promise<HeldSnapshot | null> {
+  const held = await source.load();
+  const refusal = held === null ? null : unfit(held.snapshot);
+  if (source.isLastResort) return refusal === null ? null : held;
+  if (held === null || refusal === null) return held;
+  log.error({ publication: held.snapshot.publication, refusal }, source.problem);
+  return null;
 }
 
 async function loadKept(loading: Promise<LoadedSnapshot>, log: Pick<Log, "warn">): Promise<HeldSnapshot | null> {

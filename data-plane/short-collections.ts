@@ -22,7 +22,8 @@ const usualFlags =
  * also while these have no core to run on: the longest holds of a worker, of 9 to 14 ms on two cores, were such waits and
  * 2 ms of work at most. What is moved at a time is too little for help to gain anything.
  * One that marks beside a worker is waited for at each collection of young objects, and takes it a core: a worker marks by
- * itself, a millisecond at a time. Its longest holds are so 2.9 to 4.0 ms instead of 3.9 to 4.6, and applying takes no longer.
+ * itself, a millisecond at a time. Its longest holds are 2.9 to 4.7 ms so, instead of 3.9 to 4.6 and more where others have
+ * the cores; applying takes no longer.
  */
 const helperFlags = [
   "--no-parallel-scavenge --no-parallel-compaction --no-parallel-pointer-update --no-parallel-weak-ref-clearing",

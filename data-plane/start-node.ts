@@ -23,6 +23,7 @@ import { openUpstreamCa } from "./open-upstream-ca.ts";
 import type { Address } from "./option-readers.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { OwnPorts } from "./own-ports.ts";
+import type { ProcessLosses } from "./process-losses.ts";
 import type { ReceivedSnapshot } from "./snapshot/apply-snapshot.ts";
 import { SnapshotApplier } from "./snapshot/snapshot-applier.ts";
 import { openSnapshotFile, type SnapshotFile } from "./snapshot/snapshot-file.ts";
@@ -38,7 +39,7 @@ import { EndpointTotals } from "./telemetry/endpoint-totals.ts";
 import type { Log } from "./telemetry/log.ts";
 import { residentMemoryBytes } from "./telemetry/resident-memory.ts";
 import { CertificateCheck } from "./tls/certificate-check.ts";
-import { unfitSnapshots } from "./unfit-snapshots.ts";
+import { openProcessLosses, unfitSnapshots } from "./unfit-snapshots.ts";
 import { EndpointResolver } from "./upstream/endpoint-resolver.ts";
 import { EndpointRows } from "./upstream/endpoint-rows.ts";
 import { EndpointTable } from "./upstream/endpoint-table.ts";
@@ -88,10 +89,11 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const tls = await openTls(options, folder.path);
   const accessLog = await openAccessLog(options, log, counters);
   const file = openSnapshotFile({ folder: join(folder.path, "snapshot") });
+  const losses = openProcessLosses(folder.path, log);
   const ownPorts = new OwnPorts([options.proxyListen, options.proxyTlsListen, options.statusListen]);
   let sync: SyncClient | null = null;
   const traffic = await buildTraffic({
-    ...{ options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file },
+    ...{ options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file, losses },
     onWentBack: () => sync?.tellServed(),
   });
   let isDraining = false;
@@ -99,8 +101,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     nodeId: folder.nodeId,
     startedAtUnixMs: Date.now(),
     ...{ ...traffic, version, workerCount, counters },
-    certificatesSeriesMax: options.metricsSeriesMax,
-    endpointsSeriesMax: options.metricsSeriesMax,
+    ...{ certificatesSeriesMax: options.metricsSeriesMax, endpointsSeriesMax: options.metricsSeriesMax },
     sync: () => sync,
     readyWhen: options.readyWhen,
     identity: () => identity?.status ?? null,
@@ -111,7 +112,8 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
   const statusAddresses = [formatAddress(statusAddress)];
   ownPorts.add(statusAddress);
   const keep = (snapshot: ReceivedSnapshot) => void keepSnapshot(file, snapshot, counters, log);
-  const first = await beginFirst({ file, seed: options.seed, applier: traffic.applier, keep, timers, log });
+  const from = { file, seed: options.seed, unfit: losses.refusalOf, applier: traffic.applier };
+  const first = await beginFirst({ ...from, keep, timers, log });
   await adviseOnMigration(log);
   const listening = listen(traffic.workers);
   if (options.isTakeOver) log.info({ status: statusAddresses }, "listens when there is a configuration to serve");
@@ -142,6 +144,7 @@ export async function startNode(options: DataPlaneOptions, log: Log): Promise<Da
     replaceWorkers: (reason) => traffic.workers.replaceAll(reason),
     async drain() {
       isDraining = true;
+      losses.end();
       first.close();
       sync?.close();
       identity?.close();
@@ -240,6 +243,7 @@ interface TrafficInput {
   readonly workerCount: number;
   readonly version: string;
   readonly file: SnapshotFile;
+  readonly losses: ProcessLosses;
   /** Workers died of what they served, and serve what was before it. */
   readonly onWentBack: () => void;
 }
@@ -248,7 +252,8 @@ const tooManyEndpoints = "too many endpoints: the former ones stay";
 
 /** Everything between a snapshot and the workers that serve it. */
 async function buildTraffic(input: TrafficInput) {
-  const { options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version, file } = input;
+  const { options, ownPorts, log, counters, accessLog, proxyHosts, tlsHosts, tls, workerCount, version } = input;
+  const { file, losses } = input;
   const table = createTable(options, workerCount);
   const endpointTotals = new EndpointTotals();
   const rows = new EndpointRows(table, ROWS_KEEP_MS, (row) => endpointTotals.clear(row));
@@ -298,7 +303,7 @@ async function buildTraffic(input: TrafficInput) {
     workers,
     certificates: new CertificateCheck(2 * options.certificatesMax),
     ...{ isOwnPort: ownPorts.has, collections },
-    ...unfitSnapshots({ file, counters, log }),
+    ...unfitSnapshots({ file, losses, counters, log }),
     onApplied({ publication, revision }, notes) {
       counters.snapshots_applied++;
       expiryWatch.look();

@@ -4,6 +4,7 @@ import { ServiceSchema } from "../../proto/gen/penstock/config/v1/service_pb.ts"
 import { HARD_LIMITS } from "../../proto/hard-limits.ts";
 import { ConfigDecoder, type EncodedConfig } from "../config/encoded-config.ts";
 import type { EndpointSet, PoolConfig } from "../config/worker-config.ts";
+import { refusalOf } from "../sync/snapshot-assembler.ts";
 import { EndpointResolver } from "../upstream/endpoint-resolver.ts";
 import { EndpointRows } from "../upstream/endpoint-rows.ts";
 import { EndpointTable } from "../upstream/endpoint-table.ts";
@@ -35,13 +36,17 @@ interface Delivered {
   readonly sets: readonly EndpointSet[];
 }
 
-/** An applier over workers that accept every publication but those in `bad`. */
-/** @param former what an earlier process served */
-function rig(bad: readonly number[] = [], former: ReceivedSnapshot | null = null) {
+/**
+ * An applier over workers that accept every publication but those in `bad`.
+ * @param former what an earlier process served
+ * @param unfit publications that earlier processes were lost with
+ */
+function rig(bad: readonly number[] = [], former: ReceivedSnapshot | null = null, unfit: readonly number[] = []) {
   const timers = new FakeTimers();
   const delivered: Delivered[] = [];
   const events: string[] = [];
   const much: string[] = [];
+  const takenUp: (number | null)[] = [];
   const names = new NameResolver({
     lookup: () => new Promise(() => {}),
     hosts: { addressesOf: () => null },
@@ -69,6 +74,8 @@ function rig(bad: readonly number[] = [], former: ReceivedSnapshot | null = null
     sliceMs: Number.POSITIVE_INFINITY,
     endpoints,
     former: async () => former,
+    unfit: ({ publication }) => (unfit.includes(publication) ? refusalOf("process_lost", "lost") : null),
+    onTakenUp: (taken) => takenUp.push(taken?.publication ?? null),
     collections: { begin: () => much.push("begins"), end: () => much.push("ends") },
     workers: {
       async deliver({ change, whole }) {
@@ -87,7 +94,7 @@ function rig(bad: readonly number[] = [], former: ReceivedSnapshot | null = null
     onWithdrawn: (withdrawn, again) => events.push(`withdrawn ${withdrawn.publication}, again ${again.publication}`),
     onRollbackFailed: (message) => events.push(`rollback failed: ${message}`),
   });
-  return { applier, timers, delivered, events, much, endpoints };
+  return { applier, timers, delivered, events, much, takenUp, endpoints };
 }
 
 const good = { id: "s1", host: "10.0.0.1" };
@@ -199,6 +206,24 @@ describe("SnapshotApplier", () => {
     expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });
     const told = ["applied 2", "withdrawn 2, again 1", "refused 2 workers_lost", "applied 3"];
     expect(events).toEqual(told);
+  });
+
+  it("takes nothing that processes were lost with, unless there is nothing else", async () => {
+    const { applier, events } = rig([], null, [1, 2]);
+    expect(await applier.apply(snapshot(1, good))).toEqual({ ok: true });
+    expect(await applier.apply(snapshot(2, good))).toMatchObject({ ok: false, refusal: { reason: "process_lost" } });
+    expect(await applier.apply(snapshot(3, good))).toEqual({ ok: true });
+    expect(events).toEqual(["applied 1", "refused 2 process_lost", "applied 3"]);
+  });
+
+  it("tells what it takes up, and after a refusal what it serves on", async () => {
+    const { applier, takenUp } = rig([2, 4]);
+    await applier.apply(snapshot(2, good));
+    await applier.apply(snapshot(3, good));
+    await applier.apply(snapshot(4, { id: "s1", host: "10.0.0.2" }));
+    await applier.apply(snapshot(5, { id: "s1", host: "10.0.0.3" }));
+    await applier.goBack(5, "out of memory");
+    expect(takenUp).toEqual([2, null, 3, 4, 3, 5, 3]);
   });
 
   it("says so where it cannot go back, and takes the next publication", async () => {

@@ -25,6 +25,10 @@ export interface SnapshotApplierOptions {
   readonly isOwnPort?: IsOwnPort;
   /** What was served before this process served something, to go back to. Default: nothing. */
   readonly former?: (served: AppliedSnapshot) => Promise<ReceivedSnapshot | null>;
+  /** Why something is not to be served where something else is. Default: nothing is known against anything. */
+  readonly unfit?: (snapshot: AppliedSnapshot) => Refusal | null;
+  /** Before anything is done with a snapshot, and where it is refused, with what is served on; null for nothing. */
+  readonly onTakenUp?: (snapshot: AppliedSnapshot | null) => void;
   /** To be told when much is applied beside requests, and when that is over. Default: nobody is. */
   readonly collections?: { begin(): void; end(): void };
   /** So long at most, and a step, a snapshot is compiled in one go. Default: 2. */
@@ -120,6 +124,7 @@ export class SnapshotApplier {
       if (before === null) return;
       const refusal = wholeRefusal("workers_lost", `worker after worker was lost while serving it; the last: ${cause}`);
       this.#withdrawn = { snapshot: bad, refusal };
+      this.#options.onTakenUp?.(before.snapshot);
       this.#options.onWithdrawn(bad, before.snapshot, refusal);
       await this.#serveAgain(before);
     });
@@ -141,7 +146,9 @@ export class SnapshotApplier {
   }
 
   async #run(snapshot: ReceivedSnapshot, nowUnderWay: () => void): Promise<ApplyOutcome> {
-    if (isSame(this.#withdrawn?.snapshot, snapshot)) return this.#refuse(snapshot, this.#withdrawn!.refusal);
+    const unfit = this.#unfit(snapshot);
+    if (unfit !== null) return this.#refuse(snapshot, unfit);
+    this.#options.onTakenUp?.(snapshot);
     const compiled = await this.#inSlices(this.#compiler.steps(snapshot));
     if (!compiled.ok) return this.#refuse(snapshot, compiled.refusal);
     const { plan } = compiled;
@@ -160,6 +167,12 @@ export class SnapshotApplier {
     this.#serves(snapshot, plan);
     this.#options.onApplied(snapshot, plan.notes);
     return { ok: true };
+  }
+
+  #unfit(snapshot: AppliedSnapshot): Refusal | null {
+    if (isSame(this.#withdrawn?.snapshot, snapshot)) return this.#withdrawn!.refusal;
+    // Until the process is lost again it serves that at least.
+    return this.#served === null ? null : (this.#options.unfit?.(snapshot) ?? null);
   }
 
   /** Makes a plan ready to be delivered, in this very turn; false where it needs more than there is. */
@@ -251,6 +264,7 @@ export class SnapshotApplier {
   }
 
   #refuse(snapshot: ReceivedSnapshot, refusal: Refusal): ApplyOutcome {
+    this.#options.onTakenUp?.(this.#served);
     this.#options.onRefused(snapshot, refusal);
     return { ok: false, refusal };
   }

@@ -18,9 +18,21 @@ const preload = new URL("../support/crash-preload.mjs", import.meta.url).href;
 function crashing() {
   const stateDir = temporaryFolder();
   const file = join(temporaryFolder(), "crash");
-  const env = { NODE_OPTIONS: `--import ${preload}`, PENSTOCK_TEST_CRASH_FILE: file };
+  const env = { NODE_OPTIONS: `--max-old-space-size=200 --import ${preload}`, PENSTOCK_TEST_CRASH_FILE: file };
+  const start = (controlPlane: ControlPlaneProcess) => startDataPlane(controlPlane.syncAddress, { stateDir, env });
   return {
-    start: (controlPlane: ControlPlaneProcess) => startDataPlane(controlPlane.syncAddress, { stateDir, env }),
+    start,
+    /** Process after process is lost soon after it serves the path. */
+    async lose(controlPlane: ControlPlaneProcess, path: string, how: "throw" | "memory" | "kill") {
+      for (let i = 0; i < 3; i++) {
+        const lost = await start(controlPlane);
+        await answersOf(lost, path, 200);
+        if (how === "kill") await lost.stop("SIGKILL");
+        else writeFileSync(file, how);
+        expect(await lost.ended).toBe({ throw: 1, memory: "SIGABRT", kill: "SIGKILL" }[how]);
+        rmSync(file, { force: true });
+      }
+    },
     /** Workers die until the node gives up what they serve. */
     async untilGivenUp(dataPlane: DataPlaneProcess) {
       writeFileSync(file, "");
@@ -77,6 +89,47 @@ it("row 19: what workers die of is held back by the control plane, and what come
   expect(await quarantines()).toMatchObject([{ reason: "workers_lost" }]);
   await answersOf(dataPlane, "/two/x", 404);
 
+  await createRoute(controlPlane, "three");
+  await answersOf(dataPlane, "/three/x", 200);
+  await answersOf(dataPlane, "/two/x", 404);
+});
+
+it("A18: a node goes back to the generation before where process after process is lost with the newest, not where it is killed", async () => {
+  const controlPlane = await startControlPlane();
+  const { start, lose } = crashing();
+  for (const name of ["one", "two"]) {
+    const before = await start(controlPlane);
+    await createRoute(controlPlane, name);
+    await before.stop();
+  }
+  await controlPlane.stop("SIGKILL");
+
+  await lose(controlPlane, "/two/x", "kill");
+  await lose(controlPlane, "/two/x", "throw");
+  const dataPlane = await start(controlPlane);
+  await answersOf(dataPlane, "/one/x", 200);
+  await answersOf(dataPlane, "/two/x", 404);
+  const refused = await dataPlane.jsonLine(({ msg }) => msg === "kept snapshot refused");
+  expect(refused).toMatchObject({ refusal: { reason: "process_lost" } });
+  // An orderly restart goes on with it: nothing that was there is lost.
+  await dataPlane.stop();
+  await answersOf(await start(controlPlane), "/one/x", 200);
+});
+
+it("A18: what processes are lost with is held back by the control plane, and what comes after it is served", async () => {
+  const controlPlane = await startControlPlane();
+  const { start, lose } = crashing();
+  const before = await start(controlPlane);
+  await createRoute(controlPlane, "one");
+  await before.stop();
+  await createRoute(controlPlane, "two");
+  await lose(controlPlane, "/two/x", "memory");
+
+  const dataPlane = await start(controlPlane);
+  const quarantines = async () => (await adminOk(controlPlane.adminUrl, "GET", "/quarantines")).body.data as unknown[];
+  while ((await quarantines()).length === 0) await answersOf(dataPlane, "/one/x", 200);
+  expect(await quarantines()).toMatchObject([{ reason: "process_lost" }]);
+  await answersOf(dataPlane, "/two/x", 404);
   await createRoute(controlPlane, "three");
   await answersOf(dataPlane, "/three/x", 200);
   await answersOf(dataPlane, "/two/x", 404);

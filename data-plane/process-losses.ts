@@ -1,0 +1,150 @@
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Refusal } from "./snapshot/apply-snapshot.ts";
+import type { AppliedSnapshot } from "./snapshot/snapshot-applier.ts";
+import { refusalOf } from "./sync/snapshot-assembler.ts";
+import type { Timers } from "./upstream/timers.ts";
+
+export interface ProcessLossesOptions {
+  /** Where the next process reads of this one; it need not be there. */
+  readonly folder: string;
+  readonly timers: Timers;
+  /** The former process ended by an error that V8 reported. @param file its report */
+  readonly onReport: (file: string) => void;
+  /** The folder cannot be written to: losses of the process are not counted. Told once. */
+  readonly onUnwritable: (problem: string) => void;
+}
+
+/** What is in the file; hashes of states as hex. */
+interface LossRecord {
+  /** Of the state that the process serves or is about to; null for nothing. */
+  readonly takenUp: string | null;
+  /** Whether a defect ended the process. */
+  readonly isLost: boolean;
+  /** How many processes in a row were lost soon after they had taken a state up. */
+  readonly lossCounts: Readonly<Record<string, number>>;
+}
+
+type Taken = Pick<AppliedSnapshot, "stateHash">;
+
+const recordName = "process-losses.json";
+/** What Node writes when V8 gives up, as for want of memory. */
+export const reportName = "fatal-error.json";
+const formerReportName = "fatal-error.former.json";
+
+/** As of workers: so many in a row, and it is the state. */
+const lossesMax = 3;
+/** A process that lives for so long with a state does not die of it. */
+const settledMs = 60_000;
+/** States whose losses are counted; a process dies of one, and of the next when that is no better. */
+const countedMax = 8;
+
+/**
+ * Counts, from process to process, how many in a row ended by a defect soon after they had taken a state up: what brings a
+ * whole process down would otherwise do so after each start. No clock is compared between processes: however long a
+ * supervisor waits before it starts the next, that one comes to the same number.
+ *
+ * What is counted are defects that the process still sees (`lost`), and those that V8 reports. One that is killed says
+ * nothing of what it served, and whoever kills a node time and again is to find the newest; a defect in native code
+ * (SIGSEGV) cannot be told from that.
+ */
+export class ProcessLosses {
+  readonly #options: ProcessLossesOptions;
+  readonly #lossCounts: Map<string, number>;
+  #takenUp: string | null = null;
+  #cancel = () => {};
+  #isOver = false;
+  #hasTold = false;
+
+  /** Reads of the processes before, and counts the last of them if it was lost. */
+  constructor(options: ProcessLossesOptions) {
+    this.#options = options;
+    const { takenUp, isLost, lossCounts } = readRecord(join(options.folder, recordName));
+    const wasReported = this.#putReportAside();
+    this.#lossCounts = new Map(Object.entries(lossCounts));
+    if (takenUp === null || !(isLost || wasReported)) return;
+    const lossCount = (this.#lossCounts.get(takenUp) ?? 0) + 1;
+    // The newest is last.
+    this.#lossCounts.delete(takenUp);
+    this.#lossCounts.set(takenUp, lossCount);
+    for (const hash of [...this.#lossCounts.keys()].slice(0, -countedMax)) this.#lossCounts.delete(hash);
+    this.#write(false);
+  }
+
+  /** Why a snapshot is not to be taken up; null when nothing is known against it. */
+  readonly refusalOf = (snapshot: Taken): Refusal | null => {
+    const lossCount = this.#lossCounts.get(hashOf(snapshot)) ?? 0;
+    if (lossCount < lossesMax) return null;
+    return refusalOf("process_lost", `${lossCount} processes in a row were lost within a minute of taking it up`);
+  };
+
+  /** To be called before anything is done with a snapshot, and with what is served again instead; null for nothing. */
+  takeUp(snapshot: Taken | null): void {
+    const hash = snapshot === null ? null : hashOf(snapshot);
+    if (hash === this.#takenUp || this.#isOver) return;
+    this.#takenUp = hash;
+    this.#cancel();
+    this.#write(false);
+    this.#cancel = this.#options.timers.after(settledMs, () => this.#settled());
+  }
+
+  /** A defect ends the process. */
+  lost(): void {
+    if (!this.#isOver) this.#write(true);
+  }
+
+  /** The process ends because it was told to: whoever did may expect that all is tried anew. */
+  end(): void {
+    this.#isOver = true;
+    this.#cancel();
+    rmSync(join(this.#options.folder, recordName), { force: true });
+  }
+
+  /** From now on the process may be lost, but not with what it serves. */
+  #settled(): void {
+    if (this.#takenUp !== null) this.#lossCounts.delete(this.#takenUp);
+    this.#takenUp = null;
+    this.#write(false);
+  }
+
+  /** Into the kernel's memory at once, which outlives the process. */
+  #write(isLost: boolean): void {
+    const lossCounts = Object.fromEntries(this.#lossCounts);
+    const record: LossRecord = { takenUp: this.#takenUp, isLost, lossCounts };
+    try {
+      writeFileSync(join(this.#options.folder, recordName), JSON.stringify(record), { mode: 0o600 });
+    } catch (error) {
+      if (!this.#hasTold) this.#options.onUnwritable((error as Error).message);
+      this.#hasTold = true;
+    }
+  }
+
+  /** For whoever looks into it. @returns whether there was one */
+  #putReportAside(): boolean {
+    const [report, former] = [reportName, formerReportName].map((name) => join(this.#options.folder, name));
+    if (!existsSync(report!)) return false;
+    try {
+      renameSync(report!, former!);
+    } catch (error) {
+      this.#options.onUnwritable((error as Error).message);
+    }
+    this.#options.onReport(former!);
+    return true;
+  }
+}
+
+function hashOf({ stateHash }: Taken): string {
+  return Buffer.from(stateHash).toString("hex");
+}
+
+/** What cannot be read says nothing of what was served. */
+function readRecord(file: string): LossRecord {
+  try {
+    const { takenUp, isLost, lossCounts } = JSON.parse(readFileSync(file, "utf8")) as LossRecord;
+    const counts = Object.entries(lossCounts).filter(([, count]) => Number.isSafeInteger(count));
+    const taken = typeof takenUp === "string" ? takenUp : null;
+    return { takenUp: taken, isLost: isLost === true, lossCounts: Object.fromEntries(counts) };
+  } catch {
+    return { takenUp: null, isLost: false, lossCounts: {} };
+  }
+}
