@@ -18,8 +18,12 @@ function changedAtMs(file) {
   }
 }
 
-/** npm writes this file as the last step of an install, so that an install cut short is done again. */
+/**
+ * npm writes this file as the last step of an install, so that an install cut short is done again. One that is cut short
+ * beside another one can leave it without the rest.
+ */
 const installedAtMs = changedAtMs(path.join(modules, ".package-lock.json"));
+const compiler = path.join(modules, "typescript", "bin", "tsc");
 
 function run(command, args, what) {
   const result = childProcess.spawnSync(command, args, { cwd: root, stdio: "inherit" });
@@ -61,7 +65,8 @@ function nodeToRunOn() {
   return fs.existsSync(brought) ? brought : process.execPath;
 }
 
-if (installedAtMs === 0 || installedAtMs < changedAtMs(path.join(root, "package-lock.json"))) install();
+const isStale = installedAtMs === 0 || installedAtMs < changedAtMs(path.join(root, "package-lock.json"));
+if (isStale || !fs.existsSync(compiler)) install();
 if (process.argv[2] === "build") {
-  run(nodeToRunOn(), [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"], "compiling");
+  run(nodeToRunOn(), [compiler, "-p", "tsconfig.build.json"], "compiling");
 }
