@@ -120,18 +120,21 @@ describe("row 18: a snapshot that cannot be served", () => {
     const targets = twice(HARD_LIMITS.targetsPerUpstreamMax).map((i) =>
       entity("target", { id: id(100_000 + i), target: `a:${1 + i}`, weight: 1, upstream: { id: id(20) } }),
     );
-    const upstreams = twice(HARD_LIMITS.upstreamsMax).map((i) =>
-      entity("upstream", { id: id(100_000 + i), name: `u${i}` }),
-    );
+    /** Counted before anything is read of them. */
+    const tooManyOf = (kind: string, limit: number) => {
+      const entities = twice(limit).map((i) => ({ kind, id: id(100_000 + i), body: Buffer.alloc(0) }));
+      const first = limit - goodState(target.port).filter((one) => one.kind === kind).length;
+      return { sent: { entities, options: {} }, want: { entityKind: kind, entityId: entities[first]!.id, field: "" } };
+    };
     const excessive = [
       {
         sent: { entities: [upstream, ...targets], options: {} },
         want: { entityKind: "target", entityId: targets[HARD_LIMITS.targetsPerUpstreamMax]!.id, field: "upstream" },
       },
-      {
-        sent: { entities: upstreams, options: {} },
-        want: { entityKind: "upstream", entityId: upstreams[HARD_LIMITS.upstreamsMax]!.id, field: "" },
-      },
+      tooManyOf("upstream", HARD_LIMITS.upstreamsMax),
+      tooManyOf("certificate", HARD_LIMITS.certificatesMax),
+      tooManyOf("service", HARD_LIMITS.servicesMax),
+      tooManyOf("route", HARD_LIMITS.routesMax),
       {
         sent: { entities: [], options: { begin: { byteCount: BigInt(2 * HARD_LIMITS.bodyBytesMax) } } },
         want: { entityKind: "", entityId: "", field: "" },
