@@ -49,6 +49,20 @@ async function createRoute(controlPlane: ControlPlaneProcess, name: string): Pro
   await createBalancedRoute(controlPlane.adminUrl, { name, path: `/${name}`, targets });
 }
 
+/** A data plane that has kept a state with the route "one" and then one with "two", and has no control plane any more. */
+async function withTwoGenerations() {
+  const controlPlane = await startControlPlane();
+  const rig = crashing();
+  // Of writes that come one after the other only some are kept; what is served when a node ends is.
+  for (const name of ["one", "two"]) {
+    const before = await rig.start(controlPlane);
+    await createRoute(controlPlane, name);
+    await before.stop();
+  }
+  await controlPlane.stop("SIGKILL");
+  return { ...rig, controlPlane };
+}
+
 /** Every worker that takes connections answers so, several times in a row. */
 async function answersOf(dataPlane: DataPlaneProcess, path: string, status: number): Promise<void> {
   for (let inARow = 0; inARow < 10; )
@@ -56,15 +70,7 @@ async function answersOf(dataPlane: DataPlaneProcess, path: string, status: numb
 }
 
 it("row 19: a node goes back to the generation before where workers die of the first that it serves after a restart", async () => {
-  const controlPlane = await startControlPlane();
-  const { start, untilGivenUp } = crashing();
-  // Of writes that come one after the other only some are kept; what is served when a node ends is.
-  for (const name of ["one", "two"]) {
-    const before = await start(controlPlane);
-    await createRoute(controlPlane, name);
-    await before.stop();
-  }
-  await controlPlane.stop("SIGKILL");
+  const { start, untilGivenUp, controlPlane } = await withTwoGenerations();
 
   const dataPlane = await start(controlPlane);
   await answersOf(dataPlane, "/two/x", 200);
@@ -95,14 +101,7 @@ it("row 19: what workers die of is held back by the control plane, and what come
 });
 
 it("A18: a node goes back to the generation before where process after process is lost with the newest, not where it is killed", async () => {
-  const controlPlane = await startControlPlane();
-  const { start, lose } = crashing();
-  for (const name of ["one", "two"]) {
-    const before = await start(controlPlane);
-    await createRoute(controlPlane, name);
-    await before.stop();
-  }
-  await controlPlane.stop("SIGKILL");
+  const { start, lose, controlPlane } = await withTwoGenerations();
 
   await lose(controlPlane, "/two/x", "kill");
   await lose(controlPlane, "/two/x", "throw");
@@ -114,7 +113,7 @@ it("A18: a node goes back to the generation before where process after process i
   // An orderly restart goes on with it: nothing that was there is lost.
   await dataPlane.stop();
   await answersOf(await start(controlPlane), "/one/x", 200);
-});
+}, 180_000);
 
 it("A18: what processes are lost with is held back by the control plane, and what comes after it is served", async () => {
   const controlPlane = await startControlPlane();
@@ -133,4 +132,4 @@ it("A18: what processes are lost with is held back by the control plane, and wha
   await createRoute(controlPlane, "three");
   await answersOf(dataPlane, "/three/x", 200);
   await answersOf(dataPlane, "/two/x", 404);
-});
+}, 180_000);
