@@ -25,13 +25,13 @@ async function startTarget(status: number): Promise<number> {
 /** In the order in which rollouts reach them. */
 const nodeIds = [1, 2, 3].map((i) => `aaaaaaaa-0000-4000-8000-00000000000${i}`);
 
-/** Three data planes that serve /shop, and a policy of one and then all. */
-async function startFleet(soak: string, stateDir = temporaryFolder()) {
+/** Three data planes that serve /shop, and a policy of one and then all. @param nodeEnv what each of them gets beside its id */
+async function startFleet(soak: string, stateDir = temporaryFolder(), nodeEnv: Record<string, string> = {}) {
   const controlPlane = await startControlPlane({ stateDir });
   const { adminUrl } = controlPlane;
   const dataPlanes: DataPlaneProcess[] = [];
   for (const id of nodeIds) {
-    const env = { PENSTOCK_NODE_ID: id };
+    const env = { ...nodeEnv, PENSTOCK_NODE_ID: id };
     dataPlanes.push(await startDataPlane(controlPlane.syncAddress, { workers: 1, env }));
   }
   const target = await startEchoTargetProcess("good");
@@ -148,6 +148,52 @@ describe("a staged rollout", () => {
     const shown = runPenstock(["rollout", "--admin", adminUrl]);
     expect(await shown.ended).toBe(1);
     expect(shown.lines.join("\n")).toContain("is a port of this node itself");
+  });
+
+  it("A16: takes back what workers of the first data plane die of, and the others never serve it nor lose a request", {
+    timeout: 120_000,
+  }, async () => {
+    const deadly = await startEchoTargetProcess("deadly");
+    // It is deadly to all of them, and would be seen at whoever gets it.
+    const { adminUrl, dataPlanes } = await startFleet("3600s", temporaryFolder(), {
+      NODE_OPTIONS: `--import ${new URL("../support/crash-preload.mjs", import.meta.url).href}`,
+      PENSTOCK_TEST_CRASH_PORT: String(deadly.port),
+    });
+    const loads = dataPlanes.map(({ proxyPort }) =>
+      startRequestLoad({ port: proxyPort, path: "/shop/x", requestsPerSecond: 50, connectionCount: 4 }),
+    );
+    await Promise.all(loads.map((load) => load.finished(50)));
+    const linesOf = ({ lines }: DataPlaneProcess, message: string) =>
+      lines.filter((line) => line.includes(`"msg":"${message}"`));
+    const appliedCounts = () => dataPlanes.map((dataPlane) => linesOf(dataPlane, "snapshot applied").length);
+    const before = appliedCounts();
+
+    await adminOk(adminUrl, "PATCH", "/services/shop-service", { host: "127.0.0.1", port: deadly.port });
+    const halted = await rolloutIs(adminUrl, ({ phase }) => phase === "halted");
+    // Whichever it tells first: that it gave it up, or that it lost workers.
+    expect(["nack", "worker_lost"]).toContain(halted["halted_by"]);
+    expect(halted).toMatchObject({
+      reason: expect.stringMatching(/worker.* lost/),
+      ...{ blamed_node_ids: [nodeIds[0]], node_count: 3 },
+    });
+    await nodesAre(adminUrl, ({ revision, lag }) => lag === 0 && revision === halted["baseline_revision"]);
+    expect(linesOf(dataPlanes[0]!, "worker lost").length).toBeGreaterThan(0);
+    // Its workers come back one by one; bounded by the test's own time-out.
+    for (let failed = -1; failed !== loads[0]!.outcome.failed; ) {
+      failed = loads[0]!.outcome.failed;
+      await Promise.all(loads.map(({ outcome, finished }) => finished(outcome.ok + outcome.failed + 100)));
+    }
+
+    const [, ...others] = await Promise.all(loads.map((load) => load.stop()));
+    expect(others.map(({ failures, perTarget }) => [failures, [...perTarget.keys()]])).toEqual([
+      [[], ["good"]],
+      [[], ["good"]],
+    ]);
+    expect(appliedCounts().slice(1)).toEqual(before.slice(1));
+    expect(dataPlanes.slice(1).flatMap((dataPlane) => linesOf(dataPlane, "worker lost"))).toEqual([]);
+    const shown = runPenstock(["rollout", "--admin", adminUrl]);
+    expect(await shown.ended).toBe(1);
+    expect(shown.lines.join("\n")).toMatch(/worker.* lost/);
   });
 
   it("outlives the control plane: after kill -9 every data plane keeps what it has, and the rollout goes on", {
