@@ -3,8 +3,8 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { admin, adminOk, createBalancedRoute } from "../support/admin-client.ts";
 import {
-  type ControlPlaneProcess,
   type DataPlaneProcess,
+  portsOf,
   runPenstock,
   startControlPlane,
   startDataPlane,
@@ -244,8 +244,4 @@ function nodesAre(adminUrl: string, isSo: (node: Record<string, unknown>) => boo
     },
     { timeout: 15_000 },
   );
-}
-
-function portsOf({ adminUrl, syncAddress }: ControlPlaneProcess): [number, number] {
-  return [Number(new URL(adminUrl).port), Number(syncAddress.split(":").at(-1))];
 }

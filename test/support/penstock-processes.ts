@@ -67,6 +67,11 @@ export async function startControlPlane(
   });
 }
 
+/** Of the admin and of the sync port, for one that is to take the place of this. */
+export function portsOf({ adminUrl, syncAddress }: ControlPlaneProcess): [number, number] {
+  return [Number(new URL(adminUrl).port), Number(syncAddress.split(":").at(-1))];
+}
+
 export interface DataPlaneProcess extends RunningProcess {
   readonly proxyUrl: string;
   readonly proxyPort: number;
