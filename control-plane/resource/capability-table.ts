@@ -62,6 +62,7 @@ export const capabilityTable: readonly CapabilityRow[] = [
   { capability: "config.route-retry", feature: "retries of routes", kind: "route", path: "retry" },
   { ...tls, kind: "certificate", path: "" },
   { ...tls, kind: "sni", path: "" },
+  { ...tls, kind: "ca_certificate", path: "" },
   {
     capability: "config.client-authentication",
     feature: "certificates that clients have to show",
