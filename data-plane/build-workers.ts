@@ -4,7 +4,7 @@ import { isShortage, restAfterShortage } from "./listener/accept-shortage.ts";
 import type { NodeLoad } from "./listener/node-load.ts";
 import type { DataPlaneOptions } from "./options.ts";
 import { canSharePort } from "./probe-port.ts";
-import { letThreadsCollect, limitHelpers } from "./short-collections.ts";
+import { letThreadsCollect } from "./short-collections.ts";
 import type { AccessLogWriter } from "./telemetry/access-log-writer.ts";
 import type { NodeCounters } from "./telemetry/counters.ts";
 import type { EndpointTotals } from "./telemetry/endpoint-totals.ts";
@@ -45,7 +45,6 @@ export const YOUNG_GENERATION_MB = 24;
 export async function buildWorkers(input: WorkersInput): Promise<WorkerGroup> {
   const { options, log, counters, accessLog, proxyHosts, workerCount, table, load, version, endpointTotals } = input;
   keepAllocationsYoung();
-  limitHelpers();
   letThreadsCollect();
   const reusePort = await canSharePort();
   if (!reusePort && options.accept === "worker") {

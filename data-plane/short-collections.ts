@@ -36,7 +36,10 @@ export const collectorFlags: readonly string[] = [shortFlags, usualFlags, helper
 /** What was replaced becomes garbage, and is collected, in the seconds after. */
 const lingerMs = 5_000;
 
-/** For all threads of the process; before any of them is started, since none may be amid a collection. */
+/**
+ * For all threads of the process; before any of them is started, and before much is allocated: a thread that marks with
+ * help while V8 is told to have none would move objects under those who help.
+ */
 export function limitHelpers(): void {
   setFlagsFromString(helperFlags);
 }

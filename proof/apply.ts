@@ -8,8 +8,8 @@
  * nothing but look at the clock.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { runInNewContext } from "node:vm";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { collectGarbage } from "../data-plane/memory-return.ts";
 import type { SnapshotEntity } from "../data-plane/snapshot/apply-snapshot.ts";
 import { compareEntities } from "../data-plane/snapshot/held-content.ts";
 import { RouteSchema } from "../proto/gen/penstock/config/v1/route_pb.ts";
@@ -145,8 +145,8 @@ export async function prove(progress: (line: string) => void): Promise<readonly 
   try {
     const teams = [messagesOf(state("first")), messagesOf(state("second"))];
     await rig.apply(received(teams[0]!));
-    // What making the states has left; the rig lets threads collect.
-    runInNewContext("gc")();
+    // What making the states has left.
+    collectGarbage();
     const idle = await rig.idle(1_000);
     const gapMs = longestGapMs(1_500);
     const whole: ApplyFacts[] = [];

@@ -5,6 +5,7 @@ import { buildHealth } from "../../data-plane/build-health.ts";
 import { YOUNG_GENERATION_MB } from "../../data-plane/build-workers.ts";
 import { type ConfigUpdate, pagesByteCount } from "../../data-plane/config/encoded-config.ts";
 import { NodeLoad } from "../../data-plane/listener/node-load.ts";
+import { collectGarbage } from "../../data-plane/memory-return.ts";
 import { defaultClientLimits } from "../../data-plane/proxy/client-limits.ts";
 import { letThreadsCollect, limitHelpers, ShortCollections } from "../../data-plane/short-collections.ts";
 import type { SnapshotEntity } from "../../data-plane/snapshot/apply-snapshot.ts";
@@ -39,8 +40,10 @@ const endpointsMax = 65_536;
 /** The part of a node between a snapshot and two real workers, as start-node.ts puts it together, and what it takes. */
 export async function openApplyRig() {
   keepAllocationsYoung();
-  limitHelpers();
   letThreadsCollect();
+  // A collection may be under way: ended, and none begins before the helpers are gone.
+  collectGarbage();
+  limitHelpers();
   const collections = new ShortCollections({ timers });
   const columnsMax = workerNumbers(workerCount);
   const table = EndpointTable.create({ endpointRowsMax: 2 * endpointsMax, poolRowsMax: 2 * endpointsMax, columnsMax });

@@ -285,6 +285,6 @@ export function dependencyViolations(sources: Sources): Violation[] {
       if (banned.includes(name)) violations.push({ file: entry, what: `loads ${name}` });
   };
   refuse("data-plane/worker.ts", heavyForWorkers);
-  refuse("data-plane/main.ts", notForDataPlane);
+  refuse("data-plane/run-node.ts", notForDataPlane);
   return violations;
 }
