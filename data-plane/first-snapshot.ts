@@ -105,10 +105,14 @@ async function beginFirstOf(options: FirstSnapshotOptions, sources: readonly Sou
 async function loadFit({ unfit, log }: FirstSnapshotOptions, source: Source): Promise<HeldSnapshot | null> {
   const held = await source.load();
   const refusal = held === null ? null : unfit(held.snapshot);
-  if (source.isLastResort) return refusal === null ? null : held;
-  if (held === null || refusal === null) return held;
-  log.error({ publication: held.snapshot.publication, refusal }, source.problem);
-  return null;
+  if (held === null || refusal === null) return source.isLastResort ? null : held;
+  const { publication } = held.snapshot;
+  if (!source.isLastResort) {
+    log.error({ publication, refusal }, source.problem);
+    return null;
+  }
+  log.warn({ publication }, "there is nothing else to serve: it is tried anew");
+  return held;
 }
 
 async function loadKept(loading: Promise<LoadedSnapshot>, log: Pick<Log, "warn">): Promise<HeldSnapshot | null> {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -108,7 +108,63 @@ it("forgets losses once a process has lived for a minute with the same", async (
   expect(start().reasons(1)).toEqual([undefined]);
 });
 
-it("does not before", async () => {
+it("counts losses in a row only", async () => {
+  const { start, lose } = rig();
+  lose(2, 1);
+  const { losses, timers } = start();
+  for (let i = 0; i < 3; i++) {
+    losses.takeUp(state(2));
+    await timers.pass(20_000);
+    losses.takeUp(state(1));
+    await timers.pass(20_000);
+  }
+  // This one has lived for two minutes, with none of the two for one.
+  losses.lost();
+  lose(1, 1);
+  expect(start().reasons(1)).toEqual([undefined]);
+  lose(1, 1);
+  expect(start().reasons(1)).toEqual(["process_lost"]);
+});
+
+it("refuses on what it refuses while processes live long with something else", async () => {
+  const { start, lose } = rig();
+  lose(3, 1);
+  const { losses, timers } = start();
+  losses.takeUp(state(2));
+  await timers.pass(600_000);
+  expect(losses.refusalOf(state(1))?.reason).toBe("process_lost");
+  expect(start().reasons(1)).toEqual(["process_lost"]);
+});
+
+it("counts from the beginning what is taken up nevertheless", () => {
+  const { start, lose } = rig();
+  lose(3, 1);
+  const { losses, reasons } = start();
+  losses.takeUp(state(1));
+  expect(reasons(1)).toEqual([undefined]);
+  losses.takeUp(state(2));
+  expect(reasons(1)).toEqual([undefined]);
+  losses.takeUp(state(1));
+  losses.lost();
+  lose(1, 1);
+  expect(start().reasons(1)).toEqual([undefined]);
+  lose(1, 1);
+  expect(start().reasons(1)).toEqual(["process_lost"]);
+});
+
+it("ends where it cannot write as where it can", () => {
+  const { folder, told, start } = rig();
+  const { losses } = start();
+  losses.takeUp(state(1));
+  rmSync(join(folder, "process-losses.json"));
+  // What cannot be removed as a file, whoever tries.
+  mkdirSync(join(folder, "process-losses.json"));
+  losses.end();
+  losses.end();
+  expect(told).toHaveLength(1);
+});
+
+it("does not forget them before", async () => {
   const { start, lose } = rig();
   lose(2, 1);
   const { losses, timers } = start();
@@ -152,8 +208,8 @@ it("keeps few states, and those that were lost last", () => {
 });
 
 it("tells once that it cannot write", () => {
-  const { file, told, start } = rig();
-  rmSync(join(file, ".."), { recursive: true });
+  const { folder, told, start } = rig();
+  rmSync(folder, { recursive: true });
   const { losses } = start();
   for (const byte of [1, 2]) losses.takeUp(state(byte));
   expect(told).toEqual([expect.stringContaining("ENOENT")]);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Refusal } from "./snapshot/apply-snapshot.ts";
 import type { AppliedSnapshot } from "./snapshot/snapshot-applier.ts";
@@ -47,12 +47,18 @@ const countedMax = 8;
  * What is counted are defects that the process still sees (`lost`), and those that V8 reports. One that is killed says
  * nothing of what it served, and whoever kills a node time and again is to find the newest; a defect in native code
  * (SIGSEGV) cannot be told from that.
+ *
+ * What a node refuses so, it refuses for itself: others may serve it well, and which part of it is at fault nobody knows.
  */
 export class ProcessLosses {
   readonly #options: ProcessLossesOptions;
   readonly #lossCounts: Map<string, number>;
+  /** Open for as long as the process lives; null before it is first written, and after its end. */
+  #record: number | null = null;
+  #recordBytes = 0;
   #takenUp: string | null = null;
   #cancel = () => {};
+  #cancelSurvived: (() => void) | null = null;
   #isOver = false;
   #hasTold = false;
 
@@ -78,14 +84,20 @@ export class ProcessLosses {
     return refusalOf("process_lost", `${lossCount} processes in a row were lost within a minute of taking it up`);
   };
 
-  /** To be called before anything is done with a snapshot, and with what is served again instead; null for nothing. */
+  /**
+   * To be called before anything is done with a snapshot, and with what is served again instead; null for nothing.
+   * What is taken up although it should be refused, since there is nothing else, is counted from the beginning.
+   */
   takeUp(snapshot: Taken | null): void {
     const hash = snapshot === null ? null : hashOf(snapshot);
     if (hash === this.#takenUp || this.#isOver) return;
+    if (snapshot !== null && this.refusalOf(snapshot) !== null) this.#lossCounts.delete(hashOf(snapshot));
     this.#takenUp = hash;
     this.#cancel();
     this.#write(false);
-    this.#cancel = this.#options.timers.after(settledMs, () => this.#settled());
+    const { timers } = this.#options;
+    this.#cancel = timers.after(settledMs, () => this.#settled());
+    this.#cancelSurvived ??= timers.after(settledMs, () => this.#survived());
   }
 
   /** A defect ends the process. */
@@ -93,11 +105,16 @@ export class ProcessLosses {
     if (!this.#isOver) this.#write(true);
   }
 
-  /** The process ends because it was told to: whoever did may expect that all is tried anew. */
+  /** The process ends because it was told to: whoever did may expect that all is tried anew. Never throws. */
   end(): void {
+    if (this.#isOver) return;
     this.#isOver = true;
     this.#cancel();
-    rmSync(join(this.#options.folder, recordName), { force: true });
+    this.#cancelSurvived?.();
+    this.#safely(() => {
+      if (this.#record !== null) closeSync(this.#record);
+      rmSync(join(this.#options.folder, recordName), { force: true });
+    });
   }
 
   /** From now on the process may be lost, but not with what it serves. */
@@ -107,12 +124,29 @@ export class ProcessLosses {
     this.#write(false);
   }
 
-  /** Into the kernel's memory at once, which outlives the process. */
+  /** The row of losses is broken; what is refused by now stays that. */
+  #survived(): void {
+    for (const [hash, count] of this.#lossCounts) if (count < lossesMax) this.#lossCounts.delete(hash);
+    this.#write(false);
+  }
+
+  /**
+   * Into the kernel's memory at once, which outlives the process; in place, since a file that is cut and written anew is
+   * taken to the disk by some file systems: 0.1 ms instead of 1 to 5.
+   */
   #write(isLost: boolean): void {
-    const lossCounts = Object.fromEntries(this.#lossCounts);
-    const record: LossRecord = { takenUp: this.#takenUp, isLost, lossCounts };
+    const record: LossRecord = { takenUp: this.#takenUp, isLost, lossCounts: Object.fromEntries(this.#lossCounts) };
+    const text = Buffer.from(JSON.stringify(record).padEnd(this.#recordBytes));
+    this.#safely(() => {
+      this.#record ??= openSync(join(this.#options.folder, recordName), "w", 0o600);
+      writeSync(this.#record, text, 0, text.length, 0);
+      this.#recordBytes = text.length;
+    });
+  }
+
+  #safely(work: () => void): void {
     try {
-      writeFileSync(join(this.#options.folder, recordName), JSON.stringify(record), { mode: 0o600 });
+      work();
     } catch (error) {
       if (!this.#hasTold) this.#options.onUnwritable((error as Error).message);
       this.#hasTold = true;
@@ -123,11 +157,7 @@ export class ProcessLosses {
   #putReportAside(): boolean {
     const [report, former] = [reportName, formerReportName].map((name) => join(this.#options.folder, name));
     if (!existsSync(report!)) return false;
-    try {
-      renameSync(report!, former!);
-    } catch (error) {
-      this.#options.onUnwritable((error as Error).message);
-    }
+    this.#safely(() => renameSync(report!, former!));
     this.#options.onReport(former!);
     return true;
   }

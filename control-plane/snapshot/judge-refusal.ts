@@ -56,7 +56,7 @@ const ENTITY_REASONS: ReadonlySet<string> = new Set([
 ]);
 
 /** The content is at fault, and which part of it is not known. */
-const CONTENT_REASONS: ReadonlySet<string> = new Set(["workers_lost", "process_lost", "limit_exceeded"]);
+const CONTENT_REASONS: ReadonlySet<string> = new Set(["workers_lost", "limit_exceeded"]);
 
 /**
  * Decides what a refusal holds back: the entity that the node names or, where the node cannot tell, all that changed
