@@ -1,12 +1,34 @@
-import type { Http2Server } from "node:http2";
+import { constants, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import { limitControlFrames } from "./limit-control-frames.ts";
 
+/** Calls that one connection may begin within a second; a node has one, and begins another to replace it. */
+const CALLS_PER_SECOND = 100;
+
 /**
- * Limits the control frames of a gRPC server's connections. grpc-js hands out no HTTP/2 servers, so they are taken from a
+ * Limits the calls and the control frames of a gRPC server's connections. grpc-js hands out no HTTP/2 servers, so they are taken from a
  * property that it does not promise: sync-floods.test.ts fails when that is gone.
  */
 export function guardSessions(server: Server): void {
   const servers: ReadonlyMap<Http2Server, unknown> = Reflect.get(server, "http2Servers");
-  for (const http2Server of servers.keys()) http2Server.on("session", limitControlFrames);
+  for (const http2Server of servers.keys()) {
+    http2Server.on("session", limitControlFrames);
+    http2Server.on("session", limitCalls);
+  }
+}
+
+/** Cuts off a connection whose calls end as they begin: node:http2 takes a thousand resets at once, each of a call that cost us. */
+function limitCalls(session: ServerHttp2Session): void {
+  let count = 0;
+  let windowStartMs = performance.now();
+  session.on("stream", () => {
+    const nowMs = performance.now();
+    if (nowMs - windowStartMs >= 1_000) {
+      windowStartMs = nowMs;
+      count = 0;
+    }
+    if (++count <= CALLS_PER_SECOND || session.destroyed) return;
+    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    session.destroy();
+  });
 }

@@ -1,5 +1,6 @@
 import net from "node:net";
 import { expect, it, onTestFinished } from "vitest";
+import { floodUntilCutOff, framesMax, http2Floods } from "../../test/support/http2-floods.ts";
 import { openSyncListener } from "./sync-listener.ts";
 
 const limits = { connectionMaxCount: 100, messageMaxBytes: 1_000, keepaliveMs: 10_000, keepaliveTimeoutMs: 10_000 };
@@ -56,4 +57,17 @@ it.each([
   await listener.close();
   for (const client of clients) client.resume();
   await Promise.all(closed);
+});
+
+it("takes a hundred calls of a connection that resets each, and cuts it off", async () => {
+  let callCount = 0;
+  const listener = await openSyncListener({
+    ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => void callCount++ },
+  });
+  onTestFinished(() => listener.close());
+  const floods = http2Floods("/penstock.sync.v1.SyncAPI/Connect");
+  const flood = floods.find(({ name }) => name === "calls that it resets")!;
+  expect((await floodUntilCutOff(listener.addresses[0]!.port, flood)).frameCount).toBeLessThan(framesMax);
+  expect(callCount).toBeGreaterThan(0);
+  expect(callCount).toBeLessThanOrEqual(101);
 });

@@ -1,20 +1,26 @@
 import { connect } from "node:net";
-import { onTestFinished } from "vitest";
 
-/** Who may send so many is not cut off. */
+/** Who may send so many, or for so long, is not cut off. */
 export const framesMax = 100_000;
+const giveUpMs = 10_000;
 const framesPerTurn = 50;
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const uint32 = (value: number) => [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
 
 /** A frame of HTTP/2 (RFC 9113 section 4.1). */
-function frame(type: number, flags: number, stream: number, payload: readonly number[]): Buffer {
+function frame(type: number, flags: number, stream: number, payload: readonly number[] | Buffer): Buffer {
   const { length } = payload;
-  return Buffer.from([length >> 16, (length >> 8) & 255, length & 255, type, flags, ...uint32(stream), ...payload]);
+  const head = Buffer.from([length >> 16, (length >> 8) & 255, length & 255, type, flags, ...uint32(stream)]);
+  return Buffer.concat([head, Buffer.from(payload)]);
 }
 
-const text = (value: string) => [value.length, ...Buffer.from(value)];
+/** A string of HPACK, its length in seven bits or, from 127 on, in two bytes more (RFC 7541 sections 5.1 and 5.2). */
+function text(value: string): readonly number[] {
+  const over = value.length - 127;
+  const length = over < 0 ? [value.length] : [127, (over & 127) | 128, over >> 7];
+  return [...length, ...Buffer.from(value)];
+}
 const field = (name: string, value: string) => [0, ...text(name), ...text(value)];
 /** POST http, path, authority and what gRPC wants beside them, in HPACK's literals. */
 function callHead(path: string): readonly number[] {
@@ -25,13 +31,22 @@ function callHead(path: string): readonly number[] {
 }
 
 const [data, headers, priority, reset, settings, ping, windowUpdate, continuation] = [0, 1, 2, 3, 4, 6, 8, 9];
+const endStream = 1;
 const endHeaders = 4;
+
+/** The first entry of HPACK's dynamic table, of the 4,096 bytes that fit into it; and a frame full of references to it. */
+const largeField = [0x40, ...text("a"), ...text("b".repeat(4_000))];
+const references = Buffer.alloc(16_000, 0x80 | 62);
+/** SETTINGS_INITIAL_WINDOW_SIZE: no byte of an answer may be sent. */
+const noWindow = [0, 4, ...uint32(0)];
 
 /** What comes once, and then over and over; `n` counts from 0. */
 export interface Flood {
   readonly name: string;
   readonly first?: Buffer;
   readonly nth: (n: number) => Buffer;
+  /** Default: what comes back is read. */
+  readonly isUnread?: boolean;
 }
 
 /** Floods of an HTTP/2 port that serves streams in both directions. @param path of such a call */
@@ -52,26 +67,60 @@ export function http2Floods(path: string): readonly Flood[] {
     { name: "pings", nth: () => frame(ping, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]) },
     { name: "settings", nth: () => frame(settings, 0, 0, []) },
     { name: "data of no bytes", first: open(0), nth: () => frame(data, 0, 1, []) },
+    {
+      name: "calls whose answers it does not take",
+      first: frame(settings, 0, 0, noWindow),
+      nth: (n) => frame(headers, endHeaders | endStream, 2 * n + 1, head),
+      isUnread: true,
+    },
     { name: "priorities", nth: () => frame(priority, 0, 1, [...uint32(0), 16]) },
   ];
 }
 
-/** Sends one flood. Resolves with how many frames it took until the connection was closed; `framesMax` when it was not. */
-export async function framesUntilCutOff(port: number, { first, nth }: Flood): Promise<number> {
+/** Heads of 16 KB each, which name a field of 4 KB 16,000 times. @param path of a call */
+export function growingHeads(path: string): Flood {
+  const head = callHead(path);
+  const growing = Buffer.concat([Buffer.from(head), references]);
+  return {
+    name: "heads that become large",
+    first: frame(headers, endHeaders, 1, [...head, ...largeField]),
+    nth: (n) => frame(headers, endHeaders, 2 * n + 3, growing),
+  };
+}
+
+export interface CutOff {
+  /** Sent until the connection was closed; `framesMax` when it was not. */
+  readonly frameCount: number;
+  readonly afterMs: number;
+}
+
+/** Sends one flood until the connection is closed. */
+export async function floodUntilCutOff(port: number, { first, nth, isUnread = false }: Flood): Promise<CutOff> {
   const socket = connect(port, "127.0.0.1");
-  onTestFinished(() => void socket.destroy());
+  let isGivenUp = false;
+  const startedAtMs = performance.now();
+  const ended = (frameCount: number): CutOff => ({ frameCount, afterMs: performance.now() - startedAtMs });
   socket.on("error", () => {});
-  socket.resume();
+  if (!isUnread) socket.resume();
   const isClosed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  const timer = setTimeout(() => {
+    isGivenUp = true;
+    socket.destroy();
+  }, giveUpMs);
   socket.write(Buffer.concat([preface, frame(settings, 0, 0, []), first ?? Buffer.alloc(0)]));
-  for (let sent = 0; sent < framesMax; sent += framesPerTurn) {
-    if (socket.destroyed) return sent;
-    const some = Array.from({ length: framesPerTurn }, (_, i) => nth(sent + i));
-    const isRead = socket.write(Buffer.concat(some));
-    const drained = new Promise<void>(
-      (resolve) => void (isRead ? setImmediate(resolve) : socket.once("drain", resolve)),
-    );
-    await Promise.race([drained, isClosed]);
+  try {
+    for (let sent = 0; sent < framesMax && !isGivenUp; sent += framesPerTurn) {
+      if (socket.destroyed) return ended(sent);
+      const some = Array.from({ length: framesPerTurn }, (_, i) => nth(sent + i));
+      const isRead = socket.write(Buffer.concat(some));
+      const drained = new Promise<void>(
+        (resolve) => void (isRead ? setImmediate(resolve) : socket.once("drain", resolve)),
+      );
+      await Promise.race([drained, isClosed]);
+    }
+    return ended(framesMax);
+  } finally {
+    clearTimeout(timer);
+    socket.destroy();
   }
-  return framesMax;
 }
