@@ -30,7 +30,7 @@ describe("sharedFrames", () => {
       vi.restoreAllMocks();
     }
     const chunks = written.filter(({ length }) => length > 30_000);
-    expect(chunks.length).toBe(9);
-    expect(new Set(chunks).size).toBe(3);
+    expect(chunks.length).toBe(30);
+    expect(new Set(chunks).size).toBe(10);
   });
 });

@@ -29,7 +29,7 @@ const UNQUEUED_DELTA_MAX_BYTES = 16 * 1024;
 
 /**
  * Sends snapshots and deltas down one stream, no faster than the node reads. The stream's own `write` says "full" only after
- * 16 messages, which may be 4 MiB: what counts here is when a message was handed to the connection.
+ * 16 messages, which may be 1 MiB: what counts here is when a message was handed to the connection.
  */
 export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;

@@ -33,8 +33,9 @@ export const SYNC_HUB_DEFAULTS: SyncHubSettings = {
   ...STREAM_HUB_DEFAULTS,
   connectionMaxCount: 8_000,
   messageMaxBytes: 1024 * 1024,
-  keepaliveMs: 9_000,
-  keepaliveTimeoutMs: 5_000,
+  // Together below 15 s; an answer waits for what is on its way before it (`windowBytes` in sync-stream.ts).
+  keepaliveMs: 4_000,
+  keepaliveTimeoutMs: 10_000,
   closeGraceMs: 500,
 };
 

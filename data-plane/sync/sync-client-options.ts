@@ -79,8 +79,9 @@ export const SYNC_CLIENT_DEFAULTS: SyncClientSettings = {
   ...SEARCH_DEFAULTS,
   connectTimeoutMs: 5_000,
   silenceMs: 15_000,
-  keepaliveMs: 9_000,
-  keepaliveTimeoutMs: 5_000,
+  // As the control plane's, and for the same reason.
+  keepaliveMs: 4_000,
+  keepaliveTimeoutMs: 10_000,
   heartbeatMs: 10_000,
   statsMs: 5_000,
   entityMaxCount: 1_000_000,

@@ -62,8 +62,11 @@ export interface StreamTiming {
   readonly keepaliveTimeoutMs: number;
 }
 
-/** Bytes of a snapshot that may be under way: the protocol's 64 KiB would cost a round trip for each. */
-const FLOW_CONTROL_WINDOW_BYTES = 1024 * 1024;
+/**
+ * Bytes of a snapshot that may be under way. Signs of life wait behind them: over 10 KB/s for 6 s, and a stream on which
+ * they come too late is given up, however much comes. Over 100 ms it still is 640 KB/s.
+ */
+const windowBytes = 64 * 1024;
 
 const RETRY_AFTER_TRAILER = "grpc-retry-pushback-ms";
 
@@ -160,7 +163,7 @@ function channelOptions({ timing, messageMaxBytes }: SyncStreamOptions) {
     // The sync stream is not web traffic: a proxy from the environment is not meant for it.
     "grpc.enable_http_proxy": 0,
     "grpc.enable_channelz": 0,
-    "grpc-node.flow_control_window": FLOW_CONTROL_WINDOW_BYTES,
+    "grpc-node.flow_control_window": windowBytes,
   };
 }
 

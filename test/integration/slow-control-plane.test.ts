@@ -20,7 +20,7 @@ const contentOf = (entities: Iterable<{ readonly id: string; readonly body: Uint
 
 /** What is sent is ordered by id. */
 const idOf = (place: number) => `${String(place).padStart(8, "0")}-0000-4000-8000-000000000000`;
-const fillers = Array.from({ length: 20 }, (_, i) => `filler-${i}`);
+const fillers = Array.from({ length: 40 }, (_, i) => `filler-${i}`);
 
 /** Services of which the first and the last have routes; those between are bulk. Each write is a publication. */
 async function createServices(adminUrl: string, targetPort: number) {
@@ -34,7 +34,7 @@ async function createServices(adminUrl: string, targetPort: number) {
   const revision = async () => (await adminOk(adminUrl, "GET", "/status")).body.revision as number;
   return {
     revision,
-    /** The first, then 100 KB, then the last. @returns the revision */
+    /** The first, then 200 KB, then the last. @returns the revision */
     async writeVersion(version: number): Promise<number> {
       await write("PATCH", "/services/first", { path: `/v${version}` });
       for (const name of fillers) {
@@ -109,7 +109,7 @@ describe("row 4: a control plane behind a slow link", () => {
     await wasSeen(0);
     let version = 0;
     let awaited = 0;
-    for (let batch = 0; batch < 3; batch++) {
+    for (let batch = 0; batch < 2; batch++) {
       // Several at once: what is next is far from what is served, so that a mix of the two cannot pass for either.
       let revision = 0;
       for (let i = 0; i < 5; i++) revision = await services.writeVersion(++version);
@@ -121,7 +121,7 @@ describe("row 4: a control plane behind a slow link", () => {
     await wasSeen(version);
     expect(pair.connectionCount).toBe(1);
     // At the beginning, one for each batch at least, and not each version by itself.
-    expect(pair.seen.size).toBeGreaterThanOrEqual(4);
+    expect(pair.seen.size).toBeGreaterThanOrEqual(3);
     expect(pair.seen.size).toBeLessThan(version);
   });
 });
