@@ -1,5 +1,7 @@
 import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import { cutOff } from "../sync/cut-off.ts";
 import { limitControlFrames } from "../sync/limit-control-frames.ts";
+import { limitHeads } from "../sync/limit-heads.ts";
 import type { AnyRequest, AnyResponse } from "./answer.ts";
 
 export interface Http2Limits {
@@ -43,6 +45,7 @@ export function http2Sessions(
     open.add(session);
     session.once("close", () => open.delete(session));
     limitControlFrames(session);
+    limitHeads(session);
     guardSession(session, limits);
     if (isClosing) session.close();
   });
@@ -71,9 +74,7 @@ function guardSession(session: ServerHttp2Session, limits: Http2Limits): void {
       windowStartMs = nowMs;
       resetCount = 0;
     }
-    if (++resetCount <= limits.maxResetsPerSecond || session.destroyed) return;
-    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    session.destroy();
+    if (++resetCount > limits.maxResetsPerSecond) cutOff(session);
   };
   startIdling();
   session.once("close", () => clearTimeout(idleTimer));

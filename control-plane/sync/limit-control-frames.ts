@@ -1,4 +1,5 @@
-import { constants, type ServerHttp2Session } from "node:http2";
+import type { ServerHttp2Session } from "node:http2";
+import { cutOff } from "./cut-off.ts";
 
 /** Pings and settings that one connection may send within a second while nothing else is sent to it; a node sends a ping in ten. */
 const CONTROL_FRAMES_PER_SECOND = 100;
@@ -27,9 +28,7 @@ export function limitControlFrames(session: ServerHttp2Session): void {
       windowStartMs = nowMs;
       count = 0;
     }
-    if (++count <= CONTROL_FRAMES_PER_SECOND) return;
-    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    session.destroy();
+    if (++count > CONTROL_FRAMES_PER_SECOND) cutOff(session);
   };
   session.on("ping", () => countFrame(PING_BYTES));
   session.on("remoteSettings", () => countFrame(SETTINGS_BYTES));

@@ -74,12 +74,12 @@ export function http2Floods(path: string): readonly Flood[] {
       isUnread: true,
     },
     { name: "priorities", nth: () => frame(priority, 0, 1, [...uint32(0), 16]) },
+    growingHeads(head),
   ];
 }
 
-/** Heads of 16 KB each, which name a field of 4 KB 16,000 times. @param path of a call */
-export function growingHeads(path: string): Flood {
-  const head = callHead(path);
+/** Heads of 16 KB each, which name a field of 4 KB 16,000 times. */
+function growingHeads(head: readonly number[]): Flood {
   const growing = Buffer.concat([Buffer.from(head), references]);
   return {
     name: "heads that become large",
