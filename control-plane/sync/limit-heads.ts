@@ -1,30 +1,59 @@
-import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { cutOff } from "./cut-off.ts";
 
 const lookEveryMs = 250;
-/** Of a connection, in that time: heads and frames of control, all but the contents of calls. A call has some 100. */
-const headBytesMax = 256 * 1024;
+/** Of a connection, in that time: heads that no call came of, and frames of control. */
+const unpaidBytesMax = 256 * 1024;
+/** Of a field in HPACK, beside name and value, and of a frame. */
+const frameBytes = 16;
+
+interface Watched {
+  readonly session: ServerHttp2Session;
+  /** Of calls, as they were handed to somebody: heads, which were no longer than that, and contents. */
+  paidBytes: number;
+  /** What had come beside those at the last look. */
+  unpaidBytes: number;
+}
+
+const watched = new Set<Watched>();
+let looks: NodeJS.Timeout | undefined;
 
 /**
- * Cuts off a connection that sends little else than heads. One that HPACK makes large, a byte for each field, is refused by
- * node:http2 once it has been read to its end, which takes a millisecond for 16 KB, and nobody is told of it: what is
- * counted here is what has come and was not handed to a call. A read of 2 MB goes through before this can be looked at.
+ * Cuts off a connection that sends little else than heads that no call comes of. One that HPACK makes large, a byte for
+ * each field, is refused by node:http2 once it has been read to its end, which takes a millisecond for 16 KB, and nobody is
+ * told of it: what is counted here is what has come and was not handed to a call. A read of 2 MB goes through before this
+ * can be looked at.
  */
 export function limitHeads(session: ServerHttp2Session): void {
-  let contentBytes = 0;
-  let beforeBytes = 0;
-  session.on("stream", (stream: ServerHttp2Stream) => {
+  const one: Watched = { session, paidBytes: 0, unpaidBytes: 0 };
+  session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    for (const [name, value] of Object.entries(headers))
+      one.paidBytes += name.length + String(value).length + frameBytes;
     const { push } = stream;
     // Each piece of its content, whether somebody reads it or not.
     stream.push = (chunk: Buffer | null, encoding) => {
-      contentBytes += chunk?.length ?? 0;
+      one.paidBytes += (chunk?.length ?? 0) + frameBytes;
       return push.call(stream, chunk, encoding);
     };
   });
-  const looks = setInterval(() => {
-    const headBytes = (session.socket?.bytesRead ?? 0) - contentBytes;
-    if (headBytes - beforeBytes > headBytesMax) cutOff(session);
-    beforeBytes = headBytes;
-  }, lookEveryMs).unref();
-  session.once("close", () => clearInterval(looks));
+  watched.add(one);
+  looks ??= setInterval(look, lookEveryMs).unref();
+  session.once("close", () => forget(one));
+}
+
+function forget(one: Watched): void {
+  watched.delete(one);
+  if (watched.size > 0) return;
+  clearInterval(looks);
+  looks = undefined;
+}
+
+function look(): void {
+  for (const one of watched) {
+    const { session, paidBytes } = one;
+    const unpaidBytes = (session.socket?.bytesRead ?? 0) - paidBytes;
+    if (unpaidBytes - one.unpaidBytes > unpaidBytesMax) cutOff(session);
+    one.unpaidBytes = unpaidBytes;
+    if (session.destroyed) forget(one);
+  }
 }
