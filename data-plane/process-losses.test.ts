@@ -59,9 +59,13 @@ it("counts a loss for what was taken up last, whatever a process begins with", (
 
 it("counts what V8 reports, puts the report aside, and counts it once", () => {
   const { folder, reports, start, run } = rig();
-  run(2, [1], () => writeFileSync(join(folder, "fatal-error.json"), "{}"));
+  const report = (trigger: string) => JSON.stringify({ header: { trigger } });
+  run(2, [1], () => writeFileSync(join(folder, "fatal-error.json"), report("OOMError")));
   expect(start().reasons(1)).toEqual([undefined]);
-  run(1, [1], () => writeFileSync(join(folder, "fatal-error.json"), "{}"));
+  // Somebody has asked for one, and then killed the process.
+  run(1, [1], () => writeFileSync(join(folder, "fatal-error.json"), report("Signal")));
+  expect(start().reasons(1)).toEqual([undefined]);
+  run(1, [1], () => writeFileSync(join(folder, "fatal-error.json"), '{"header":{"trigger":"Fat'));
   expect(start().reasons(1)).toEqual(["process_lost"]);
   expect(reports).toEqual(Array.from({ length: 3 }, () => join(folder, "fatal-error.former.json")));
   expect(readdirSync(folder).sort()).toEqual(["fatal-error.former.json", "process-losses.json"]);

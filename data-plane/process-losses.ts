@@ -153,13 +153,24 @@ export class ProcessLosses {
     }
   }
 
-  /** For whoever looks into it. @returns whether there was one */
+  /** For whoever looks into it. @returns whether there was one, of what nobody asked for */
   #putReportAside(): boolean {
     const [report, former] = [reportName, formerReportName].map((name) => join(this.#options.folder, name));
-    if (!existsSync(report!)) return false;
+    if (!isOfFatalError(report!)) return false;
     this.#safely(() => renameSync(report!, former!));
     this.#options.onReport(former!);
     return true;
+  }
+}
+
+/** Node's report says what made it be written: a signal also does, and a call. */
+function isOfFatalError(report: string): boolean {
+  try {
+    const { header } = JSON.parse(readFileSync(report, "utf8")) as { readonly header?: { readonly trigger?: unknown } };
+    return header?.trigger === "FatalError" || header?.trigger === "OOMError";
+  } catch {
+    // Cut short where the process had no time left, or there is none.
+    return existsSync(report);
   }
 }
 

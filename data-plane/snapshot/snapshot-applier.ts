@@ -230,11 +230,15 @@ export class SnapshotApplier {
   async #serveAgain({ snapshot, entities }: Former): Promise<void> {
     const { onRollbackFailed } = this.#options;
     const compiled = await this.#inSlices(this.#compiler.steps({ ...snapshot, entities }));
-    if (!compiled.ok) return onRollbackFailed(compiled.refusal.message);
+    if (!compiled.ok) {
+      this.#options.onTakenUp?.(this.#served);
+      return onRollbackFailed(compiled.refusal.message);
+    }
     const isPrepared = await this.#prepared(compiled.plan);
     this.#before = null;
     if (!isPrepared) {
       this.#forget();
+      this.#options.onTakenUp?.(this.#served);
       return onRollbackFailed("no rows left for its endpoints");
     }
     // From here on it is what the node says that it serves: workers that begin get it, if those there do not.
