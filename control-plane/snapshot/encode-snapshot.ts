@@ -133,6 +133,9 @@ export function encodeMessage(message: StreamMessage): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** For a node that is told nothing else for a while: it gives up a stream that is silent for 15 s. */
+export const SIGN_OF_LIFE: Buffer = encodeMessage({ case: undefined });
+
 /** ... that many streams send. */
 function encodeShared(message: StreamMessage): Buffer {
   return withFrame(encodeMessage(message));

@@ -1,7 +1,7 @@
 import type { ServerHttp2Session } from "node:http2";
 import { cutOff } from "./cut-off.ts";
 
-/** Pings and settings that one connection may send within a second while nothing else is sent to it; a node sends a ping in ten. */
+/** Pings and settings that one connection may send within a second while nothing else is sent to it; a node sends a ping in four. */
 const CONTROL_FRAMES_PER_SECOND = 100;
 /** Of the answers to a ping and to settings (RFC 9113 sections 6.7 and 6.5). */
 const PING_BYTES = 17;

@@ -2,7 +2,7 @@ import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
 import type { Channel } from "../snapshot/channel.ts";
-import { type EncodedPush, encodeMessage } from "../snapshot/encode-snapshot.ts";
+import { type EncodedPush, encodeMessage, SIGN_OF_LIFE } from "../snapshot/encode-snapshot.ts";
 import type { PublishedState } from "../snapshot/publication-ring.ts";
 import {
   type AckState,
@@ -38,9 +38,6 @@ const DELTA_CAPABILITY = "delta.v1";
  * for a stream that the client opens again by itself.
  */
 const RETRY_AFTER_TRAILER = "grpc-retry-pushback-ms";
-
-/** For a node whose turn has not come, to which nothing can be said yet: it gives up a stream that is silent for 15 s. */
-const SIGN_OF_LIFE = encodeMessage({ case: undefined });
 
 /** One stream of one node: reads what it says, tells it what it lacks. */
 export class NodeSession implements Queued {
@@ -354,6 +351,7 @@ export class NodeSession implements Queued {
     this.#stopHeartbeat();
     // Between 0.8 and 1.2 of the interval, so that a fleet that connected at once does not beat at once.
     this.#stopHeartbeat = clock.after(timing.heartbeatMs * (0.8 + 0.4 * random()), () => {
+      // Its turn has not come, and nothing can be said yet.
       if (this.#state === null) this.#call.write(SIGN_OF_LIFE);
       else if (this.channel.newest !== null) this.#sendHeartbeat(this.channel.newest);
       this.#scheduleHeartbeat();

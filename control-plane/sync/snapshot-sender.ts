@@ -1,6 +1,6 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { ConnectRequest, ConnectResponse } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
-import type { EncodedPush } from "../snapshot/encode-snapshot.ts";
+import { type EncodedPush, SIGN_OF_LIFE } from "../snapshot/encode-snapshot.ts";
 import type { Clock } from "./clock.ts";
 import type { SenderSlots } from "./sender-slots.ts";
 
@@ -21,8 +21,8 @@ export interface PushSlots {
   readonly delta: SenderSlots;
 }
 
-/** So much may lie unread in a stream's buffers before sending waits. */
-const UNREAD_MAX_BYTES = 256 * 1024;
+/** So much may lie unread in a stream's buffers before sending waits: as much as a node lets be on its way. */
+const UNREAD_MAX_BYTES = 64 * 1024;
 
 /** A delta up to this takes no turn: of the largest fleet, all of which read nothing, they are 130 MB. */
 const UNQUEUED_DELTA_MAX_BYTES = 16 * 1024;
@@ -75,6 +75,8 @@ export class SnapshotSender {
   async #sendMessages(push: EncodedPush, isWanted: (push: EncodedPush) => boolean, lane: SenderSlots): Promise<void> {
     let unreadBytes = 0;
     let count = 0;
+    // A large message behind a slow link takes most of the time after which a node that hears nothing gives a stream up.
+    if (push.basePublication !== null) this.#options.call.write(SIGN_OF_LIFE);
     for (const message of push.messages) {
       if (this.#isClosed || !isWanted(push)) return;
       unreadBytes += message.length;

@@ -47,7 +47,7 @@ export const STREAM_HUB_DEFAULTS: StreamHubSettings = {
   helloTimeoutMs: 10_000,
   heartbeatMs: 10_000,
   stallMs: 1_000,
-  senderMaxCount: 16,
+  senderMaxCount: 64,
   nodeMaxCount: 10_000,
   staleAfterMs: 30_000,
   // As Kong does.
