@@ -209,7 +209,7 @@ describe("SnapshotCache", () => {
     expect(deltaIn(cache.deltaFrom({ ...second, publication: 100 })).upserts).toEqual(["u7"]);
   });
 
-  it("sends the whole where the delta would be more than 30 % of it, or more than 128 KiB", () => {
+  it("sends the whole where the delta would be more than 30 % of it, or more than 256 KiB", () => {
     const { store, cache, publish, first } = cacheOf(100);
     for (let i = 0; i < 25; i++) store.putUpstream(`u${i}`, { retries: 1 } as object);
     publish();
@@ -218,13 +218,13 @@ describe("SnapshotCache", () => {
     const beforeLarge = publish();
     expect(cache.deltaFrom(first)).toBeNull();
 
-    for (let i = 0; i < 10; i++) store.putUpstream(`large${i}`, { tags: ["x".repeat(100_000)] });
+    for (let i = 0; i < 10; i++) store.putUpstream(`large${i}`, { tags: ["x".repeat(200_000)] });
     const large = publish();
     expect(cache.deltaFrom(beforeLarge)).toBeNull();
-    store.putUpstream("u1", { tags: ["x".repeat(100_000)] });
+    store.putUpstream("u1", { tags: ["x".repeat(200_000)] });
     const oneMore = publish();
-    expect([...cache.deltaFrom(large)!.messages][0]!.length).toBeGreaterThan(100_000);
-    store.putUpstream("u2", { tags: ["x".repeat(50_000)] });
+    expect([...cache.deltaFrom(large)!.messages][0]!.length).toBeGreaterThan(200_000);
+    store.putUpstream("u2", { tags: ["x".repeat(100_000)] });
     publish();
     expect(cache.deltaFrom(large)).toBeNull();
     expect(deltaIn(cache.deltaFrom(oneMore)).upserts).toEqual(["u2"]);

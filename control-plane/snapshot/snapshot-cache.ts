@@ -28,8 +28,8 @@ export type NewestPublication =
 /** A delta that is larger than this share of the whole is not worth a second way to the same state. */
 const DELTA_MAX_SHARE = 0.3;
 
-/** One message, which takes 13 s over 10 KB/s: longer than that, and its node takes us for silent. */
-const DELTA_MAX_BYTES = 2 * CHUNK_MAX_BYTES;
+/** One message. */
+const DELTA_MAX_BYTES = 4 * CHUNK_MAX_BYTES;
 
 /**
  * How many changes may yet be made in the turn in which all is published, some 3 us each. What is more is made before, to

@@ -158,6 +158,26 @@ describe("NodeSession, of deltas", () => {
     }
   });
 
+  it("sends the whole instead of a large delta to a node that has just come, and deltas once it has answered", async () => {
+    const { store, clock, connect, connectServing } = await startLargeHub();
+    for (let i = 0; i < 60; i++) store.putUpstream(`large${i}`, { tags: ["x".repeat(30_000)] });
+    const { node, begin } = await connectServing("n1");
+    const change = (tag: string) => {
+      store.putUpstream("u1", { tags: [tag.repeat(150_000)] });
+      clock.advance(1_000);
+    };
+    change("a");
+    const delta = await nextDelta(node);
+    expect(delta.upserts).toHaveLength(1);
+    const back = connect();
+    back.hello("n2", begin, takesDeltas);
+    const whole = await back.nextSnapshot();
+    expect(whole.begin.publication).toBe(delta.publication);
+    back.ack(whole.begin);
+    change("b");
+    expect(await nextDelta(back)).toMatchObject({ basePublication: delta.publication });
+  });
+
   it("lets so many nodes in, tells the others when to come again, and has room for them then", async () => {
     const { clock, hub, connect } = await startHub({ helloMaxPerSecond: 2 });
     const nodes = ["a", "b", "c", "d"].map((id) => {

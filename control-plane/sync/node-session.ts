@@ -30,6 +30,9 @@ import { type NodeFacts, type NodeSelf, readHello } from "./read-hello.ts";
 import type { SessionContext } from "./session-context.ts";
 import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
 
+/** For a node that has answered nothing yet: behind 10 KB/s what comes in one piece could end stream after stream. */
+const FIRST_DELTA_MAX_BYTES = 128 * 1024;
+
 /** What a node says in its hello that takes deltas. */
 const DELTA_CAPABILITY = "delta.v1";
 
@@ -48,6 +51,7 @@ export class NodeSession implements Queued {
   readonly #questions: NodeQuestions;
   #record: NodeRecord | null = null;
   #state: AckState | null = null;
+  #hasAnswered = false;
   #isSending = false;
   #isClosed = false;
   #stopHelloTimer: () => void;
@@ -270,7 +274,10 @@ export class NodeSession implements Queued {
     const { cache } = this.channel;
     const takesDeltas = this.#record!.facts.capabilities.includes(DELTA_CAPABILITY);
     const base = takesDeltas ? deltaBase(this.#state!) : null;
-    return (base === null ? null : cache.deltaFrom(base)) ?? cache.whole();
+    const delta = base === null ? null : cache.deltaFrom(base);
+    const [message] = delta?.messages ?? [];
+    const isTooLarge = !this.#hasAnswered && (message?.length ?? 0) > FIRST_DELTA_MAX_BYTES;
+    return delta === null || isTooLarge ? cache.whole() : delta;
   }
 
   #takeAck(state: AckState, ack: Ack): void {
@@ -318,6 +325,7 @@ export class NodeSession implements Queued {
 
   /** Goes on after an ack or a nack, with the newest that came meanwhile. */
   #answered(): void {
+    this.#hasAnswered = true;
     if (this.#state?.pushed === null) this.#stopMissedTimer();
     this.advance();
     this.#context.onChange();
