@@ -18,7 +18,7 @@ type Told = Pick<
 >;
 
 /**
- * Counts how often the process is lost with what it serves, from exit codes (see `main`) and V8's reports.
+ * Counts how often the process is lost with what it serves, from exit codes (see `runNode`) and V8's reports.
  * @param folder of the node's state
  */
 export function openProcessLosses(folder: string, log: Pick<Log, "warn">): ProcessLosses {
