@@ -1,7 +1,7 @@
 /**
  * S7: floods of HTTP/2 frames at the sync port and the admin port of one control plane, each once, by a client that never
  * rests. Each is cut off, others lose no change, and the process does not grow. Their requests wait for what one read of
- * the flood brings, up to 2 MB, once or twice: the p99 over all floods says that it is no more than that.
+ * the flood brings, up to 2 MB, once or twice.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -69,12 +69,13 @@ function figuresOf(at: string, floods: readonly Withstood[], grownKib: number): 
       unit: "",
       atMost: 1,
     },
-    { name: `${at}: p99 of others' requests`, value: Math.round(p99(latenciesMs) * 10) / 10, unit: "ms", atMost: 100 },
+    // A wait is one sample of many: over all floods it hardly shows.
+    { name: `${at}: p99 of others' requests`, value: Math.round(p99(latenciesMs) * 10) / 10, unit: "ms", atMost: null },
     {
       name: `${at}: p99 of others' requests, beside the flood that costs them most`,
       value: Math.round(longest * 10) / 10,
       unit: "ms",
-      atMost: null,
+      atMost: 100,
     },
     { name: `${at}: changes that a node was not told of`, value: untold, unit: "changes", atMost: 0 },
     {
