@@ -5,8 +5,8 @@ import { type Log, openLog } from "./telemetry/log.ts";
 import { tuneCompiler } from "./tune-compiler.ts";
 
 /**
- * Runs until SIGTERM, SIGINT or, without a log file, SIGHUP, or until the process that started it
- * goes away; then it drains.
+ * Runs until SIGTERM, SIGINT or, without a log file, SIGHUP, or until the process that started it goes away; then it
+ * drains.
  * Exit codes: 0 after draining, 1 for a bug or a second signal, 2 for what the user can put right.
  */
 export async function runNode(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {

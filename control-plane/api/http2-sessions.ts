@@ -1,5 +1,5 @@
 import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import { cutOff } from "../sync/cut-off.ts";
+import { cutOffAbove } from "../sync/cut-off.ts";
 import { limitControlFrames } from "../sync/limit-control-frames.ts";
 import { limitHeads } from "../sync/limit-heads.ts";
 import type { AnyRequest, AnyResponse } from "./answer.ts";
@@ -61,21 +61,12 @@ export function http2Sessions(
 
 function guardSession(session: ServerHttp2Session, limits: Http2Limits): void {
   let streamCount = 0;
-  let resetCount = 0;
-  let windowStartMs = performance.now();
   // A timer of our own: the session's keeps sessions that ended badly in memory until it fires.
   let idleTimer: NodeJS.Timeout | undefined;
   const startIdling = () => {
     if (!session.destroyed) idleTimer = setTimeout(() => session.close(), limits.idleTimeoutMs);
   };
-  const countReset = () => {
-    const nowMs = performance.now();
-    if (nowMs - windowStartMs >= 1000) {
-      windowStartMs = nowMs;
-      resetCount = 0;
-    }
-    if (++resetCount > limits.maxResetsPerSecond) cutOff(session);
-  };
+  const countReset = cutOffAbove(session, limits.maxResetsPerSecond);
   startIdling();
   session.once("close", () => clearTimeout(idleTimer));
   session.on("stream", (stream: ServerHttp2Stream) => {

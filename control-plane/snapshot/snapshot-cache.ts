@@ -3,14 +3,7 @@ import { untilDone } from "../steps/until-done.ts";
 import type { StoredResource } from "../store/resource-image.ts";
 import type { DanglingReference } from "./build-snapshot.ts";
 import type { PublishedSource } from "./channel.ts";
-import {
-  CHUNK_MAX_BYTES,
-  type DeltaContent,
-  type EncodedPush,
-  encodeDelta,
-  encodeSnapshot,
-  entityBytes,
-} from "./encode-snapshot.ts";
+import { type DeltaContent, type EncodedPush, encodeDelta, encodeSnapshot, entityBytes } from "./encode-snapshot.ts";
 import {
   type ChangedResource,
   type NewestState,
@@ -29,7 +22,7 @@ export type NewestPublication =
 const DELTA_MAX_SHARE = 0.3;
 
 /** One message. */
-const DELTA_MAX_BYTES = 4 * CHUNK_MAX_BYTES;
+const DELTA_MAX_BYTES = 256 * 1024;
 
 /**
  * How many changes may yet be made in the turn in which all is published, some 3 us each. What is more is made before, to

@@ -6,3 +6,17 @@ export function cutOff(session: ServerHttp2Session): void {
   session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   session.destroy();
 }
+
+/** @returns what counts something of a connection, and cuts it off when there is more of that within a second */
+export function cutOffAbove(session: ServerHttp2Session, perSecondMax: number): () => void {
+  let count = 0;
+  let windowStartMs = performance.now();
+  return () => {
+    const nowMs = performance.now();
+    if (nowMs - windowStartMs >= 1_000) {
+      windowStartMs = nowMs;
+      count = 0;
+    }
+    if (++count > perSecondMax) cutOff(session);
+  };
+}

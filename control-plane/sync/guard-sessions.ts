@@ -1,6 +1,6 @@
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
-import { cutOff } from "./cut-off.ts";
+import { cutOffAbove } from "./cut-off.ts";
 import { limitControlFrames } from "./limit-control-frames.ts";
 import { limitHeads } from "./limit-heads.ts";
 
@@ -23,14 +23,5 @@ export function guardSessions(server: Server): void {
  * cost us.
  */
 function limitCalls(session: ServerHttp2Session): void {
-  let count = 0;
-  let windowStartMs = performance.now();
-  session.on("stream", () => {
-    const nowMs = performance.now();
-    if (nowMs - windowStartMs >= 1_000) {
-      windowStartMs = nowMs;
-      count = 0;
-    }
-    if (++count > CALLS_PER_SECOND) cutOff(session);
-  });
+  session.on("stream", cutOffAbove(session, CALLS_PER_SECOND));
 }

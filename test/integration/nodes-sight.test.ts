@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { nodeCapabilities } from "../../data-plane/capabilities.ts";
-import { admin, adminOk, createBalancedRoute } from "../support/admin-client.ts";
+import { admin, adminOk, createBalancedRoute, dataPlaneRows } from "../support/admin-client.ts";
 import {
   type ControlPlaneProcess,
   runPenstock,
@@ -11,12 +11,7 @@ import {
 import { getFresh } from "../support/raw-http.ts";
 import { ScriptedNode } from "../support/scripted-node.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: rows are read as a client would, without a schema
-type Row = any;
-
-async function rowsOf({ adminUrl }: ControlPlaneProcess): Promise<Row[]> {
-  return (await adminOk(adminUrl, "GET", "/clustering/data-planes")).body.data;
-}
+type Row = Awaited<ReturnType<typeof dataPlaneRows>>[number];
 
 /** Runs `penstock nodes` to its end. */
 async function penstockNodes({ adminUrl }: ControlPlaneProcess, ...args: string[]) {
@@ -53,7 +48,7 @@ describe("what is seen of real nodes", () => {
     // As told right after the requests: a while later the rate is that of nothing.
     let row: Row;
     const toldOf = async () => {
-      [row] = await rowsOf(controlPlane);
+      [row] = await dataPlaneRows(controlPlane);
       return row?.figures?.requests;
     };
     await expect.poll(toldOf, { timeout: 30_000, interval: 100 }).toBe(20);
@@ -84,13 +79,13 @@ describe("what is seen of real nodes", () => {
     });
 
     await dataPlane.stop();
-    await expect.poll(async () => (await rowsOf(controlPlane))[0].state, { timeout: 20_000 }).toBe("stale");
+    await expect.poll(async () => (await dataPlaneRows(controlPlane))[0].state, { timeout: 20_000 }).toBe("stale");
     expect(await penstockNodes(controlPlane, "--once")).toEqual({ code: 1, text: expect.stringMatching(/ stale /) });
     const metrics = await (await fetch(`${controlPlane.adminUrl}/metrics`)).text();
     expect(metrics).toContain('penstock_nodes{state="stale"} 1\n');
     const forget = runPenstock(["node", "forget", row.id, "--admin", controlPlane.adminUrl]);
     expect(await forget.ended).toBe(0);
-    expect(await rowsOf(controlPlane)).toEqual([]);
+    expect(await dataPlaneRows(controlPlane)).toEqual([]);
   });
 
   it("is told as it changes", async () => {
@@ -132,7 +127,7 @@ describe("row 14: an old node among others", () => {
     });
 
     const { id } = written.body;
-    const [row] = await rowsOf(controlPlane);
+    const [row] = await dataPlaneRows(controlPlane);
     const entities = [{ kind: "upstream", id, name: "u", field: "balancing" }];
     expect(row.unsupported).toMatchObject([{ capability: "config.balancing", entity_count: 1, entities }]);
     const shown = await penstockNodes(controlPlane, "old-node");
@@ -155,6 +150,6 @@ describe("row 14: an old node among others", () => {
       node: "old-node",
       unsupported: [{ capability: "config.balancing", entityCount: 1 }],
     });
-    expect(await rowsOf(controlPlane)).toMatchObject([{ publication: 0, unsupported: [{ entity_count: 1 }] }]);
+    expect(await dataPlaneRows(controlPlane)).toMatchObject([{ publication: 0, unsupported: [{ entity_count: 1 }] }]);
   });
 });

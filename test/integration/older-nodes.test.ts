@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type AdminAnswer, adminOk, createBalancedRoute } from "../support/admin-client.ts";
+import { type AdminAnswer, adminOk, createBalancedRoute, dataPlaneRows } from "../support/admin-client.ts";
 import {
   type ControlPlaneProcess,
   type DataPlaneProcess,
@@ -62,11 +62,6 @@ function reachedBoth({ headers }: AdminAnswer): void {
   expect(headers.get("penstock-applied")).toBe("2/2");
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: rows are read as a client would, without a schema
-async function rowsOf({ adminUrl }: ControlPlaneProcess): Promise<any[]> {
-  return (await adminOk(adminUrl, "GET", "/clustering/data-planes")).body.data;
-}
-
 async function statusesOf(dataPlanes: readonly DataPlaneProcess[], path: string): Promise<number[]> {
   return Promise.all(dataPlanes.map(async ({ proxyPort }) => (await getFresh(proxyPort, path)).status));
 }
@@ -100,7 +95,7 @@ describe("row 14: a node that is older than its control plane, under load", () =
 
     const successor = await replaceControlPlane();
     const entities = [{ kind: "route", id, name: "slashes", field: "limits" }];
-    expect(await rowsOf(successor)).toMatchObject([
+    expect(await dataPlaneRows(successor)).toMatchObject([
       { id: olderId, nacks: 0, unsupported: [{ capability: told.capability, entities }] },
       { id: newerId, nacks: 0, unsupported: [] },
     ]);
@@ -118,7 +113,7 @@ describe("row 14: a node that is older than its control plane, under load", () =
     const both = [older, newer];
     await adminOk(controlPlane.adminUrl, "PUT", `/upstreams/shop/targets/${addresses[0]}/unhealthy${applied}`);
     const refused = await controlPlane.jsonLine(({ msg }) => msg === "node refused a publication");
-    const { entity_id: id } = (await rowsOf(controlPlane))[0].last_nack;
+    const { entity_id: id } = (await dataPlaneRows(controlPlane))[0].last_nack;
     expect(refused).toMatchObject({ node: olderId, nack: { reason: "unknown_kind", entityId: id } });
     const placeOf = (message: string) => controlPlane.lines.findIndex((line) => line.includes(`"msg":"${message}"`));
     expect(placeOf(tooOld)).toBeGreaterThanOrEqual(0);

@@ -51,3 +51,8 @@ export async function createBalancedRoute(
   await adminOk(baseUrl, "POST", `/services${query}`, { name: `${name}-service`, host: name });
   await adminOk(baseUrl, "POST", `/services/${name}-service/routes${query}`, { name: `${name}-route`, paths: [path] });
 }
+
+/** What the control plane shows of its data planes, one row for each. */
+export async function dataPlaneRows({ adminUrl }: { readonly adminUrl: string }): Promise<AdminAnswer["body"][]> {
+  return (await adminOk(adminUrl, "GET", "/clustering/data-planes")).body.data;
+}
