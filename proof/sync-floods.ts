@@ -1,16 +1,17 @@
 /**
- * S7: floods of HTTP/2 frames at the sync port and the admin port of one control plane, each once, by a client that never
- * rests. Each is cut off, others lose no change, and the process does not grow. Their requests wait for what one read of
- * the flood brings, up to 2 MB, once or twice.
+ * S7: floods of HTTP/2 frames, each once, by a client that never rests: of strangers at a sync port with TLS, at the admin
+ * port, and at a sync port without TLS. Each is cut off, others wait little and lose no change, and the process does not
+ * grow. Without TLS everybody is a node, and HTTP/2 reads what it sends 2 MB at a time: what others wait for that is told.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:http2";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { admin } from "../test/support/admin-client.ts";
-import { type Flood, floodUntilCutOff, http2Floods } from "../test/support/http2-floods.ts";
+import { admin, adminOk } from "../test/support/admin-client.ts";
+import { type Flood, floodUntilCutOff, http2Floods, plainTo, tlsTo } from "../test/support/http2-floods.ts";
 import { MeasuredControlPlane } from "../test/support/measured-control-plane.ts";
 import { p99, probe, residentKib, startProofDataPlane } from "../test/support/proof-planes.ts";
 import type { Figure } from "./prove.ts";
@@ -31,9 +32,25 @@ interface Withstood {
   readonly isNodeTold: boolean;
 }
 
-async function withstand(adminUrl: string, port: number, flood: Flood): Promise<Withstood> {
+/** A port of a control plane, and what is sent there. */
+interface Port {
+  readonly name: string;
+  /** host:port */
+  readonly address: string;
+  readonly path: string;
+  readonly connect: (port: number) => Socket;
+  /** What others may wait, at p99; null where it is only told. */
+  readonly waitMaxMs: number | null;
+}
+
+/** The times of those that would have asked while a probe waited for its answer, beside its own. */
+const everybodysMs = (latenciesMs: readonly number[]): readonly number[] =>
+  latenciesMs.flatMap((ms) => Array.from({ length: Math.ceil(ms / probeEveryMs) }, (_, i) => ms - i * probeEveryMs));
+
+async function withstand(adminUrl: string, { address, connect }: Port, flood: Flood): Promise<Withstood> {
   const probing = probe(`${adminUrl}/status`, probeEveryMs);
-  const flooding = floodUntilCutOff(port, flood);
+  const port = Number(address.split(":").at(-1));
+  const flooding = floodUntilCutOff(connect(port), flood);
   const change = await admin(adminUrl, "POST", "/upstreams?wait=applied&timeout=10s", {
     name: `${flood.name.replaceAll(" ", "-")}-at-${port}`,
   });
@@ -41,14 +58,14 @@ async function withstand(adminUrl: string, port: number, flood: Flood): Promise<
   await sleep(restMs);
   return {
     cutOffShare: Math.min(frameCount / framesAllowed, afterMs / msAllowed),
-    latenciesMs: await probing.stop(),
+    latenciesMs: everybodysMs(await probing.stop()),
     isNodeTold: change.headers.get("penstock-applied") === "1/1",
   };
 }
 
 /** An ordinary call: what serves calls is loaded with the first one. */
-async function call(address: string, path: string): Promise<void> {
-  const session = connect(`http://${address}`);
+async function call({ address, path, connect: open }: Port): Promise<void> {
+  const session = connect(`http://${address}`, { createConnection: () => open(Number(address.split(":").at(-1))) });
   const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" };
   const stream = session.request(headers);
   stream.resume();
@@ -57,7 +74,8 @@ async function call(address: string, path: string): Promise<void> {
   session.close();
 }
 
-function figuresOf(at: string, floods: readonly Withstood[], grownKib: number): readonly Figure[] {
+function figuresOf(port: Port, floods: readonly Withstood[], grownKib: number): readonly Figure[] {
+  const at = `${port.name}, ${floods.length} floods`;
   const worst = Math.max(...floods.map(({ cutOffShare }) => cutOffShare));
   const latenciesMs = floods.flatMap((flood) => flood.latenciesMs);
   const longest = Math.max(...floods.map((flood) => p99(flood.latenciesMs)));
@@ -75,7 +93,7 @@ function figuresOf(at: string, floods: readonly Withstood[], grownKib: number): 
       name: `${at}: p99 of others' requests, beside the flood that costs them most`,
       value: Math.round(longest * 10) / 10,
       unit: "ms",
-      atMost: 100,
+      atMost: port.waitMaxMs,
     },
     { name: `${at}: changes that a node was not told of`, value: untold, unit: "changes", atMost: 0 },
     {
@@ -87,40 +105,63 @@ function figuresOf(at: string, floods: readonly Withstood[], grownKib: number): 
   ];
 }
 
-export async function prove(progress: (line: string) => void): Promise<readonly Figure[]> {
+/** A control plane and a node of it that has what it needs; without TLS where `tls` is "off". */
+async function startPair(tls: "on" | "off") {
   const folder = mkdtempSync(join(tmpdir(), "penstock-proof-"));
-  const controlPlane = await MeasuredControlPlane.start(join(folder, "control"));
-  const { adminUrl, syncAddress, pid } = controlPlane;
-  const env = { PENSTOCK_STATE_DIR: join(folder, "node"), PENSTOCK_CONTROL_PLANE: syncAddress };
+  const controlPlane = await MeasuredControlPlane.start(join(folder, "control"), { PENSTOCK_SYNC_TLS: tls });
+  const { adminUrl, syncAddress } = controlPlane;
+  const env: Record<string, string> = {
+    PENSTOCK_STATE_DIR: join(folder, "node"),
+    PENSTOCK_CONTROL_PLANE: syncAddress,
+  };
+  if (tls === "on")
+    env["PENSTOCK_JOIN_TOKEN"] = (await adminOk(adminUrl, "POST", "/node-tokens", {})).body["join_token"];
   const { process: node } = await startProofDataPlane(env);
-  const figures: Figure[] = [];
-  try {
-    await node.jsonLine((line) => line["msg"] === "applied");
-    const warming = probe(`${adminUrl}/status`, probeEveryMs);
-    await sleep(warmUpMs);
-    await warming.stop();
-    const ports = [
-      { name: "sync port", address: syncAddress, path: "/penstock.sync.v1.SyncAPI/Connect" },
-      { name: "admin port", address: new URL(adminUrl).host, path: "/penstock.admin.v1.ServicesAPI/ListServices" },
-    ];
-    for (const { name, address, path } of ports) {
-      await call(address, path);
-      const beforeKib = residentKib(pid);
-      controlPlane.forgetPeak();
-      const withstood: Withstood[] = [];
-      for (const flood of http2Floods(path)) {
-        const one = await withstand(adminUrl, Number(address.split(":").at(-1)), flood);
-        const [share, p99Ms] = [one.cutOffShare.toFixed(3), p99(one.latenciesMs).toFixed(1)];
-        progress(`${name}, ${flood.name}: cut off after ${share}, p99 of others ${p99Ms} ms`);
-        withstood.push(one);
-      }
-      const at = `${name}, ${withstood.length} floods`;
-      figures.push(...figuresOf(at, withstood, controlPlane.peakBytes() / 1_024 - beforeKib));
-    }
-    return figures;
-  } finally {
+  await node.jsonLine((line) => line["msg"] === "applied");
+  const warming = probe(`${adminUrl}/status`, probeEveryMs);
+  await adminOk(adminUrl, "POST", "/upstreams?wait=applied&timeout=10s", { name: "first" });
+  await sleep(warmUpMs);
+  await warming.stop();
+  const stop = async () => {
     await node.stop("SIGKILL");
     await controlPlane.kill();
     rmSync(folder, { recursive: true, force: true });
+  };
+  return { controlPlane, stop };
+}
+
+async function flood(controlPlane: MeasuredControlPlane, port: Port, progress: (line: string) => void) {
+  await call(port);
+  const beforeKib = residentKib(controlPlane.pid);
+  controlPlane.forgetPeak();
+  const withstood: Withstood[] = [];
+  for (const one of http2Floods(port.path)) {
+    const { cutOffShare, latenciesMs, isNodeTold } = await withstand(controlPlane.adminUrl, port, one);
+    const p99Ms = p99(latenciesMs).toFixed(1);
+    progress(`${port.name}, ${one.name}: cut off after ${cutOffShare.toFixed(3)}, p99 of others ${p99Ms} ms`);
+    withstood.push({ cutOffShare, latenciesMs, isNodeTold });
   }
+  return figuresOf(port, withstood, controlPlane.peakBytes() / 1_024 - beforeKib);
+}
+
+export async function prove(progress: (line: string) => void): Promise<readonly Figure[]> {
+  const figures: Figure[] = [];
+  for (const tls of ["on", "off"] as const) {
+    const { controlPlane, stop } = await startPair(tls);
+    const sync = { address: controlPlane.syncAddress, path: "/penstock.sync.v1.SyncAPI/Connect" };
+    const admins = {
+      ...{ address: new URL(controlPlane.adminUrl).host, path: "/penstock.admin.v1.ServicesAPI/ListServices" },
+      ...{ name: "admin port", connect: plainTo, waitMaxMs: 100 },
+    };
+    const ports: readonly Port[] =
+      tls === "on"
+        ? [{ ...sync, name: "sync port, TLS", connect: tlsTo, waitMaxMs: 100 }, admins]
+        : [{ ...sync, name: "sync port, no TLS", connect: plainTo, waitMaxMs: null }];
+    try {
+      for (const port of ports) figures.push(...(await flood(controlPlane, port, progress)));
+    } finally {
+      await stop();
+    }
+  }
+  return figures;
 }

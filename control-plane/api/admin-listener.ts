@@ -93,9 +93,13 @@ export async function startAdminListener(options: AdminListenerOptions): Promise
     });
     sniffProtocol(socket, limits.headTimeoutMs, (protocol) => {
       undecided.delete(socket);
-      (protocol === "http2" ? http2 : http1).server.emit("connection", socket);
-      // node:http2 reads below the socket, and what is unread here by itself; node:http waits for the socket to flow.
-      if (protocol === "http1") socket.resume();
+      if (protocol === "http2") {
+        http2.accept(socket);
+        return;
+      }
+      http1.server.emit("connection", socket);
+      // node:http waits for the socket to flow.
+      socket.resume();
     });
   };
   const servers: Server[] = [];

@@ -2,24 +2,26 @@ import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { floodUntilCutOff, framesMax, http2Floods } from "../../test/support/http2-floods.ts";
+import { floodUntilCutOff, framesMax, http2Floods, plainTo } from "../../test/support/http2-floods.ts";
 import { openLog } from "../telemetry/log.ts";
 import { startAdminListener } from "./admin-listener.ts";
 
 const path = "/a.B/C";
 
-/** A port whose calls are answered when they end. */
-async function startPort(): Promise<number> {
+/** A port whose calls are answered when they end. @param begun is called for each */
+async function startPort(begun = () => {}): Promise<number> {
   const listener = await startAdminListener({
     listens: [{ host: "127.0.0.1", port: 0 }],
     adminHosts: [],
     rpc: {
       serves: () => true,
-      handle: (request, response) =>
+      handle(request, response) {
+        begun();
         void text(request).then(
           () => response.end("an answer"),
           () => {},
-        ),
+        );
+      },
     },
     rest: (_request, response) => void response.end(),
     log: openLog("silent"),
@@ -47,7 +49,7 @@ describe("the admin port", () => {
   it.each(http2Floods(path))("cuts off who floods it with $name, and goes on with the others", async (flood) => {
     const port = await startPort();
     expect(await call(clientOf(port))).toBe(200);
-    expect((await floodUntilCutOff(port, flood)).frameCount).toBeLessThan(framesMax);
+    expect((await floodUntilCutOff(plainTo(port), flood)).frameCount).toBeLessThan(framesMax);
     expect(await call(clientOf(port))).toBe(200);
   });
 
@@ -58,5 +60,30 @@ describe("the admin port", () => {
       await new Promise((resolve) => session.ping(resolve));
     }
     expect(session.destroyed).toBe(false);
+  });
+
+  it("begins a few in a turn of the event loop of calls that come at once, and all in the end", async () => {
+    let turn = 0;
+    const begunByTurn: number[] = [];
+    const port = await startPort(() => (begunByTurn[turn] = (begunByTurn[turn] ?? 0) + 1));
+    const session = clientOf(port);
+    const calls = Promise.all(Array.from({ length: 200 }, () => call(session)));
+    let isOver = false;
+    calls.finally(() => (isOver = true));
+    while (!isOver) {
+      await new Promise((resolve) => setImmediate(resolve));
+      turn++;
+    }
+    expect(await calls).toEqual(Array(200).fill(200));
+    // As they come, and again when those that wait have their turn.
+    expect(Math.max(...Object.values(begunByTurn))).toBeLessThanOrEqual(16);
+  });
+
+  it("does not begin calls that were reset before their turn", async () => {
+    let begunCount = 0;
+    const port = await startPort(() => begunCount++);
+    const flood = http2Floods(path).find(({ name }) => name === "calls that it resets")!;
+    await floodUntilCutOff(plainTo(port), flood);
+    expect(begunCount).toBeLessThanOrEqual(8);
   });
 });

@@ -1,8 +1,26 @@
-import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { Socket } from "node:net";
 import { cutOffAbove } from "../sync/cut-off.ts";
+import { FewPerTurn, type Queued } from "../sync/few-per-turn.ts";
 import { limitControlFrames } from "../sync/limit-control-frames.ts";
 import { limitHeads } from "../sync/limit-heads.ts";
+import { servePaced } from "../sync/paced-socket.ts";
 import type { AnyRequest, AnyResponse } from "./answer.ts";
+
+/** Calls that are begun in one turn of the event loop: one that reads takes up to a millisecond. */
+const callsPerTurn = 8;
+
+interface Call extends Queued {
+  readonly request: Http2ServerRequest;
+  readonly response: Http2ServerResponse;
+}
 
 export interface Http2Limits {
   /** Streams open at once in a session. */
@@ -17,8 +35,7 @@ export interface Http2Limits {
 
 /** HTTP/2 for sockets that are handed to it. */
 export interface Http2Sessions {
-  /** For `emit("connection", socket)`; it does not listen. */
-  readonly server: Http2Server;
+  accept(socket: Socket): void;
   /** Takes no new streams; sessions end with their last one. */
   close(): void;
 }
@@ -26,7 +43,7 @@ export interface Http2Sessions {
 /**
  * HTTP/2 without TLS, with limits that node:http2 lacks: a session whose streams keep being reset is cut off
  * (rapid reset, and its like in which we are made to reset), as is one that sends pings or settings all the time, and one
- * that is idle.
+ * that is idle. Of calls that come at once, others' requests are served between a few and the next few.
  */
 export function http2Sessions(
   handle: (request: AnyRequest, response: AnyResponse) => void,
@@ -49,9 +66,12 @@ export function http2Sessions(
     guardSession(session, limits);
     if (isClosing) session.close();
   });
-  server.on("request", handle);
+  const calls = new FewPerTurn<Call>(callsPerTurn, ({ request, response }) => {
+    if (!response.stream.destroyed) handle(request, response);
+  });
+  server.on("request", (request, response) => calls.add({ request, response, isQueued: false }));
   return {
-    server,
+    accept: (socket) => servePaced(server, socket),
     close() {
       isClosing = true;
       for (const session of open) session.close();

@@ -71,11 +71,11 @@ export class SyncTls {
   }
 
   /** Takes connections, and gives them on when it is clear what they are. Called once. */
-  serve(inject: (socket: Socket) => void): { accept(socket: Socket): void } {
+  serve(inject: (socket: Socket, isVerified: boolean) => void): { accept(socket: Socket): void } {
     this.#server.on("secureConnection", (socket) => {
       const cause = causeOfSocket(socket);
       socket.on("error", () => {});
-      if (cause === null || this.#note(socket, cause)) inject(socket);
+      if (cause === null || this.#note(socket, cause)) inject(socket, cause === null);
     });
     this.#server.on("tlsClientError", (error, socket) => {
       this.#options.log.debug({ err: error, address: socket.remoteAddress }, "a TLS handshake on the sync port failed");
@@ -88,7 +88,7 @@ export class SyncTls {
             this.#server.emit("connection", socket);
             return;
           }
-          if (this.#note(socket, plainCause)) inject(socket);
+          if (this.#note(socket, plainCause)) inject(socket, false);
         }),
     };
   }

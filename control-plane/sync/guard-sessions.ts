@@ -8,14 +8,17 @@ import { limitHeads } from "./limit-heads.ts";
 const CALLS_PER_SECOND = 100;
 
 /**
- * Limits the calls, heads and control frames of a gRPC server's connections. grpc-js hands out no HTTP/2 servers, so they
- * are taken from a property that it does not promise: sync-floods.test.ts fails when that is gone.
+ * Limits the calls, heads and control frames of the connections that are handed to a gRPC server. grpc-js hands out no
+ * HTTP/2 server, so it is taken from a property that is not promised: sync-floods.test.ts fails when that is gone.
+ *
+ * @param server with an injector and no address of its own
  */
-export function guardSessions(server: Server): void {
+export function guardedSessions(server: Server): Http2Server {
   const servers: ReadonlyMap<Http2Server, unknown> = Reflect.get(server, "http2Servers");
-  for (const http2Server of servers.keys()) {
-    for (const limit of [limitControlFrames, limitHeads, limitCalls]) http2Server.on("session", limit);
-  }
+  const [http2Server] = servers.keys();
+  if (http2Server === undefined) throw new Error("a gRPC server without an injector");
+  for (const limit of [limitControlFrames, limitHeads, limitCalls]) http2Server.on("session", limit);
+  return http2Server;
 }
 
 /**

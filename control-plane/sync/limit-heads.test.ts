@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type ClientHttp2Session, connect, createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { floodUntilCutOff, framesMax, http2Floods } from "../../test/support/http2-floods.ts";
+import { floodUntilCutOff, framesMax, http2Floods, plainTo } from "../../test/support/http2-floods.ts";
 import { limitHeads } from "./limit-heads.ts";
 
 /** A server of which each call resolves when its content has been read, and a client of it. */
@@ -57,5 +57,5 @@ it("lets calls have large heads, also many at once", async () => {
 it("cuts off who sends 256 KiB of heads that are refused between two looks", async () => {
   const { port } = await rig({ isTimeOurs: false });
   const flood = http2Floods("/a.B/C").find(({ name }) => name === "heads that become large")!;
-  expect((await floodUntilCutOff(port, flood)).frameCount).toBeLessThan(framesMax);
+  expect((await floodUntilCutOff(plainTo(port), flood)).frameCount).toBeLessThan(framesMax);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { floodUntilCutOff, framesMax, http2Floods } from "../../test/support/http2-floods.ts";
+import { floodUntilCutOff, framesMax, http2Floods, plainTo } from "../../test/support/http2-floods.ts";
 import { all, startHub, turnsOfTheLoop } from "../../test/support/sync-hub-rig.ts";
 
 describe("S7: the sync port", () => {
@@ -8,7 +8,7 @@ describe("S7: the sync port", () => {
     async (flood) => {
       const { hub, fleet, store, clock, connectServing } = await startHub();
       const node = await connectServing("n1");
-      expect((await floodUntilCutOff(hub.addresses[0]!.port, flood)).frameCount).toBeLessThan(framesMax);
+      expect((await floodUntilCutOff(plainTo(hub.addresses[0]!.port), flood)).frameCount).toBeLessThan(framesMax);
       await turnsOfTheLoop();
       clock.advance(1_000);
       const applied = fleet.waitForRevision(store.putUpstream("u1"), all);

@@ -1,6 +1,8 @@
+import { once } from "node:events";
+import { connect } from "node:http2";
 import net from "node:net";
 import { expect, it, onTestFinished } from "vitest";
-import { floodUntilCutOff, framesMax, http2Floods } from "../../test/support/http2-floods.ts";
+import { floodUntilCutOff, framesMax, http2Floods, plainTo } from "../../test/support/http2-floods.ts";
 import { openSyncListener } from "./sync-listener.ts";
 
 const limits = { connectionMaxCount: 100, messageMaxBytes: 1_000, keepaliveMs: 10_000, keepaliveTimeoutMs: 10_000 };
@@ -59,7 +61,7 @@ it.each([
   await Promise.all(closed);
 });
 
-it("takes a hundred calls of a connection that resets each, and cuts it off", async () => {
+it("takes a hundred calls at most of a connection that resets each, and cuts it off", async () => {
   let callCount = 0;
   const listener = await openSyncListener({
     ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => void callCount++ },
@@ -67,7 +69,37 @@ it("takes a hundred calls of a connection that resets each, and cuts it off", as
   onTestFinished(() => listener.close());
   const floods = http2Floods("/penstock.sync.v1.SyncAPI/Connect");
   const flood = floods.find(({ name }) => name === "calls that it resets")!;
-  expect((await floodUntilCutOff(listener.addresses[0]!.port, flood)).frameCount).toBeLessThan(framesMax);
+  expect((await floodUntilCutOff(plainTo(listener.addresses[0]!.port), flood)).frameCount).toBeLessThan(framesMax);
   expect(callCount).toBeGreaterThan(0);
   expect(callCount).toBeLessThanOrEqual(101);
+});
+
+it.each([
+  { isVerified: false, who: "strangers", isPaced: true },
+  { isVerified: true, who: "nodes", isPaced: false },
+])("reads in small pieces, over TLS, of $who: $isPaced", async ({ isVerified, isPaced }) => {
+  const connected = Promise.withResolvers<net.Socket>();
+  const listener = await openSyncListener({
+    ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => {} },
+    tls: {
+      serve: (inject) => ({
+        accept(connection) {
+          inject(connection, isVerified);
+          connected.resolve(connection);
+        },
+      }),
+    },
+  });
+  onTestFinished(() => listener.close());
+  const client = connect(`http://127.0.0.1:${listener.addresses[0]!.port}`);
+  onTestFinished(() => client.destroy());
+  client.on("error", () => {});
+  const connection = await connected.promise;
+  // HTTP/2 reads a socket of Node's by itself, and nothing comes past its listeners.
+  expect(connection.listenerCount("data") > 0).toBe(isPaced);
+  const stream = client.request({ ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" });
+  stream.resume();
+  stream.end();
+  const [trailers] = await once(stream, "response");
+  expect(trailers["grpc-status"]).toBe("12");
 });

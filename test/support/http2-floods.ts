@@ -1,4 +1,5 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 /** Who may send so many, or for so long, is not cut off. */
 export const framesMax = 100_000;
@@ -88,15 +89,19 @@ function growingHeads(head: readonly number[]): Flood {
   };
 }
 
+export const plainTo = (port: number): Socket => connect(port, "127.0.0.1");
+/** Of somebody who has no certificate. */
+export const tlsTo = (port: number): Socket =>
+  connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+
 export interface CutOff {
   /** Sent until the connection was closed; `framesMax` when it was not. */
   readonly frameCount: number;
   readonly afterMs: number;
 }
 
-/** Sends one flood until the connection is closed. */
-export async function floodUntilCutOff(port: number, { first, nth, isUnread = false }: Flood): Promise<CutOff> {
-  const socket = connect(port, "127.0.0.1");
+/** Sends one flood until the connection is closed. @param socket one that is being opened */
+export async function floodUntilCutOff(socket: Socket, { first, nth, isUnread = false }: Flood): Promise<CutOff> {
   let isGivenUp = false;
   const startedAtMs = performance.now();
   const ended = (frameCount: number): CutOff => ({ frameCount, afterMs: performance.now() - startedAtMs });
