@@ -22,6 +22,9 @@ const warmUpMs = 5_000;
 /** After each flood, for what it left behind. */
 const restMs = 1_000;
 const framesAllowed = 1_000;
+/** Of a list that somebody asks for and does not take: some 300 KB. */
+const serviceCount = 100;
+const serviceBytes = 3_000;
 const msAllowed = 1_000;
 
 interface Withstood {
@@ -120,6 +123,12 @@ async function startPair(tls: "on" | "off") {
   await node.jsonLine((line) => line["msg"] === "applied");
   const warming = probe(`${adminUrl}/status`, probeEveryMs);
   await adminOk(adminUrl, "POST", "/upstreams?wait=applied&timeout=10s", { name: "first" });
+  for (let i = 0; i < serviceCount; i++)
+    await adminOk(adminUrl, "POST", "/services", {
+      name: `s${i}`,
+      host: "a.example",
+      path: `/${"x".repeat(serviceBytes)}`,
+    });
   await sleep(warmUpMs);
   await warming.stop();
   const stop = async () => {

@@ -1,26 +1,11 @@
-import {
-  constants,
-  createServer,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
+import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import { cutOffAbove } from "../sync/cut-off.ts";
-import { FewPerTurn, type Queued } from "../sync/few-per-turn.ts";
+import { cutOff, cutOffAbove } from "../sync/cut-off.ts";
 import { limitControlFrames } from "../sync/limit-control-frames.ts";
 import { limitHeads } from "../sync/limit-heads.ts";
 import { servePaced } from "../sync/paced-socket.ts";
 import type { AnyRequest, AnyResponse } from "./answer.ts";
-
-/** Calls that are begun in one turn of the event loop: one that reads takes up to a millisecond. */
-const callsPerTurn = 8;
-
-interface Call extends Queued {
-  readonly request: Http2ServerRequest;
-  readonly response: Http2ServerResponse;
-}
+import { CallQueue } from "./call-queue.ts";
 
 export interface Http2Limits {
   /** Streams open at once in a session. */
@@ -31,7 +16,11 @@ export interface Http2Limits {
   readonly idleTimeoutMs: number;
   /** Header bytes of one request. */
   readonly headerMaxBytes: number;
+  /** Bytes of answers that were not taken, of all sessions. */
+  readonly untakenMaxBytes: number;
 }
+
+const lookEveryMs = 250;
 
 /** HTTP/2 for sockets that are handed to it. */
 export interface Http2Sessions {
@@ -42,8 +31,8 @@ export interface Http2Sessions {
 
 /**
  * HTTP/2 without TLS, with limits that node:http2 lacks: a session whose streams keep being reset is cut off
- * (rapid reset, and its like in which we are made to reset), as is one that sends pings or settings all the time, and one
- * that is idle. Of calls that come at once, others' requests are served between a few and the next few.
+ * (rapid reset, and its like in which we are made to reset), as is one that sends pings or settings all the time, one
+ * that is idle, and one that leaves more of its answers than any other while all leave too much.
  */
 export function http2Sessions(
   handle: (request: AnyRequest, response: AnyResponse) => void,
@@ -66,14 +55,24 @@ export function http2Sessions(
     guardSession(session, limits);
     if (isClosing) session.close();
   });
-  const calls = new FewPerTurn<Call>(callsPerTurn, ({ request, response }) => {
-    if (!response.stream.destroyed) handle(request, response);
-  });
-  server.on("request", (request, response) => calls.add({ request, response, isQueued: false }));
+  const calls = new CallQueue(handle);
+  server.on("request", (request, response) => calls.add(request, response));
+  const looks = setInterval(() => {
+    const untaken = Array.from(open, (session) => ({ session, bytes: calls.untakenBytes(session) }));
+    let bytes = untaken.reduce((sum, one) => sum + one.bytes, 0);
+    if (bytes <= limits.untakenMaxBytes) return;
+    for (const most of untaken.sort((a, b) => b.bytes - a.bytes)) {
+      cutOff(most.session);
+      bytes -= most.bytes;
+      if (bytes <= limits.untakenMaxBytes) return;
+    }
+  }, lookEveryMs);
+  looks.unref();
   return {
     accept: (socket) => servePaced(server, socket),
     close() {
       isClosing = true;
+      clearInterval(looks);
       for (const session of open) session.close();
     },
   };

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { FewPerTurn } from "./few-per-turn.ts";
 
@@ -17,6 +19,34 @@ describe("FewPerTurn", () => {
     await turn();
     expect(done).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     expect(few.isIdle).toBe(true);
+  });
+
+  it("begins no more in a turn that has taken its time", async () => {
+    const done: number[] = [];
+    const few = new FewPerTurn<{ value: number; isQueued: boolean }>(100, ({ value }) => done.push(value), 0);
+    for (let i = 0; i < 3; i++) few.add(item(i));
+    expect(done).toEqual([0]);
+    for (const upTo of [1, 2]) {
+      await turn();
+      expect(done.at(-1)).toBe(upTo);
+    }
+  });
+
+  it("keeps the order of many, of which new ones come before all are done, and lets go of those that are", async () => {
+    const done: number[] = [];
+    const few = new FewPerTurn<{ value: number; isQueued: boolean }>(500, ({ value }) => {
+      done.push(value);
+      if (value >= 500 && value < 3_000) few.add(item(value + 2_500));
+    });
+    const one = new WeakRef(item(1_700));
+    for (let i = 0; i < 3_000; i++) few.add(i === 1_700 ? one.deref()! : item(i));
+    while (done.length < 2_000) await turn();
+    expect(few.isIdle).toBe(false);
+    setFlagsFromString("--expose-gc");
+    runInNewContext("gc")();
+    expect(one.deref()).toBeUndefined();
+    while (!few.isIdle) await turn();
+    expect(done).toEqual(Array.from({ length: 5_500 }, (_, i) => i));
   });
 
   it("lets nothing overtake what waits, and does once what was added twice meanwhile", async () => {

@@ -4,6 +4,9 @@ export interface Queued {
   isQueued: boolean;
 }
 
+/** Places of those that are done, which the others keep; there is always somebody waiting where many come all the time. */
+const doneMaxCount = 1_024;
+
 /**
  * Does what there is to do for each of many, a few in a turn of the event loop: what comes from others meanwhile is
  * taken up in between. A thousand streams that are written to in one turn hold up every other request for as long.
@@ -11,19 +14,25 @@ export interface Queued {
 export class FewPerTurn<T extends Queued> {
   readonly #perTurn: number;
   readonly #run: (item: T) => void;
+  readonly #msPerTurn: number;
   /**
-   * In the order they came, those before `#next` are done. No Set: its tables refer to the ones that took their place,
-   * so that one old table keeps all later ones, until V8 collects old objects.
+   * In the order they came, null for those before `#next`, which are done. No Set: its tables refer to the ones that took
+   * their place, so that one old table keeps all later ones, until V8 collects old objects.
    */
-  #waiting: T[] = [];
+  #waiting: (T | null)[] = [];
   #next = 0;
   #doneInTurn = 0;
+  #turnBeganMs = 0;
   #isTurnDue = false;
 
-  /** @param run must not throw */
-  constructor(perTurn: number, run: (item: T) => void) {
+  /**
+   * @param run must not throw
+   * @param msPerTurn after which a turn begins no more of them, where some take longer than others. Default: any time
+   */
+  constructor(perTurn: number, run: (item: T) => void, msPerTurn = Number.POSITIVE_INFINITY) {
     this.#perTurn = perTurn;
     this.#run = run;
+    this.#msPerTurn = msPerTurn;
   }
 
   get isIdle(): boolean {
@@ -33,7 +42,7 @@ export class FewPerTurn<T extends Queued> {
   /** Returns after it was done, where this turn has room for it. One that waits already is not put in again. */
   add(item: T): void {
     if (item.isQueued) return;
-    if (this.isIdle && this.#doneInTurn < this.#perTurn) {
+    if (this.isIdle && this.#hasRoom()) {
       this.#do(item);
       return;
     }
@@ -43,13 +52,18 @@ export class FewPerTurn<T extends Queued> {
 
   /** Does nothing more. */
   clear(): void {
-    for (const item of this.#waiting.splice(this.#next)) item.isQueued = false;
+    for (const item of this.#waiting) if (item !== null) item.isQueued = false;
     this.#waiting = [];
     this.#next = 0;
   }
 
+  #hasRoom(): boolean {
+    if (this.#doneInTurn === 0) return true;
+    return this.#doneInTurn < this.#perTurn && performance.now() - this.#turnBeganMs < this.#msPerTurn;
+  }
+
   #do(item: T): void {
-    this.#doneInTurn++;
+    if (this.#doneInTurn++ === 0) this.#turnBeganMs = performance.now();
     if (!this.#isTurnDue) {
       this.#isTurnDue = true;
       setImmediate(() => this.#turn());
@@ -57,11 +71,21 @@ export class FewPerTurn<T extends Queued> {
     this.#run(item);
   }
 
+  #take(): T {
+    const item = this.#waiting[this.#next]!;
+    this.#waiting[this.#next++] = null;
+    if (this.#next === doneMaxCount) {
+      this.#waiting = this.#waiting.slice(doneMaxCount);
+      this.#next = 0;
+    }
+    return item;
+  }
+
   #turn(): void {
     this.#isTurnDue = false;
     this.#doneInTurn = 0;
-    while (!this.isIdle && this.#doneInTurn < this.#perTurn) {
-      const item = this.#waiting[this.#next++]!;
+    while (!this.isIdle && this.#hasRoom()) {
+      const item = this.#take();
       item.isQueued = false;
       this.#do(item);
     }

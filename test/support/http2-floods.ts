@@ -38,6 +38,8 @@ const endHeaders = 4;
 /** The first entry of HPACK's dynamic table, of the 4,096 bytes that fit into it; and a frame full of references to it. */
 const largeField = [0x40, ...text("a"), ...text("b".repeat(4_000))];
 const references = Buffer.alloc(16_000, 0x80 | 62);
+/** A message of gRPC in which nothing is set: not compressed, of no bytes. */
+const noFields = [0, ...uint32(0)];
 /** SETTINGS_INITIAL_WINDOW_SIZE: no byte of an answer may be sent. */
 const noWindow = [0, 4, ...uint32(0)];
 
@@ -71,7 +73,7 @@ export function http2Floods(path: string): readonly Flood[] {
     {
       name: "calls whose answers it does not take",
       first: frame(settings, 0, 0, noWindow),
-      nth: (n) => frame(headers, endHeaders | endStream, 2 * n + 1, head),
+      nth: (n) => Buffer.concat([open(n), frame(data, endStream, 2 * n + 1, noFields)]),
       isUnread: true,
     },
     { name: "priorities", nth: () => frame(priority, 0, 1, [...uint32(0), 16]) },
