@@ -68,8 +68,8 @@ export class CallQueue {
   }
 
   /** Null where the stream has ended. */
-  #callerOf({ session, destroyed }: ServerHttp2Stream): Caller | null {
-    if (session === undefined || destroyed) return null;
+  #callerOf({ session, destroyed, closed }: ServerHttp2Stream): Caller | null {
+    if (session === undefined || destroyed || closed) return null;
     const known = this.#callers.get(session);
     if (known !== undefined) return known;
     const caller: Caller = { streams: new Set(), held: [] };

@@ -3,7 +3,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { makeAuthority, makeCertificate } from "../../test/support/certificates.ts";
-import { floodUntilCutOff, framesMax, http2Floods, tlsTo } from "../../test/support/http2-floods.ts";
+import { floodUntilCutOff, framesMax, http2Floods, resetCalls, tlsTo } from "../../test/support/http2-floods.ts";
 import { openSyncListener } from "../sync/sync-listener.ts";
 import { SyncTls } from "./sync-tls.ts";
 
@@ -50,6 +50,21 @@ describe("S7: the sync port with TLS", () => {
       const { port, call } = await startPort();
       expect(await call()).toBe(200);
       expect((await floodUntilCutOff(tlsTo(port), flood)).frameCount).toBeLessThan(framesMax);
+      expect(await call()).toBe(200);
+    },
+  );
+
+  it.each([
+    ["nobody serves", "/a.B/C", "application/grpc"],
+    ["is not gRPC's", path, "text/plain"],
+  ])(
+    "goes on where a stranger makes a call that %s, and resets it in the same piece",
+    async (_what, called, contentType) => {
+      const { port, call } = await startPort();
+      const socket = tlsTo(port);
+      onTestFinished(() => void socket.destroy());
+      socket.resume();
+      socket.write(resetCalls(called, contentType, 10));
       expect(await call()).toBe(200);
     },
   );

@@ -1,4 +1,4 @@
-import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 import { cutOffAbove } from "./cut-off.ts";
 import { limitControlFrames } from "./limit-control-frames.ts";
@@ -18,7 +18,22 @@ export function guardedSessions(server: Server): Http2Server {
   const [http2Server] = servers.keys();
   if (http2Server === undefined) throw new Error("a gRPC server without an injector");
   for (const limit of [limitControlFrames, limitHeads, limitCalls]) http2Server.on("session", limit);
+  passOverEnded(http2Server);
   return http2Server;
+}
+
+/**
+ * Has nobody told of calls that are over. Of a connection that is read by a PacedSocket, calls are told of when a piece has
+ * been parsed, in which they may have been reset; grpc-js answers some of them without a look, which ends the process.
+ */
+function passOverEnded(http2Server: Http2Server): void {
+  const told = http2Server.listeners("stream");
+  http2Server.removeAllListeners("stream");
+  http2Server.on("stream", (stream: ServerHttp2Stream, ...rest: unknown[]) => {
+    // Its error, if any, is nobody's.
+    if (stream.destroyed || stream.closed) stream.on("error", () => {});
+    else for (const listener of told) Reflect.apply(listener, http2Server, [stream, ...rest]);
+  });
 }
 
 /**

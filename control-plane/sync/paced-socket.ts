@@ -1,11 +1,11 @@
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { FewPerTurn, type Queued } from "./few-per-turn.ts";
+import { handOver } from "./hand-over.ts";
 
-/** Read of a connection at a time: what a millisecond of HPACK at its dearest comes of, or 150 calls. */
-const pieceBytes = 4 * 1024;
-/** Of all connections, in one turn of the event loop. */
+/** Read in one turn of the event loop, of all connections that had a piece already: some milliseconds of HPACK at its dearest. */
 const piecesPerTurn = 4;
 
 interface Waiting extends Queued {
@@ -21,13 +21,19 @@ const waiting = new FewPerTurn<Waiting>(piecesPerTurn, ({ goOn }) => goOn());
  */
 export class PacedSocket extends Duplex {
   readonly #socket: Socket;
+  readonly #pieceBytes: number;
   readonly #wait: Waiting = { isQueued: false, goOn: () => this.#goOn() };
   #isWaiting = false;
-  #bytesLeft = pieceBytes;
+  /** Whether there is room for more. */
+  #isWanted = false;
+  #bytesLeft: number;
 
-  constructor(socket: Socket) {
+  /** @param pieceBytes read at a time, with all that comes of it before anybody else has a turn */
+  constructor(socket: Socket, pieceBytes: number) {
     super();
     this.#socket = socket;
+    this.#pieceBytes = pieceBytes;
+    this.#bytesLeft = pieceBytes;
     socket.on("data", (bytes: Buffer) => this.#take(bytes));
     socket.once("end", () => this.push(null));
     // "close" follows, and is all that matters.
@@ -36,7 +42,13 @@ export class PacedSocket extends Duplex {
     socket.pause();
   }
 
+  /** As TLS has agreed on it: false for nothing, undefined without TLS. node:http2 refuses who speaks something else. */
+  get alpnProtocol(): string | false | null | undefined {
+    return (this.#socket as Partial<TLSSocket>).alpnProtocol;
+  }
+
   override _read(): void {
+    this.#isWanted = true;
     if (!this.#isWaiting) this.#socket.resume();
   }
 
@@ -69,20 +81,21 @@ export class PacedSocket extends Duplex {
       if (piece.length < bytes.length) this.#socket.unshift(bytes.subarray(piece.length));
       setImmediate(() => waiting.add(this.#wait));
     }
-    if (!this.push(piece)) this.#socket.pause();
+    // Asks for more by itself, if it wants any.
+    this.#isWanted = false;
+    if (!this.push(piece) && !this.#isWanted) this.#socket.pause();
   }
 
   #goOn(): void {
     this.#isWaiting = false;
-    this.#bytesLeft = pieceBytes;
-    this.#socket.resume();
+    this.#bytesLeft = this.#pieceBytes;
+    if (this.#isWanted) this.#socket.resume();
   }
 }
 
 /** Hands a connection to HTTP/2, to be read in small pieces. */
-export function servePaced(server: Http2Server, socket: Socket): void {
-  server.once("session", (session) => giveAddresses(session, socket));
-  server.emit("connection", new PacedSocket(socket));
+export function servePaced(server: Http2Server, socket: Socket, pieceBytes: number): void {
+  handOver(server, new PacedSocket(socket, pieceBytes), (session) => giveAddresses(session, socket));
 }
 
 /**

@@ -6,6 +6,7 @@ import { SyncAPI } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { FewPerTurn, type Queued } from "./few-per-turn.ts";
 import { grpcDefinition } from "./grpc-definition.ts";
 import { guardedSessions } from "./guard-sessions.ts";
+import { handOver } from "./hand-over.ts";
 import { servePaced } from "./paced-socket.ts";
 import { sharedFrames } from "./shared-frames.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
@@ -59,6 +60,9 @@ const STREAMS_PER_CONNECTION = 4;
  */
 const CONNECTIONS_PER_TURN = 8;
 
+/** Of 45 calls, which cost 10 ms. */
+const strangersPieceBytes = 4 * 1024;
+
 /** A connection without a call is closed after this: strangers may open some, too. */
 const IDLE_MAX_MS = 60_000;
 
@@ -108,9 +112,9 @@ type Accept = (connection: net.Socket) => void;
  * fast as node:http2 can: in pieces, 1,000 of them cost a tenth more CPU and 80 MB (`npm run prove -- thousand-nodes`).
  */
 function acceptor(tls: ConnectionTls | undefined, http2Server: Http2Server): Accept {
-  const serve: Accept = (connection) => void http2Server.emit("connection", connection);
+  const serve: Accept = (connection) => handOver(http2Server, connection);
   const served = tls?.serve((connection, isVerified) =>
-    isVerified ? serve(connection) : servePaced(http2Server, connection),
+    isVerified ? serve(connection) : servePaced(http2Server, connection, strangersPieceBytes),
   );
   const take = served === undefined ? serve : (connection: net.Socket) => served.accept(connection);
   const waiting = new FewPerTurn<Queued & { readonly connection: net.Socket }>(

@@ -24,10 +24,10 @@ function text(value: string): readonly number[] {
 }
 const field = (name: string, value: string) => [0, ...text(name), ...text(value)];
 /** POST http, path, authority and what gRPC wants beside them, in HPACK's literals. */
-function callHead(path: string): readonly number[] {
+function callHead(path: string, contentType = "application/grpc"): readonly number[] {
   return [
     ...[0x83, 0x86, 0x04, ...text(path), 0x01, ...text("localhost")],
-    ...[...field("content-type", "application/grpc"), ...field("te", "trailers")],
+    ...[...field("content-type", contentType), ...field("te", "trailers")],
   ];
 }
 
@@ -79,6 +79,26 @@ export function http2Floods(path: string): readonly Flood[] {
     { name: "priorities", nth: () => frame(priority, 0, 1, [...uint32(0), 16]) },
     growingHeads(head),
   ];
+}
+
+/** All that a connection sends that makes calls and resets each at once. */
+export function resetCalls(path: string, contentType: string, count: number): Buffer {
+  const head = callHead(path, contentType);
+  const calls = Array.from({ length: count }, (_, n) => [
+    frame(headers, endHeaders | endStream, 2 * n + 1, head),
+    frame(reset, 0, 2 * n + 1, uint32(8)),
+  ]);
+  return Buffer.concat([preface, frame(settings, 0, 0, []), ...calls.flat()]);
+}
+
+/** All that a connection sends that makes one call, and lets its answer be of any size. */
+export function callForMuch(path: string): Buffer {
+  const anyWindow = [0, 4, ...uint32(0x7fff_ffff)];
+  return Buffer.concat([
+    preface,
+    ...[frame(settings, 0, 0, anyWindow), frame(windowUpdate, 0, 0, uint32(0x7fff_0000))],
+    frame(headers, endHeaders | endStream, 1, callHead(path)),
+  ]);
 }
 
 /** Heads of 16 KB each, which name a field of 4 KB 16,000 times. */

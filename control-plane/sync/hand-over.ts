@@ -1,0 +1,56 @@
+import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { Duplex } from "node:stream";
+
+const lookEveryMs = 1_000;
+
+interface HandedOver {
+  readonly session: ServerHttp2Session;
+  readonly connection: Duplex;
+  /** Whether its session was over at the last look. */
+  isOver: boolean;
+}
+
+const handedOver = new Set<HandedOver>();
+let looks: NodeJS.Timeout | undefined;
+
+/**
+ * Hands a connection to HTTP/2, and closes it when its session is over, within two seconds. node:http2 waits for what is
+ * still to be written: for ever where the other end takes nothing, and where TLS loses the error of a write.
+ *
+ * @param begun is given the session before anybody else
+ */
+export function handOver(
+  server: Http2Server,
+  connection: Duplex,
+  begun: (session: ServerHttp2Session) => void = () => {},
+): void {
+  const take = (session: ServerHttp2Session) => {
+    watch({ session, connection, isOver: false });
+    begun(session);
+  };
+  // It makes a session at once, or none.
+  server.prependListener("session", take);
+  try {
+    server.emit("connection", connection);
+  } finally {
+    server.off("session", take);
+  }
+}
+
+function watch(one: HandedOver): void {
+  handedOver.add(one);
+  looks ??= setInterval(look, lookEveryMs).unref();
+  one.connection.once("close", () => {
+    handedOver.delete(one);
+    if (handedOver.size > 0) return;
+    clearInterval(looks);
+    looks = undefined;
+  });
+}
+
+function look(): void {
+  for (const one of handedOver) {
+    if (one.isOver) one.connection.destroy();
+    one.isOver = one.session.destroyed;
+  }
+}
