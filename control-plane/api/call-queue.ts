@@ -1,9 +1,9 @@
 import type { Http2ServerRequest, Http2ServerResponse, Http2Session, ServerHttp2Stream } from "node:http2";
 import { FewPerTurn, type Queued } from "../sync/few-per-turn.ts";
 
-/** Calls that are begun in one turn of the event loop, and the time after which it begins no more: a long list takes 40 ms. */
+/** Calls that are begun in one turn of the event loop, fewer where turns take longer than that: a long list takes 40 ms. */
 const callsPerTurn = 8;
-const msPerTurn = 5;
+const msPerTurn = 10;
 /** Of answers that the other end of a session has not taken, beyond which no further call of it is begun. */
 const untakenMaxBytes = 1024 * 1024;
 

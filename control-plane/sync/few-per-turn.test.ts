@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { FewPerTurn } from "./few-per-turn.ts";
 
 const item = <T>(value: T) => ({ value, isQueued: false });
@@ -21,15 +21,25 @@ describe("FewPerTurn", () => {
     expect(few.isIdle).toBe(true);
   });
 
-  it("begins no more in a turn that has taken its time", async () => {
+  it("does one of many, twice as many after a turn that took no longer than it may, and half as many after others", async () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    onTestFinished(() => void vi.useRealTimers());
     const done: number[] = [];
-    const few = new FewPerTurn<{ value: number; isQueued: boolean }>(100, ({ value }) => done.push(value), 0);
-    for (let i = 0; i < 3; i++) few.add(item(i));
-    expect(done).toEqual([0]);
-    for (const upTo of [1, 2]) {
+    const few = new FewPerTurn<{ value: number; isQueued: boolean }>(8, ({ value }) => done.push(value), 5);
+    for (let i = 0; i < 45; i++) few.add(item(i));
+    const counts = [done.length];
+    for (const tookMs of [5, 5, 5, 5, 6, 6, 6, 6, 5]) {
+      const before = done.length;
+      vi.advanceTimersByTime(tookMs);
       await turn();
-      expect(done.at(-1)).toBe(upTo);
+      counts.push(done.length - before);
     }
+    expect(counts).toEqual([1, 2, 4, 8, 8, 4, 2, 1, 1, 2]);
+    expect(done).toEqual(Array.from({ length: 33 }, (_, i) => i));
+    while (!few.isIdle) await turn();
+    await turn();
+    for (let i = 0; i < 3; i++) few.add(item(i));
+    expect(done.length).toBe(46);
   });
 
   it("keeps the order of many, of which new ones come before all are done, and lets go of those that are", async () => {

@@ -23,16 +23,20 @@ export class FewPerTurn<T extends Queued> {
   #next = 0;
   #doneInTurn = 0;
   #turnBeganMs = 0;
+  /** How many are done in this turn. */
+  #share: number;
   #isTurnDue = false;
 
   /**
    * @param run must not throw
-   * @param msPerTurn after which a turn begins no more of them, where some take longer than others. Default: any time
+   * @param msPerTurn of many, one is done in the first turn, and twice as many in the next as in one that took no longer than
+   * this with all that was set going in it; half as many after one that did. Default: any time, and as many as may be at once
    */
   constructor(perTurn: number, run: (item: T) => void, msPerTurn = Number.POSITIVE_INFINITY) {
     this.#perTurn = perTurn;
     this.#run = run;
     this.#msPerTurn = msPerTurn;
+    this.#share = this.#firstShare();
   }
 
   get isIdle(): boolean {
@@ -42,7 +46,7 @@ export class FewPerTurn<T extends Queued> {
   /** Returns after it was done, where this turn has room for it. One that waits already is not put in again. */
   add(item: T): void {
     if (item.isQueued) return;
-    if (this.isIdle && this.#hasRoom()) {
+    if (this.isIdle && this.#doneInTurn < this.#share) {
       this.#do(item);
       return;
     }
@@ -57,9 +61,8 @@ export class FewPerTurn<T extends Queued> {
     this.#next = 0;
   }
 
-  #hasRoom(): boolean {
-    if (this.#doneInTurn === 0) return true;
-    return this.#doneInTurn < this.#perTurn && performance.now() - this.#turnBeganMs < this.#msPerTurn;
+  #firstShare(): number {
+    return this.#msPerTurn === Number.POSITIVE_INFINITY ? this.#perTurn : 1;
   }
 
   #do(item: T): void {
@@ -84,11 +87,15 @@ export class FewPerTurn<T extends Queued> {
   #turn(): void {
     this.#isTurnDue = false;
     this.#doneInTurn = 0;
-    while (!this.isIdle && this.#hasRoom()) {
+    const isLate = performance.now() - this.#turnBeganMs > this.#msPerTurn;
+    this.#share = isLate ? Math.max(1, this.#share >> 1) : Math.min(this.#perTurn, this.#share * 2);
+    while (!this.isIdle && this.#doneInTurn < this.#share) {
       const item = this.#take();
       item.isQueued = false;
       this.#do(item);
     }
-    if (this.isIdle) this.clear();
+    if (!this.isIdle) return;
+    this.clear();
+    this.#share = this.#firstShare();
   }
 }
