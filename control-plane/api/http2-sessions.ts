@@ -21,8 +21,6 @@ export interface Http2Limits {
 }
 
 const lookEveryMs = 250;
-/** Read of a session at a time. Calls wait for their turn by themselves, so that more would be only a matter of what HPACK costs. */
-const pieceBytes = 16 * 1024;
 
 /** HTTP/2 for sockets that are handed to it. */
 export interface Http2Sessions {
@@ -71,7 +69,7 @@ export function http2Sessions(
   }, lookEveryMs);
   looks.unref();
   return {
-    accept: (socket) => servePaced(server, socket, pieceBytes),
+    accept: (socket) => servePaced(server, socket),
     close() {
       isClosing = true;
       clearInterval(looks);

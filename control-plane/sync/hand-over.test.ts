@@ -11,8 +11,6 @@ import { PacedSocket } from "./paced-socket.ts";
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] }));
 afterEach(() => void vi.useRealTimers());
 
-const pieceBytes = 4_096;
-
 /** A session whose client reads nothing, and that has more to write than a connection holds. */
 async function stuckSession(
   wrapped: (socket: Socket) => Duplex,
@@ -45,7 +43,7 @@ async function stuckSession(
 
 it.each([
   ["that node:http2 reads", (socket: Socket) => socket],
-  ["that is read in pieces", (socket: Socket) => new PacedSocket(socket, pieceBytes)],
+  ["that is read in pieces", (socket: Socket) => new PacedSocket(socket)],
 ])("closes a connection %s when its session is over, whatever is still to be written", async (_which, wrapped) => {
   const { session, socket } = await stuckSession(wrapped);
   vi.advanceTimersByTime(5_000);

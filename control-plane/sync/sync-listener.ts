@@ -60,9 +60,6 @@ const STREAMS_PER_CONNECTION = 4;
  */
 const CONNECTIONS_PER_TURN = 8;
 
-/** Of 45 calls, which cost 10 ms. */
-const strangersPieceBytes = 4 * 1024;
-
 /** A connection without a call is closed after this: strangers may open some, too. */
 const IDLE_MAX_MS = 60_000;
 
@@ -114,7 +111,7 @@ type Accept = (connection: net.Socket) => void;
 function acceptor(tls: ConnectionTls | undefined, http2Server: Http2Server): Accept {
   const serve: Accept = (connection) => handOver(http2Server, connection);
   const served = tls?.serve((connection, isVerified) =>
-    isVerified ? serve(connection) : servePaced(http2Server, connection, strangersPieceBytes),
+    isVerified ? serve(connection) : servePaced(http2Server, connection),
   );
   const take = served === undefined ? serve : (connection: net.Socket) => served.accept(connection);
   const waiting = new FewPerTurn<Queued & { readonly connection: net.Socket }>(
