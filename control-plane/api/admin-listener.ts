@@ -34,8 +34,6 @@ export interface AdminListenerLimits {
   readonly maxConcurrentStreams: number;
   /** Streams that may be reset in an HTTP/2 session within a second. Default: 100. */
   readonly maxResetsPerSecond: number;
-  /** Bytes of answers over HTTP/2 that were not taken, of all sessions. Default: 128 MiB. */
-  readonly untakenMaxBytes: number;
   /** How long `close` lets requests finish. Default: 10 s. */
   readonly closeGraceMs: number;
 }
@@ -49,7 +47,6 @@ const defaultLimits: AdminListenerLimits = {
   headerMaxBytes: 32 * 1024,
   maxConcurrentStreams: 250,
   maxResetsPerSecond: 100,
-  untakenMaxBytes: 128 * 1024 * 1024,
   closeGraceMs: 10_000,
 };
 

@@ -1,11 +1,18 @@
-import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { Socket } from "node:net";
-import { cutOff, cutOffAbove } from "../sync/cut-off.ts";
+import { cutOffAbove } from "../sync/cut-off.ts";
+import { FewPerTurn, type Queued } from "../sync/few-per-turn.ts";
 import { limitControlFrames } from "../sync/limit-control-frames.ts";
 import { limitHeads } from "../sync/limit-heads.ts";
 import { servePaced } from "../sync/paced-socket.ts";
 import type { AnyRequest, AnyResponse } from "./answer.ts";
-import { CallQueue } from "./call-queue.ts";
 
 export interface Http2Limits {
   /** Streams open at once in a session. */
@@ -16,11 +23,18 @@ export interface Http2Limits {
   readonly idleTimeoutMs: number;
   /** Header bytes of one request. */
   readonly headerMaxBytes: number;
-  /** Bytes of answers that were not taken, of all sessions. */
-  readonly untakenMaxBytes: number;
 }
 
-const lookEveryMs = 250;
+/** Calls that are begun in one turn of the event loop, fewer where turns take longer than that: a long list takes 40 ms. */
+const callsPerTurn = 8;
+const msPerTurn = 10;
+/** Read of a session at a time: 250 streams at most, which take 30 ms, and a millisecond of an honest upload. */
+const pieceBytes = 8 * 1024;
+
+interface Call extends Queued {
+  readonly request: Http2ServerRequest;
+  readonly response: Http2ServerResponse;
+}
 
 /** HTTP/2 for sockets that are handed to it. */
 export interface Http2Sessions {
@@ -31,8 +45,8 @@ export interface Http2Sessions {
 
 /**
  * HTTP/2 without TLS, with limits that node:http2 lacks: a session whose streams keep being reset is cut off
- * (rapid reset, and its like in which we are made to reset), as is one that sends pings or settings all the time, one
- * that is idle, and one that leaves more of its answers than any other while all leave too much.
+ * (rapid reset, and its like in which we are made to reset), as is one that sends pings or settings all the time, and one
+ * that is idle. Of calls that come at once, others' requests are served between a few and the next few.
  */
 export function http2Sessions(
   handle: (request: AnyRequest, response: AnyResponse) => void,
@@ -55,24 +69,18 @@ export function http2Sessions(
     guardSession(session, limits);
     if (isClosing) session.close();
   });
-  const calls = new CallQueue(handle);
-  server.on("request", (request, response) => calls.add(request, response));
-  const looks = setInterval(() => {
-    const untaken = Array.from(open, (session) => ({ session, bytes: calls.untakenBytes(session) }));
-    let bytes = untaken.reduce((sum, one) => sum + one.bytes, 0);
-    if (bytes <= limits.untakenMaxBytes) return;
-    for (const most of untaken.sort((a, b) => b.bytes - a.bytes)) {
-      cutOff(most.session);
-      bytes -= most.bytes;
-      if (bytes <= limits.untakenMaxBytes) return;
-    }
-  }, lookEveryMs);
-  looks.unref();
+  const calls = new FewPerTurn<Call>(
+    callsPerTurn,
+    ({ request, response }) => {
+      if (!response.stream.destroyed && !response.stream.closed) handle(request, response);
+    },
+    msPerTurn,
+  );
+  server.on("request", (request, response) => calls.add({ request, response, isQueued: false }));
   return {
-    accept: (socket) => servePaced(server, socket),
+    accept: (socket) => servePaced(server, socket, pieceBytes),
     close() {
       isClosing = true;
-      clearInterval(looks);
       for (const session of open) session.close();
     },
   };

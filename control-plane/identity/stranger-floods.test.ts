@@ -3,7 +3,14 @@ import { connect as connectHttp2 } from "node:http2";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { makeAuthority, makeCertificate } from "../../test/support/certificates.ts";
-import { floodUntilCutOff, framesMax, http2Floods, resetCalls, tlsTo } from "../../test/support/http2-floods.ts";
+import {
+  floodUntilCutOff,
+  framesMax,
+  http2Floods,
+  pingPayload,
+  resetCalls,
+  tlsTo,
+} from "../../test/support/http2-floods.ts";
 import { openSyncListener } from "../sync/sync-listener.ts";
 import { SyncTls } from "./sync-tls.ts";
 
@@ -63,8 +70,13 @@ describe("S7: the sync port with TLS", () => {
       const { port, call } = await startPort();
       const socket = tlsTo(port);
       onTestFinished(() => void socket.destroy());
-      socket.resume();
       socket.write(resetCalls(called, contentType, 10));
+      let answer = "";
+      for await (const bytes of socket) {
+        answer += String(bytes);
+        if (answer.includes(pingPayload)) break;
+      }
+      expect(answer).toContain(pingPayload);
       expect(await call()).toBe(200);
     },
   );

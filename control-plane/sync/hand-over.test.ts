@@ -43,7 +43,7 @@ async function stuckSession(
 
 it.each([
   ["that node:http2 reads", (socket: Socket) => socket],
-  ["that is read in pieces", (socket: Socket) => new PacedSocket(socket)],
+  ["that is read in pieces", (socket: Socket) => new PacedSocket(socket, 4_096)],
 ])("closes a connection %s when its session is over, whatever is still to be written", async (_which, wrapped) => {
   const { session, socket } = await stuckSession(wrapped);
   vi.advanceTimersByTime(5_000);

@@ -24,6 +24,7 @@ export function handOver(
   connection: Duplex,
   begun: (session: ServerHttp2Session) => void = () => {},
 ): void {
+  if (connection.destroyed) return;
   const take = (session: ServerHttp2Session) => {
     watch({ session, connection, isOver: false });
     begun(session);

@@ -5,15 +5,7 @@ import type { TLSSocket } from "node:tls";
 import { FewPerTurn, type Queued } from "./few-per-turn.ts";
 import { handOver } from "./hand-over.ts";
 
-/**
- * What is read of a connection at a time: first of 20 calls, and twice as much after a piece that took no longer than it may,
- * with all that it set going in its turn of the event loop; half as much after others. 64 KiB are 4 ms of HPACK at its
- * dearest, and a millisecond of an honest upload.
- */
-const pieceMinBytes = 2 * 1024;
-const pieceMaxBytes = 64 * 1024;
-const msPerPiece = 5;
-/** Of all connections, in one turn. */
+/** Read in one turn of the event loop, of all connections that have had one. */
 const piecesPerTurn = 4;
 
 interface Waiting extends Queued {
@@ -29,16 +21,19 @@ const waiting = new FewPerTurn<Waiting>(piecesPerTurn, ({ goOn }) => goOn());
  */
 export class PacedSocket extends Duplex {
   readonly #socket: Socket;
-  #pieceBytes = pieceMinBytes;
+  readonly #pieceBytes: number;
   readonly #wait: Waiting = { isQueued: false, goOn: () => this.#goOn() };
   #isWaiting = false;
   /** Whether there is room for more. */
   #isWanted = false;
-  #bytesLeft = pieceMinBytes;
+  #bytesLeft: number;
 
-  constructor(socket: Socket) {
+  /** @param pieceBytes read at a time, with all that comes of it before anybody else has a turn */
+  constructor(socket: Socket, pieceBytes: number) {
     super();
     this.#socket = socket;
+    this.#pieceBytes = pieceBytes;
+    this.#bytesLeft = pieceBytes;
     socket.on("data", (bytes: Buffer) => this.#take(bytes));
     socket.once("end", () => this.push(null));
     // "close" follows, and is all that matters.
@@ -84,14 +79,7 @@ export class PacedSocket extends Duplex {
       this.#isWaiting = true;
       this.#socket.pause();
       if (piece.length < bytes.length) this.#socket.unshift(bytes.subarray(piece.length));
-      const beganMs = performance.now();
-      setImmediate(() => {
-        const isLate = performance.now() - beganMs > msPerPiece;
-        this.#pieceBytes = isLate
-          ? Math.max(pieceMinBytes, this.#pieceBytes / 2)
-          : Math.min(pieceMaxBytes, this.#pieceBytes * 2);
-        waiting.add(this.#wait);
-      });
+      setImmediate(() => waiting.add(this.#wait));
     }
     // Asks for more by itself, if it wants any.
     this.#isWanted = false;
@@ -106,8 +94,8 @@ export class PacedSocket extends Duplex {
 }
 
 /** Hands a connection to HTTP/2, to be read in small pieces. */
-export function servePaced(server: Http2Server, socket: Socket): void {
-  handOver(server, new PacedSocket(socket), (session) => giveAddresses(session, socket));
+export function servePaced(server: Http2Server, socket: Socket, pieceBytes: number): void {
+  handOver(server, new PacedSocket(socket, pieceBytes), (session) => giveAddresses(session, socket));
 }
 
 /**

@@ -60,6 +60,9 @@ const STREAMS_PER_CONNECTION = 4;
  */
 const CONNECTIONS_PER_TURN = 8;
 
+/** Of a peer that nobody vouches for, at a time: 70 calls at most, which take 10 ms. */
+const strangersPieceBytes = 2 * 1024;
+
 /** A connection without a call is closed after this: strangers may open some, too. */
 const IDLE_MAX_MS = 60_000;
 
@@ -111,7 +114,7 @@ type Accept = (connection: net.Socket) => void;
 function acceptor(tls: ConnectionTls | undefined, http2Server: Http2Server): Accept {
   const serve: Accept = (connection) => handOver(http2Server, connection);
   const served = tls?.serve((connection, isVerified) =>
-    isVerified ? serve(connection) : servePaced(http2Server, connection),
+    isVerified ? serve(connection) : servePaced(http2Server, connection, strangersPieceBytes),
   );
   const take = served === undefined ? serve : (connection: net.Socket) => served.accept(connection);
   const waiting = new FewPerTurn<Queued & { readonly connection: net.Socket }>(

@@ -58,6 +58,7 @@ export function http2Floods(path: string): readonly Flood[] {
   const open = (n: number) => frame(headers, endHeaders, 2 * n + 1, head);
   return [
     { name: "calls that it resets", nth: (n) => Buffer.concat([open(n), frame(reset, 0, 2 * n + 1, uint32(8))]) },
+    smallCalls(path),
     {
       name: "calls that it makes us reset",
       nth: (n) => Buffer.concat([open(n), frame(windowUpdate, 0, 2 * n + 1, uint32(0x7fff_ffff))]),
@@ -81,14 +82,33 @@ export function http2Floods(path: string): readonly Flood[] {
   ];
 }
 
-/** All that a connection sends that makes calls and resets each at once. */
+/** Calls of 15 bytes, whose heads refer to the fields of the first one, and the resets of them. */
+function smallCalls(path: string): Flood {
+  const remembered = (name: string, value: string) => [0x40, ...text(name), ...text(value)];
+  const types = [...remembered("content-type", "application/grpc"), ...remembered("te", "trailers")];
+  const whole = [...[0x83, 0x86, 0x44, ...text(path)], ...[0x41, ...text("localhost")], ...types];
+  const small = [0x83, 0x86, ...[65, 64, 63, 62].map((index) => 0x80 | index)];
+  const call = (n: number, head: readonly number[]) =>
+    Buffer.concat([frame(headers, endHeaders, 2 * n + 1, head), frame(reset, 0, 2 * n + 1, uint32(8))]);
+  return { name: "small calls that it resets", first: call(0, whole), nth: (n) => call(n + 1, small) };
+}
+
+/** What a ping is answered with, in which nothing else is like it. */
+export const pingPayload = "a ping!!";
+
+/** All that a connection sends that makes calls, resets each at once, and pings. */
 export function resetCalls(path: string, contentType: string, count: number): Buffer {
   const head = callHead(path, contentType);
   const calls = Array.from({ length: count }, (_, n) => [
     frame(headers, endHeaders | endStream, 2 * n + 1, head),
     frame(reset, 0, 2 * n + 1, uint32(8)),
   ]);
-  return Buffer.concat([preface, frame(settings, 0, 0, []), ...calls.flat()]);
+  return Buffer.concat([
+    preface,
+    frame(settings, 0, 0, []),
+    ...calls.flat(),
+    frame(ping, 0, 0, Buffer.from(pingPayload)),
+  ]);
 }
 
 /** All that a connection sends that makes one call, and lets its answer be of any size. */
