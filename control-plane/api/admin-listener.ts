@@ -30,7 +30,7 @@ export interface AdminListenerLimits {
   readonly idleTimeoutMs: number;
   /** Size of a request's head. Default: 32 KiB. */
   readonly headerMaxBytes: number;
-  /** Streams open at once in an HTTP/2 session. Default: 250. */
+  /** Streams open at once in an HTTP/2 session; fewer than 100 nobody expects (RFC 9113 section 6.5.2). Default: 100. */
   readonly maxConcurrentStreams: number;
   /** Streams that may be reset in an HTTP/2 session within a second. Default: 100. */
   readonly maxResetsPerSecond: number;
@@ -45,7 +45,7 @@ const defaultLimits: AdminListenerLimits = {
   keepAliveTimeoutMs: 75_000,
   idleTimeoutMs: 600_000,
   headerMaxBytes: 32 * 1024,
-  maxConcurrentStreams: 250,
+  maxConcurrentStreams: 100,
   maxResetsPerSecond: 100,
   closeGraceMs: 10_000,
 };
