@@ -28,8 +28,8 @@ export interface Http2Limits {
 /** Calls that are begun in one turn of the event loop, fewer where turns take longer than that: a long list takes 40 ms. */
 const callsPerTurn = 8;
 const msPerTurn = 10;
-/** Read of a session at a time: 100 streams at most, which take 15 ms, and a millisecond of an honest upload. */
-const pieceBytes = 8 * 1024;
+/** Read of a session at a time: 150 calls at most, which take 15 ms. */
+const pieceBytes = 4 * 1024;
 
 interface Call extends Queued {
   readonly request: Http2ServerRequest;
