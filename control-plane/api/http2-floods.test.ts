@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type ClientHttp2Session, connect } from "node:http2";
+import { type ClientHttp2Session, connect, constants } from "node:http2";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { floodUntilCutOff, framesMax, http2Floods, plainTo } from "../../test/support/http2-floods.ts";
@@ -9,7 +9,7 @@ import { startAdminListener } from "./admin-listener.ts";
 const path = "/a.B/C";
 
 /** A port whose calls are answered when they end. @param begun is called for each */
-async function startPort(begun = () => {}): Promise<number> {
+async function startPort(begun = () => {}, answer = "an answer"): Promise<number> {
   const listener = await startAdminListener({
     listens: [{ host: "127.0.0.1", port: 0 }],
     adminHosts: [],
@@ -18,7 +18,7 @@ async function startPort(begun = () => {}): Promise<number> {
       handle(request, response) {
         begun();
         void text(request).then(
-          () => response.end("an answer"),
+          () => response.end(answer),
           () => {},
         );
       },
@@ -85,5 +85,27 @@ describe("the admin port", () => {
     const flood = http2Floods(path).find(({ name }) => name === "calls that it resets")!;
     await floodUntilCutOff(plainTo(port), flood);
     expect(begunCount).toBeLessThanOrEqual(8);
+  });
+
+  it("refuses calls of who leaves 16 MiB of answers, and takes them again when they have been read", async () => {
+    const port = await startPort(() => {}, "x".repeat(1024 * 1024));
+    const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } });
+    onTestFinished(() => session.destroy());
+    const streams = Array.from({ length: 40 }, () => session.request({ ":method": "POST", ":path": path }).end());
+    const isRefused = await Promise.all(
+      streams.map(async (stream) => {
+        stream.on("error", () => {});
+        await Promise.race([once(stream, "response"), new Promise((resolve) => stream.once("close", resolve))]);
+        return stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+      }),
+    );
+    const answered = streams.filter((_, i) => !isRefused[i]);
+    // And as many as may be begun in a turn.
+    expect(answered.length).toBeGreaterThan(16);
+    expect(answered.length).toBeLessThanOrEqual(25);
+    expect(await call(clientOf(port))).toBe(200);
+    session.settings({ initialWindowSize: 1024 * 1024 });
+    for (const stream of answered) expect((await text(stream)).length).toBe(1024 * 1024);
+    expect(await call(session)).toBe(200);
   });
 });

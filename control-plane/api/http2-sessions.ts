@@ -3,6 +3,7 @@ import {
   createServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type Http2Session,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
@@ -31,6 +32,9 @@ const msPerTurn = 10;
 /** Read of a session at a time: 150 calls at most, which take 15 ms. */
 const pieceBytes = 4 * 1024;
 
+/** Of answers that the other end of a session has not taken, beyond which its calls are refused. */
+const untakenMaxBytes = 16 * 1024 * 1024;
+
 interface Call extends Queued {
   readonly request: Http2ServerRequest;
   readonly response: Http2ServerResponse;
@@ -46,13 +50,14 @@ export interface Http2Sessions {
 /**
  * HTTP/2 without TLS, with limits that node:http2 lacks: a session whose streams keep being reset is cut off
  * (rapid reset, and its like in which we are made to reset), as is one that sends pings or settings all the time, and one
- * that is idle. Of calls that come at once, others' requests are served between a few and the next few.
+ * that is idle; and calls of one that leaves its answers are refused. Of calls that come at once, others' requests are served between a few and the next few.
  */
 export function http2Sessions(
   handle: (request: AnyRequest, response: AnyResponse) => void,
   limits: Http2Limits,
 ): Http2Sessions {
   const open = new Set<ServerHttp2Session>();
+  const streamsOf = new WeakMap<Http2Session, ReadonlySet<ServerHttp2Stream>>();
   let isClosing = false;
   const { maxConcurrentStreams, headerMaxBytes } = limits;
   const server = createServer({
@@ -66,13 +71,17 @@ export function http2Sessions(
     session.once("close", () => open.delete(session));
     limitControlFrames(session);
     limitHeads(session);
-    guardSession(session, limits);
+    streamsOf.set(session, guardSession(session, limits));
     if (isClosing) session.close();
   });
   const calls = new FewPerTurn<Call>(
     callsPerTurn,
     ({ request, response }) => {
-      if (!response.stream.destroyed && !response.stream.closed) handle(request, response);
+      const { stream } = response;
+      if (stream.destroyed || stream.closed || stream.session === undefined) return;
+      // Nothing was done: gRPC's clients try it once more by themselves.
+      if (untakenBytes(streamsOf.get(stream.session)) > untakenMaxBytes) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      else handle(request, response);
     },
     msPerTurn,
   );
@@ -86,8 +95,15 @@ export function http2Sessions(
   };
 }
 
-function guardSession(session: ServerHttp2Session, limits: Http2Limits): void {
-  let streamCount = 0;
+function untakenBytes(streams: ReadonlySet<ServerHttp2Stream> = new Set()): number {
+  let bytes = 0;
+  for (const { writableLength } of streams) bytes += writableLength;
+  return bytes;
+}
+
+/** @returns the session's streams, as they come and go */
+function guardSession(session: ServerHttp2Session, limits: Http2Limits): ReadonlySet<ServerHttp2Stream> {
+  const streams = new Set<ServerHttp2Stream>();
   // A timer of our own: the session's keeps sessions that ended badly in memory until it fires.
   let idleTimer: NodeJS.Timeout | undefined;
   const startIdling = () => {
@@ -97,11 +113,13 @@ function guardSession(session: ServerHttp2Session, limits: Http2Limits): void {
   startIdling();
   session.once("close", () => clearTimeout(idleTimer));
   session.on("stream", (stream: ServerHttp2Stream) => {
-    streamCount++;
+    streams.add(stream);
     clearTimeout(idleTimer);
     stream.once("close", () => {
-      if (--streamCount === 0) startIdling();
+      streams.delete(stream);
+      if (streams.size === 0) startIdling();
       if (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR) countReset();
     });
   });
+  return streams;
 }
