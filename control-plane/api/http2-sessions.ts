@@ -32,8 +32,8 @@ const msPerTurn = 10;
 /** Read of a session at a time: 150 calls at most, which take 15 ms. */
 const pieceBytes = 4 * 1024;
 
-/** Of answers that the other end of a session has not taken, beyond which its calls are refused. */
-const untakenMaxBytes = 16 * 1024 * 1024;
+/** Of answers that the other end of a session has not taken, beside the largest, beyond which its calls are refused. */
+const untakenMaxBytes = 4 * 1024 * 1024;
 
 interface Call extends Queued {
   readonly request: Http2ServerRequest;
@@ -80,7 +80,8 @@ export function http2Sessions(
       const { stream } = response;
       if (stream.destroyed || stream.closed || stream.session === undefined) return;
       // Nothing was done: gRPC's clients try it once more by themselves.
-      if (untakenBytes(streamsOf.get(stream.session)) > untakenMaxBytes) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      if (untakenBesideLargest(streamsOf.get(stream.session)) > untakenMaxBytes)
+        stream.close(constants.NGHTTP2_REFUSED_STREAM);
       else handle(request, response);
     },
     msPerTurn,
@@ -95,10 +96,15 @@ export function http2Sessions(
   };
 }
 
-function untakenBytes(streams: ReadonlySet<ServerHttp2Stream> = new Set()): number {
+/** Untaken bytes of all answers but the largest: who loads that slowly is no reason to refuse anything. */
+function untakenBesideLargest(streams: ReadonlySet<ServerHttp2Stream> = new Set()): number {
   let bytes = 0;
-  for (const { writableLength } of streams) bytes += writableLength;
-  return bytes;
+  let largestBytes = 0;
+  for (const { writableLength } of streams) {
+    bytes += writableLength;
+    largestBytes = Math.max(largestBytes, writableLength);
+  }
+  return bytes - largestBytes;
 }
 
 /** @returns the session's streams, as they come and go */
