@@ -50,7 +50,8 @@ export interface Http2Sessions {
 /**
  * HTTP/2 without TLS, with limits that node:http2 lacks: a session whose streams keep being reset is cut off
  * (rapid reset, and its like in which we are made to reset), as is one that sends pings or settings all the time, and one
- * that is idle; and calls of one that leaves its answers are refused. Of calls that come at once, others' requests are served between a few and the next few.
+ * that is idle; and calls of one that leaves its answers are refused. Of calls that come at once, others' requests are
+ * served between a few and the next few.
  */
 export function http2Sessions(
   handle: (request: AnyRequest, response: AnyResponse) => void,
