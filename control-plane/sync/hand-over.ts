@@ -1,5 +1,6 @@
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
+import { LookedAt } from "./looked-at.ts";
 
 const lookEveryMs = 1_000;
 
@@ -10,8 +11,10 @@ interface HandedOver {
   isOver: boolean;
 }
 
-const handedOver = new Set<HandedOver>();
-let looks: NodeJS.Timeout | undefined;
+const handedOver = new LookedAt<HandedOver>(lookEveryMs, (one) => {
+  if (one.isOver) one.connection.destroy();
+  one.isOver = one.session.destroyed;
+});
 
 /**
  * Hands a connection to HTTP/2, and closes it when its session is over, within two seconds. node:http2 waits for what is
@@ -26,7 +29,9 @@ export function handOver(
 ): void {
   if (connection.destroyed) return;
   const take = (session: ServerHttp2Session) => {
-    watch({ session, connection, isOver: false });
+    const one = { session, connection, isOver: false };
+    handedOver.add(one);
+    connection.once("close", () => handedOver.delete(one));
     begun(session);
   };
   // It makes a session at once, or none.
@@ -35,23 +40,5 @@ export function handOver(
     server.emit("connection", connection);
   } finally {
     server.off("session", take);
-  }
-}
-
-function watch(one: HandedOver): void {
-  handedOver.add(one);
-  looks ??= setInterval(look, lookEveryMs).unref();
-  one.connection.once("close", () => {
-    handedOver.delete(one);
-    if (handedOver.size > 0) return;
-    clearInterval(looks);
-    looks = undefined;
-  });
-}
-
-function look(): void {
-  for (const one of handedOver) {
-    if (one.isOver) one.connection.destroy();
-    one.isOver = one.session.destroyed;
   }
 }

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { cutOff } from "./cut-off.ts";
+import { LookedAt } from "./looked-at.ts";
 
 const lookEveryMs = 250;
 /** Of a connection, in that time: heads that no call came of, and frames of control. */
@@ -15,8 +16,7 @@ interface Watched {
   unpaidBytes: number;
 }
 
-const watched = new Set<Watched>();
-let looks: NodeJS.Timeout | undefined;
+const watched = new LookedAt<Watched>(lookEveryMs, look);
 
 /**
  * Cuts off a connection that sends little else than heads that no call comes of. One that HPACK makes large, a byte for
@@ -37,23 +37,13 @@ export function limitHeads(session: ServerHttp2Session): void {
     };
   });
   watched.add(one);
-  looks ??= setInterval(look, lookEveryMs).unref();
-  session.once("close", () => forget(one));
+  session.once("close", () => watched.delete(one));
 }
 
-function forget(one: Watched): void {
-  watched.delete(one);
-  if (watched.size > 0) return;
-  clearInterval(looks);
-  looks = undefined;
-}
-
-function look(): void {
-  for (const one of watched) {
-    const { session, paidBytes } = one;
-    const unpaidBytes = (session.socket?.bytesRead ?? 0) - paidBytes;
-    if (unpaidBytes - one.unpaidBytes > unpaidBytesMax) cutOff(session);
-    one.unpaidBytes = unpaidBytes;
-    if (session.destroyed) forget(one);
-  }
+function look(one: Watched): void {
+  const { session, paidBytes } = one;
+  const unpaidBytes = (session.socket?.bytesRead ?? 0) - paidBytes;
+  if (unpaidBytes - one.unpaidBytes > unpaidBytesMax) cutOff(session);
+  one.unpaidBytes = unpaidBytes;
+  if (session.destroyed) watched.delete(one);
 }
