@@ -57,8 +57,8 @@ export function http2Sessions(
   handle: (request: AnyRequest, response: AnyResponse) => void,
   limits: Http2Limits,
 ): Http2Sessions {
-  const open = new Set<ServerHttp2Session>();
-  const streamsOf = new WeakMap<Http2Session, ReadonlySet<ServerHttp2Stream>>();
+  /** Each with its streams. */
+  const open = new Map<Http2Session, ReadonlySet<ServerHttp2Stream>>();
   let isClosing = false;
   const { maxConcurrentStreams, headerMaxBytes } = limits;
   const server = createServer({
@@ -68,11 +68,10 @@ export function http2Sessions(
     streamResetRate: limits.maxResetsPerSecond,
   });
   server.on("session", (session) => {
-    open.add(session);
     session.once("close", () => open.delete(session));
     limitControlFrames(session);
     limitHeads(session);
-    streamsOf.set(session, guardSession(session, limits));
+    open.set(session, guardSession(session, limits));
     if (isClosing) session.close();
   });
   const calls = new FewPerTurn<Call>(
@@ -81,7 +80,7 @@ export function http2Sessions(
       const { stream } = response;
       if (stream.destroyed || stream.closed || stream.session === undefined) return;
       // Nothing was done: gRPC's clients try it once more by themselves.
-      if (untakenBesideLargest(streamsOf.get(stream.session)) > untakenMaxBytes)
+      if (untakenBesideLargest(open.get(stream.session)) > untakenMaxBytes)
         stream.close(constants.NGHTTP2_REFUSED_STREAM);
       else handle(request, response);
     },
@@ -92,7 +91,7 @@ export function http2Sessions(
     accept: (socket) => servePaced(server, socket, pieceBytes),
     close() {
       isClosing = true;
-      for (const session of open) session.close();
+      for (const session of open.keys()) session.close();
     },
   };
 }
