@@ -34,6 +34,11 @@ describe("RefusalLog", () => {
     expect(entries).toHaveLength(1_000);
     expect(entries[0]).toMatchObject({ address: "::1", nodeId: "n1099".padEnd(128, "x") });
     expect(entries.at(-1)!.nodeId).toMatch(/^n100x/);
+    record({ nodeId: `n${"😀".repeat(100)}`, tokenId: `t${"😀".repeat(100)}` });
+    expect(log.entries()[0]).toMatchObject({
+      nodeId: `n${"😀".repeat(63)}\ufffd`,
+      tokenId: `t${"😀".repeat(63)}\ufffd`,
+    });
   });
 
   it("limits joins alone, by address", () => {

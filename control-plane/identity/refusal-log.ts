@@ -1,3 +1,4 @@
+import { toldText } from "../observation/told-values.ts";
 import type { Clock } from "../sync/clock.ts";
 import type { Log } from "../telemetry/log.ts";
 
@@ -60,8 +61,8 @@ export class RefusalLog {
   record(refused: Refused): void {
     const { action, cause } = refused;
     const address = addressOf(refused.peer);
-    const nodeId = refused.nodeId.slice(0, textMaxLength);
-    const tokenId = refused.tokenId.slice(0, textMaxLength);
+    const nodeId = toldText(refused.nodeId, textMaxLength);
+    const tokenId = toldText(refused.tokenId, textMaxLength);
     if (action === "join") this.#countFailure(address);
     const nowUnixMs = this.#clock.unixMs();
     const nowMs = this.#clock.monotonicMs();

@@ -2,6 +2,7 @@ import type { Observation, Observations } from "../../proto/gen/penstock/sync/v1
 import { normalizeEndpointAddress } from "../resource/endpoint-address.ts";
 import type { NodeEndpointView } from "./merge-health.ts";
 import { type EndpointViews, PoolHealth } from "./pool-health.ts";
+import { toldCount, toldText, toldTimeMs } from "./told-values.ts";
 
 /** What one node sees of one endpoint. */
 export interface EndpointView {
@@ -222,21 +223,14 @@ function viewOf(observation: Observation, address: string): EndpointView {
     targetId: observation.targetId,
     address,
     isHealthy: observation.healthy,
-    source: observation.source.slice(0, sourceMaxLength),
-    reason: observation.reason.slice(0, reasonMaxLength).toWellFormed(),
-    sinceUnixMs: inRange(observation.sinceUnixMs),
+    source: toldText(observation.source, sourceMaxLength),
+    reason: toldText(observation.reason, reasonMaxLength),
+    sinceUnixMs: toldTimeMs(observation.sinceUnixMs),
     weight: Math.max(0, observation.weight),
-    transitionCount: inRange(observation.transitionCount),
-    probeSuccesses: inRange(observation.probeSuccesses),
-    probeFailures: inRange(observation.probeFailures),
+    transitionCount: toldCount(observation.transitionCount),
+    probeSuccesses: toldCount(observation.probeSuccesses),
+    probeFailures: toldCount(observation.probeFailures),
     isChecked: observation.isChecked,
-    dns: observation.dns.slice(0, dnsMaxLength).toWellFormed(),
+    dns: toldText(observation.dns, dnsMaxLength),
   };
-}
-
-/** Latest time that a date can be: a count of a node's cannot make an answer unprintable. */
-const dateMaxMs = 8.64e15;
-
-function inRange(count: bigint): number {
-  return Math.min(Math.max(0, Number(count)), dateMaxMs);
 }

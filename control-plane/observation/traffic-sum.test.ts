@@ -90,6 +90,14 @@ describe("TrafficSum", () => {
     });
   });
 
+  it("counts no further than can be counted", () => {
+    const max = Number.MAX_SAFE_INTEGER;
+    const counts = { requests: max, answers: 1, clientErrors: max, serverErrors: max, losses: max, ejections: max };
+    const figures = figuresOf(...Array(2_000).fill(view(null, { counts, ejectionsLastMinute: max })));
+    expect(figures.counts).toEqual({ ...counts, answers: 2_000 });
+    expect(figures.ejectionsLastMinute).toBe(max);
+  });
+
   it("says that all fail where more failed than were sent meanwhile", () => {
     expect(figuresOf(view({ requests: 0, errors: 3 })).errorRatio).toBe(1);
     expect(figuresOf(view({ requests: 1, errors: 3 })).errorRatio).toBe(1);

@@ -1,9 +1,10 @@
 import { latencyBucketCount, latencyBucketStartMs } from "../../proto/latency-buckets.ts";
+import { countable } from "./told-values.ts";
 import type { EndpointTrafficView, TrafficCounts } from "./traffic-views.ts";
 
 /** What requests meet somewhere: at an endpoint, a target or an upstream, of one node or of several. */
 export interface TrafficFigures {
-  /** Since the nodes know the endpoints. */
+  /** Since the nodes know the endpoints; each at most what can be counted with, as everything here that counts. */
   readonly counts: TrafficCounts;
   /** Of each node's last interval. */
   readonly requestsPerSecond: number;
@@ -53,7 +54,7 @@ export class TrafficSum {
   figures(): TrafficFigures {
     const [requests, errors] = [this.#requestsPerSecond, this.#errorsPerSecond];
     return {
-      counts: { ...this.#counts },
+      counts: countableCounts(this.#counts),
       requestsPerSecond: requests,
       errorsPerSecond: errors,
       // More where requests failed that were sent in the interval before.
@@ -61,9 +62,21 @@ export class TrafficSum {
       p50Ms: this.#latencies === null ? null : latencyQuantileMs(this.#latencies, 0.5),
       p99Ms: this.#latencies === null ? null : latencyQuantileMs(this.#latencies, 0.99),
       inFlight: this.#inFlight,
-      ejectionsLastMinute: this.#ejectionsLastMinute,
+      ejectionsLastMinute: countable(this.#ejectionsLastMinute),
     };
   }
+}
+
+/** Sums of what can be counted with are more than that soon, where nodes tell nonsense. */
+function countableCounts(counts: TrafficCounts): TrafficCounts {
+  return {
+    requests: countable(counts.requests),
+    answers: countable(counts.answers),
+    clientErrors: countable(counts.clientErrors),
+    serverErrors: countable(counts.serverErrors),
+    losses: countable(counts.losses),
+    ejections: countable(counts.ejections),
+  };
 }
 
 /**

@@ -131,6 +131,7 @@ describe("TrafficViews", () => {
       sent(1, { upstreamId: "u".repeat(65) }),
       sent(1, { targetId: "t".repeat(65) }),
       sent(-1, { address: "1.1.1.2:80", inFlight: -1, latencyBuckets: [1, 2], latencyCounts: [1] }),
+      sent(1, { address: "1.1.1.3:80", latencyBuckets: [1, 2], latencyCounts: [0, 1] }),
       sent(1, { address: "[0:0:0:0:0:0:0:1]:80", latencyBuckets: [4_000_000_000], latencyCounts: [1] }),
     ]);
     expect(of()).toMatchObject([
@@ -140,6 +141,7 @@ describe("TrafficViews", () => {
         counts: { requests: 0 },
         recent: { latencyBuckets: [], latencyCounts: [] },
       },
+      { address: "1.1.1.3:80", recent: { latencyBuckets: [], latencyCounts: [] } },
       { address: "[::1]:80", recent: { latencyBuckets: [79], latencyCounts: [1] } },
     ]);
   });

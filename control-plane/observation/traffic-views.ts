@@ -1,7 +1,7 @@
-import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { EndpointTraffic, TrafficReport } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { latencyBucketCount } from "../../proto/latency-buckets.ts";
 import { normalizeEndpointAddress } from "../resource/endpoint-address.ts";
+import { toldCount, toldDurationMs } from "./told-values.ts";
 
 /** What requests met at an endpoint of one node, since the node knows it. */
 export interface TrafficCounts {
@@ -131,7 +131,7 @@ export class TrafficViews {
       node.moving = new Set();
       node.look = look;
     }
-    const intervalMs = report.interval === undefined ? 0 : durationMs(report.interval);
+    const intervalMs = toldDurationMs(report.interval);
     for (const told of report.endpoints) {
       const { upstreamId } = told;
       if (upstreamId === "" || upstreamId.length > idMaxLength || told.targetId.length > idMaxLength) continue;
@@ -255,18 +255,13 @@ function keyOf({ targetId, address }: EndpointTraffic): string {
 
 function countsOf(told: EndpointTraffic): TrafficCounts {
   return {
-    requests: count(told.requestCount),
-    answers: count(told.answerCount),
-    clientErrors: count(told.clientErrorCount),
-    serverErrors: count(told.serverErrorCount),
-    losses: count(told.lossCount),
-    ejections: count(told.ejectionCount),
+    requests: toldCount(told.requestCount),
+    answers: toldCount(told.answerCount),
+    clientErrors: toldCount(told.clientErrorCount),
+    serverErrors: toldCount(told.serverErrorCount),
+    losses: toldCount(told.lossCount),
+    ejections: toldCount(told.ejectionCount),
   };
-}
-
-/** A node may be anyone: its counts must stay countable. */
-function count(told: bigint): number {
-  return Math.min(Math.max(0, Number(told)), Number.MAX_SAFE_INTEGER);
 }
 
 function recentOf(
@@ -277,7 +272,11 @@ function recentOf(
 ): RecentTraffic | null {
   const requests = counts.requests - before.requests;
   const errors = errorCount(counts) - errorCount(before);
-  const isSound = latencyBuckets.length === latencyCounts.length && latencyBuckets.length <= latencyBucketCount;
+  const isSound =
+    latencyBuckets.length === latencyCounts.length &&
+    latencyBuckets.length <= latencyBucketCount &&
+    // Only buckets in which there are some are told: of none at all there is no quantile.
+    latencyCounts.every((count) => count > 0);
   const isQuiet = requests <= 0 && errors <= 0 && latencyBuckets.length === 0;
   if (isQuiet) return null;
   return {

@@ -1,5 +1,5 @@
-import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { toldCount, toldText } from "../observation/told-values.ts";
 import type { StopReason } from "./ack-state.ts";
 import type { NodeNackStatus } from "./fleet.ts";
 
@@ -12,14 +12,14 @@ const TEXT_MAX_LENGTH = 1_000;
 /** A nack as it is remembered and shown. */
 export function nackStatus(nack: Nack, nowUnixMs: number): NodeNackStatus {
   return {
-    publication: Number(nack.publication),
+    publication: toldCount(nack.publication),
     entityKind: clipped(nack.entityKind),
     entityId: clipped(nack.entityId),
     entityName: clipped(nack.entityName),
     field: clipped(nack.field),
     message: clipped(nack.message),
     reason: clipped(nack.reason),
-    keptPublication: Number(nack.keptPublication),
+    keptPublication: toldCount(nack.keptPublication),
     receivedAtUnixMs: nowUnixMs,
   };
 }
@@ -57,11 +57,6 @@ function stopMessage(reason: NackReason, newest: number, served: number): string
   }
 }
 
-/** 0 for none. */
-export function durationMs(duration: Duration | undefined): number {
-  return duration === undefined ? 0 : Number(duration.seconds) * 1_000 + duration.nanos / 1e6;
-}
-
 function clipped(text: string): string {
-  return text.length > TEXT_MAX_LENGTH ? `${text.slice(0, TEXT_MAX_LENGTH)}…` : text;
+  return text.length > TEXT_MAX_LENGTH ? `${toldText(text, TEXT_MAX_LENGTH)}…` : text;
 }

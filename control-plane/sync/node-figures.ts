@@ -1,5 +1,5 @@
-import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { NodeStats } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { toldCount, toldDurationMs, toldText } from "../observation/told-values.ts";
 
 /** How a node does, by its own word. */
 export interface NodeFigures {
@@ -33,9 +33,9 @@ const ROLE_MAX_LENGTH = 32;
 
 /** What a node says, with the rates since what it said before; null before there is anything to measure from. */
 export function readNodeStats(stats: NodeStats, before: NodeFigures | null, nowUnixMs: number): NodeFigures {
-  const requestCount = count(stats.requestCount);
-  const failureCount = count(stats.failureCount);
-  const intervalMs = stats.interval === undefined ? 0 : durationMs(stats.interval);
+  const requestCount = toldCount(stats.requestCount);
+  const failureCount = toldCount(stats.failureCount);
+  const intervalMs = toldDurationMs(stats.interval);
   const isMeasured = before !== null && intervalMs > 0;
   const requests = isMeasured ? Math.max(0, requestCount - before.requestCount) : 0;
   const failures = isMeasured ? Math.max(0, failureCount - before.failureCount) : 0;
@@ -46,22 +46,17 @@ export function readNodeStats(stats: NodeStats, before: NodeFigures | null, nowU
     errorRatio: failures === 0 ? 0 : Math.min(1, failures / Math.max(1, requests)),
     requestCount,
     failureCount,
-    connectionCount: count(stats.connectionCount),
+    connectionCount: toldCount(stats.connectionCount),
     endpointCount: Math.max(0, stats.endpointCount),
     healthyEndpointCount: Math.max(0, stats.healthyEndpointCount),
     workers: stats.workers.slice(0, WORKER_MAX_COUNT).map((worker) => ({
       number: Math.max(0, worker.number),
-      role: worker.role.slice(0, ROLE_MAX_LENGTH).toWellFormed(),
-      publication: count(worker.publication),
-      requestCount: count(worker.requestCount),
-      connectionCount: count(worker.connectionCount),
-      heapBytes: count(worker.heapBytes),
+      role: toldText(worker.role, ROLE_MAX_LENGTH),
+      publication: toldCount(worker.publication),
+      requestCount: toldCount(worker.requestCount),
+      connectionCount: toldCount(worker.connectionCount),
+      heapBytes: toldCount(worker.heapBytes),
     })),
-    lostWorkerCount: count(stats.lostWorkerCount),
+    lostWorkerCount: toldCount(stats.lostWorkerCount),
   };
-}
-
-/** What can be counted with. */
-function count(told: bigint): number {
-  return Math.min(Math.max(0, Number(told)), Number.MAX_SAFE_INTEGER);
 }

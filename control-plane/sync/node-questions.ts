@@ -1,4 +1,5 @@
 import type { QueryResult } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { toldText } from "../observation/told-values.ts";
 import { encodeMessage } from "../snapshot/encode-snapshot.ts";
 import type { Clock } from "./clock.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
@@ -81,7 +82,7 @@ export class NodeQuestions {
   /** Takes an answer; one to no open question came too late. */
   take({ id, body, problem }: QueryResult): void {
     const answered: Answered =
-      problem === "" ? { ok: true, body } : { ok: false, problem: problem.slice(0, problemMaxLength).toWellFormed() };
+      problem === "" ? { ok: true, body } : { ok: false, problem: toldText(problem, problemMaxLength) };
     this.#open.get(id)?.settle(answered);
   }
 

@@ -179,4 +179,17 @@ describe("NodeSession", () => {
     node.hello("n1", { epoch, publication: 900n, stateHash: Buffer.alloc(32, 9) });
     expect((await node.nextSnapshot()).begin.publication).toBe(4n);
   });
+
+  it("goes on telling a node that it is there, whatever number the node says that it serves", async () => {
+    const { hub, clock, store, connectServing } = await startHub();
+    store.putUpstream("u1");
+    const node = await connectServing("n1");
+    const { stateHash } = hub.fleet.nodes()[0]!;
+    const epoch = { counter: BigInt(store.epoch.counter), id: store.epoch.id };
+    node.send({ case: "heartbeat", value: { publication: 2n ** 63n - 1n, stateHash, epoch } });
+    await until(hub, (fleet) => fleet.nodes()[0]!.publication > 1);
+    for (let i = node.unreadCount("heartbeat"); i > 0; i--) await node.next("heartbeat");
+    clock.advance(12_000);
+    expect((await node.next("heartbeat")).value.publication).toBe(BigInt(Number.MAX_SAFE_INTEGER));
+  });
 });

@@ -1,6 +1,7 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
+import { toldCount, toldDurationMs } from "../observation/told-values.ts";
 import type { Channel } from "../snapshot/channel.ts";
 import { type EncodedPush, encodeMessage, SIGN_OF_LIFE } from "../snapshot/encode-snapshot.ts";
 import type { PublishedState } from "../snapshot/publication-ring.ts";
@@ -22,11 +23,11 @@ import {
 } from "./ack-state.ts";
 import type { Queued } from "./few-per-turn.ts";
 import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
-import { durationMs, type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
+import { type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { readNodeStats } from "./node-figures.ts";
 import { type Answered, NodeQuestions, sendingQuery } from "./node-questions.ts";
 import type { NodeRecord } from "./node-registry.ts";
-import { type NodeFacts, type NodeSelf, readHello } from "./read-hello.ts";
+import { type NodeFacts, type NodeSelf, readHello, toldEpoch } from "./read-hello.ts";
 import type { SessionContext } from "./session-context.ts";
 import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
 
@@ -284,8 +285,8 @@ export class NodeSession implements Queued {
     const { clock, timing } = this.#context;
     const { cache, newest } = this.channel;
     if (newest === null) return;
-    const publication = Number(ack.publication);
-    const applyDurationMs = durationMs(ack.applyDuration);
+    const publication = toldCount(ack.publication);
+    const applyDurationMs = toldDurationMs(ack.applyDuration);
     const outcome = takeAck(
       state,
       { publication, stateHash: ack.stateHash, applyDurationMs },
@@ -310,13 +311,11 @@ export class NodeSession implements Queued {
   }
 
   #takeHeartbeat(state: AckState, heartbeat: Heartbeat): void {
-    const publication = Number(heartbeat.publication);
-    const { stateHash } = heartbeat;
-    const epochCounter = heartbeat.epoch === undefined ? null : Number(heartbeat.epoch.counter);
-    const { epoch } = this.#context;
-    const { cache } = this.channel;
-    if (heartbeat.epoch !== undefined) this.#record!.epoch = { counter: epochCounter!, id: heartbeat.epoch.id };
-    const next = takeHeartbeat(state, { publication, stateHash, epochCounter }, cache.recent(publication), epoch);
+    const publication = toldCount(heartbeat.publication);
+    const epoch = heartbeat.epoch === undefined ? null : toldEpoch(heartbeat.epoch);
+    const served = { publication, stateHash: heartbeat.stateHash, epochCounter: epoch?.counter ?? null };
+    if (epoch !== null) this.#record!.epoch = epoch;
+    const next = takeHeartbeat(state, served, this.channel.cache.recent(publication), this.#context.epoch);
     if (next === state) return;
     this.#setState(next);
     this.advance();

@@ -1,4 +1,6 @@
-import type { Hello, Holding } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import type { Epoch, Hello, Holding } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { toldCount } from "../observation/told-values.ts";
+import type { StoreEpoch } from "../store/store.ts";
 
 /** Who a node says it is, within limits: it may be anyone, and all of this stays in memory. */
 export interface NodeFacts {
@@ -30,6 +32,7 @@ export type ReadHello = ({ readonly ok: true } & NodeSelf) | { readonly ok: fals
 const ID_MAX_LENGTH = 128;
 const TEXT_MAX_LENGTH = 256;
 const ENTRY_MAX_COUNT = 64;
+const EPOCH_ID_BYTES = 16;
 
 /** Checks a node's first message. */
 export function readHello(hello: Hello): ReadHello {
@@ -37,8 +40,15 @@ export function readHello(hello: Hello): ReadHello {
   if (problem !== null) return { ok: false, problem };
   const have = readHolding(hello.have);
   if (have === "malformed") return { ok: false, problem: "have: not an epoch, a publication and a state hash" };
-  const { nodeId: id, hostname, build, capabilities, labels, workerCount, instance } = hello;
+  const { nodeId: id, hostname, build, capabilities, labels, instance } = hello;
+  const workerCount = Math.max(0, hello.workerCount);
   return { ok: true, facts: { id, hostname, build, capabilities, labels, workerCount, instance }, have };
+}
+
+/** An epoch that a node tells; no more of its id than one has. */
+export function toldEpoch({ counter, id }: Epoch): StoreEpoch {
+  // A copy: the id is a part of the message as it came, which would stay in memory with it.
+  return { counter: toldCount(counter), id: new Uint8Array(id.subarray(0, EPOCH_ID_BYTES)) };
 }
 
 function helloProblem(hello: Hello): string | null {
@@ -59,7 +69,7 @@ function readHolding(have: Holding | undefined): NodeHolding | null | "malformed
   const counter = Number(have.epoch?.counter ?? -1);
   const publication = Number(have.publication);
   if (!isCount(counter) || !isCount(publication) || have.stateHash.length !== 32) return "malformed";
-  return { epoch: { counter, id: have.epoch?.id ?? new Uint8Array() }, publication, stateHash: have.stateHash };
+  return { epoch: toldEpoch(have.epoch!), publication, stateHash: have.stateHash };
 }
 
 function isCount(value: number): boolean {

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type NodeSchema, NodeState as NodeStateMessage } from "../../../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import type { NodeIdentities } from "../../identity/node-identities.ts";
 import type { NodeNackStatus, NodeStatus } from "../../sync/fleet.ts";
@@ -31,7 +31,7 @@ export function nodeMessage(node: NodeStatus, identities: NodeIdentities): NodeM
     revision: BigInt(node.revision),
     stateHash: node.stateHash,
     lag: BigInt(node.lag),
-    applyDuration: durationFromMs(node.applyDurationMs),
+    applyDuration: durationOf(node.applyDurationMs),
     workerCount: node.workerCount,
     capabilities: [...node.capabilities],
     certificate: certificateMessage(identities, node.id),
@@ -45,9 +45,15 @@ export function nodeMessage(node: NodeStatus, identities: NodeIdentities): NodeM
     })),
     ...(lastNack === null ? {} : { lastNack: nackMessage(lastNack) }),
     ...(epoch === null ? {} : { epochCounter: BigInt(epoch.counter), epochId: epoch.id }),
-    ...(lagMs === null ? {} : { lagTime: durationFromMs(lagMs) }),
+    ...(lagMs === null ? {} : { lagTime: durationOf(lagMs) }),
     ...(figures === null ? {} : { figures: figuresMessage(figures) }),
   };
+}
+
+/** In whole microseconds; durationFromMs makes fractions of a nanosecond of a fraction, which cannot be encoded. */
+function durationOf(ms: number): NonNullable<NodeMessage["applyDuration"]> {
+  const us = Math.round(ms * 1e3);
+  return { seconds: BigInt(Math.floor(us / 1e6)), nanos: (us % 1e6) * 1e3 };
 }
 
 function figuresMessage(figures: NodeFigures): NonNullable<NodeMessage["figures"]> {

@@ -6,6 +6,7 @@ import {
   type HeaderField,
 } from "../../../proto/gen/penstock/admin/v1/explain_pb.ts";
 import { checkExplainRequest, explainRequest } from "../../admin/explain-request.ts";
+import { toldCount } from "../../observation/told-values.ts";
 import type { Problem } from "../../resource/checked.ts";
 import { firstPerField, invalid } from "../../resource/problems.ts";
 import type { Fleet } from "../../sync/fleet.ts";
@@ -119,18 +120,23 @@ function violationAnswer(problems: readonly Problem[]): Answer {
 /** What a request did not come to. */
 const absent = { request: null, route: null, service: null, pool: null, retry: null, rewritten: null };
 
+/** A number is a kind of a later version, or nonsense of a node's. */
+function kindText(kind: string | number = "KIND_UNSPECIFIED"): string {
+  return String(kind).replace("KIND_", "").toLowerCase();
+}
+
 /** By explain.proto's names, every field given, whole numbers as such. */
 function printResponse(response: ExplainResponse): JsonObject {
   const printed = toJson(ExplainResponseSchema, response, { alwaysEmitImplicit: true, useProtoFieldName: true });
   const { outcome, ...rest } = printed as {
     readonly [name: string]: unknown;
-    readonly outcome?: { readonly kind: string };
+    readonly outcome?: { readonly kind: string | number };
   };
   return {
     ...absent,
     ...rest,
-    publication: Number(response.publication),
-    revision: Number(response.revision),
-    outcome: { ...outcome, kind: outcome?.kind.replace("KIND_", "").toLowerCase() ?? "unspecified" },
+    publication: toldCount(response.publication),
+    revision: toldCount(response.revision),
+    outcome: { ...outcome, kind: kindText(outcome?.kind) },
   };
 }
