@@ -1,5 +1,5 @@
 import { equalsIgnoringCase, Framing, isChunked, readContentLength } from "./body-framing.ts";
-import { byteClass, CR, LF, SP, TARGET, TOKEN } from "./byte-class.ts";
+import { byteClass, CR, HTAB, LF, SP, TARGET, TOKEN } from "./byte-class.ts";
 import { Field } from "./field-kind.ts";
 import { defaultRequestLimits, FieldLines, type HeadLimits, scanFieldLines } from "./field-lines.ts";
 import { Problem } from "./head-problem.ts";
@@ -216,6 +216,8 @@ export class RequestHead {
       }
       case Field.TransferEncoding:
         if (this.framing === Framing.Chunked || !isChunked(bytes, start, end)) return -Problem.TransferEncoding;
+        // Allowed, but Node's parser takes it for a part of the coding's name.
+        if (endsWithTab(bytes, end)) return -Problem.TransferEncoding;
         this.framing = Framing.Chunked;
         return 0;
       case Field.Connection: {
@@ -290,6 +292,13 @@ export class RequestHead {
     const end = this.targetStart + 8;
     return end <= this.targetEnd && equalsIgnoringCase(bytes, this.targetStart, end, "https://");
   }
+}
+
+/** Whether there is a tab among the white space after a value (RFC 9110 section 5.6.3). */
+function endsWithTab(bytes: Uint8Array, valueEnd: number): boolean {
+  let at = valueEnd;
+  while (bytes[at] === SP) at++;
+  return bytes[at] === HTAB;
 }
 
 function isDigit(byte: number): boolean {

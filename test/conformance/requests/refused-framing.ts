@@ -70,6 +70,8 @@ export const refusedCodings: RequestFamily = {
     ["white space within", " chun ked"],
     ["a vertical tab before it", " \x0bchunked"],
     ["a form feed after it", " chunked\x0c"],
+    ["a tab after it", " chunked\t"],
+    ["a space and a tab after it", " chunked \t"],
     ["a NUL after it", " chunked\0"],
     ["a no-break space before it", " \xa0chunked"],
     ["a byte order mark before it", " \xef\xbb\xbfchunked"],
