@@ -1,7 +1,7 @@
 /**
  * S7: floods of HTTP/2 frames, each once, by a client that never rests: of strangers at a sync port with TLS, at the admin
  * port, and at a sync port without TLS. Each is cut off, others wait little and lose no change, and the process does not
- * grow. Without TLS everybody is a node, and HTTP/2 reads what it sends 2 MB at a time: there others wait too long.
+ * grow.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -21,8 +21,8 @@ const watched = new LookedAt<Watched>(lookEveryMs, look);
 /**
  * Cuts off a connection that sends little else than heads that no call comes of. One that HPACK makes large, a byte for
  * each field, is refused by node:http2 once it has been read to its end, which takes a millisecond for 16 KB, and nobody is
- * told of it: what is counted here is what has come and was not handed to a call. A read of 2 MB goes through before this
- * can be looked at.
+ * told of it: what is counted here is what has come and was not handed to a call. What node:http2 reads by itself, up to
+ * 2 MB, goes through before this can be looked at.
  */
 export function limitHeads(session: ServerHttp2Session): void {
   const one: Watched = { session, paidBytes: 0, unpaidBytes: 0 };

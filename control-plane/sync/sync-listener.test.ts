@@ -1,11 +1,17 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { connect } from "node:http2";
 import net from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { floodUntilCutOff, framesMax, http2Floods, plainTo } from "../../test/support/http2-floods.ts";
-import { openSyncListener } from "./sync-listener.ts";
+import { type ConnectionTls, openSyncListener } from "./sync-listener.ts";
 
 const limits = { connectionMaxCount: 100, messageMaxBytes: 1_000, keepaliveMs: 10_000, keepaliveTimeoutMs: 10_000 };
+
+/** As if there were TLS. */
+function connectionsOf({ isVerified }: { readonly isVerified: boolean }): ConnectionTls {
+  return { serve: (inject) => ({ accept: (connection) => inject(connection, isVerified) }) };
+}
 
 /** How many connections the listener took in each turn of the event loop, until it has taken so many that come at once. */
 async function takenByTurn(count: number): Promise<readonly number[]> {
@@ -61,10 +67,11 @@ it.each([
   await Promise.all(closed);
 });
 
-it("takes a hundred calls at most of a connection that resets each, and cuts it off", async () => {
+it("takes a hundred calls at most of a node that resets each, and cuts it off", async () => {
   let callCount = 0;
   const listener = await openSyncListener({
     ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => void callCount++ },
+    tls: connectionsOf({ isVerified: true }),
   });
   onTestFinished(() => listener.close());
   const floods = http2Floods("/penstock.sync.v1.SyncAPI/Connect");
@@ -75,31 +82,28 @@ it("takes a hundred calls at most of a connection that resets each, and cuts it 
 });
 
 it.each([
-  { isVerified: false, who: "strangers", isPaced: true },
-  { isVerified: true, who: "nodes", isPaced: false },
-])("reads in small pieces, over TLS, of $who: $isPaced", async ({ isVerified, isPaced }) => {
-  const connected = Promise.withResolvers<net.Socket>();
+  { isVerified: false, who: "strangers over TLS", isPaced: true },
+  { isVerified: true, who: "nodes over TLS", isPaced: false },
+  { isVerified: null, who: "everybody without TLS", isPaced: true },
+])("reads in small pieces of $who: $isPaced", async ({ isVerified, isPaced }) => {
   const listener = await openSyncListener({
     ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => {} },
-    tls: {
-      serve: (inject) => ({
-        accept(connection) {
-          inject(connection, isVerified);
-          connected.resolve(connection);
-        },
-      }),
-    },
+    ...(isVerified === null ? {} : { tls: connectionsOf({ isVerified }) }),
   });
   onTestFinished(() => listener.close());
+  const accepted = Promise.withResolvers<net.Socket>();
+  const accept = (message: unknown) => accepted.resolve((message as { socket: net.Socket }).socket);
+  subscribe("net.server.socket", accept);
+  onTestFinished(() => void unsubscribe("net.server.socket", accept));
   const client = connect(`http://127.0.0.1:${listener.addresses[0]!.port}`);
   onTestFinished(() => client.destroy());
   client.on("error", () => {});
-  const connection = await connected.promise;
-  // HTTP/2 reads a socket of Node's by itself, and nothing comes past its listeners.
-  expect(connection.listenerCount("data") > 0).toBe(isPaced);
+  const connection = await accepted.promise;
   const stream = client.request({ ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" });
   stream.resume();
   stream.end();
   const [trailers] = await once(stream, "response");
   expect(trailers["grpc-status"]).toBe("12");
+  // HTTP/2 reads a socket of Node's by itself, and nothing comes past its listeners.
+  expect(connection.listenerCount("data") > 0).toBe(isPaced);
 });

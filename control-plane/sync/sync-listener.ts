@@ -108,15 +108,15 @@ export async function openSyncListener(options: SyncListenerOptions): Promise<Sy
 type Accept = (connection: net.Socket) => void;
 
 /**
- * What is done with each connection. gRPC knows of no TLS here: it gets sockets that are secured already. Nodes are read as
- * fast as node:http2 can: in pieces, 1,000 of them cost a tenth more CPU and 80 MB (`npm run prove -- thousand-nodes`).
+ * What is done with each connection. gRPC knows of no TLS here: it gets sockets that are secured already. A node that showed
+ * its certificate is read as fast as node:http2 can; whoever else there is, and everybody at a port without TLS, in pieces.
  */
 function acceptor(tls: ConnectionTls | undefined, http2Server: Http2Server): Accept {
-  const serve: Accept = (connection) => handOver(http2Server, connection);
-  const served = tls?.serve((connection, isVerified) =>
-    isVerified ? serve(connection) : servePaced(http2Server, connection, strangersPieceBytes),
-  );
-  const take = served === undefined ? serve : (connection: net.Socket) => served.accept(connection);
+  const serve = (connection: net.Socket, isVerified: boolean) =>
+    isVerified ? handOver(http2Server, connection) : servePaced(http2Server, connection, strangersPieceBytes);
+  const served = tls?.serve(serve);
+  const take = (connection: net.Socket) =>
+    served === undefined ? serve(connection, false) : served.accept(connection);
   const waiting = new FewPerTurn<Queued & { readonly connection: net.Socket }>(
     CONNECTIONS_PER_TURN,
     ({ connection }) => {
