@@ -1,13 +1,11 @@
 import { Metadata, status } from "@grpc/grpc-js";
 import type { Ack, ConnectRequest, Heartbeat, Hello, Nack } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
-import { isSameHash } from "../../proto/state-hash.ts";
 import { toldCount, toldDurationMs } from "../observation/told-values.ts";
 import type { Channel } from "../snapshot/channel.ts";
 import { type EncodedPush, encodeMessage, SIGN_OF_LIFE } from "../snapshot/encode-snapshot.ts";
 import type { PublishedState } from "../snapshot/publication-ring.ts";
 import {
   type AckState,
-  deltaBase,
   greet,
   markAhead,
   markMissed,
@@ -21,8 +19,12 @@ import {
   takeNack,
   withoutPush,
 } from "./ack-state.ts";
+import type { Clock } from "./clock.ts";
+import { deltaOrWhole } from "./delta-or-whole.ts";
 import type { Queued } from "./few-per-turn.ts";
 import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
+import { guardedClock } from "./guarded-clock.ts";
+import { heartbeatOf } from "./heartbeat-of.ts";
 import { type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { readNodeStats } from "./node-figures.ts";
 import { type Answered, NodeQuestions, sendingQuery } from "./node-questions.ts";
@@ -30,12 +32,6 @@ import type { NodeRecord } from "./node-registry.ts";
 import { type NodeFacts, type NodeSelf, readHello, toldEpoch } from "./read-hello.ts";
 import type { SessionContext } from "./session-context.ts";
 import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
-
-/** For a node that has answered nothing yet: behind 10 KB/s what comes in one piece could end stream after stream. */
-const FIRST_DELTA_MAX_BYTES = 128 * 1024;
-
-/** What a node says in its hello that takes deltas. */
-const DELTA_CAPABILITY = "delta.v1";
 
 /**
  * Trailer in which a node is told after how many milliseconds to come again; as in gRPC's retry design (gRFC A6), here
@@ -48,6 +44,8 @@ export class NodeSession implements Queued {
   isQueued = false;
   readonly #call: NodeCall;
   readonly #context: SessionContext;
+  /** Of all that is of this stream alone. */
+  readonly #clock: Clock;
   readonly #sender: SnapshotSender;
   readonly #questions: NodeQuestions;
   #record: NodeRecord | null = null;
@@ -60,15 +58,17 @@ export class NodeSession implements Queued {
   #stopMissedTimer: () => void = () => {};
 
   constructor(call: NodeCall, context: SessionContext) {
-    const { slots, clock, timing } = context;
+    const { slots, timing } = context;
+    const clock = guardedClock(context.clock, (error) => this.#fail(error));
     this.#call = call;
     this.#context = context;
+    this.#clock = clock;
     this.#sender = new SnapshotSender({ call, slots, clock, stallMs: timing.stallMs });
     this.#questions = new NodeQuestions(clock);
     this.#stopHelloTimer = clock.after(timing.helloTimeoutMs, () =>
       this.end(status.INVALID_ARGUMENT, "no hello within the time allowed"),
     );
-    call.on("data", (request: ConnectRequest) => this.#receive(request));
+    call.on("data", (request: ConnectRequest) => this.#guarded(() => this.#receive(request)));
     call.on("end", () => this.end(status.OK, ""));
     call.on("cancelled", () => this.#close());
     call.on("close", () => this.#close());
@@ -103,6 +103,11 @@ export class NodeSession implements Queued {
 
   /** Sends what the node lacks, unless it has a push to answer first. */
   advance(): void {
+    // Called for many streams in a row, and in turns of the event loop of their own.
+    this.#guarded(() => this.#advance());
+  }
+
+  #advance(): void {
     if (this.#state === null || this.#isClosed || this.#isSending) return;
     const { newest } = this.channel;
     if (newest === null) return;
@@ -139,23 +144,28 @@ export class NodeSession implements Queued {
 
   #receive({ message }: ConnectRequest): void {
     if (this.#isClosed) return;
+    if (this.#record === null || this.#state === null) {
+      if (message.case === "hello") this.#greet(message.value);
+      else this.end(status.INVALID_ARGUMENT, "the first message must be a hello");
+      return;
+    }
+    this.#record.lastSeenAtUnixMs = this.#context.clock.unixMs();
+    if (message.case === "hello") this.end(status.INVALID_ARGUMENT, "a second hello on one stream");
+    else if (message.case === "ack") this.#takeAck(this.#state, message.value);
+    else if (message.case === "nack") this.#takeNack(this.#state, message.value);
+    else if (message.case === "heartbeat") this.#takeHeartbeat(this.#state, message.value);
+    else if (message.case === "observations") this.#context.views.take(this.nodeId, message.value);
+    else if (message.case === "traffic") this.#context.traffic.take(this.nodeId, message.value);
+    else if (message.case === "stats")
+      this.#record.figures = readNodeStats(message.value, this.#record.figures, this.#record.lastSeenAtUnixMs);
+    else if (message.case === "queryResult") this.#questions.take(message.value);
+    // Anything else is of a later version of the protocol, or of no concern here.
+  }
+
+  /** For all that is called from outside: nobody there catches anything, and the process would end. */
+  #guarded(run: () => void): void {
     try {
-      if (this.#record === null || this.#state === null) {
-        if (message.case === "hello") this.#greet(message.value);
-        else this.end(status.INVALID_ARGUMENT, "the first message must be a hello");
-        return;
-      }
-      this.#record.lastSeenAtUnixMs = this.#context.clock.unixMs();
-      if (message.case === "hello") this.end(status.INVALID_ARGUMENT, "a second hello on one stream");
-      else if (message.case === "ack") this.#takeAck(this.#state, message.value);
-      else if (message.case === "nack") this.#takeNack(this.#state, message.value);
-      else if (message.case === "heartbeat") this.#takeHeartbeat(this.#state, message.value);
-      else if (message.case === "observations") this.#context.views.take(this.nodeId, message.value);
-      else if (message.case === "traffic") this.#context.traffic.take(this.nodeId, message.value);
-      else if (message.case === "stats")
-        this.#record.figures = readNodeStats(message.value, this.#record.figures, this.#record.lastSeenAtUnixMs);
-      else if (message.case === "queryResult") this.#questions.take(message.value);
-      // Anything else is of a later version of the protocol, or of no concern here.
+      run();
     } catch (error) {
       this.#fail(error);
     }
@@ -184,11 +194,9 @@ export class NodeSession implements Queued {
     let hadTurn = false;
     this.#context.onHello(this, read.facts.id, () => {
       hadTurn = true;
-      try {
+      this.#guarded(() => {
         if (this.#judge(read.facts)) this.#welcome(read);
-      } catch (error) {
-        this.#fail(error);
-      }
+      });
     });
     // What follows the hello is not read before.
     if (hadTurn || this.#isClosed) return;
@@ -234,12 +242,12 @@ export class NodeSession implements Queued {
   }
 
   async #push(newest: PublishedState): Promise<void> {
-    const { clock, timing } = this.#context;
-    const dueAtMs = clock.monotonicMs();
+    const { timing } = this.#context;
+    const dueAtMs = this.#clock.monotonicMs();
     this.#isSending = true;
     this.#setState(markPushed(this.#state!, newest, { dueAtMs, isDelta: false }));
     this.#stopMissedTimer();
-    this.#stopMissedTimer = clock.after(timing.keepUpMs, () => {
+    this.#stopMissedTimer = this.#clock.after(timing.keepUpMs, () => {
       this.#setState(markMissed(this.#state!));
       this.#context.onChange();
     });
@@ -265,20 +273,10 @@ export class NodeSession implements Queued {
       this.#setState(idle);
       return null;
     }
-    const push = this.#encodedPush();
+    const { capabilities } = this.#record!.facts;
+    const push = deltaOrWhole(this.channel.cache, { state, capabilities, hasAnswered: this.#hasAnswered });
     this.#setState(markPushed(state, push, { dueAtMs, isDelta: push.basePublication !== null }));
     return push;
-  }
-
-  /** The way to the newest publication from what the node serves now. */
-  #encodedPush(): EncodedPush {
-    const { cache } = this.channel;
-    const takesDeltas = this.#record!.facts.capabilities.includes(DELTA_CAPABILITY);
-    const base = takesDeltas ? deltaBase(this.#state!) : null;
-    const delta = base === null ? null : cache.deltaFrom(base);
-    const [message] = delta?.messages ?? [];
-    const isTooLarge = !this.#hasAnswered && (message?.length ?? 0) > FIRST_DELTA_MAX_BYTES;
-    return delta === null || isTooLarge ? cache.whole() : delta;
   }
 
   #takeAck(state: AckState, ack: Ack): void {
@@ -354,10 +352,10 @@ export class NodeSession implements Queued {
   }
 
   #scheduleHeartbeat(): void {
-    const { clock, random, timing } = this.#context;
+    const { random, timing } = this.#context;
     this.#stopHeartbeat();
     // Between 0.8 and 1.2 of the interval, so that a fleet that connected at once does not beat at once.
-    this.#stopHeartbeat = clock.after(timing.heartbeatMs * (0.8 + 0.4 * random()), () => {
+    this.#stopHeartbeat = this.#clock.after(timing.heartbeatMs * (0.8 + 0.4 * random()), () => {
       // Its turn has not come, and nothing can be said yet.
       if (this.#state === null) this.#call.write(SIGN_OF_LIFE);
       else if (this.channel.newest !== null) this.#sendHeartbeat(this.channel.newest);
@@ -368,30 +366,27 @@ export class NodeSession implements Queued {
   #sendHeartbeat(newest: PublishedState): void {
     // A node that does not read needs no heap of them.
     if (this.#isClosed || this.#call.writableLength > 0) return;
-    const served = this.#state?.served ?? null;
-    const isServed = served?.isOfEarlierEpoch === false && isSameHash(served.stateHash, newest.stateHash);
-    // What the node serves is named by the number that it knows it by.
-    const { publication, stateHash } = isServed ? served : newest;
-    const { counter, id } = this.#context.epoch;
-    const value = { publication: BigInt(publication), stateHash, epoch: { counter: BigInt(counter), id } };
-    this.#call.write(encodeMessage({ case: "heartbeat", value }));
+    this.#call.write(heartbeatOf(this.#state?.served ?? null, newest, this.#context.epoch));
   }
 
   #close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#stopHelloTimer();
-    this.#stopHeartbeat();
-    this.#stopMissedTimer();
-    this.#sender.close();
-    this.#questions.close();
-    this.#context.gate?.closed(this.#call);
-    if (this.#record !== null && this.#state !== null) {
-      this.#context.registry.disconnect(this.#record);
-      this.#context.views.disconnected(this.nodeId);
-      this.#context.traffic.disconnected(this.nodeId);
-      this.#context.log.info({ node: this.nodeId }, "node disconnected");
-    }
-    this.#context.onClose(this);
+    const { gate, log, registry, views, traffic, onClose } = this.#context;
+    const { nodeId } = this;
+    const record = this.#record;
+    // Each by itself: where one fails, the others still let the stream go.
+    const ends = [
+      ...[this.#stopHelloTimer, this.#stopHeartbeat, this.#stopMissedTimer],
+      () => this.#sender.close(),
+      () => this.#questions.close(),
+      () => gate?.closed(this.#call),
+      () => record !== null && registry.disconnect(record),
+      () => record !== null && views.disconnected(nodeId),
+      () => record !== null && traffic.disconnected(nodeId),
+      () => record !== null && log.info({ node: nodeId }, "node disconnected"),
+      () => onClose(this),
+    ];
+    for (const end of ends) this.#guarded(end);
   }
 }

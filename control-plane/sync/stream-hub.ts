@@ -24,6 +24,7 @@ import type {
   NodeQuestion,
   NodeStatus,
 } from "./fleet.ts";
+import { guardedClock } from "./guarded-clock.ts";
 import { HelloAdmission } from "./hello-admission.ts";
 import { NodeRegistry } from "./node-registry.ts";
 import { NodeSession } from "./node-session.ts";
@@ -126,7 +127,8 @@ export class StreamHub implements Fleet {
     this.#settings = settings;
     this.#clock = clock;
     this.#skew = new SkewWatch(store.image, log);
-    this.#challenges = new StreamChallenges(clock);
+    const guarded = guardedClock(clock, (error) => log.error({ err: error }, "a timer of a node's failed"));
+    this.#challenges = new StreamChallenges(guarded);
     const ringLimits = { publicationMaxCount: settings.recentMaxCount, changeMaxCount: settings.recentChangeMaxCount };
     const steps = new StepQueue({
       clock,
@@ -144,7 +146,7 @@ export class StreamHub implements Fleet {
     this.#channels = options.rollouts?.channels(subsetsOf, betweenSteps) ?? subsetsOf(store);
     this.#registry = new NodeRegistry(settings.nodeMaxCount);
     this.views = new NodeViews({
-      clock,
+      clock: guarded,
       graceMs: settings.viewGraceMs,
       viewMaxCount: settings.viewMaxCount,
       onFull: () => log.warn({ viewMaxCount: settings.viewMaxCount }, "the nodes see more endpoints than are kept"),
