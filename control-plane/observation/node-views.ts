@@ -212,8 +212,9 @@ export class NodeViews {
   }
 }
 
-function poolOf({ upstreamId, targetId, serviceId }: Observation): string | null {
-  if ([upstreamId, targetId, serviceId].some((id) => id.length > idMaxLength)) return null;
+function poolOf({ upstreamId, targetId, serviceId, address }: Observation): string | null {
+  // An address is longer only by zeros before its port.
+  if ([upstreamId, targetId, serviceId, address].some(({ length }) => length > idMaxLength)) return null;
   if (upstreamId !== "") return upstreamPool(upstreamId);
   return serviceId === "" ? null : servicePool(serviceId);
 }

@@ -28,6 +28,17 @@ function tell(endpoints: readonly Told[], nodeId = "n"): void {
   const report = { endpoints: [...endpoints], look: BigInt(++look), interval: durationFromMs(2_000) };
   views.take(nodeId, create(TrafficReportSchema, report));
 }
+/** More of the look before. */
+function tellSameLook(endpoints: readonly Told[], isStartOfAll = false): void {
+  const report = { endpoints: [...endpoints], look: BigInt(look), interval: durationFromMs(2_000), isStartOfAll };
+  views.take("n", create(TrafficReportSchema, report));
+}
+function comeAndGo(upstreamId: string): void {
+  const address = "1.1.1.3:80";
+  tellSameLook([sent(0, { address, gone: true })]);
+  tellSameLook([sent(1, { upstreamId, address })]);
+  tellSameLook([sent(0, { upstreamId, address, gone: true })]);
+}
 const tellAll = (endpoints: readonly Told[], nodeId = "n") =>
   views.take(nodeId, create(TrafficReportSchema, { endpoints: [...endpoints], isStartOfAll: true }));
 const sent = (requestCount: number, init: Told = {}): Told => ({
@@ -124,12 +135,28 @@ describe("TrafficViews", () => {
     expect([views.viewCount, brief()]).toEqual([0, []]);
   });
 
+  it.each<[string, (upstreamId: string) => void]>([
+    ["for which there is no room", (upstreamId) => tellSameLook([sent(1, { upstreamId })])],
+    ["whose address is none", (upstreamId) => tellSameLook([sent(1, { upstreamId, address: "nonsense" })])],
+    ["that it never had", (upstreamId) => tellSameLook([sent(1, { upstreamId, gone: true })])],
+    ["that come and go", comeAndGo],
+    ["that are told anew", (upstreamId) => tellSameLook([sent(1, { upstreamId })], true)],
+  ])("remembers nothing of upstreams %s", (_, say) => {
+    const addresses = [1, 2, 3].map((i) => `1.1.1.${i}:80`);
+    tell(addresses.map((address) => sent(1, { address })));
+    for (let i = 0; i < 100; i++) say(`v${i}`);
+    changes.length = 0;
+    tell([]);
+    expect(changes.flat().filter((upstream) => views.ofUpstream(upstream).length === 0)).toEqual([]);
+  });
+
   it("passes over what is nonsense, and goes on", () => {
     tell([
       sent(1, { address: "name.test:80" }),
       sent(1, { upstreamId: "" }),
       sent(1, { upstreamId: "u".repeat(65) }),
       sent(1, { targetId: "t".repeat(65) }),
+      sent(1, { address: `1.1.1.9:${"0".repeat(60)}80` }),
       sent(-1, { address: "1.1.1.2:80", inFlight: -1, latencyBuckets: [1, 2], latencyCounts: [1] }),
       sent(1, { address: "1.1.1.3:80", latencyBuckets: [1, 2], latencyCounts: [0, 1] }),
       sent(1, { address: "[0:0:0:0:0:0:0:1]:80", latencyBuckets: [4_000_000_000], latencyCounts: [1] }),

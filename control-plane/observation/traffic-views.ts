@@ -67,14 +67,15 @@ interface NodeState {
   /** By upstream, then by target and address. No empty map stays. */
   readonly upstreams: Map<string, Map<string, Kept>>;
   look: number;
-  /** Upstreams that the newest look tells of. */
-  moving: Set<string>;
+  /** Upstreams that the newest look tells of, as far as anything of them is kept: a node may be anyone. */
+  readonly moving: Set<string>;
 }
 
 type Listener = (upstreams: ReadonlySet<string>) => void;
 
 const minuteMs = 60_000;
-const idMaxLength = 64;
+/** Of ids, and of addresses, which are shorter but for zeros before a port: the text as it came is a key. */
+const keyMaxLength = 64;
 const noCounts: TrafficCounts = {
   requests: 0,
   answers: 0,
@@ -128,17 +129,14 @@ export class TrafficViews {
     const look = Number(report.look);
     if (look !== node.look) {
       for (const upstream of node.moving) changed.add(upstream);
-      node.moving = new Set();
+      node.moving.clear();
       node.look = look;
     }
     const intervalMs = toldDurationMs(report.interval);
     for (const told of report.endpoints) {
-      const { upstreamId } = told;
-      if (upstreamId === "" || upstreamId.length > idMaxLength || told.targetId.length > idMaxLength) continue;
-      if (told.gone) this.#forget(node, told);
-      else this.#keep(node, told, intervalMs);
-      node.moving.add(upstreamId);
-      changed.add(upstreamId);
+      const { upstreamId, targetId, address } = told;
+      if (upstreamId === "" || [upstreamId, targetId, address].some(({ length }) => length > keyMaxLength)) continue;
+      if (told.gone ? this.#forget(node, told) : this.#keep(node, told, intervalMs)) changed.add(upstreamId);
     }
     this.#tell(changed);
   }
@@ -179,11 +177,13 @@ export class TrafficViews {
     };
   }
 
-  #keep(node: NodeState, told: EndpointTraffic, intervalMs: number): void {
+  /** Whether there was room for it. */
+  #keep(node: NodeState, told: EndpointTraffic, intervalMs: number): boolean {
     const key = keyOf(told);
     const endpoints = node.upstreams.get(told.upstreamId);
     const kept = endpoints?.get(key) ?? this.#begin(node, told, key);
-    if (kept === null) return;
+    if (kept === null) return false;
+    node.moving.add(told.upstreamId);
     const counts = countsOf(told);
     // Of a node that counts from 0 again.
     const before = counts.requests < kept.counts.requests ? noCounts : kept.counts;
@@ -193,6 +193,7 @@ export class TrafficViews {
     kept.recent = intervalMs > 0 ? recentOf(told, counts, before, intervalMs) : null;
     const ejections = counts.ejections - before.ejections;
     if (ejections > 0 && intervalMs > 0) this.#noteEjections(kept, ejections);
+    return true;
   }
 
   /** null: there is no room, or its address is none. */
@@ -224,11 +225,17 @@ export class TrafficViews {
     kept.ejections = recent;
   }
 
-  #forget(node: NodeState, told: EndpointTraffic): void {
-    const endpoints = node.upstreams.get(told.upstreamId);
-    if (endpoints?.delete(keyOf(told)) !== true) return;
+  /** Whether it was kept. */
+  #forget(node: NodeState, told: EndpointTraffic): boolean {
+    const { upstreamId } = told;
+    const endpoints = node.upstreams.get(upstreamId);
+    if (endpoints?.delete(keyOf(told)) !== true) return false;
     this.#gaveUp(1);
-    if (endpoints.size === 0) node.upstreams.delete(told.upstreamId);
+    if (endpoints.size > 0) return true;
+    node.upstreams.delete(upstreamId);
+    // Nothing is left of it that could become quiet.
+    node.moving.delete(upstreamId);
+    return true;
   }
 
   /** Returns the upstreams that it told of. */
@@ -236,6 +243,7 @@ export class TrafficViews {
     const upstreams = new Set(node.upstreams.keys());
     for (const endpoints of node.upstreams.values()) this.#gaveUp(endpoints.size);
     node.upstreams.clear();
+    node.moving.clear();
     return upstreams;
   }
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { TrafficReportSchema } from "../../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { granted, upstreamDraft } from "../../../test/support/drafts.ts";
 import { ManualClock } from "../../../test/support/manual-clock.ts";
@@ -58,4 +58,34 @@ it("watchers of one upstream that came at different times share a merge for each
     expect(await told).toEqual(watchers.map(() => round));
     expect(merges).toBe(round);
   }
+});
+
+it("a watcher keeps nothing of upstreams that only a node knows", async () => {
+  const rig = await startRpcRig();
+  onTestFinished(() => rig.close());
+  const { id } = granted(await rig.admin.upstream.create(upstreamDraft({ name: "u" }))).resource;
+  const clock = new ManualClock();
+  const health = healthReader(rig.store.image, rig.views);
+  const stopping = new AbortController();
+  onTestFinished(() => stopping.abort());
+  let mark: (upstreams: ReadonlySet<string>) => void = () => {};
+  const changes = [
+    {
+      onChange(listener: typeof mark) {
+        mark = listener;
+        return () => {};
+      },
+    },
+  ];
+  const watcher = watchUpstreams({ store: rig.store, read: health.upstream, changes, clock }, null, stopping.signal);
+  expect((await watcher.next()).value).toMatchObject({ upstream: { id } });
+  // It reads nothing meanwhile.
+  for (let i = 0; i < 1_000; i++) mark(new Set([`v${i}`]));
+  // Each that waits is looked at.
+  const looks = vi.spyOn(clock, "monotonicMs");
+  const next = watcher.next();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(looks.mock.calls.length).toBeLessThan(10);
+  granted(await rig.admin.upstream.create(upstreamDraft({ name: "w" })));
+  expect((await next).value).toMatchObject({ upstream: { name: "w" } });
 });

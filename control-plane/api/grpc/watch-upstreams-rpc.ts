@@ -38,7 +38,9 @@ export async function* watchUpstreams<T extends { readonly name: string }>(
   /** Names of upstreams that were told of, to say at the end whose it was. */
   const names = new Map<string, string>();
   const mark = (changed: string) => {
-    if (id === null || changed === id) due.add(changed);
+    if (id !== null && changed !== id) return;
+    // What a node names need not be there, and a slow watcher would keep all of it.
+    if (names.has(changed) || store.image.get("upstream", changed) !== undefined) due.add(changed);
   };
   const stops = [
     ...changes.map((source) => source.onChange((upstreams) => upstreams.forEach(mark))),
