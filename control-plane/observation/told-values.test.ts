@@ -1,5 +1,12 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { toldCount, toldDurationMs, toldText, toldTimeMs } from "./told-values.ts";
+
+function garbageCollector(): () => void {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc");
+}
 
 const int64Max = 2n ** 63n - 1n;
 const int64Min = -(2n ** 63n);
@@ -50,5 +57,16 @@ describe("toldText", () => {
     { told: "1234567😀", want: "1234567\ufffd" },
   ])("makes $want of $told", ({ told, want }) => {
     expect(toldText(told, 8)).toBe(want);
+  });
+
+  it("keeps nothing of what it leaves out", () => {
+    const collect = garbageCollector();
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    // As texts of messages come.
+    const kept = Array.from({ length: 100 }, () => toldText(Buffer.alloc(1_000_000, "x").toString(), 500));
+    collect();
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(10_000_000);
+    expect(kept).toHaveLength(100);
   });
 });

@@ -32,5 +32,7 @@ export function toldTimeMs(told: bigint): number {
 
 /** The beginning of a text. A character of two UTF-16 units that the cut parts is shown as one that is not known. */
 export function toldText(told: string, maxLength: number): string {
-  return told.slice(0, maxLength).toWellFormed();
+  if (told.length <= maxLength) return told.toWellFormed();
+  // By way of bytes: a slice refers to the whole, which would stay in memory with it.
+  return Buffer.from(told.slice(0, maxLength)).toString();
 }

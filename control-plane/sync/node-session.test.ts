@@ -1,6 +1,17 @@
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { describe, expect, it } from "vitest";
+import { ConnectRequestSchema } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { FakeSyncStore } from "../../test/support/fake-sync-store.ts";
 import { all, keepingUp, startHub, turnsOfTheLoop, until } from "../../test/support/sync-hub-rig.ts";
+
+type Said = MessageInitShape<typeof ConnectRequestSchema>["message"];
+
+/** A message that is as long as one may be, by what nobody knows. */
+function padded(message: Said): Buffer {
+  const padding = new BinaryWriter().tag(1_000, WireType.LengthDelimited).bytes(new Uint8Array(1_000_000)).finish();
+  return Buffer.concat([toBinary(ConnectRequestSchema, create(ConnectRequestSchema, { message })), padding]);
+}
 
 describe("NodeSession", () => {
   it("sends a change after a quiet time at once and those that follow together", async () => {
@@ -178,6 +189,24 @@ describe("NodeSession", () => {
     const epoch = { $typeName: "penstock.sync.v1.Epoch", ...epochOf(4, 9) } as const;
     node.hello("n1", { epoch, publication: 900n, stateHash: Buffer.alloc(32, 9) });
     expect((await node.nextSnapshot()).begin.publication).toBe(4n);
+  });
+
+  it("keeps no message for the sake of the few bytes of it that are kept", async () => {
+    const { hub, connect } = await startHub({ store: new FakeSyncStore({ revision: 3 }) });
+    const memoryOf = () => {
+      const { stateHash, epoch } = hub.fleet.nodes()[0]!;
+      return [stateHash.buffer.byteLength, epoch?.id.buffer.byteLength];
+    };
+    const node = connect();
+    const holding = { epoch: epochOf(1, 9), publication: 900n, stateHash: Buffer.alloc(32, 9) };
+    node.sendBytes(padded({ case: "hello", value: { nodeId: "n1", have: holding } }));
+    await until(hub, (fleet) => fleet.nodes()[0]?.publication === 900);
+    expect(memoryOf()).toEqual([32, 16]);
+    await node.ackNextSnapshot();
+    await until(hub, (fleet) => fleet.nodes()[0]?.publication !== 900);
+    node.sendBytes(padded({ case: "heartbeat", value: { ...holding, publication: 901n } }));
+    await until(hub, (fleet) => fleet.nodes()[0]?.publication === 901);
+    expect(memoryOf()).toEqual([32, 16]);
   });
 
   it("goes on telling a node that it is there, whatever number the node says that it serves", async () => {

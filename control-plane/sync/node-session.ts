@@ -29,7 +29,7 @@ import { type NackReason, nackStatus, stopStatus } from "./nack-status.ts";
 import { readNodeStats } from "./node-figures.ts";
 import { type Answered, NodeQuestions, sendingQuery } from "./node-questions.ts";
 import type { NodeRecord } from "./node-registry.ts";
-import { type NodeFacts, type NodeSelf, readHello, toldEpoch } from "./read-hello.ts";
+import { type NodeFacts, type NodeSelf, readHello, toldEpoch, toldHash } from "./read-hello.ts";
 import type { SessionContext } from "./session-context.ts";
 import { type NodeCall, SnapshotSender } from "./snapshot-sender.ts";
 
@@ -311,7 +311,8 @@ export class NodeSession implements Queued {
   #takeHeartbeat(state: AckState, heartbeat: Heartbeat): void {
     const publication = toldCount(heartbeat.publication);
     const epoch = heartbeat.epoch === undefined ? null : toldEpoch(heartbeat.epoch);
-    const served = { publication, stateHash: heartbeat.stateHash, epochCounter: epoch?.counter ?? null };
+    const stateHash = toldHash(heartbeat.stateHash);
+    const served = { publication, stateHash, epochCounter: epoch?.counter ?? null };
     if (epoch !== null) this.#record!.epoch = epoch;
     const next = takeHeartbeat(state, served, this.channel.cache.recent(publication), this.#context.epoch);
     if (next === state) return;

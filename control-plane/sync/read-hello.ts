@@ -33,6 +33,7 @@ const ID_MAX_LENGTH = 128;
 const TEXT_MAX_LENGTH = 256;
 const ENTRY_MAX_COUNT = 64;
 const EPOCH_ID_BYTES = 16;
+const HASH_BYTES = 32;
 
 /** Checks a node's first message. */
 export function readHello(hello: Hello): ReadHello {
@@ -49,6 +50,11 @@ export function readHello(hello: Hello): ReadHello {
 export function toldEpoch({ counter, id }: Epoch): StoreEpoch {
   // A copy: the id is a part of the message as it came, which would stay in memory with it.
   return { counter: toldCount(counter), id: new Uint8Array(id.subarray(0, EPOCH_ID_BYTES)) };
+}
+
+/** A state hash that a node tells; empty where it is none. A copy, as of an epoch's id. */
+export function toldHash(told: Uint8Array): Uint8Array {
+  return new Uint8Array(told.length === HASH_BYTES ? told : []);
 }
 
 function helloProblem(hello: Hello): string | null {
@@ -68,8 +74,9 @@ function readHolding(have: Holding | undefined): NodeHolding | null | "malformed
   if (have === undefined || (have.publication === 0n && have.stateHash.length === 0)) return null;
   const counter = Number(have.epoch?.counter ?? -1);
   const publication = Number(have.publication);
-  if (!isCount(counter) || !isCount(publication) || have.stateHash.length !== 32) return "malformed";
-  return { epoch: toldEpoch(have.epoch!), publication, stateHash: have.stateHash };
+  const stateHash = toldHash(have.stateHash);
+  if (!isCount(counter) || !isCount(publication) || stateHash.length === 0) return "malformed";
+  return { epoch: toldEpoch(have.epoch!), publication, stateHash };
 }
 
 function isCount(value: number): boolean {
