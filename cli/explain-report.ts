@@ -7,7 +7,8 @@ import {
   type OtherRoute,
   type RewrittenRequest,
 } from "../proto/gen/penstock/admin/v1/explain_pb.ts";
-import { oneLine, textTable } from "./text-table.ts";
+import { linesText, oneLine } from "./printable.ts";
+import { textTable } from "./text-table.ts";
 
 /** Those beyond are in the JSON. */
 const otherRoutesMax = 10;
@@ -32,10 +33,10 @@ export function explainReport(response: ExplainResponse): string {
     rewrittenLines(response.rewritten),
     response.notes.map((note) => `Note: ${told(note)}`),
   ];
-  return `${parts
+  return parts
     .filter((lines) => lines.length > 0)
-    .map((lines) => lines.join("\n"))
-    .join("\n\n")}\n`;
+    .map(linesText)
+    .join("\n");
 }
 
 function askedLines(response: ExplainResponse): readonly string[] {

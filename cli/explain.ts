@@ -4,6 +4,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { DiagnosticsAPI, ExplainResponseSchema } from "../proto/gen/penstock/admin/v1/explain_pb.ts";
 import { parseExplainOptions } from "./explain-options.ts";
 import { explainReport, isProxied } from "./explain-report.ts";
+import { jsonText } from "./printable.ts";
 import { refuse } from "./refuse.ts";
 
 /**
@@ -23,7 +24,7 @@ export async function explain(argv: readonly string[], env: NodeJS.ProcessEnv): 
     const asked = { ...request, headers: [...request.headers] };
     const response = await createClient(DiagnosticsAPI, transport).explain(asked);
     const json = () => toJson(ExplainResponseSchema, response, { alwaysEmitImplicit: true, useProtoFieldName: true });
-    process.stdout.write(isJson ? `${JSON.stringify(json(), null, 2)}\n` : explainReport(response));
+    process.stdout.write(isJson ? jsonText(json(), 2) : explainReport(response));
     process.exitCode = isProxied(response) ? 0 : 1;
   } catch (error) {
     const failure = ConnectError.from(error);

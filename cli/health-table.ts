@@ -6,7 +6,8 @@ import {
   type TargetHealth,
   type UpstreamHealth,
 } from "../proto/gen/penstock/admin/v1/health_pb.ts";
-import { oneLine, textTable } from "./text-table.ts";
+import { linesText, oneLine } from "./printable.ts";
+import { textTable } from "./text-table.ts";
 
 const columns = ["UPSTREAM", "TARGET", "ENDPOINT", "STATE", "HEALTHY ON", "SOURCE", "REASON", "SINCE"];
 
@@ -25,7 +26,7 @@ export function isUnhealthy({ targets }: UpstreamHealth): boolean {
 /** A line per endpoint, and for a target without one a line of its own. */
 export function healthTable(upstreams: readonly UpstreamHealth[]): string {
   const rows = upstreams.flatMap(upstreamRows);
-  return `${textTable([columns, ...rows]).join("\n")}\n`;
+  return linesText(textTable([columns, ...rows]));
 }
 
 function upstreamRows({ upstreamName, targets }: UpstreamHealth): string[][] {

@@ -6,6 +6,7 @@ import { UpstreamsAPI } from "../proto/gen/penstock/admin/v1/upstreams_pb.ts";
 import { failureText } from "./failure-text.ts";
 import { type HealthOptions, parseHealthOptions } from "./health-options.ts";
 import { healthTable, isUnhealthy } from "./health-table.ts";
+import { jsonText, linesText } from "./printable.ts";
 import { refuse } from "./refuse.ts";
 import { untilStopped } from "./until-stopped.ts";
 
@@ -28,7 +29,7 @@ export async function health(argv: readonly string[], env: NodeJS.ProcessEnv): P
     const names =
       options.upstream === null ? await allUpstreams(createClient(UpstreamsAPI, transport)) : [options.upstream];
     const upstreams = await readHealth(client, names, options.upstream !== null);
-    if (options.isJson) print(`${JSON.stringify(upstreams.map(jsonOf), null, 2)}\n`);
+    if (options.isJson) print(jsonText(upstreams.map(jsonOf), 2));
     else print(upstreams.length === 0 ? "There are no upstreams.\n" : healthTable(upstreams));
     process.exitCode = upstreams.some(isUnhealthy) ? 1 : 0;
   } catch (error) {
@@ -74,8 +75,8 @@ async function watch(client: Client<typeof HealthAPI>, { upstream, isJson }: Hea
     const seen = client.watchUpstreamHealth({ upstream: upstream ?? "" }, { signal });
     for await (const { health: told, deleted } of seen) {
       if (told === undefined) continue;
-      if (isJson) print(`${JSON.stringify({ deleted, ...jsonOf(told) })}\n`);
-      else print(deleted ? `${told.upstreamName} was deleted.\n\n` : `${healthTable([told])}\n`);
+      if (isJson) print(jsonText({ deleted, ...jsonOf(told) }));
+      else print(deleted ? linesText([`${told.upstreamName} was deleted.`, ""]) : `${healthTable([told])}\n`);
     }
   } catch (error) {
     if (!signal.aborted) throw error;

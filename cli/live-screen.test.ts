@@ -45,6 +45,13 @@ describe("LiveScreen", () => {
     expect(page.at(-1)?.trimEnd()).toBe("... 18 more lines; --sort brings others");
   });
 
+  it("draws nothing of a text that a terminal would act on", () => {
+    const { screen, written } = rig();
+    const text = "a\x1b[2J\n\x9b31m\u202eb";
+    screen.draw(text, [{ text, isHeading: false, isUnhealthy: false }]);
+    expect(shown(written.at(-1)!)).toEqual(["a?[2J ?31m?b", "a?[2J ?31m?b"]);
+  });
+
   it.each([{}, { columns: 0, rows: 0 }])("takes a terminal of size %o for one of 80 by 24", (size) => {
     const { screen, written } = rig(false, size);
     screen.draw("heading", lines(100));

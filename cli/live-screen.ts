@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts";
+
 /** A line of a page. */
 export interface ScreenLine {
   readonly text: string;
@@ -46,7 +48,7 @@ export class LiveScreen {
     const rows = this.#terminal.rows || 24;
     const roomCount = Math.max(rows - 2, 1);
     const shown = lines.slice(0, lines.length > roomCount ? roomCount - 1 : roomCount);
-    const drawn = [heading.slice(0, columns), ...shown.map((line) => this.#coloured(line, columns))];
+    const drawn = [printable(heading).slice(0, columns), ...shown.map((line) => this.#coloured(line, columns))];
     const leftOut = lines.length - shown.length;
     if (leftOut > 0) drawn.push(`... ${leftOut} more lines${this.#moreHint}`.slice(0, columns));
     // In one write and without clearing first: nothing flickers.
@@ -61,7 +63,7 @@ export class LiveScreen {
   }
 
   #coloured({ text, isHeading, isUnhealthy }: ScreenLine, columns: number): string {
-    const cut = text.slice(0, columns);
+    const cut = printable(text).slice(0, columns);
     if (!this.#isColoured || !(isHeading || isUnhealthy)) return cut;
     return `${isHeading ? bold : ""}${isUnhealthy ? red : ""}${cut}${plain}`;
   }

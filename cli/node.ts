@@ -4,6 +4,7 @@ import { NodeTokensAPI } from "../proto/gen/penstock/admin/v1/node_tokens_pb.ts"
 import { NodesAPI } from "../proto/gen/penstock/admin/v1/nodes_pb.ts";
 import { askControlPlane } from "./ask-control-plane.ts";
 import { type NodeCommand, parseNodeOptions } from "./node-options.ts";
+import { linesText } from "./printable.ts";
 
 /**
  * `penstock node`: lets data planes join, cuts them off, and shows who was refused. What it prints on stdout is for
@@ -12,32 +13,31 @@ import { type NodeCommand, parseNodeOptions } from "./node-options.ts";
  */
 export async function node(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
   await askControlPlane("node", parseNodeOptions(argv, env), async (command, transport) => {
-    process.stdout.write(await run(command, transport));
+    process.stdout.write(linesText(await run(command, transport)));
   });
 }
 
-async function run(command: NodeCommand, transport: Transport): Promise<string> {
+async function run(command: NodeCommand, transport: Transport): Promise<readonly string[]> {
   if (command.name === "token") {
     const { ttlMs, labels, nodeId } = command;
     const ttl = ttlMs === null ? {} : { ttl: durationFromMs(ttlMs) };
     const made = await createClient(NodeTokensAPI, transport).createNodeToken({ ...ttl, labels, nodeId });
     const expires = timestampDate(made.nodeToken!.expiresAt!).toISOString();
     process.stderr.write(`For one data plane, once, until ${expires}: PENSTOCK_JOIN_TOKEN=...\n`);
-    return `${made.joinToken}\n`;
+    return [made.joinToken];
   }
   const client = createClient(NodesAPI, transport);
   if (command.name === "revoke") {
     const { revokedAt } = await client.revokeNode({ id: command.nodeId, reason: command.reason });
-    return `node ${command.nodeId} is revoked since ${timestampDate(revokedAt!).toISOString()}\n`;
+    return [`node ${command.nodeId} is revoked since ${timestampDate(revokedAt!).toISOString()}`];
   }
   if (command.name === "forget") {
     await client.forgetNode({ id: command.nodeId });
-    return `node ${command.nodeId} is listed no more; if it comes back, it is listed anew\n`;
+    return [`node ${command.nodeId} is listed no more; if it comes back, it is listed anew`];
   }
   const { refusals } = await client.listNodeRefusals({});
-  if (refusals.length === 0) return "Nobody was refused since the control plane started.\n";
-  const rows = refusals.map(({ lastAt, count, action, address, nodeId, cause }) =>
+  if (refusals.length === 0) return ["Nobody was refused since the control plane started."];
+  return refusals.map(({ lastAt, count, action, address, nodeId, cause }) =>
     [timestampDate(lastAt!).toISOString(), `${count}x`, action, address, nodeId || "-", cause].join("  "),
   );
-  return `${rows.join("\n")}\n`;
 }

@@ -1,6 +1,7 @@
 import { durationMs, timestampDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Node, type NodeFigures, NodeState } from "../proto/gen/penstock/admin/v1/nodes_pb.ts";
-import { oneLine, textTable } from "./text-table.ts";
+import { oneLine } from "./printable.ts";
+import { textTable } from "./text-table.ts";
 
 const columns = "NODE,HOST,STATE,PUBLICATION,BEHIND,REQ/S,ERR %,HEALTHY,CERT,BUILD,LAST REFUSAL".split(",");
 

@@ -6,6 +6,7 @@ import { failureText } from "./failure-text.ts";
 import { type ScreenLine, showLivePage } from "./live-screen.ts";
 import { type NodesOptions, parseNodesOptions } from "./nodes-options.ts";
 import { needsCare, nodePage, nodesTable } from "./nodes-table.ts";
+import { jsonText, linesText } from "./printable.ts";
 import { refuse } from "./refuse.ts";
 import { untilStopped } from "./until-stopped.ts";
 
@@ -47,9 +48,8 @@ async function showOnce(client: Client<typeof NodesAPI>, options: NodesOptions, 
   } finally {
     enough.abort();
   }
-  if (options.isJson)
-    print(`${JSON.stringify(options.nodeId === null ? found.map(jsonOf) : jsonOf(found[0]!), null, 2)}\n`);
-  else print(found.length === 0 ? "No data plane has connected yet.\n" : `${linesOf(found, options).join("\n")}\n`);
+  if (options.isJson) print(jsonText(options.nodeId === null ? found.map(jsonOf) : jsonOf(found[0]!), 2));
+  else print(linesText(found.length === 0 ? ["No data plane has connected yet."] : linesOf(found, options)));
   process.exitCode = found.some(needsCare) ? 1 : 0;
 }
 
@@ -57,8 +57,8 @@ async function showOnce(client: Client<typeof NodesAPI>, options: NodesOptions, 
 async function showChanges(client: Client<typeof NodesAPI>, options: NodesOptions, signal: AbortSignal): Promise<void> {
   for await (const { node, forgotten } of client.watchNodes({ id: options.nodeId ?? "" }, { signal })) {
     if (node === undefined) continue;
-    if (options.isJson) print(`${JSON.stringify({ forgotten, ...jsonOf(node) })}\n`);
-    else print(forgotten ? `${node.id} is listed no more.\n\n` : `${linesOf([node], options).join("\n")}\n\n`);
+    if (options.isJson) print(jsonText({ forgotten, ...jsonOf(node) }));
+    else print(linesText([...(forgotten ? [`${node.id} is listed no more.`] : linesOf([node], options)), ""]));
   }
 }
 

@@ -4,7 +4,7 @@ import {
   type QuarantineStatus,
   ServedVersion,
 } from "../proto/gen/penstock/admin/v1/quarantines_pb.ts";
-import { oneLine } from "./text-table.ts";
+import { linesText, oneLine } from "./printable.ts";
 
 /** Entities and nodes that are told of by name. */
 const namesMaxCount = 20;
@@ -12,7 +12,7 @@ const namesMaxCount = 20;
 /** What is in quarantine, for people. @param quarantines newest first */
 export function quarantineReport(quarantines: readonly QuarantineStatus[]): string {
   if (quarantines.length === 0) return "Nothing is in quarantine: the nodes get everything as it is stored.\n";
-  return quarantines.map((one) => `${linesOf(one).join("\n")}\n`).join("\n");
+  return quarantines.map((one) => linesText(linesOf(one))).join("\n");
 }
 
 function linesOf({ id, since, reason, field, message, nodeIds, entities }: QuarantineStatus): string[] {

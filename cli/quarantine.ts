@@ -1,6 +1,7 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { QuarantinesAPI } from "../proto/gen/penstock/admin/v1/quarantines_pb.ts";
 import { askControlPlane } from "./ask-control-plane.ts";
+import { linesText } from "./printable.ts";
 import { parseQuarantineOptions, type QuarantineCommand } from "./quarantine-options.ts";
 import { quarantineReport } from "./quarantine-report.ts";
 
@@ -18,7 +19,7 @@ async function run(command: QuarantineCommand, transport: Transport): Promise<st
   const client = createClient(QuarantinesAPI, transport);
   if (command.name === "release") {
     const { revision } = await client.releaseQuarantine({ id: command.id });
-    return `quarantine ${command.id} has ended with revision ${revision}\n`;
+    return linesText([`quarantine ${command.id} has ended with revision ${revision}`]);
   }
   const { quarantines } = await client.listQuarantines({});
   if (quarantines.length > 0) process.exitCode = 1;

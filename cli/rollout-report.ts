@@ -1,6 +1,7 @@
 import { type Duration, durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import type { RolloutStatus } from "../proto/gen/penstock/admin/v1/rollouts_pb.ts";
 import { RolloutMode, RolloutPhase, type RolloutPolicy } from "../proto/gen/penstock/config/v1/rollout_pb.ts";
+import { linesText } from "./printable.ts";
 
 /** Node ids that are printed; of more, their number. */
 const idsMax = 10;
@@ -42,7 +43,7 @@ function waitingLines({ waitingFromRevision, phase }: RolloutStatus, lines: stri
   if (waitingFromRevision > 0n)
     lines.push(`changes from revision ${waitingFromRevision} on are stored and wait${isHalted ? " for you" : ""}`);
   if (isHalted) lines.push("resume begins anew with all of them, promote gives all of them to every data plane");
-  return `${lines.join("\n")}\n`;
+  return linesText(lines);
 }
 
 /** The policy, as the options that set it. */
@@ -50,15 +51,14 @@ export function policyReport(policy: RolloutPolicy): string {
   const stages = policy.stages.map(({ nodeCount, percent }) =>
     [nodeCount > 0 ? `${nodeCount}` : "", percent > 0 ? `${percent}%` : ""].filter(Boolean).join(" or "),
   );
-  return [
+  return linesText([
     `mode             ${policy.mode === RolloutMode.STAGED ? "staged" : "immediate"}`,
     `stages           ${[...stages, "all"].join(", ")}`,
     `soak             ${timeText(policy.soak)}`,
     `apply-timeout    ${timeText(policy.applyTimeout)}`,
     `error-tolerance  ${policy.errorShareTolerance}`,
     `min-requests     ${policy.requestMinCount}`,
-    "",
-  ].join("\n");
+  ]);
 }
 
 function idList(ids: readonly string[]): string {

@@ -8,6 +8,7 @@ import type {
 } from "../proto/gen/penstock/admin/v1/traffic_pb.ts";
 import { stateText } from "./health-table.ts";
 import type { ScreenLine } from "./live-screen.ts";
+import { printable } from "./printable.ts";
 import type { SortKey } from "./top-options.ts";
 
 /** A line of the table, and what it stands for. */
@@ -47,7 +48,7 @@ export function topTable(upstreams: readonly UpstreamTraffic[], sortBy: SortKey)
     const aligned = cells.map((cell, column) =>
       column < namedColumns ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
     );
-    return { kind, isHeading: kind === "upstream", isUnhealthy, text: aligned.join("  ").trimEnd() };
+    return { kind, isHeading: kind === "upstream", isUnhealthy, text: printable(aligned.join("  ")).trimEnd() };
   });
 }
 
@@ -58,7 +59,7 @@ function upstreamRows(upstream: UpstreamTraffic, sortBy: SortKey): readonly Row[
     {
       kind: "upstream",
       isUnhealthy: isOut(state),
-      cells: [printable(upstreamName), stateText(state), ...cellsOf(figures)],
+      cells: [upstreamName, stateText(state), ...cellsOf(figures)],
     },
     ...nodes.map((node) => nodeRow(node, "    ")),
     ...sorted(places, sortBy, ({ name }) => name).flatMap(({ name, place, nodes: ofPlace }) => [
@@ -83,16 +84,16 @@ interface Place {
 function placesOf(target: TargetTraffic): readonly Place[] {
   const { target: configured, weight, endpoints, figures } = target;
   const shown = configured === "" ? "(removed)" : weight === 0 ? `${configured} (weight 0)` : configured;
-  if (endpoints.length === 0) return [{ name: printable(shown), place: target, figures, nodes: [] }];
+  if (endpoints.length === 0) return [{ name: shown, place: target, figures, nodes: [] }];
   return endpoints.map((endpoint) => {
     const name = endpoint.address === configured ? shown : `${shown} ${endpoint.address}`;
-    return { name: printable(name), place: endpoint, figures: endpoint.figures, nodes: endpoint.nodes };
+    return { name, place: endpoint, figures: endpoint.figures, nodes: endpoint.nodes };
   });
 }
 
 function nodeRow({ hostname, nodeId, figures }: NodeTraffic, indent: string): Row {
   const name = `${indent}on ${hostname === "" ? nodeId : hostname} (${nodeId.slice(0, 8)})`;
-  return { kind: "node", isUnhealthy: false, cells: [printable(name), "", ...cellsOf(figures)] };
+  return { kind: "node", isUnhealthy: false, cells: [name, "", ...cellsOf(figures)] };
 }
 
 function cellsOf(figures: TrafficFigures | undefined): readonly string[] {
@@ -118,11 +119,6 @@ function decimal(value: number): string {
 
 function isOut(state: HealthState): boolean {
   return state === HealthState.UNHEALTHY || state === HealthState.DNS_ERROR;
-}
-
-/** What a node calls itself is not to move the cursor. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, "?");
 }
 
 /** Those that are equal stay in the order of their names. */

@@ -4,6 +4,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { TrafficAPI, type UpstreamTraffic, UpstreamTrafficSchema } from "../proto/gen/penstock/admin/v1/traffic_pb.ts";
 import { failureText } from "./failure-text.ts";
 import { showLivePage } from "./live-screen.ts";
+import { jsonText, linesText } from "./printable.ts";
 import { refuse } from "./refuse.ts";
 import { parseTopOptions, type TopOptions } from "./top-options.ts";
 import { topTable } from "./top-table.ts";
@@ -45,7 +46,7 @@ async function showOnce(client: Client<typeof TrafficAPI>, options: TopOptions, 
     upstreams.push(...page.upstreams);
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
-  if (options.isJson) print(`${JSON.stringify(upstreams.map(jsonOf), null, 2)}\n`);
+  if (options.isJson) print(jsonText(upstreams.map(jsonOf), 2));
   else print(upstreams.length === 0 ? "There are no upstreams.\n" : tableText(upstreams, options));
 }
 
@@ -62,8 +63,9 @@ async function showChanges(client: Client<typeof TrafficAPI>, options: TopOption
   };
   for await (const { traffic, deleted } of watch(client, options, { signal, onGone, onBack })) {
     if (traffic === undefined) continue;
-    if (options.isJson) print(`${JSON.stringify({ deleted, ...jsonOf(traffic) })}\n`);
-    else print(deleted ? `${traffic.upstreamName} was deleted.\n\n` : `${tableText([traffic], options)}\n`);
+    if (options.isJson) print(jsonText({ deleted, ...jsonOf(traffic) }));
+    else
+      print(deleted ? linesText([`${traffic.upstreamName} was deleted.`, ""]) : `${tableText([traffic], options)}\n`);
   }
 }
 
@@ -118,9 +120,7 @@ function watch(
 }
 
 function tableText(upstreams: readonly UpstreamTraffic[], { sortBy }: TopOptions): string {
-  return `${topTable(upstreams, sortBy)
-    .map(({ text }) => text)
-    .join("\n")}\n`;
+  return linesText(topTable(upstreams, sortBy).map(({ text }) => text));
 }
 
 function jsonOf(upstream: UpstreamTraffic) {
@@ -132,5 +132,5 @@ function print(text: string): void {
 }
 
 function warn(line: string): void {
-  process.stderr.write(`penstock top: ${line}\n`);
+  process.stderr.write(linesText([`penstock top: ${line}`]));
 }
