@@ -114,7 +114,7 @@ function readChanges(given: ReadonlyMap<string, readonly string[]>, lines: strin
     soakMs: read("soak", timeMs, "a time such as 60s"),
     applyTimeoutMs: read("apply-timeout", timeMs, "a time such as 60s"),
     errorShareTolerance: read("error-tolerance", decimal, "a share such as 0.01"),
-    requestMinCount: read("min-requests", decimal, "a number"),
+    requestMinCount: read("min-requests", wholeNumber, "a whole number"),
   };
   return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
 }
@@ -122,6 +122,10 @@ function readChanges(given: ReadonlyMap<string, readonly string[]>, lines: strin
 function timeMs(text: string): number | null {
   const [, count, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   return count === undefined ? null : Number(count) * unitMs[unit!]!;
+}
+
+function wholeNumber(text: string): number | null {
+  return /^\d{1,12}$/.test(text) ? Number(text) : null;
 }
 
 function decimal(text: string): number | null {

@@ -57,7 +57,7 @@ async function changePolicy(changes: PolicyChanges, client: Client<typeof Rollou
       ...(soakMs === undefined ? {} : { soak: durationFromMs(soakMs) }),
       ...(applyTimeoutMs === undefined ? {} : { applyTimeout: durationFromMs(applyTimeoutMs) }),
       ...(errorShareTolerance === undefined ? {} : { errorShareTolerance }),
-      ...(requestMinCount === undefined ? {} : { requestMinCount: BigInt(Math.trunc(requestMinCount)) }),
+      ...(requestMinCount === undefined ? {} : { requestMinCount: BigInt(requestMinCount) }),
     },
   });
   return policy!;

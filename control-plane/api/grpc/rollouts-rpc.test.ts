@@ -29,6 +29,26 @@ describe("rolloutsRpc", () => {
     expect(await wrong).toMatchObject({ code: Code.InvalidArgument });
   });
 
+  it.each([
+    { seconds: 1n, nanos: 2_000_000_000 },
+    { seconds: 2n, nanos: -500_000_000 },
+    { seconds: -(2n ** 63n), nanos: 0 },
+    { seconds: 2n ** 63n - 1n, nanos: 0 },
+    { seconds: 0n, nanos: -1 },
+    { seconds: 0n, nanos: 300_000 },
+  ])("refuses a time of $seconds s and $nanos ns, and can be read as JSON after it", async (soak) => {
+    const baseUrl = `http://${rig.address}`;
+    const inBytes = createClient(RolloutsAPI, createConnectTransport({ baseUrl, httpVersion: "1.1" }));
+    const refused = inBytes.setRolloutPolicy({ policy: { mode: RolloutMode.STAGED, soak } }).catch(ConnectError.from);
+    expect(await refused).toMatchObject({
+      code: Code.InvalidArgument,
+      rawMessage: expect.stringMatching(/^policy\.soak: expected /),
+    });
+    const inJson = createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false });
+    const { policy } = await createClient(RolloutsAPI, inJson).getRolloutPolicy({});
+    expect(policy?.soak?.seconds).toBe(60n);
+  });
+
   it("has writes go stage by stage whose metadata says so, and gives them to all on demand", async () => {
     const { rollouts, upstreams } = clients();
     await upstreams.createUpstream({ upstream: { name: "u1" } }, staged);

@@ -2,6 +2,7 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Validator } from "@bufbuild/protovalidate";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { malformedDurations } from "./malformed-durations.ts";
 import { toBadRequest } from "./to-connect-error.ts";
 
 /** Package of the resources, whose fields admin/ checks: on an update they are a part of a resource only. */
@@ -9,7 +10,7 @@ const resourcePackage = "penstock.config.v1";
 
 /**
  * Checks the constraints that the proto puts on a request's own fields (page_size, an empty key, a missing resource),
- * all at once.
+ * all at once. Durations of no form are refused wherever they are.
  */
 export function validateRequests(): Interceptor {
   const validator = createValidator();
@@ -30,6 +31,8 @@ async function* validated<M extends Message>(validator: Validator, schema: DescM
 }
 
 function assertValid(validator: Validator, schema: DescMessage, message: Message): void {
+  const malformed = malformedDurations(schema, message);
+  if (malformed.length > 0) throw toBadRequest(malformed);
   const result = validator.validate(schema, message);
   // An error is a rule that does not compile or cannot be evaluated: a bug, logged where all of them are.
   if (result.kind === "error")

@@ -32,7 +32,7 @@ async function createToken(identities: NodeIdentities, request: RestRequest): Pr
   const { ttl, labels = {}, node_id: nodeId = "", ...unknown } = fields;
   const problems: Record<string, string> = {};
   for (const name of Object.keys(unknown)) problems[name] = "unknown field";
-  const ttlMs = ttl === undefined ? tokenTtlDefaultMs : parseDuration(String(ttl));
+  const ttlMs = ttl === undefined ? tokenTtlDefaultMs : typeof ttl === "string" ? parseDuration(ttl) : Number.NaN;
   if (!(ttlMs >= 1_000 && ttlMs <= tokenTtlMaxMs))
     problems["ttl"] = "expected a time such as 30m or 2h, from 1s to 720h";
   if (!areLabels(labels)) problems["labels"] = `expected at most ${labelsMaxCount} names with texts`;

@@ -44,6 +44,15 @@ describe("rolloutRoutes", () => {
     expect(outOfRange.json.fields).toEqual({ "stages.0.percent": "expected a number from 0 to 100" });
   });
 
+  it.each([
+    ...[0.3, -5, 60, null, true, ["1s"], {}, "", "0.3s", "1.5s", "-1s", "1e3ms", "99999999999s"],
+    ...["99ms", "8d", "999999999d"],
+  ])("refuses a time of %j", async (time) => {
+    const refused = await rig.send("PUT", "/rollout/policy", { soak: time, apply_timeout: time });
+    expect([refused.status, Object.keys(refused.json.fields).sort()]).toEqual([400, ["apply_timeout", "soak"]]);
+    for (const problem of Object.values(refused.json.fields)) expect(problem).toMatch(/^expected a time /);
+  });
+
   it.each(["pause", "resume", "promote", "abort"])("answers 409 where there is nothing to %s", async (what) => {
     expect((await rig.send("POST", `/rollout/${what}`)).status).toBe(409);
   });

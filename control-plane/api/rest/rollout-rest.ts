@@ -56,7 +56,7 @@ function readPolicy(fields: Readonly<Record<string, unknown>>, problems: Record<
   for (const name of Object.keys(unknown)) problems[name] = "unknown field";
   const time = (name: string, value: unknown) => {
     if (value === undefined) return {};
-    const ms = parseDuration(String(value));
+    const ms = typeof value === "string" ? parseDuration(value) : Number.NaN;
     if (Number.isNaN(ms)) problems[name] = "expected a time such as 500ms, 30s or 2m";
     return Number.isNaN(ms) ? {} : { time: durationFromMs(ms) };
   };
