@@ -117,6 +117,7 @@ describe("NodeViews", () => {
       seen("name.test:80"),
       seen("1.1.1.1:80", { upstreamId: "" }),
       seen("1.1.1.1:80", { upstreamId: "u".repeat(65) }),
+      seen(`1.1.1.9:${"0".repeat(60)}80`),
       seen("1.1.1.1:80", {
         reason: "r".repeat(1_000),
         dns: "d".repeat(1_000),
