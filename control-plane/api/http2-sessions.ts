@@ -8,11 +8,11 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
-import { cutOffAbove } from "../sync/cut-off.ts";
-import { FewPerTurn, type Queued } from "../sync/few-per-turn.ts";
-import { limitControlFrames } from "../sync/limit-control-frames.ts";
-import { limitHeads } from "../sync/limit-heads.ts";
-import { servePaced } from "../sync/paced-socket.ts";
+import { cutOffAbove } from "../http2/cut-off.ts";
+import { limitControlFrames } from "../http2/limit-control-frames.ts";
+import { limitHeads } from "../http2/limit-heads.ts";
+import { servePaced } from "../http2/paced-socket.ts";
+import { FewPerTurn, type Queued } from "../steps/few-per-turn.ts";
 import type { AnyRequest, AnyResponse } from "./answer.ts";
 
 export interface Http2Limits {

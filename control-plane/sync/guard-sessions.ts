@@ -1,8 +1,8 @@
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
-import { cutOffAbove } from "./cut-off.ts";
-import { limitControlFrames } from "./limit-control-frames.ts";
-import { limitHeads } from "./limit-heads.ts";
+import { cutOffAbove } from "../http2/cut-off.ts";
+import { limitControlFrames } from "../http2/limit-control-frames.ts";
+import { limitHeads } from "../http2/limit-heads.ts";
 
 /** Calls that one connection may begin within a second; a node has one, and begins another to replace it. */
 const CALLS_PER_SECOND = 100;

@@ -4,6 +4,7 @@ import { toldCount, toldDurationMs } from "../observation/told-values.ts";
 import type { Channel } from "../snapshot/channel.ts";
 import { type EncodedPush, encodeMessage, SIGN_OF_LIFE } from "../snapshot/encode-snapshot.ts";
 import type { PublishedState } from "../snapshot/publication-ring.ts";
+import type { Queued } from "../steps/few-per-turn.ts";
 import {
   type AckState,
   greet,
@@ -21,7 +22,6 @@ import {
 } from "./ack-state.ts";
 import type { Clock } from "./clock.ts";
 import { deltaOrWhole } from "./delta-or-whole.ts";
-import type { Queued } from "./few-per-turn.ts";
 import type { NodeAnswer, NodeQuestion } from "./fleet.ts";
 import { guardedClock } from "./guarded-clock.ts";
 import { heartbeatOf } from "./heartbeat-of.ts";

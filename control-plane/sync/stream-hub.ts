@@ -6,6 +6,7 @@ import type { Channel, PublishedSource } from "../snapshot/channel.ts";
 import type { Channels } from "../snapshot/channels.ts";
 import { QuarantineView } from "../snapshot/quarantine-view.ts";
 import { SubsetChannels } from "../snapshot/subset-channels.ts";
+import { FewPerTurn, type Queued } from "../steps/few-per-turn.ts";
 import { StepQueue } from "../steps/step-queue.ts";
 import type { Store } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -13,7 +14,6 @@ import type { AckState } from "./ack-state.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import { type AskedStreams, askNode } from "./ask-node.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { FewPerTurn, type Queued } from "./few-per-turn.ts";
 import type {
   Applied,
   AppliedWait,

@@ -3,11 +3,11 @@ import net from "node:net";
 import { promisify } from "node:util";
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { SyncAPI } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
-import { FewPerTurn, type Queued } from "./few-per-turn.ts";
+import { handOver } from "../http2/hand-over.ts";
+import { servePaced } from "../http2/paced-socket.ts";
+import { FewPerTurn, type Queued } from "../steps/few-per-turn.ts";
 import { grpcDefinition } from "./grpc-definition.ts";
 import { guardedSessions } from "./guard-sessions.ts";
-import { handOver } from "./hand-over.ts";
-import { servePaced } from "./paced-socket.ts";
 import { sharedFrames } from "./shared-frames.ts";
 import type { NodeCall } from "./snapshot-sender.ts";
 

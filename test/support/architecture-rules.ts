@@ -46,7 +46,7 @@ const isTest = (file: string): boolean => /\.(test|fuzz|bench)\.ts$/.test(file) 
 const floors: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "control-plane": [
     ["steps"],
-    ["store", "resource", "observation", "telemetry"],
+    ["store", "resource", "observation", "telemetry", "http2"],
     ["snapshot"],
     ["admin", "sync", "identity", "rollout"],
     ["api"],

@@ -2,7 +2,7 @@ import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { FewPerTurn, type Queued } from "./few-per-turn.ts";
+import { FewPerTurn, type Queued } from "../steps/few-per-turn.ts";
 import { handOver } from "./hand-over.ts";
 
 /** Read in one turn of the event loop, of all connections that have had one. */
