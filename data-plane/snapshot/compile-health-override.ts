@@ -24,6 +24,10 @@ export function compileHealthOverride(override: HealthOverride): Compiled<Health
   });
 }
 
+/** The last moment of the year 9999, where protobuf's timestamps end; dates end soon after. */
+const timeMaxMs = 253_402_300_799_999;
+
+/** From 1970 to the year 9999: it is shown as a date, also in a timer, where one that is none would end the node. */
 function unixMs({ seconds, nanos }: Timestamp): number {
-  return Number(seconds) * 1_000 + nanos / 1e6;
+  return Math.min(Math.max(0, Number(seconds) * 1_000 + nanos / 1e6), timeMaxMs);
 }
