@@ -1,6 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { certificateProblem } from "./certificate-problem.ts";
 
 /** What a node keeps of who it is. */
 export interface KeptIdentity {
@@ -29,9 +30,8 @@ export class IdentityFolder {
     try {
       const { certificate, authority, tokenId } = JSON.parse(readFileSync(join(this.#path, "identity.json"), "utf8"));
       if (typeof tokenId !== "string") return null;
-      const names = new X509Certificate(certificate).subjectAltName ?? "";
       const key = this.key();
-      const isOurs = new RegExp(`^URI:spiffe://[^/,"]+/node/${nodeId}$`).test(names) && key !== null;
+      const isOurs = key !== null && certificateProblem(certificate, nodeId, key) === null;
       return isOurs && new X509Certificate(authority).ca ? { certificate, authority, tokenId } : null;
     } catch {
       return null;

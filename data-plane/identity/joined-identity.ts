@@ -1,8 +1,9 @@
-import { X509Certificate } from "node:crypto";
+import { type KeyObject, X509Certificate } from "node:crypto";
 import { backoffMs, shuffled } from "../sync/backoff.ts";
 import type { Clock } from "../sync/clock.ts";
 import type { Access } from "../sync/sync-access.ts";
 import type { Log } from "../telemetry/log.ts";
+import { certificateProblem } from "./certificate-problem.ts";
 import { certificateRequest } from "./certificate-request.ts";
 import { accessWith, fetchAuthority } from "./control-plane-tls.ts";
 import { EnrolError, enrol, renew } from "./enrol-client.ts";
@@ -28,6 +29,8 @@ const renewBackoff = { firstMaxMs: 60_000, maxMs: 600_000 };
 /** Renewed at two thirds of its life, less up to a twentieth, so that nodes that joined together do not renew so. */
 const renewShare = 2 / 3;
 const jitterShare = 1 / 20;
+/** Until it is renewed again: one that is due at once would be so again, where a clock is wrong. */
+const renewPauseMs = 60_000;
 /** What a timer can hold. */
 const timerMaxMs = 2 ** 31 - 1;
 
@@ -48,7 +51,7 @@ export class JoinedIdentity implements NodeIdentity {
   constructor(options: JoinedIdentityOptions) {
     this.#options = options;
     this.#kept = options.folder.load(options.nodeId);
-    if (this.#mustJoin) void this.#join();
+    if (this.#mustJoin) this.#run(() => this.#join());
     else this.#scheduleRenewal();
   }
 
@@ -111,7 +114,9 @@ export class JoinedIdentity implements NodeIdentity {
       }
       const isTokenOfNoUse = error instanceof EnrolError && error.isRefusal && this.#kept !== null;
       if (isTokenOfNoUse) this.#scheduleRenewal();
-      else this.#after(isKeyRevoked ? 0 : this.#backoffMs(joinBackoff), () => this.#join());
+      // Once: a control plane that takes no key is spared like any other.
+      else if (isKeyRevoked && this.#failedCount++ === 0) this.#after(0, () => this.#join());
+      else this.#after(this.#backoffMs(joinBackoff), () => this.#join());
     }
   }
 
@@ -122,7 +127,7 @@ export class JoinedIdentity implements NodeIdentity {
     const { id: tokenId, secret } = token;
     const proof = { tokenId, secret, nodeId, certificateRequest: certificateRequest(key) };
     const { certificate } = await enrol(address, access, proof);
-    this.#keep({ certificate, authority: trusted, tokenId });
+    this.#keep({ certificate, authority: trusted, tokenId }, key);
   }
 
   async #renew(): Promise<void> {
@@ -132,7 +137,7 @@ export class JoinedIdentity implements NodeIdentity {
       if (key === null || kept === null) throw new Error("the node's key is gone");
       const request = certificateRequest(key);
       const { value } = await this.#anyControlPlane((address) => renew(address, this.access(address), request));
-      this.#keep({ ...kept, certificate: value.certificate });
+      this.#keep({ ...kept, certificate: value.certificate }, key);
       this.#succeeded("the node's certificate is renewed");
     } catch (error) {
       this.#failed("the node's certificate could not be renewed", error);
@@ -153,7 +158,10 @@ export class JoinedIdentity implements NodeIdentity {
     throw failure;
   }
 
-  #keep(identity: KeptIdentity): void {
+  /** Errors: throws where the node cannot show that certificate: it would be without the one that it has. */
+  #keep(identity: KeptIdentity, key: KeyObject): void {
+    const problem = certificateProblem(identity.certificate, this.#options.nodeId, key);
+    if (problem !== null) throw new Error(`the certificate that it was given ${problem}`);
     this.#options.folder.save(identity);
     this.#kept = identity;
   }
@@ -163,7 +171,7 @@ export class JoinedIdentity implements NodeIdentity {
     this.#problem = null;
     this.#failedCount = 0;
     log.info({ node: nodeId, expires: this.#certificate?.validToDate.toISOString() }, what);
-    this.#scheduleRenewal();
+    this.#scheduleRenewal(renewPauseMs);
     this.#tellRenewed();
   }
 
@@ -175,13 +183,13 @@ export class JoinedIdentity implements NodeIdentity {
     this.#problem = problem;
   }
 
-  #scheduleRenewal(): void {
+  #scheduleRenewal(leastMs = 0): void {
     const certificate = this.#certificate;
     if (certificate === null) return;
     const { clock, random } = this.#options;
     const lifeMs = certificate.validToDate.getTime() - certificate.validFromDate.getTime();
     const dueAtMs = renewsAtMs(certificate) - lifeMs * jitterShare * random();
-    const leftMs = Math.max(dueAtMs - clock.unixMs(), 0);
+    const leftMs = Math.max(dueAtMs - clock.unixMs(), leastMs);
     this.#after(Math.min(leftMs, timerMaxMs), async () => {
       if (leftMs > timerMaxMs) this.#scheduleRenewal();
       else await this.#renew();
@@ -195,7 +203,15 @@ export class JoinedIdentity implements NodeIdentity {
   #after(delayMs: number, run: () => Promise<void>): void {
     if (this.#isClosed) return;
     this.#stopTimer();
-    this.#stopTimer = this.#options.clock.after(delayMs, () => void run());
+    this.#stopTimer = this.#options.clock.after(delayMs, () => this.#run(run));
+  }
+
+  /** A disk that is full, or a bug, costs another try: whatever a control plane says, the node serves on. */
+  #run(attempt: () => Promise<void>): void {
+    attempt().catch((error) => {
+      this.#failed("the node's identity could not be kept", error);
+      this.#after(this.#backoffMs(joinBackoff), attempt);
+    });
   }
 }
 
