@@ -9,6 +9,7 @@ import {
 import { isSameHash, StateHash } from "../../proto/state-hash.ts";
 import type { ReceivedSnapshot, SnapshotEntity } from "./apply-snapshot.ts";
 import { HeldContent } from "./held-content.ts";
+import { isWellNamed } from "./snapshot-head.ts";
 
 /** What a file held, or why it is not to be used. */
 export type DecodedSnapshot =
@@ -94,15 +95,15 @@ function decodeContent(bytes: Buffer): DecodedSnapshot {
     return unusable("its content is not one whole snapshot");
   }
   if (!isSameHash(state.digest(), begin.stateHash)) return unusable("its state hash is not that of its content");
-  const content = HeldContent.of(entities, state);
-  const snapshot: ReceivedSnapshot = {
+  const head = {
     epoch: { counter: Number(begin.epoch.counter), id: begin.epoch.id },
     publication: Number(begin.publication),
     revision: Number(begin.revision),
     stateHash: begin.stateHash,
-    entities: content.entities,
   };
-  return { ok: true, snapshot, content };
+  if (!isWellNamed(head)) return unusable("its epoch, publication or revision is none");
+  const content = HeldContent.of(entities, state);
+  return { ok: true, snapshot: { ...head, entities: content.entities }, content };
 }
 
 function frame(message: Uint8Array): Buffer {

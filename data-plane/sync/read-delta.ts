@@ -2,9 +2,17 @@ import type { Delta } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import { isSameHash } from "../../proto/state-hash.ts";
 import type { Refusal } from "../snapshot/apply-snapshot.ts";
 import type { EntityKey } from "../snapshot/held-content.ts";
+import { isCount, isWellNamed } from "../snapshot/snapshot-head.ts";
 import type { HeldSnapshot } from "./held-snapshots.ts";
 import type { Holding } from "./judge-offer.ts";
-import { isCount, refusalOf, type SnapshotHead, type SnapshotLimits, sizeRefusal } from "./snapshot-assembler.ts";
+import {
+  isNameTooLong,
+  nameTooLong,
+  refusalOf,
+  type SnapshotHead,
+  type SnapshotLimits,
+  sizeRefusal,
+} from "./snapshot-assembler.ts";
 
 /** What came of a delta: the snapshot that it makes of what is held, or why it does not fit. */
 export type DeltaOutcome =
@@ -21,14 +29,17 @@ export function readDelta(delta: Delta): ReadDelta {
   const basePublication = Number(delta.basePublication);
   const revision = Number(delta.revision);
   const counter = Number(delta.epoch?.counter ?? -1);
-  const id = delta.epoch?.id ?? new Uint8Array();
-  const { stateHash } = delta;
-  const areCounts = [publication, basePublication, revision, counter].every(isCount);
-  if (!areCounts || basePublication >= publication || stateHash.length !== 32 || id.length === 0) {
+  // Copies, as of the bodies below.
+  const id = delta.epoch?.id.slice() ?? new Uint8Array();
+  const head: SnapshotHead = { epoch: { counter, id }, publication, revision, stateHash: delta.stateHash.slice() };
+  if (!isWellNamed(head) || !isCount(basePublication) || basePublication >= publication) {
     const refusal = refusalOf("invalid_delta", "the delta does not name its epoch, publications and hash");
     return { ok: false, publication: isCount(publication) ? publication : 0, refusal };
   }
-  return { ok: true, head: { epoch: { counter, id }, publication, revision, stateHash }, basePublication };
+  if ([...delta.upserts, ...delta.deletes].some(isNameTooLong)) {
+    return { ok: false, publication, refusal: refusalOf("invalid_delta", nameTooLong) };
+  }
+  return { ok: true, head, basePublication };
 }
 
 /**

@@ -4,6 +4,7 @@ import { isSameHash, StateHash } from "../../proto/state-hash.ts";
 import type { ReceivedSnapshot, Refusal, SnapshotEntity } from "../snapshot/apply-snapshot.ts";
 import { excessProblem } from "../snapshot/entity-problem.ts";
 import { HeldContent } from "../snapshot/held-content.ts";
+import { isCount, isWellNamed } from "../snapshot/snapshot-head.ts";
 import type { HeldSnapshot } from "./held-snapshots.ts";
 
 /** How large a snapshot may be, whatever it is of. */
@@ -27,15 +28,16 @@ export function readBeginning(begin: SnapshotBegin, limits: SnapshotLimits): Beg
   const publication = Number(begin.publication);
   const revision = Number(begin.revision);
   const counter = Number(begin.epoch?.counter ?? -1);
-  const id = begin.epoch?.id ?? new Uint8Array();
-  const numbers = [publication, revision, counter, Number(begin.entityCount), Number(begin.byteCount)];
-  if (!numbers.every(isCount) || begin.stateHash.length !== 32 || id.length === 0) {
+  // Copies: as parts of the message they would keep all of it in memory.
+  const id = begin.epoch?.id.slice() ?? new Uint8Array();
+  const head: SnapshotHead = { epoch: { counter, id }, publication, revision, stateHash: begin.stateHash.slice() };
+  if (!isWellNamed(head) || ![begin.entityCount, begin.byteCount].every((count) => isCount(Number(count)))) {
     const refusal = refusalOf("invalid_snapshot", "the snapshot does not name its epoch, publication, size and hash");
     return { ok: false, publication: isCount(publication) ? publication : 0, refusal };
   }
   const tooLarge = sizeRefusal(Number(begin.entityCount), Number(begin.byteCount), limits);
   if (tooLarge !== null) return { ok: false, publication, refusal: tooLarge };
-  return { ok: true, head: { epoch: { counter, id }, publication, revision, stateHash: begin.stateHash } };
+  return { ok: true, head };
 }
 
 /** Why a node does not take so much. */
@@ -49,6 +51,13 @@ export function sizeRefusal(entityCount: number, bodyBytes: number, limits: Snap
   const { reason, message } = excessProblem(excess);
   return refusalOf(reason, message);
 }
+
+const kindMaxLength = 64;
+const idMaxLength = 128;
+export const nameTooLong = "the kind or the id of an entity is too long";
+
+/** Bodies are parts of the message that brought them, and kept as such where they are most of it. */
+const messageFrameBytes = 64 * 1024;
 
 /** Collects the chunks of one snapshot and checks the whole against what its beginning announced. */
 export class SnapshotAssembler {
@@ -70,10 +79,13 @@ export class SnapshotAssembler {
     if (Number(chunk.publication) !== this.head.publication) {
       return refusalOf("invalid_snapshot", `a chunk of publication ${chunk.publication} came in between`);
     }
+    if (chunk.entities.some(isNameTooLong)) return refusalOf("invalid_snapshot", nameTooLong);
+    const bodyBytes = chunk.entities.reduce((sum, { body }) => sum + body.length, 0);
     for (const { kind, id, body } of chunk.entities) {
-      this.#receivedBytes += body.length;
-      this.#entities.push({ kind, id, body });
+      const isSmallPart = body.buffer.byteLength > 2 * bodyBytes + messageFrameBytes;
+      this.#entities.push({ kind, id, body: isSmallPart ? body.slice() : body });
     }
+    this.#receivedBytes += bodyBytes;
     if (this.#entities.length > this.#entityCount || this.#receivedBytes > this.#byteCount) {
       return refusalOf("invalid_snapshot", "more came than the snapshot announced");
     }
@@ -117,6 +129,7 @@ function entityIdentity({ kind, id }: SnapshotEntity): Pick<Refusal, "entityKind
   return { entityKind: kind, entityId: id };
 }
 
-export function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
+/** Of an entity that was not counted by its body's bytes: ids are uuids. */
+export function isNameTooLong({ kind, id }: Pick<SnapshotEntity, "kind" | "id">): boolean {
+  return kind.length > kindMaxLength || id.length > idMaxLength;
 }
