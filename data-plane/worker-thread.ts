@@ -22,6 +22,9 @@ export interface WorkerThreadOptions {
   readonly onExited: (thread: WorkerThread) => void;
 }
 
+/** Questions that a worker has not answered, also where nobody waits for that any more. */
+const explainingMax = 256;
+
 /** One worker thread from its start to its end: what it was asked, and has not answered. */
 export class WorkerThread {
   readonly number: number;
@@ -175,6 +178,7 @@ export class WorkerThread {
   /** What would become of a request; a string says why nobody knows, null that the worker was lost first. */
   explain(question: ExplainQuestion): Promise<Explanation | string | null> {
     if (!this.#isAlive) return Promise.resolve(null);
+    if (this.#explaining.size >= explainingMax) return Promise.resolve("the worker is asked too much");
     const id = this.#nextRequestId++;
     return new Promise((resolve) => {
       this.#explaining.set(id, resolve);

@@ -53,3 +53,21 @@ describe("QueryAnswers", () => {
     expect([pending[2]!.signal.aborted, sent]).toEqual([true, []]);
   });
 });
+
+describe("QueryAnswers of nonsense", () => {
+  it("answers none by an id that is being answered, and none that is too large", async () => {
+    const { answers, pending, sent, ask } = rig();
+    const first = ask(1);
+    for (let i = 0; i < 1_000; i++) await ask(1);
+    const stream = { send: (message: NodeMessage) => void sent.push(message) };
+    await answers.answer(
+      create(QuerySchema, { id: 2n, kind: "explain", body: new Uint8Array(1024 * 1024 + 1) }),
+      stream,
+    );
+    expect(pending).toHaveLength(1);
+    expect(sent.at(-1)).toMatchObject({ value: { id: 2n, problem: "the query has more than 1048576 bytes" } });
+    answers.cancel(1n);
+    await first;
+    expect([pending[0]!.signal.aborted, sent.length]).toEqual([true, 1_001]);
+  });
+});

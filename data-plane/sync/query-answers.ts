@@ -7,6 +7,9 @@ export type AnswerQuery = (kind: string, body: Uint8Array, signal: AbortSignal) 
 /** Questions that are being answered at once. */
 const QUERIES_MAX = 256;
 
+/** Beyond this a question is none: read as JSON, it would be 20 times as much in memory. */
+const BODY_MAX_BYTES = 1024 * 1024;
+
 /** The questions of the open stream that this node is answering. */
 export class QueryAnswers {
   readonly #answer: AnswerQuery;
@@ -21,6 +24,15 @@ export class QueryAnswers {
     const problem = (text: string) => stream.send({ case: "queryResult", value: { id, problem: text } });
     if (this.#asked.size >= QUERIES_MAX) {
       problem("this node is answering too many queries");
+      return;
+    }
+    // The one before would be among those that are answered, and be counted and cancelled by nobody.
+    if (this.#asked.has(id)) {
+      problem("this node is answering another query of this id");
+      return;
+    }
+    if (body.length > BODY_MAX_BYTES) {
+      problem(`the query has more than ${BODY_MAX_BYTES} bytes`);
       return;
     }
     const asker = new AbortController();
