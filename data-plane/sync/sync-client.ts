@@ -154,6 +154,8 @@ class ReconnectingClient implements SyncClient {
       clock: this.#clock,
       timing: this.#settings,
       messageMaxBytes: this.#settings.bodyBytesMax + MESSAGE_FRAME_BYTES,
+      // A delta may take all away and bring as many.
+      entityMaxCount: 2 * this.#settings.entityMaxCount,
       onOpen: () => this.#opened(stream, address),
       onMessage: (message) => this.#guarded(() => this.#receive(stream, message)),
       onClose: (end) => this.#closed(stream, address, end),

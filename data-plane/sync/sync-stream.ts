@@ -1,4 +1,4 @@
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   type ChannelCredentials,
   Client,
@@ -6,14 +6,9 @@ import {
   credentials,
   type ServiceError,
 } from "@grpc/grpc-js";
-import {
-  type ConnectRequest,
-  ConnectRequestSchema,
-  type ConnectResponse,
-  ConnectResponseSchema,
-  SyncAPI,
-} from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
+import { ConnectRequestSchema, type ConnectResponse, SyncAPI } from "../../proto/gen/penstock/sync/v1/sync_pb.ts";
 import type { Clock } from "./clock.ts";
+import { readControlMessage } from "./read-control-message.ts";
 import type { SyncAccess } from "./sync-access.ts";
 
 export type NodeMessage = MessageInitShape<typeof ConnectRequestSchema>["message"];
@@ -28,6 +23,8 @@ export interface SyncStreamOptions {
   readonly timing: StreamTiming;
   /** Of one message; a larger one ends the stream. */
   readonly messageMaxBytes: number;
+  /** In one message; one with more ends the stream. */
+  readonly entityMaxCount: number;
   /** The control plane has answered; called once. */
   readonly onOpen: () => void;
   readonly onMessage: (message: ControlMessage) => void;
@@ -68,6 +65,13 @@ export interface StreamTiming {
  */
 const windowBytes = 64 * 1024;
 
+/**
+ * A node answers what it is asked, and nacks what it cannot take: who asks on and reads nothing would have it keep all of
+ * that. Beyond this its stream is ended.
+ */
+const unsentMaxBytes = 64 * 1024 * 1024;
+const messageOwnBytes = 512;
+
 const RETRY_AFTER_TRAILER = "grpc-retry-pushback-ms";
 
 const CONNECT_PATH = `/${SyncAPI.typeName}/${SyncAPI.method.connect.name}`;
@@ -79,7 +83,9 @@ const CONNECT_PATH = `/${SyncAPI.typeName}/${SyncAPI.method.connect.name}`;
 export class SyncStream implements NodeStream {
   readonly #options: SyncStreamOptions;
   readonly #client: Client;
-  readonly #call: ClientDuplexStream<ConnectRequest, ConnectResponse>;
+  readonly #call: ClientDuplexStream<Uint8Array, ConnectResponse>;
+  /** Of messages that wait to be taken by the connection, with what each takes itself. */
+  #unsentBytes = 0;
   #isOpen = false;
   #isClosed = false;
   #stopTimer: () => void;
@@ -89,7 +95,7 @@ export class SyncStream implements NodeStream {
     const { address, clock, timing } = options;
     this.#options = options;
     this.#client = new Client(address, ...channelTo(options));
-    this.#call = this.#client.makeBidiStreamRequest(CONNECT_PATH, serialize, deserialize);
+    this.#call = this.#client.makeBidiStreamRequest(CONNECT_PATH, asBuffer, (bytes) => deserialize(bytes, options));
     this.#stopTimer = clock.after(timing.connectTimeoutMs, () => this.#unanswered());
     this.#call.on("metadata", () => this.#heard());
     this.#call.on("data", (response: ConnectResponse) => {
@@ -101,7 +107,22 @@ export class SyncStream implements NodeStream {
   }
 
   send(message: NodeMessage): void {
-    if (!this.#isClosed) this.#call.write(create(ConnectRequestSchema, { message }));
+    if (this.#isClosed) return;
+    let bytes: Uint8Array;
+    try {
+      bytes = toBinary(ConnectRequestSchema, create(ConnectRequestSchema, { message }));
+    } catch (error) {
+      // Sent by timers, too: what cannot be written costs the stream.
+      setImmediate(() => this.#end(`a message could not be written: ${(error as Error).message}`));
+      return;
+    }
+    const unsentBytes = bytes.length + messageOwnBytes;
+    this.#unsentBytes += unsentBytes;
+    this.#call.write(bytes, () => {
+      this.#unsentBytes -= unsentBytes;
+    });
+    // Not now: whoever sends need not expect to have no stream afterwards.
+    if (this.#unsentBytes > unsentMaxBytes) setImmediate(() => this.#end("the control plane reads nothing"));
   }
 
   get isBacklogged(): boolean {
@@ -167,12 +188,11 @@ function channelOptions({ timing, messageMaxBytes }: SyncStreamOptions) {
   };
 }
 
-function serialize(request: ConnectRequest): Buffer {
-  const bytes = toBinary(ConnectRequestSchema, request);
+function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** From a plain view, so that fields of type bytes are Uint8Arrays as the generated types say, not Buffers. */
-function deserialize(bytes: Buffer): ConnectResponse {
-  return fromBinary(ConnectResponseSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+function deserialize(bytes: Buffer, { entityMaxCount }: SyncStreamOptions): ConnectResponse {
+  return readControlMessage(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), entityMaxCount);
 }

@@ -53,7 +53,13 @@ describe("what a simulation keeps in order", () => {
         },
       }),
       client: {
-        ...{ address: "a", clock: node.clock, timing: SYNC_CLIENT_DEFAULTS, messageMaxBytes: 1_000 },
+        ...{
+          address: "a",
+          clock: node.clock,
+          timing: SYNC_CLIENT_DEFAULTS,
+          messageMaxBytes: 1_000,
+          entityMaxCount: 10,
+        },
         ...{ onOpen() {}, onMessage() {}, onClose() {} },
       },
     });

@@ -75,6 +75,7 @@ export class FleetNode {
       clock,
       timing: SYNC_CLIENT_DEFAULTS,
       messageMaxBytes: SYNC_CLIENT_DEFAULTS.bodyBytesMax,
+      entityMaxCount: SYNC_CLIENT_DEFAULTS.entityMaxCount,
       onOpen: () => this.#opened(),
       onMessage: (message) => this.#receive(message),
       onClose: (end) => this.#ended(end),

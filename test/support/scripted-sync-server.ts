@@ -55,6 +55,8 @@ export interface ScriptedStream {
   /** Messages of this stream in the order they came. */
   readonly received: readonly NodeMessage[];
   readonly isOpen: boolean;
+  /** Takes nothing more of what the node says. */
+  stopReading(): void;
   /** Cuts it. */
   drop(): void;
 }
@@ -167,6 +169,10 @@ class RecordingStream implements ScriptedStream {
 
   send(message: Buffer): void {
     this.#call.write(message);
+  }
+
+  stopReading(): void {
+    this.#call.pause();
   }
 
   drop(): void {
