@@ -8,9 +8,6 @@ import { handOver } from "./hand-over.ts";
 /** Read in one turn of the event loop, of all connections that have had one. */
 const piecesPerTurn = 4;
 
-/** Written: freeing less costs more than it gives. */
-const keptMaxBytes = 1024;
-
 interface Waiting extends Queued {
   readonly goOn: () => void;
 }
@@ -56,19 +53,13 @@ export class PacedSocket extends Duplex {
   }
 
   override _write(bytes: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#socket.write(bytes, (error) => {
-      if (!error) letGo(bytes);
-      done(error);
-    });
+    this.#socket.write(bytes, done);
   }
 
   override _writev(pieces: { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
     this.#socket.cork();
-    for (const { chunk } of pieces.slice(0, -1)) this.#socket.write(chunk);
-    this.#socket.write(pieces.at(-1)!.chunk, (error) => {
-      if (!error) for (const { chunk } of pieces) letGo(chunk);
-      done(error);
-    });
+    for (const [i, { chunk }] of pieces.entries())
+      this.#socket.write(chunk, i === pieces.length - 1 ? done : undefined);
     this.#socket.uncork();
   }
 
@@ -100,14 +91,6 @@ export class PacedSocket extends Duplex {
     this.#bytesLeft = this.#pieceBytes;
     if (this.#isWanted) this.#socket.resume();
   }
-}
-
-/**
- * Frees what has been written at once. It is a copy that node:http2 has made for this: of snapshots that go to 1,000 nodes,
- * up to 50 MB of them wait to be collected otherwise (`npm run prove -- thousand-nodes`).
- */
-function letGo({ buffer, byteLength }: Buffer): void {
-  if (byteLength >= keptMaxBytes && byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer(0);
 }
 
 /** Hands a connection to HTTP/2, to be read in small pieces. */

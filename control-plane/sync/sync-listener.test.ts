@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
-import { connect } from "node:http2";
+import { type ClientHttp2Session, connect } from "node:http2";
 import net from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { floodUntilCutOff, framesMax, http2Floods, plainTo } from "../../test/support/http2-floods.ts";
@@ -81,29 +81,58 @@ it("takes a hundred calls at most of a node that resets each, and cuts it off", 
   expect(callCount).toBeLessThanOrEqual(101);
 });
 
-it.each([
-  { isVerified: false, who: "strangers over TLS", isPaced: true },
-  { isVerified: true, who: "nodes over TLS", isPaced: false },
-  { isVerified: null, who: "everybody without TLS", isPaced: true },
-])("reads in small pieces of $who: $isPaced", async ({ isVerified, isPaced }) => {
-  const listener = await openSyncListener({
-    ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => {} },
-    ...(isVerified === null ? {} : { tls: connectionsOf({ isVerified }) }),
-  });
-  onTestFinished(() => listener.close());
-  const accepted = Promise.withResolvers<net.Socket>();
-  const accept = (message: unknown) => accepted.resolve((message as { socket: net.Socket }).socket);
-  subscribe("net.server.socket", accept);
-  onTestFinished(() => void unsubscribe("net.server.socket", accept));
-  const client = connect(`http://127.0.0.1:${listener.addresses[0]!.port}`);
+/** Calls `accepted` with each socket of any server in this process until the test has ended. */
+function onAccepted(accepted: (socket: net.Socket) => void): void {
+  const listen = (message: unknown) => accepted((message as { socket: net.Socket }).socket);
+  subscribe("net.server.socket", listen);
+  onTestFinished(() => void unsubscribe("net.server.socket", listen));
+}
+
+/** HTTP/2 reads a socket of Node's by itself, and nothing comes past its listeners. */
+const isPaced = (socket: net.Socket) => socket.listenerCount("data") > 0;
+
+/** An HTTP/2 client that has had an answer. */
+async function served(port: number): Promise<ClientHttp2Session> {
+  const client = connect(`http://127.0.0.1:${port}`);
   onTestFinished(() => client.destroy());
   client.on("error", () => {});
-  const connection = await accepted.promise;
   const stream = client.request({ ":method": "POST", ":path": "/a.B/C", "content-type": "application/grpc" });
   stream.resume();
   stream.end();
   const [trailers] = await once(stream, "response");
   expect(trailers["grpc-status"]).toBe("12");
-  // HTTP/2 reads a socket of Node's by itself, and nothing comes past its listeners.
-  expect(connection.listenerCount("data") > 0).toBe(isPaced);
+  return client;
+}
+
+it.each([
+  { isVerified: false, who: "strangers", isInPieces: true },
+  { isVerified: true, who: "nodes", isInPieces: false },
+])("reads in small pieces, over TLS, of $who: $isInPieces", async ({ isVerified, isInPieces }) => {
+  const listener = await openSyncListener({
+    ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => {} },
+    tls: connectionsOf({ isVerified }),
+  });
+  onTestFinished(() => listener.close());
+  const accepted = Promise.withResolvers<net.Socket>();
+  onAccepted(accepted.resolve);
+  await served(listener.addresses[0]!.port);
+  expect(isPaced(await accepted.promise)).toBe(isInPieces);
+});
+
+it("reads in small pieces, without TLS, of 64 at a time", async () => {
+  const listener = await openSyncListener({
+    ...{ ...limits, closeGraceMs: 0, listen: [{ host: "127.0.0.1", port: 0 }], onConnect: () => {} },
+  });
+  onTestFinished(() => listener.close());
+  const sockets: net.Socket[] = [];
+  onAccepted((socket) => void sockets.push(socket));
+  const { port } = listener.addresses[0]!;
+  const [first] = await Promise.all([served(port), ...Array.from({ length: 63 }, () => served(port))]);
+  await served(port);
+  expect(sockets.map(isPaced)).toEqual([...Array.from({ length: 64 }, () => true), false]);
+  const gone = Promise.race(sockets.map((socket) => once(socket, "close")));
+  first.destroy();
+  await gone;
+  await served(port);
+  expect(isPaced(sockets.at(-1)!)).toBe(true);
 });
