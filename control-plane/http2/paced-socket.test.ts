@@ -81,6 +81,23 @@ describe("PacedSocket", () => {
     expect((await received).equals(megabyte)).toBe(true);
   });
 
+  it("frees what has been written to it, where that is all that there is in its memory", async () => {
+    const { client, paced } = await pair();
+    const received = buffer(client);
+    const whole = new Uint8Array(100_000).fill(1);
+    const others = new Uint8Array(100_000).fill(2);
+    const pieces = [Buffer.from(whole.buffer), Buffer.from(others.buffer, 0, 50_000)];
+    await new Promise((resolve) => paced.write(pieces[0], resolve));
+    paced.cork();
+    const corked = new Uint8Array(100_000).fill(3);
+    paced.write(Buffer.from(corked.buffer));
+    paced.end(pieces[1]);
+    await once(paced, "finish");
+    expect([whole, corked, others].map(({ length }) => length)).toEqual([0, 0, 100_000]);
+    const bytes = await received;
+    expect([bytes.length, bytes[0], bytes[100_000], bytes[200_000]]).toEqual([250_000, 1, 3, 2]);
+  });
+
   it("takes no more from who writes to it than somebody reads", async () => {
     const { client, socket, paced } = await pair();
     paced.once("data", () => paced.pause());
