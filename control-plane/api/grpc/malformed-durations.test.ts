@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { ExplainRequestSchema } from "../../../proto/gen/penstock/admin/v1/explain_pb.ts";
 import { CreateServiceRequestSchema } from "../../../proto/gen/penstock/admin/v1/services_pb.ts";
 import { CreateUpstreamRequestSchema, UpstreamsAPI } from "../../../proto/gen/penstock/admin/v1/upstreams_pb.ts";
 import { startRpcRig } from "../../../test/support/rpc-rig.ts";
@@ -29,6 +30,16 @@ describe("malformedDurations", () => {
     expect(told.map(({ field }) => field)).toEqual(
       isOne ? [] : ["upstream.resilience.outlier.base_ejection", "service.connect_timeout", "service.read_timeout"],
     );
+  });
+
+  it("looks into no list of what has none in it: two bytes can be an entry", () => {
+    const headers = new Proxy([], {
+      get: () => {
+        throw new Error("looked into");
+      },
+    });
+    const request = { ...create(ExplainRequestSchema), headers };
+    expect(malformedDurations(ExplainRequestSchema, request)).toEqual([]);
   });
 
   it("are not stored, where they would end every list in JSON", async () => {
