@@ -9,7 +9,7 @@ import { createSecureContext } from "node:tls";
 export function certificateProblem(pem: string, nodeId: string, key: KeyObject): string | null {
   try {
     const { subjectAltName = "", validFromDate, validToDate } = new X509Certificate(pem);
-    const isOurs = new RegExp(`^URI:spiffe://[^/,"]+/node/${nodeId}$`).test(subjectAltName);
+    const isOurs = new RegExp(`(?:^|, )URI:spiffe://[^/,"]+/node/${nodeId}(?:$|, )`).test(subjectAltName);
     if (!isOurs) return "is not this node's";
     if (!(validFromDate.getTime() < validToDate.getTime())) return "is valid at no time";
     createSecureContext({ cert: pem, key: key.export({ type: "pkcs8", format: "pem" }) });

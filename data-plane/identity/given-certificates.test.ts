@@ -160,6 +160,18 @@ describe("JoinedIdentity", () => {
     expect(keptSerial()).not.toBe(serial);
   });
 
+  it("takes one that has other names beside this node's", async () => {
+    const giver = await startGiver();
+    const names = [
+      { type: "dns", value: "n.example" } as const,
+      { type: "url", value: `spiffe://p/node/${nodeId}` } as const,
+    ];
+    giver.given.push(await giver.certificate({ extensions: [new x509.SubjectAlternativeNameExtension(names)] }));
+    const identity = joinAt(giver);
+    await once(events, "this node has joined");
+    expect(identity.status.problem).toBeNull();
+  });
+
   it("asks for the next once a minute where each is due at once", async () => {
     const giver = await startGiver();
     const init = { notBefore: inDays(-2), notAfter: inDays(-1) };

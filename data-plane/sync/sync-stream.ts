@@ -67,9 +67,9 @@ const windowBytes = 64 * 1024;
 
 /**
  * A node answers what it is asked, and nacks what it cannot take: who asks on and reads nothing would have it keep all of
- * that. Beyond this its stream is ended.
+ * that. Beyond this its stream is ended. A control plane asks 100 questions at a time, whose answers come to 79 MB at most.
  */
-const unsentMaxBytes = 64 * 1024 * 1024;
+const unsentMaxBytes = 128 * 1024 * 1024;
 const messageOwnBytes = 512;
 
 const RETRY_AFTER_TRAILER = "grpc-retry-pushback-ms";

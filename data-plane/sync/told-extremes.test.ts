@@ -132,7 +132,7 @@ describe("startSyncClient", () => {
     const { stateWhere } = startClient([server.address], { answerQuery: async () => new Uint8Array(786_432) });
     await server.nextMessage("hello");
     server.streams[0]!.stopReading();
-    for (let id = 0n; id < 100n; id++) server.send({ case: "query", value: { id, kind: "explain" } });
+    for (let id = 0n; id < 200n; id++) server.send({ case: "query", value: { id, kind: "explain" } });
     expect(await stateWhere(({ connection }) => connection === "waiting")).toMatchObject({
       problem: "the control plane reads nothing",
     });
