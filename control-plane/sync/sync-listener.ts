@@ -115,7 +115,7 @@ type Accept = (connection: net.Socket) => void;
 
 /**
  * What is done with each connection. gRPC knows of no TLS here: it gets sockets that are secured already. A node that showed
- * its certificate is read as fast as node:http2 can, everybody else in pieces.
+ * its certificate is read as fast as node:http2 can, everybody else in pieces; without TLS, as many as are worth it.
  */
 function acceptor(tls: ConnectionTls | undefined, http2Server: Http2Server): Accept {
   let pacedCount = 0;
